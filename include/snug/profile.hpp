@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "snug/format.hpp"
+
+namespace snug {
+
+/// What one tensor costs and suffers in one format.
+struct Candidate {
+  FormatId format{};
+  int64_t bytes = 0;           // of the tensor's data, without padding
+  double relative_error = 0;   // rho = e / E, the relative output error
+  double standard_error = 0;   // of relative_error, absolute; 0 where every row was measured
+  int64_t loss = 0;            // alpha * rho in pico-nats per token
+};
+
+struct ProfiledTensor {
+  std::string name, role;
+  int layer = -1;
+  int64_t cols = 0, rows = 0, experts = 1;  // rows counts all experts' rows
+  FormatId source{};
+  double alpha = 0;            // nats per unit of rho
+  std::string alpha_from;      // "prior" or "probe"
+  double energy = 0;           // E: mean squared output per token
+  bool weighted = false;       // an importance was used
+  std::vector<Candidate> candidates;  // sorted by bytes, at least one
+};
+
+/// A tensor that is copied as it is.
+struct FixedTensor {
+  std::string name;
+  FormatId format{};
+  int64_t weights = 0, bytes = 0;
+};
+
+/// Everything the solver needs to know of a model: losses and bytes of each tensor in each format.
+struct Profile {
+  std::string model_digest, imatrix_digest, state_digest;
+  std::vector<ProfiledTensor> tensors;
+  std::vector<FixedTensor> fixed;
+};
+
+}  // namespace snug

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace snug {
+
+enum class Existing { refuse, replace };
+
+/// A file that appears whole under its name or not at all: written beside it, synced, renamed, its folder synced.
+/// Destroyed without commit(), it leaves nothing behind. Throws Error of Fault::io (a full disk included).
+class AtomicFile {
+ public:
+  /// Refuses at once where the name is taken and `existing` says so, or where the folder cannot be written.
+  /// expected_bytes > 0 reserves the space now, so that a full disk is told before the work, not after.
+  AtomicFile(std::filesystem::path path, Existing existing, int64_t expected_bytes = 0);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);                     // at the end of what was written so far
+  void write_at(int64_t offset, std::span<const std::byte> bytes);  // anywhere; threads may share
+  void write(std::string_view text);
+  int64_t size() const { return end_; }
+  void commit();
+
+ private:
+  std::filesystem::path path_, part_;
+  int fd_ = -1;
+  int64_t end_ = 0;
+  Existing existing_;
+};
+
+/// The whole of `text` under `path`, by AtomicFile.
+void write_file(const std::filesystem::path& path, std::string_view text, Existing existing);
+
+/// Syncs a folder, so that a rename in it survives a power cut.
+void sync_directory(const std::filesystem::path& folder);
+
+}  // namespace snug

@@ -1,0 +1,78 @@
+#include "base/units.hpp"
+
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  double bytes;
+};
+
+constexpr std::array<Unit, 13> kUnits{{{"", 1}, {"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
+                                       {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40},
+                                       {"k", 1e3}, {"m", 1e6}, {"g", 1e9}}};
+
+std::string fixed(double value, int digits) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
+
+[[noreturn]] void refuse(std::string_view text) {
+  throw Error{str("'", text, "' is not a size"), "", "write it as 11GB (11e9 bytes), 11GiB (11 * 2^30) or a number of bytes",
+              Fault::usage};
+}
+
+}  // namespace
+
+int64_t parse_size(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  if (error != std::errc{} || number < 0) refuse(text);
+  std::string unit;
+  for (const char c : text.substr(static_cast<size_t>(end - text.data())))
+    if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const Unit& u : kUnits) {
+    if (u.name != unit) continue;
+    const double bytes = std::floor(number * u.bytes);
+    if (!(bytes < 0x1p62)) refuse(text);
+    return static_cast<int64_t>(bytes);
+  }
+  refuse(text);
+}
+
+std::string show_size(int64_t bytes) {
+  const auto size = static_cast<double>(bytes);
+  if (size >= 1e9) return str(fixed(size / 1e9, 2), " GB (", fixed(size / 0x1p30, 2), " GiB)");
+  if (size >= 1e6) return str(fixed(size / 1e6, 2), " MB (", fixed(size / 0x1p20, 2), " MiB)");
+  if (size >= 1e3) return str(fixed(size / 1e3, 2), " kB (", fixed(size / 0x1p10, 2), " KiB)");
+  return str(bytes, " bytes");
+}
+
+std::string show_duration(double seconds) {
+  if (!(seconds < 1e9)) return "a long time";
+  if (seconds < 10) return str(fixed(seconds, 1), " s");
+  const auto whole = static_cast<int64_t>(std::llround(seconds));
+  const auto two = [](int64_t n) { return str(n < 10 ? "0" : "", n); };
+  if (whole < 60) return str(whole, " s");
+  if (whole < 3600) return str(whole / 60, " min ", two(whole % 60), " s");
+  return str(whole / 3600, " h ", two(whole / 60 % 60), " min");
+}
+
+std::string show_count(int64_t count) {
+  std::string digits = std::to_string(count);
+  for (auto at = static_cast<int64_t>(digits.size()) - 3; at > (count < 0 ? 1 : 0); at -= 3)
+    digits.insert(static_cast<size_t>(at), 1, ',');
+  return digits;
+}
+
+}  // namespace snug

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/atomic_file.hpp"
+#include "gguf/reader.hpp"
+#include "snug/format.hpp"
+
+namespace snug::gguf {
+
+/// A key to write: one carried over from a Reader (views stay valid while it lives) or one of our own.
+struct OutputKey {
+  std::string key;
+  std::variant<Value, std::string, std::vector<std::string>> value;
+};
+
+struct OutputTensor {
+  std::string name;
+  FormatId format{};
+  int dims = 0;
+  std::array<int64_t, 4> shape{1, 1, 1, 1};
+};
+
+/// Where everything of a GGUF v3 output will lie, to the byte, before a byte is written. Alignment 32.
+struct Layout {
+  struct Shard {
+    std::filesystem::path path;       // the name itself, or <stem>-00001-of-0000N.gguf
+    std::vector<std::byte> header;    // magic to the start of the data section, padding included
+    size_t first = 0, count = 0;      // its tensors
+    int64_t bytes = 0;                // of the whole file
+  };
+  std::vector<OutputTensor> tensors;
+  std::vector<int64_t> offsets;       // of each tensor from the start of its shard's file
+  std::vector<Shard> shards;
+  int64_t bytes = 0;                  // of all files
+};
+
+/// split_bytes > 0: files of at most that size each (a single larger tensor gets a file of its own), with split.* keys
+/// as §1.1 of the format reference asks. Throws Error where a tensor's row length does not fit its format.
+Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> keys, std::vector<OutputTensor> tensors,
+                   int64_t split_bytes = 0);
+
+/// Writes files of a Layout. Threads may write different parts at once; commit() puts all files in place.
+class Writer {
+ public:
+  Writer(Layout layout, Existing existing);
+  ~Writer();
+  const Layout& layout() const { return layout_; }
+
+  /// Bytes of tensor `index` from `offset` within its data. Every byte must be written exactly once.
+  void write(size_t index, int64_t offset, std::span<const std::byte> bytes);
+
+  /// Syncs and renames every file; throws Error (and leaves no file) if tensor bytes are missing.
+  void commit();
+
+ private:
+  struct File;
+  Layout layout_;
+  std::vector<std::unique_ptr<File>> files_;
+};
+
+/// Tensor order of files written by llama-quantize: by block index (-1 for none), then by name (§1.2).
+void sort_like_llama(std::vector<OutputTensor>& tensors);
+
+}  // namespace snug::gguf
