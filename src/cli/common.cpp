@@ -1,0 +1,48 @@
+#include "cli/common.hpp"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "base/interrupt.hpp"
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+
+void CommonArgs::add_to(CLI::App& command) {
+  command.add_option("--threads", threads, "threads to use; 0 is all cores")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  command.add_flag("-q,--quiet", quiet, "no progress and no notices");
+  command.add_flag("--json", json, "one JSON document on stdout, everything else on stderr");
+}
+
+void CommonArgs::apply() const {
+  set_threads(threads);
+  set_talk(quiet ? Talk::quiet : Talk::normal);
+  install_interrupt_handler();
+}
+
+int guarded(const std::function<int()>& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    std::fprintf(stderr, "snug: %s\n", error.what());
+    return static_cast<int>(error.fault());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "snug: out of memory\n  try:   --threads 1, or a machine with more memory\n");
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "snug: %s\n", error.what());
+  }
+  return static_cast<int>(Fault::bad_input);
+}
+
+void print_out(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+                       (text.ends_with('\n') || std::fputc('\n', stdout) != EOF) && std::fflush(stdout) == 0;
+  if (!written) throw io_error("write to standard output", "stdout");
+}
+
+}  // namespace snug::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace snug::cli {
+
+/// Options every command takes: --threads, --quiet, --json.
+struct CommonArgs {
+  int threads = 0;
+  bool quiet = false;
+  bool json = false;
+
+  void add_to(CLI::App& command);
+  void apply() const;  // before the work
+};
+
+/// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
+int guarded(const std::function<int()>& work);
+
+/// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take it.
+void print_out(const std::string& text);
+
+}  // namespace snug::cli
