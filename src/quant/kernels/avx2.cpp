@@ -1,0 +1,10 @@
+#include "quant/kernels/simd_avx2.hpp"
+
+#include "quant/kernels/all.hpp"
+#include "quant/kernels/isa.hpp"
+
+namespace snug {
+
+constinit const Kernels kAvx2 = kernels_for<Avx2>("avx2");
+
+}  // namespace snug

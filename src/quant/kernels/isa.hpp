@@ -1,0 +1,10 @@
+#pragma once
+
+#include "quant/kernels/kernels.hpp"
+
+namespace snug {
+
+// One translation unit each; which of them are built is CMake's affair. Constant-initialized.
+extern const Kernels kScalar, kAvx2, kNeon;
+
+}  // namespace snug

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+
+namespace snug {
+
+/// One row for an encoder.
+struct EncodeJob {
+  const float* x;            // [cols] finite
+  const float* mean_square;  // [cols], finite, >= 0; or null: 1 everywhere
+  const float* mean;         // [cols] or null: 0 everywhere
+  int64_t cols;              // a multiple of the format's block
+  bool hard;                 // Effort::max
+  void* blocks;              // cols / block_weights blocks, any alignment
+};
+
+using EncodeRow = void (*)(const EncodeJob& job) noexcept;
+using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
+
+struct Codec {
+  EncodeRow encode = nullptr;
+  DecodeRow decode = nullptr;
+};
+
+/// Everything one instruction set does, the same bytes as every other. Filled by kernels_for() in all.hpp.
+struct Kernels {
+  const char* isa;
+  Codec f32, f16, bf16;
+  Codec q4_0, q4_1, q5_0, q5_1, q8_0, q1_0, q2_0;
+  Codec q2_K, q3_K, q4_K, q5_K, q6_K;
+  Codec tq1_0, tq2_0;
+  Codec iq4_nl, iq4_xs, mxfp4, nvfp4;
+  Codec iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s;
+};
+
+/// The best set this machine runs, or the one named by the environment variable SNUG_ISA.
+/// Throws Error where that is no name or cannot run here.
+const Kernels& kernels();
+
+}  // namespace snug

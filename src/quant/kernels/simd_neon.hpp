@@ -1,0 +1,163 @@
+#pragma once
+
+#include <arm_neon.h>
+
+#include "quant/kernels/simd.hpp"
+
+namespace snug {
+namespace {
+
+/// AArch64: two registers for eight lanes. Contract: simd.hpp.
+struct Neon {
+  struct f32 {
+    float32x4_t lo, hi;
+    friend f32 operator+(f32 a, f32 b) { return {vaddq_f32(a.lo, b.lo), vaddq_f32(a.hi, b.hi)}; }
+    friend f32 operator-(f32 a, f32 b) { return {vsubq_f32(a.lo, b.lo), vsubq_f32(a.hi, b.hi)}; }
+    friend f32 operator*(f32 a, f32 b) { return {vmulq_f32(a.lo, b.lo), vmulq_f32(a.hi, b.hi)}; }
+    friend f32 operator/(f32 a, f32 b) { return {vdivq_f32(a.lo, b.lo), vdivq_f32(a.hi, b.hi)}; }
+    friend f32 operator-(f32 a) { return {vnegq_f32(a.lo), vnegq_f32(a.hi)}; }
+  };
+  struct i32 {
+    int32x4_t lo, hi;
+    friend i32 operator+(i32 a, i32 b) { return {vaddq_s32(a.lo, b.lo), vaddq_s32(a.hi, b.hi)}; }
+    friend i32 operator-(i32 a, i32 b) { return {vsubq_s32(a.lo, b.lo), vsubq_s32(a.hi, b.hi)}; }
+    friend i32 operator*(i32 a, i32 b) { return {vmulq_s32(a.lo, b.lo), vmulq_s32(a.hi, b.hi)}; }
+    friend i32 operator&(i32 a, i32 b) { return {vandq_s32(a.lo, b.lo), vandq_s32(a.hi, b.hi)}; }
+    friend i32 operator|(i32 a, i32 b) { return {vorrq_s32(a.lo, b.lo), vorrq_s32(a.hi, b.hi)}; }
+    friend i32 operator^(i32 a, i32 b) { return {veorq_s32(a.lo, b.lo), veorq_s32(a.hi, b.hi)}; }
+  };
+  struct mask {
+    uint32x4_t lo, hi;
+    friend mask operator&(mask a, mask b) { return {vandq_u32(a.lo, b.lo), vandq_u32(a.hi, b.hi)}; }
+    friend mask operator|(mask a, mask b) { return {vorrq_u32(a.lo, b.lo), vorrq_u32(a.hi, b.hi)}; }
+    friend mask operator~(mask a) { return {vmvnq_u32(a.lo), vmvnq_u32(a.hi)}; }
+  };
+
+  static f32 zero() { return splat(0); }
+  static f32 splat(float x) { return {vdupq_n_f32(x), vdupq_n_f32(x)}; }
+  static f32 iota() { return to_f(iota_i()); }
+  static f32 load(const float* p) { return {vld1q_f32(p), vld1q_f32(p + 4)}; }
+  static void store(float* p, f32 a) {
+    vst1q_f32(p, a.lo);
+    vst1q_f32(p + 4, a.hi);
+  }
+
+  static i32 splat_i(int32_t x) { return {vdupq_n_s32(x), vdupq_n_s32(x)}; }
+  static i32 iota_i() {
+    constexpr int32_t lanes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return load_i(lanes);
+  }
+  static i32 load_i(const int32_t* p) { return {vld1q_s32(p), vld1q_s32(p + 4)}; }
+  static void store_i(int32_t* p, i32 a) {
+    vst1q_s32(p, a.lo);
+    vst1q_s32(p + 4, a.hi);
+  }
+  static i32 load_u8(const uint8_t* p) { return widen(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)))); }
+  static i32 load_i8(const int8_t* p) { return widen(vmovl_s8(vld1_s8(p))); }
+  static i32 load_i16(const int16_t* p) { return widen(vreinterpretq_s16_u8(bytes(p))); }
+  static i32 load_u16(const uint16_t* p) {
+    const uint16x8_t in = vreinterpretq_u16_u8(bytes(p));
+    return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(in))), vreinterpretq_s32_u32(vmovl_high_u16(in))};
+  }
+  static void store_u8(uint8_t* p, i32 a) { vst1_u8(p, vmovn_u16(narrow(a))); }
+  static void store_u16(uint16_t* p, i32 a) {
+    vst1q_u8(reinterpret_cast<uint8_t*>(p), vreinterpretq_u8_u16(narrow(a)));
+  }
+
+  static f32 fma(f32 a, f32 b, f32 c) { return {vfmaq_f32(c.lo, a.lo, b.lo), vfmaq_f32(c.hi, a.hi, b.hi)}; }
+  static f32 min(f32 a, f32 b) { return select(lt(a, b), a, b); }
+  static f32 max(f32 a, f32 b) { return select(lt(b, a), a, b); }
+  static i32 min(i32 a, i32 b) { return {vminq_s32(a.lo, b.lo), vminq_s32(a.hi, b.hi)}; }
+  static i32 max(i32 a, i32 b) { return {vmaxq_s32(a.lo, b.lo), vmaxq_s32(a.hi, b.hi)}; }
+  static f32 abs(f32 a) { return {vabsq_f32(a.lo), vabsq_f32(a.hi)}; }
+  static f32 sqrt(f32 a) { return {vsqrtq_f32(a.lo), vsqrtq_f32(a.hi)}; }
+  static f32 round(f32 a) { return {vrndnq_f32(a.lo), vrndnq_f32(a.hi)}; }
+  static i32 to_i(f32 a) { return {vcvtnq_s32_f32(a.lo), vcvtnq_s32_f32(a.hi)}; }
+  static f32 to_f(i32 a) { return {vcvtq_f32_s32(a.lo), vcvtq_f32_s32(a.hi)}; }
+  static i32 bits_i(f32 a) { return {vreinterpretq_s32_f32(a.lo), vreinterpretq_s32_f32(a.hi)}; }
+  static f32 bits_f(i32 a) { return {vreinterpretq_f32_s32(a.lo), vreinterpretq_f32_s32(a.hi)}; }
+  template <int n>
+  static i32 shl(i32 a) {
+    return {vshlq_n_s32(a.lo, n), vshlq_n_s32(a.hi, n)};
+  }
+  template <int n>
+  static i32 shr(i32 a) {
+    return shrv(a, splat_i(n));
+  }
+  static i32 shrv(i32 a, i32 counts) { return {right(a.lo, counts.lo), right(a.hi, counts.hi)}; }
+
+  static mask lt(f32 a, f32 b) { return {vcltq_f32(a.lo, b.lo), vcltq_f32(a.hi, b.hi)}; }
+  static mask le(f32 a, f32 b) { return {vcleq_f32(a.lo, b.lo), vcleq_f32(a.hi, b.hi)}; }
+  static mask eq(f32 a, f32 b) { return {vceqq_f32(a.lo, b.lo), vceqq_f32(a.hi, b.hi)}; }
+  static mask lt_i(i32 a, i32 b) { return {vcltq_s32(a.lo, b.lo), vcltq_s32(a.hi, b.hi)}; }
+  static mask eq_i(i32 a, i32 b) { return {vceqq_s32(a.lo, b.lo), vceqq_s32(a.hi, b.hi)}; }
+  static f32 select(mask m, f32 a, f32 b) {
+    return {vbslq_f32(m.lo, a.lo, b.lo), vbslq_f32(m.hi, a.hi, b.hi)};
+  }
+  static i32 select(mask m, i32 a, i32 b) {
+    return {vbslq_s32(m.lo, a.lo, b.lo), vbslq_s32(m.hi, a.hi, b.hi)};
+  }
+  static uint32_t bits(mask m) {
+    constexpr uint32_t weights[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    return vaddvq_u32(vandq_u32(m.lo, vld1q_u32(weights))) +
+           vaddvq_u32(vandq_u32(m.hi, vld1q_u32(weights + 4)));
+  }
+
+  static float sum(f32 a) {
+    const float32x4_t four = vaddq_f32(a.lo, a.hi);
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+  }
+  static int32_t sum_i(i32 a) { return vaddvq_s32(vaddq_s32(a.lo, a.hi)); }
+  static float max_of(f32 a) { return vmaxvq_f32(vmaxq_f32(a.lo, a.hi)); }
+  static float min_of(f32 a) { return -max_of(-a); }
+
+  static f32 gather(const float* table, i32 index) {
+    int32_t at[8];
+    store_i(at, index);
+    const float out[8] = {table[at[0]], table[at[1]], table[at[2]], table[at[3]],
+                          table[at[4]], table[at[5]], table[at[6]], table[at[7]]};
+    return load(out);
+  }
+  static i32 gather_i(const int32_t* table, i32 index) {
+    int32_t at[8];
+    store_i(at, index);
+    const int32_t out[8] = {table[at[0]], table[at[1]], table[at[2]], table[at[3]],
+                            table[at[4]], table[at[5]], table[at[6]], table[at[7]]};
+    return load_i(out);
+  }
+  static f32 permute(f32 a, i32 index) {
+    float lanes[8];
+    store(lanes, a);
+    return gather(lanes, index & splat_i(7));
+  }
+  static f32 lookup16(const float* table16, i32 index) { return gather(table16, index & splat_i(15)); }
+
+  static float half(uint16_t h) {
+    return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+  }
+  static uint16_t to_half(float x) {
+    return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(x))), 0);
+  }
+  static f32 load_half(const uint16_t* p) {
+    const float16x8_t in = vreinterpretq_f16_u8(bytes(p));
+    return {vcvt_f32_f16(vget_low_f16(in)), vcvt_high_f32_f16(in)};
+  }
+  static void store_half(uint16_t* p, f32 a) {
+    vst1q_u8(reinterpret_cast<uint8_t*>(p),
+             vreinterpretq_u8_f16(vcvt_high_f16_f32(vcvt_f16_f32(a.lo), a.hi)));
+  }
+
+ private:
+  static uint8x16_t bytes(const void* p) { return vld1q_u8(static_cast<const uint8_t*>(p)); }
+  static i32 widen(int16x8_t in) { return {vmovl_s16(vget_low_s16(in)), vmovl_high_s16(in)}; }
+  static uint16x8_t narrow(i32 a) {
+    return vmovn_high_u32(vmovn_u32(vreinterpretq_u32_s32(a.lo)), vreinterpretq_u32_s32(a.hi));
+  }
+  static int32x4_t right(int32x4_t a, int32x4_t counts) {
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vnegq_s32(counts)));
+  }
+};
+
+}  // namespace
+}  // namespace snug

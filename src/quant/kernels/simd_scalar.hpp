@@ -1,0 +1,273 @@
+#pragma once
+
+#include <cmath>
+#include <cstring>
+
+#include "quant/kernels/simd.hpp"
+
+namespace snug {
+namespace {
+
+/// Plain C++: eight lanes in an array, the reference every other set agrees with. Contract: simd.hpp.
+struct Scalar {
+  template <class T>
+  struct Lanes {
+    T v[8];
+  };
+  template <class Out, class Lane>
+  static Out each(Lane&& lane) {
+    Out out;
+    for (int k = 0; k < 8; ++k) out.v[k] = lane(k);
+    return out;
+  }
+  static uint32_t u(int32_t x) { return static_cast<uint32_t>(x); }
+  static int32_t s(uint32_t x) { return static_cast<int32_t>(x); }
+
+  struct f32 : Lanes<float> {
+    friend f32 operator+(f32 a, f32 b) {
+      return each<f32>([&](int k) { return a.v[k] + b.v[k]; });
+    }
+    friend f32 operator-(f32 a, f32 b) {
+      return each<f32>([&](int k) { return a.v[k] - b.v[k]; });
+    }
+    friend f32 operator*(f32 a, f32 b) {
+      return each<f32>([&](int k) { return a.v[k] * b.v[k]; });
+    }
+    friend f32 operator/(f32 a, f32 b) {
+      return each<f32>([&](int k) { return a.v[k] / b.v[k]; });
+    }
+    friend f32 operator-(f32 a) {
+      return each<f32>([&](int k) { return -a.v[k]; });
+    }
+  };
+  struct i32 : Lanes<int32_t> {
+    friend i32 operator+(i32 a, i32 b) {
+      return each<i32>([&](int k) { return s(u(a.v[k]) + u(b.v[k])); });
+    }
+    friend i32 operator-(i32 a, i32 b) {
+      return each<i32>([&](int k) { return s(u(a.v[k]) - u(b.v[k])); });
+    }
+    friend i32 operator*(i32 a, i32 b) {
+      return each<i32>([&](int k) { return s(u(a.v[k]) * u(b.v[k])); });
+    }
+    friend i32 operator&(i32 a, i32 b) {
+      return each<i32>([&](int k) { return a.v[k] & b.v[k]; });
+    }
+    friend i32 operator|(i32 a, i32 b) {
+      return each<i32>([&](int k) { return a.v[k] | b.v[k]; });
+    }
+    friend i32 operator^(i32 a, i32 b) {
+      return each<i32>([&](int k) { return a.v[k] ^ b.v[k]; });
+    }
+  };
+  struct mask : Lanes<bool> {
+    friend mask operator&(mask a, mask b) {
+      return each<mask>([&](int k) { return a.v[k] && b.v[k]; });
+    }
+    friend mask operator|(mask a, mask b) {
+      return each<mask>([&](int k) { return a.v[k] || b.v[k]; });
+    }
+    friend mask operator~(mask a) {
+      return each<mask>([&](int k) { return !a.v[k]; });
+    }
+  };
+
+  static f32 zero() { return splat(0); }
+  static f32 splat(float x) {
+    return each<f32>([&](int) { return x; });
+  }
+  static f32 iota() {
+    return each<f32>([&](int k) { return static_cast<float>(k); });
+  }
+  static f32 load(const float* p) {
+    return each<f32>([&](int k) { return p[k]; });
+  }
+  static void store(float* p, f32 a) { std::memcpy(p, a.v, sizeof a.v); }
+
+  static i32 splat_i(int32_t x) {
+    return each<i32>([&](int) { return x; });
+  }
+  static i32 iota_i() {
+    return each<i32>([&](int k) { return k; });
+  }
+  static i32 load_i(const int32_t* p) {
+    return each<i32>([&](int k) { return p[k]; });
+  }
+  static void store_i(int32_t* p, i32 a) { std::memcpy(p, a.v, sizeof a.v); }
+  static i32 load_u8(const uint8_t* p) {
+    return each<i32>([&](int k) { return p[k]; });
+  }
+  static i32 load_i8(const int8_t* p) {
+    return each<i32>([&](int k) { return p[k]; });
+  }
+  static i32 load_u16(const uint16_t* p) { return widen<uint16_t>(p); }
+  static i32 load_i16(const int16_t* p) { return widen<int16_t>(p); }
+  static void store_u8(uint8_t* p, i32 a) {
+    for (int k = 0; k < 8; ++k) p[k] = static_cast<uint8_t>(a.v[k]);
+  }
+  static void store_u16(uint16_t* p, i32 a) {
+    uint16_t out[8];
+    for (int k = 0; k < 8; ++k) out[k] = static_cast<uint16_t>(a.v[k]);
+    std::memcpy(p, out, sizeof out);
+  }
+
+  static f32 fma(f32 a, f32 b, f32 c) {
+    return each<f32>([&](int k) { return __builtin_fmaf(a.v[k], b.v[k], c.v[k]); });
+  }
+  static f32 min(f32 a, f32 b) {
+    return each<f32>([&](int k) { return a.v[k] < b.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static f32 max(f32 a, f32 b) {
+    return each<f32>([&](int k) { return a.v[k] > b.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static i32 min(i32 a, i32 b) {
+    return each<i32>([&](int k) { return a.v[k] < b.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static i32 max(i32 a, i32 b) {
+    return each<i32>([&](int k) { return a.v[k] > b.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static f32 abs(f32 a) {
+    return each<f32>([&](int k) { return __builtin_fabsf(a.v[k]); });
+  }
+  static f32 sqrt(f32 a) {
+    return each<f32>([&](int k) { return __builtin_sqrtf(a.v[k]); });
+  }
+  static f32 round(f32 a) {
+    return each<f32>([&](int k) { return __builtin_rintf(a.v[k]); });
+  }
+  static i32 to_i(f32 a) {
+    return each<i32>([&](int k) {
+      const float whole = __builtin_rintf(a.v[k]);
+      return whole >= -0x1p31f && whole < 0x1p31f ? static_cast<int32_t>(whole) : INT32_MIN;
+    });
+  }
+  static f32 to_f(i32 a) {
+    return each<f32>([&](int k) { return static_cast<float>(a.v[k]); });
+  }
+  static i32 bits_i(f32 a) {
+    i32 out;
+    std::memcpy(out.v, a.v, sizeof out.v);
+    return out;
+  }
+  static f32 bits_f(i32 a) {
+    f32 out;
+    std::memcpy(out.v, a.v, sizeof out.v);
+    return out;
+  }
+  template <int n>
+  static i32 shl(i32 a) {
+    return each<i32>([&](int k) { return s(u(a.v[k]) << n); });
+  }
+  template <int n>
+  static i32 shr(i32 a) {
+    return each<i32>([&](int k) { return s(u(a.v[k]) >> n); });
+  }
+  static i32 shrv(i32 a, i32 counts) {
+    return each<i32>([&](int k) { return s(u(a.v[k]) >> counts.v[k]); });
+  }
+
+  static mask lt(f32 a, f32 b) {
+    return each<mask>([&](int k) { return a.v[k] < b.v[k]; });
+  }
+  static mask le(f32 a, f32 b) {
+    return each<mask>([&](int k) { return a.v[k] <= b.v[k]; });
+  }
+  static mask eq(f32 a, f32 b) {
+    return each<mask>([&](int k) { return a.v[k] == b.v[k]; });
+  }
+  static mask lt_i(i32 a, i32 b) {
+    return each<mask>([&](int k) { return a.v[k] < b.v[k]; });
+  }
+  static mask eq_i(i32 a, i32 b) {
+    return each<mask>([&](int k) { return a.v[k] == b.v[k]; });
+  }
+  static f32 select(mask m, f32 a, f32 b) {
+    return each<f32>([&](int k) { return m.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static i32 select(mask m, i32 a, i32 b) {
+    return each<i32>([&](int k) { return m.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static uint32_t bits(mask m) {
+    uint32_t out = 0;
+    for (int k = 0; k < 8; ++k) out |= static_cast<uint32_t>(m.v[k]) << k;
+    return out;
+  }
+
+  static float sum(f32 a) {
+    const float* v = a.v;
+    return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+  }
+  static int32_t sum_i(i32 a) {
+    uint32_t out = 0;
+    for (int32_t lane : a.v) out += u(lane);
+    return s(out);
+  }
+  static float max_of(f32 a) {
+    float out = a.v[0];
+    for (float lane : a.v) out = lane > out ? lane : out;
+    return out;
+  }
+  static float min_of(f32 a) { return -max_of(-a); }
+
+  static f32 gather(const float* table, i32 index) {
+    return each<f32>([&](int k) { return table[index.v[k]]; });
+  }
+  static i32 gather_i(const int32_t* table, i32 index) {
+    return each<i32>([&](int k) { return table[index.v[k]]; });
+  }
+  static f32 permute(f32 a, i32 index) {
+    return each<f32>([&](int k) { return a.v[index.v[k] & 7]; });
+  }
+  static f32 lookup16(const float* table16, i32 index) {
+    return each<f32>([&](int k) { return table16[index.v[k] & 15]; });
+  }
+
+  static float half(uint16_t h) {
+    const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
+    const uint32_t exponent = h >> 10 & 0x1f, fraction = h & 0x3ff;
+    if (exponent == 31)
+      return from_bits(sign | 0x7f800000 | fraction << 13 | (fraction ? 0x400000 : 0));  // quiet
+    if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * static_cast<float>(fraction);
+    return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+  }
+  static uint16_t to_half(float x) {
+    const uint32_t all = to_bits(x), sign = all >> 16 & 0x8000, magnitude = all & 0x7fffffff;
+    if (magnitude > 0x7f800000) return static_cast<uint16_t>(sign | 0x7e00 | (magnitude >> 13 & 0x1ff));
+    if (magnitude >= 0x477ff000) return static_cast<uint16_t>(sign | 0x7c00);
+    if (magnitude < 0x38800000)  // subnormal: adding 0.5 leaves the rounded multiple of 2^-24 in the low bits
+      return static_cast<uint16_t>(sign | (to_bits(from_bits(magnitude) + 0.5f) - 0x3f000000));
+    const uint32_t even = magnitude >> 13 & 1;
+    return static_cast<uint16_t>(sign | ((magnitude + 0xfff + even - 0x38000000) >> 13));
+  }
+  static f32 load_half(const uint16_t* p) {
+    uint16_t in[8];
+    std::memcpy(in, p, sizeof in);
+    return each<f32>([&](int k) { return half(in[k]); });
+  }
+  static void store_half(uint16_t* p, f32 a) {
+    uint16_t out[8];
+    for (int k = 0; k < 8; ++k) out[k] = to_half(a.v[k]);
+    std::memcpy(p, out, sizeof out);
+  }
+
+ private:
+  template <class T>
+  static i32 widen(const T* p) {
+    T in[8];
+    std::memcpy(in, p, sizeof in);
+    return each<i32>([&](int k) { return in[k]; });
+  }
+  static uint32_t to_bits(float x) {
+    uint32_t out;
+    std::memcpy(&out, &x, sizeof out);
+    return out;
+  }
+  static float from_bits(uint32_t x) {
+    float out;
+    std::memcpy(&out, &x, sizeof out);
+    return out;
+  }
+};
+
+}  // namespace
+}  // namespace snug
