@@ -59,9 +59,12 @@ struct Tensor {
 
 /// A GGUF file (v2 or v3), or a split one named by its first file; memory-mapped, zero-copy. Views into it live as
 /// long as the Reader. Every length, offset, shape and name is checked; a bad file throws Error with path and offset.
+/// Names may hold any bytes: show them through printable().
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path);
+  /// A single file already in memory, which must outlive the Reader; `name` is for messages.
+  Reader(std::span<const std::byte> bytes, const std::string& name);
   ~Reader();
   Reader(Reader&&) noexcept;
   Reader& operator=(Reader&&) noexcept;
