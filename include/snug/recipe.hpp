@@ -14,6 +14,8 @@ struct RecipeTensor {
   int64_t bytes = 0;   // of its data, without padding
   double loss = 0;     // predicted, nats per token; 0 for tensors copied as they are
   bool copied = false; // as in the source: not a choice
+
+  bool operator==(const RecipeTensor&) const = default;
 };
 
 /// A plan, complete in itself: what `quantize` needs to give the same bytes again, and why it is the best.
@@ -39,6 +41,9 @@ struct Recipe {
 
   std::vector<RecipeTensor> tensors;    // every tensor of the output, in file order
 
+  bool operator==(const Recipe&) const = default;
+
+  double gap() const { return predicted_loss - certified_bound; }
   double bits_per_weight() const {
     return weights ? 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(weights) : 0;
   }

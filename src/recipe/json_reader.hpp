@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace snug {
+
+/// Parses a JSON text that came from outside. Throws Error on a syntax error (line and column), on nesting
+/// deeper than 16, on a key that is there twice in one object, and on texts over 256 MiB. `where` names the
+/// file.
+nlohmann::json parse_json(const std::string& text, const std::string& where);
+
+/// A value of a parsed document together with its path, so that every complaint can say which value it means.
+class JsonNode {
+ public:
+  JsonNode(const nlohmann::json& value, std::string where, std::string path = "$")
+      : value_(value), where_(std::move(where)), path_(std::move(path)) {}
+
+  const nlohmann::json& value() const { return value_; }
+  const std::string& path() const { return path_; }
+
+  /// The member `key`; Error where this is no object or the key is missing.
+  JsonNode at(const char* key) const;
+  JsonNode at(size_t index) const;  // of an array, index < size
+  bool has(const char* key) const { return value_.is_object() && value_.contains(key); }
+  size_t array_size() const;  // Error where this is no array
+
+  std::string text() const;
+  bool boolean() const;
+  int64_t whole() const;            // an integer, 0 to 2^63 - 1
+  double number() const;            // finite
+  double number_from_zero() const;  // finite and not negative
+
+  /// Error{problem, file and path, remedy}.
+  [[noreturn]] void refuse(const std::string& problem, const std::string& remedy = {}) const;
+
+ private:
+  [[noreturn]] void expected(std::string_view what) const;
+
+  const nlohmann::json& value_;
+  std::string where_, path_;
+};
+
+}  // namespace snug
