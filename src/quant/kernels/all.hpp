@@ -1,5 +1,8 @@
 #pragma once
 
+#include "quant/kernels/decode_iquant.hpp"
+#include "quant/kernels/decode_kquant.hpp"
+#include "quant/kernels/decode_legacy.hpp"
 #include "quant/kernels/plain.hpp"
 
 namespace snug {
@@ -12,6 +15,33 @@ constexpr Kernels kernels_for(const char* isa) {
   k.f32 = {encode_f32<V>, decode_f32<V>};
   k.f16 = {encode_f16<V>, decode_f16<V>};
   k.bf16 = {encode_bf16<V>, decode_bf16<V>};
+  k.q4_0 = {nullptr, decode_q4_0<V>};
+  k.q4_1 = {nullptr, decode_q4_1<V>};
+  k.q5_0 = {nullptr, decode_q5_0<V>};
+  k.q5_1 = {nullptr, decode_q5_1<V>};
+  k.q8_0 = {nullptr, decode_q8_0<V>};
+  k.q1_0 = {nullptr, decode_q1_0<V>};
+  k.q2_0 = {nullptr, decode_q2_0<V>};
+  k.tq1_0 = {nullptr, decode_tq1_0<V>};
+  k.tq2_0 = {nullptr, decode_tq2_0<V>};
+  k.iq4_nl = {nullptr, decode_iq4_nl<V>};
+  k.iq4_xs = {nullptr, decode_iq4_xs<V>};
+  k.mxfp4 = {nullptr, decode_mxfp4<V>};
+  k.nvfp4 = {nullptr, decode_nvfp4<V>};
+
+  k.q2_K = {nullptr, decode_q2_K<V>};
+  k.q3_K = {nullptr, decode_q3_K<V>};
+  k.q4_K = {nullptr, decode_q4_K<V>};
+  k.q5_K = {nullptr, decode_q5_K<V>};
+  k.q6_K = {nullptr, decode_q6_K<V>};
+
+  k.iq1_s = {nullptr, decode_iq1_s<V>};
+  k.iq1_m = {nullptr, decode_iq1_m<V>};
+  k.iq2_xxs = {nullptr, decode_iq2_xxs<V>};
+  k.iq2_xs = {nullptr, decode_iq2_xs<V>};
+  k.iq2_s = {nullptr, decode_iq2_s<V>};
+  k.iq3_xxs = {nullptr, decode_iq3_xxs<V>};
+  k.iq3_s = {nullptr, decode_iq3_s<V>};
   return k;
 }
 

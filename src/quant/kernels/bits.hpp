@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+// Small helpers that every kernel file shares. Internal linkage: see simd.hpp.
+
+namespace snug {
+namespace {
+
+inline uint32_t u32_at(const uint8_t* p) {
+  uint32_t out;
+  std::memcpy(&out, p, sizeof out);
+  return out;
+}
+
+inline void put_u32(uint8_t* p, uint32_t value) {
+  std::memcpy(p, &value, sizeof value);
+}
+
+inline float float_of_bits(uint32_t bits) {
+  float out;
+  std::memcpy(&out, &bits, sizeof out);
+  return out;
+}
+
+inline uint32_t bits_of_float(float value) {
+  uint32_t out;
+  std::memcpy(&out, &value, sizeof out);
+  return out;
+}
+
+/// What an E8M0 exponent of mxfp4 means for kFp4 (doubled E2M1): 2^(e - 128), subnormal below e = 2.
+inline float mxfp4_scale(uint8_t e) {
+  return float_of_bits(e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23);
+}
+
+/// Half the value of an unsigned E4M3 code (bias 7), for kFp4; codes 0 and 0x7f are 0, bit 7 does not count.
+inline float nvfp4_scale(uint8_t code) {
+  const int exponent = code >> 3 & 15, fraction = code & 7;
+  if ((code & 0x7f) == 0x7f) return 0;
+  if (exponent == 0) return static_cast<float>(fraction) * 0x1p-10f;
+  return static_cast<float>(8 + fraction) * float_of_bits(static_cast<uint32_t>(exponent - 11 + 127) << 23);
+}
+
+struct ScaleMin {
+  uint8_t scale, min;
+};
+
+/// The k-th pair of K4 scales (blocks.hpp).
+inline ScaleMin k4_scale(const uint8_t* s, int k) {
+  if (k < 4) return {static_cast<uint8_t>(s[k] & 63), static_cast<uint8_t>(s[k + 4] & 63)};
+  return {static_cast<uint8_t>((s[k + 4] & 15) | s[k - 4] >> 6 << 4),
+          static_cast<uint8_t>(s[k + 4] >> 4 | s[k] >> 6 << 4)};
+}
+
+/// The k-th 6-bit scale of q3_K, still offset by 32.
+inline int q3k_scale(const uint8_t* s, int k) {
+  const int low = k < 8 ? s[k] & 15 : s[k - 8] >> 4;
+  return low | (s[8 + k % 4] >> 2 * (k / 4) & 3) << 4;
+}
+
+/// A 7-bit sign index as a sign byte: an even number of negatives.
+inline uint8_t sign_byte(uint32_t index) {
+  const auto s = static_cast<uint8_t>(index & 127);
+  return static_cast<uint8_t>(s | (__builtin_popcount(s) & 1) << 7);
+}
+
+}  // namespace
+}  // namespace snug
