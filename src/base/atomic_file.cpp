@@ -17,10 +17,6 @@
 namespace snug {
 namespace {
 
-std::filesystem::path folder_of(const std::filesystem::path& path) {
-  return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
-}
-
 constexpr const char* kDiskRemedy = "free some space, or write to another disk";
 
 }  // namespace
@@ -65,8 +61,12 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
 
 void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span{text.data(), text.size()})); }
 
-void AtomicFile::commit() {
+void AtomicFile::sync() {
   if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0) throw io_error("sync the output", path_.string(), kDiskRemedy);
+}
+
+void AtomicFile::commit() {
+  sync();
   const int closed = close(std::exchange(fd_, -1));
   const bool placed = closed == 0 && (existing_ == Existing::replace ? rename(part_.c_str(), path_.c_str())
                                                                      : link(part_.c_str(), path_.c_str())) == 0;
@@ -83,6 +83,10 @@ void write_file(const std::filesystem::path& path, std::string_view text, Existi
   AtomicFile file{path, existing};
   file.write(text);
   file.commit();
+}
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
 }
 
 void sync_directory(const std::filesystem::path& folder) {

@@ -25,7 +25,8 @@ class AtomicFile {
   void write_at(int64_t offset, std::span<const std::byte> bytes);  // anywhere; threads may share
   void write(std::string_view text);
   int64_t size() const { return end_; }
-  void commit();
+  void sync();    // to the disk; lets several files be made safe before the first is put in place
+  void commit();  // syncs and puts in place
 
  private:
   std::filesystem::path path_, part_;
@@ -36,6 +37,9 @@ class AtomicFile {
 
 /// The whole of `text` under `path`, by AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view text, Existing existing);
+
+/// The folder a file lies in; "." for a bare name.
+std::filesystem::path folder_of(const std::filesystem::path& path);
 
 /// Syncs a folder, so that a rename in it survives a power cut.
 void sync_directory(const std::filesystem::path& folder);

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
@@ -42,31 +42,38 @@ struct Layout {
   int64_t bytes = 0;                  // of all files
 };
 
-/// split_bytes > 0: files of at most that size each (a single larger tensor gets a file of its own), with split.* keys
-/// as §1.1 of the format reference asks. Throws Error where a tensor's row length does not fit its format.
+/// split_bytes > 0 and less than the whole: files of at most that size each (a single larger tensor gets a file of its
+/// own), with split.* keys as gguf-split writes them. split.* keys and general.alignment among `keys` are dropped.
+/// Throws Error where a name is bad or given twice, or a tensor's row length does not fit its format.
 Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> keys, std::vector<OutputTensor> tensors,
                    int64_t split_bytes = 0);
 
-/// Writes files of a Layout. Threads may write different parts at once; commit() puts all files in place.
+/// Writes files of a Layout, their space reserved at once; commit() puts all files in place.
 class Writer {
  public:
   Writer(Layout layout, Existing existing);
   ~Writer();
   const Layout& layout() const { return layout_; }
 
-  /// Bytes of tensor `index` from `offset` within its data. Every byte must be written exactly once.
+  /// Bytes of tensor `index` from `offset` within its data; threads may share. Throws Error if a byte is written twice.
   void write(size_t index, int64_t offset, std::span<const std::byte> bytes);
 
-  /// Syncs and renames every file; throws Error (and leaves no file) if tensor bytes are missing.
+  /// Syncs and renames every file, the first of a split last; throws Error (and leaves no file) if tensor bytes are
+  /// missing or a name was taken meanwhile.
   void commit();
 
  private:
   struct File;
+  void write_padding(size_t index);
+  void check_whole() const;
+
   Layout layout_;
+  Existing existing_;
+  std::vector<size_t> shard_of_;  // of each tensor
   std::vector<std::unique_ptr<File>> files_;
 };
 
-/// Tensor order of files written by llama-quantize: by block index (-1 for none), then by name (§1.2).
+/// Tensor order of files written by llama-quantize: by block index (-1 for none), then by name.
 void sort_like_llama(std::vector<OutputTensor>& tensors);
 
 }  // namespace snug::gguf
