@@ -93,6 +93,11 @@ constexpr Format kFormats[] = {
     //  kernels        id              importance  encoder version  rmse ceiling
     row<&Kernels::f32>(FormatId::f32, no, 1, 1e-12),
     row<&Kernels::f16>(FormatId::f16, no, 1, 0.0003),
+    row<&Kernels::q2_K>(FormatId::q2_K, yes, 1, 0.29),
+    row<&Kernels::q3_K>(FormatId::q3_K, yes, 1, 0.15),
+    row<&Kernels::q4_K>(FormatId::q4_K, yes, 1, 0.075),
+    row<&Kernels::q5_K>(FormatId::q5_K, yes, 1, 0.038),
+    row<&Kernels::q6_K>(FormatId::q6_K, yes, 1, 0.019),
     row<&Kernels::bf16>(FormatId::bf16, no, 1, 0.0021),
 };
 static_assert(std::ranges::is_sorted(kFormats, {}, &Format::id));

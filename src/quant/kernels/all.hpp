@@ -3,6 +3,7 @@
 #include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/decode_kquant.hpp"
 #include "quant/kernels/decode_legacy.hpp"
+#include "quant/kernels/encode_kquant_pack.hpp"
 #include "quant/kernels/plain.hpp"
 
 namespace snug {
@@ -29,11 +30,11 @@ constexpr Kernels kernels_for(const char* isa) {
   k.mxfp4 = {nullptr, decode_mxfp4<V>};
   k.nvfp4 = {nullptr, decode_nvfp4<V>};
 
-  k.q2_K = {nullptr, decode_q2_K<V>};
-  k.q3_K = {nullptr, decode_q3_K<V>};
-  k.q4_K = {nullptr, decode_q4_K<V>};
-  k.q5_K = {nullptr, decode_q5_K<V>};
-  k.q6_K = {nullptr, decode_q6_K<V>};
+  k.q2_K = {encode_q2_K<V>, decode_q2_K<V>};
+  k.q3_K = {encode_q3_K<V>, decode_q3_K<V>};
+  k.q4_K = {encode_q4_K<V>, decode_q4_K<V>};
+  k.q5_K = {encode_q5_K<V>, decode_q5_K<V>};
+  k.q6_K = {encode_q6_K<V>, decode_q6_K<V>};
 
   k.iq1_s = {nullptr, decode_iq1_s<V>};
   k.iq1_m = {nullptr, decode_iq1_m<V>};
