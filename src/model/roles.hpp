@@ -24,7 +24,8 @@ int layer_of(std::string_view tensor_name);
 /// none of the names kept.
 bool is_quantizable(const gguf::Tensor& tensor);
 
-/// What presets and priors ask of a model; 0 where the file does not say.
+/// What presets and priors ask of a model; 0 where the file does not say. Where a number differs from layer to layer it
+/// is the first layer's, as llama-quantize's rules read it.
 struct ModelShape {
   std::string architecture, name;
   int64_t layers = 0, embedding = 0, heads = 0, heads_kv = 0, experts = 0, experts_used = 0, context = 0;
