@@ -89,17 +89,32 @@ constexpr Format row(FormatId id, UsesImportance importance, uint16_t encoder_ve
 using enum UsesImportance;
 
 /// One line a format that can be encoded and decoded, sorted by id.
+// clang-format off
 constexpr Format kFormats[] = {
-    //  kernels        id              importance  encoder version  rmse ceiling
-    row<&Kernels::f32>(FormatId::f32, no, 1, 1e-12),
-    row<&Kernels::f16>(FormatId::f16, no, 1, 0.0003),
-    row<&Kernels::q2_K>(FormatId::q2_K, yes, 1, 0.29),
-    row<&Kernels::q3_K>(FormatId::q3_K, yes, 1, 0.15),
-    row<&Kernels::q4_K>(FormatId::q4_K, yes, 1, 0.075),
-    row<&Kernels::q5_K>(FormatId::q5_K, yes, 1, 0.038),
-    row<&Kernels::q6_K>(FormatId::q6_K, yes, 1, 0.019),
-    row<&Kernels::bf16>(FormatId::bf16, no, 1, 0.0021),
+    //  kernels            id                 importance  encoder version  rmse ceiling
+    row<&Kernels::f32>(     FormatId::f32,     no,  1, 1e-12),
+    row<&Kernels::f16>(     FormatId::f16,     no,  1, 0.0003),
+    row<&Kernels::q4_0>(    FormatId::q4_0,    yes, 1, 0.095),
+    row<&Kernels::q4_1>(    FormatId::q4_1,    yes, 1, 0.085),
+    row<&Kernels::q5_0>(    FormatId::q5_0,    yes, 1, 0.05),
+    row<&Kernels::q5_1>(    FormatId::q5_1,    yes, 1, 0.045),
+    row<&Kernels::q8_0>(    FormatId::q8_0,    no,  1, 0.0065),
+    row<&Kernels::q2_K>(    FormatId::q2_K,    yes, 1, 0.29),
+    row<&Kernels::q3_K>(    FormatId::q3_K,    yes, 1, 0.15),
+    row<&Kernels::q4_K>(    FormatId::q4_K,    yes, 1, 0.075),
+    row<&Kernels::q5_K>(    FormatId::q5_K,    yes, 1, 0.038),
+    row<&Kernels::q6_K>(    FormatId::q6_K,    yes, 1, 0.019),
+    row<&Kernels::iq4_nl>(  FormatId::iq4_nl,  yes, 1, 0.085),
+    row<&Kernels::iq4_xs>(  FormatId::iq4_xs,  yes, 1, 0.085),
+    row<&Kernels::bf16>(    FormatId::bf16,    no,  1, 0.0021),
+    row<&Kernels::tq1_0>(   FormatId::tq1_0,   yes, 1, 0.48),
+    row<&Kernels::tq2_0>(   FormatId::tq2_0,   yes, 1, 0.48),
+    row<&Kernels::mxfp4>(   FormatId::mxfp4,   yes, 1, 0.13),
+    row<&Kernels::nvfp4>(   FormatId::nvfp4,   yes, 1, 0.11),
+    row<&Kernels::q1_0>(    FormatId::q1_0,    yes, 1, 0.62),
+    row<&Kernels::q2_0>(    FormatId::q2_0,    yes, 1, 0.4),
 };
+// clang-format on
 static_assert(std::ranges::is_sorted(kFormats, {}, &Format::id));
 
 bool same_name(std::string_view a, std::string_view b) {

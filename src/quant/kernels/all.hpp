@@ -3,6 +3,10 @@
 #include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/decode_kquant.hpp"
 #include "quant/kernels/decode_legacy.hpp"
+#include "quant/kernels/encode_offset.hpp"
+#include "quant/kernels/encode_fp4.hpp"
+#include "quant/kernels/encode_iq4_xs.hpp"
+#include "quant/kernels/encode_legacy.hpp"
 #include "quant/kernels/encode_kquant_pack.hpp"
 #include "quant/kernels/plain.hpp"
 
@@ -16,19 +20,19 @@ constexpr Kernels kernels_for(const char* isa) {
   k.f32 = {encode_f32<V>, decode_f32<V>};
   k.f16 = {encode_f16<V>, decode_f16<V>};
   k.bf16 = {encode_bf16<V>, decode_bf16<V>};
-  k.q4_0 = {nullptr, decode_q4_0<V>};
-  k.q4_1 = {nullptr, decode_q4_1<V>};
-  k.q5_0 = {nullptr, decode_q5_0<V>};
-  k.q5_1 = {nullptr, decode_q5_1<V>};
-  k.q8_0 = {nullptr, decode_q8_0<V>};
-  k.q1_0 = {nullptr, decode_q1_0<V>};
-  k.q2_0 = {nullptr, decode_q2_0<V>};
-  k.tq1_0 = {nullptr, decode_tq1_0<V>};
-  k.tq2_0 = {nullptr, decode_tq2_0<V>};
-  k.iq4_nl = {nullptr, decode_iq4_nl<V>};
-  k.iq4_xs = {nullptr, decode_iq4_xs<V>};
-  k.mxfp4 = {nullptr, decode_mxfp4<V>};
-  k.nvfp4 = {nullptr, decode_nvfp4<V>};
+  k.q4_0 = {encode_q4_0<V>, decode_q4_0<V>};
+  k.q4_1 = {encode_q4_1<V>, decode_q4_1<V>};
+  k.q5_0 = {encode_q5_0<V>, decode_q5_0<V>};
+  k.q5_1 = {encode_q5_1<V>, decode_q5_1<V>};
+  k.q8_0 = {encode_q8_0<V>, decode_q8_0<V>};
+  k.q1_0 = {encode_q1_0<V>, decode_q1_0<V>};
+  k.q2_0 = {encode_q2_0<V>, decode_q2_0<V>};
+  k.tq1_0 = {encode_tq1_0<V>, decode_tq1_0<V>};
+  k.tq2_0 = {encode_tq2_0<V>, decode_tq2_0<V>};
+  k.iq4_nl = {encode_iq4_nl<V>, decode_iq4_nl<V>};
+  k.iq4_xs = {encode_iq4_xs<V>, decode_iq4_xs<V>};
+  k.mxfp4 = {encode_mxfp4<V>, decode_mxfp4<V>};
+  k.nvfp4 = {encode_nvfp4<V>, decode_nvfp4<V>};
 
   k.q2_K = {encode_q2_K<V>, decode_q2_K<V>};
   k.q3_K = {encode_q3_K<V>, decode_q3_K<V>};

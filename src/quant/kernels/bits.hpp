@@ -66,5 +66,26 @@ inline uint8_t sign_byte(uint32_t index) {
   return static_cast<uint8_t>(s | (__builtin_popcount(s) & 1) << 7);
 }
 
+/// Scale of sub-group g (8 weights) of iq2_xs and iq2_s.
+inline float iq2_scale(float super, const uint8_t* scales, int g) {
+  return super * (0.5f + static_cast<float>(scales[g / 4] >> 4 * (g / 2 % 2) & 15)) * 0.25f;
+}
+
+/// The largest E4M3 code (0..126) whose nvfp4_scale is at most `scale`.
+inline int nvfp4_code_below(float scale) {
+  int code = 0;
+  for (int step = 64; step; step /= 2)
+    if (code + step <= 126 && nvfp4_scale(static_cast<uint8_t>(code + step)) <= scale) code += step;
+  return code;
+}
+
+/// Base-3 digits (codes 0..2), first most significant, as tq1_0 stores them: ceil(v 256 / 243). Missing ones
+/// are 0.
+inline uint8_t pack_trits(const uint8_t* first, int step, int digits) {
+  int v = 0;
+  for (int n = 0; n < 5; ++n) v = 3 * v + (n < digits ? first[n * step] : 0);
+  return static_cast<uint8_t>((v * 256 + 242) / 243);
+}
+
 }  // namespace
 }  // namespace snug

@@ -41,11 +41,6 @@ void decode_iq2_xxs(const void* blocks, int64_t cols, float* row) noexcept {
   });
 }
 
-/// Scale of sub-group g (8 weights) of iq2_xs and iq2_s.
-inline constexpr auto iq2_scale = [](float super, const uint8_t* scales, int g) {
-  return super * (0.5f + static_cast<float>(scales[g / 4] >> 4 * (g / 2 % 2) & 15)) * 0.25f;
-};
-
 template <Simd V>
 void decode_iq2_xs(const void* blocks, int64_t cols, float* row) noexcept {
   decode_blocks<BlockIq2Xs, 256>(blocks, cols, row, [](const BlockIq2Xs& b, float* y) {

@@ -58,6 +58,12 @@ struct Avx2 {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), both);
   }
 
+  static void store_i8x32(int8_t* p, i32 a, i32 b, i32 c, i32 d) {
+    const __m256i mixed = _mm256_packs_epi16(_mm256_packs_epi32(a.v, b.v), _mm256_packs_epi32(c.v, d.v));
+    const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permutevar8x32_epi32(mixed, in_order));
+  }
+
   static f32 fma(f32 a, f32 b, f32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
   static f32 min(f32 a, f32 b) { return {_mm256_min_ps(a.v, b.v)}; }
   static f32 max(f32 a, f32 b) { return {_mm256_max_ps(a.v, b.v)}; }

@@ -64,6 +64,12 @@ struct Neon {
     vst1q_u8(reinterpret_cast<uint8_t*>(p), vreinterpretq_u8_u16(narrow(a)));
   }
 
+  static void store_i8x32(int8_t* p, i32 a, i32 b, i32 c, i32 d) {
+    auto* out = reinterpret_cast<uint8_t*>(p);
+    vst1q_u8(out, vcombine_u8(vmovn_u16(narrow(a)), vmovn_u16(narrow(b))));
+    vst1q_u8(out + 16, vcombine_u8(vmovn_u16(narrow(c)), vmovn_u16(narrow(d))));
+  }
+
   static f32 fma(f32 a, f32 b, f32 c) { return {vfmaq_f32(c.lo, a.lo, b.lo), vfmaq_f32(c.hi, a.hi, b.hi)}; }
   static f32 min(f32 a, f32 b) { return select(lt(a, b), a, b); }
   static f32 max(f32 a, f32 b) { return select(lt(b, a), a, b); }

@@ -111,6 +111,15 @@ struct Scalar {
     std::memcpy(p, out, sizeof out);
   }
 
+  static void store_i8x32(int8_t* p, i32 a, i32 b, i32 c, i32 d) {
+    for (int k = 0; k < 8; ++k) {
+      p[k] = static_cast<int8_t>(a.v[k]);
+      p[8 + k] = static_cast<int8_t>(b.v[k]);
+      p[16 + k] = static_cast<int8_t>(c.v[k]);
+      p[24 + k] = static_cast<int8_t>(d.v[k]);
+    }
+  }
+
   static f32 fma(f32 a, f32 b, f32 c) {
     return each<f32>([&](int k) { return __builtin_fmaf(a.v[k], b.v[k], c.v[k]); });
   }

@@ -1,0 +1,73 @@
+#pragma once
+
+#include "quant/kernels/encode_legacy.hpp"
+
+// mxfp4 and nvfp4: few scales are storable, so the lanes simply try them.
+
+namespace snug {
+
+/// Eight powers of two, from far too coarse to far too fine. Weights are scaled so that the widest is in [1,
+/// 2).
+template <Simd V>
+void encode_mxfp4(const EncodeJob& job) noexcept {
+  auto* block = static_cast<BlockMxfp4*>(job.blocks);
+  for (int64_t at = 0; at < job.cols; at += 32) {
+    BlockMxfp4& out = block[at / 32];
+    float x[32], w[32];
+    load_importance<V, 32>(job, at, w);
+    auto most = V::zero();
+    for (int j = 0; j < 32; j += 8) most = V::max(most, V::abs(V::load(job.x + at + j)));
+    const int biased = static_cast<int>(bits_of_float(V::max_of(most)) >> 23);
+    const int exponent = biased < 1 ? -126 : biased > 253 ? 126 : biased - 127;
+    const auto down = V::splat(float_of_bits(static_cast<uint32_t>(127 - exponent) << 23));
+    for (int j = 0; j < 32; j += 8) V::store(x + j, V::load(job.x + at + j) * down);
+
+    float scales[8], stored[8];  // kFp4 goes to 12: an exponent of -3 takes the widest to 8..16
+    for (int k = 0; k < 8; ++k) {
+      const int e = exponent + 128 - 1 - k;
+      const int storable = e < 0 ? 0 : e > 254 ? 254 : e;
+      stored[k] = static_cast<float>(storable);
+      scales[k] = float_of_bits(static_cast<uint32_t>(storable - 128 - exponent + 127) << 23);
+    }
+    const auto errors = scale_errors<V, Fp4Levels>(x, w, 32, V::load(scales));
+    const float scale = Candidates<V>::pick(-errors, V::load(scales));
+    out.e = static_cast<uint8_t>(Candidates<V>::pick(-errors, V::load(stored)));
+    put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Fp4Levels>(x + j, scale); });
+  }
+}
+
+/// Tries `count` codes (a multiple of 8) downwards from the first that does not clip.
+template <Simd V>
+uint8_t choose_nvfp4_scale(const float* x, const float* w, int count) noexcept {
+  auto most = V::max(V::abs(V::load(x)), V::abs(V::load(x + 8)));
+  const int first = nvfp4_code_below(V::max_of(most) / 12) + 2;
+  float least = 3e38f;
+  int best = 0;
+  for (int k = 0; k < count && first - k > 0; k += 8) {
+    float codes[8], scales[8];
+    for (int i = 0; i < 8; ++i) {
+      const int code = first - k - i;
+      codes[i] = static_cast<float>(code < 0 ? 0 : code > 126 ? 126 : code);
+      scales[i] = nvfp4_scale(static_cast<uint8_t>(codes[i]));
+    }
+    const auto errors = scale_errors<V, Fp4Levels>(x, w, 16, V::load(scales));
+    if (V::min_of(errors) >= least) continue;
+    least = V::min_of(errors);
+    best = static_cast<int>(Candidates<V>::pick(-errors, V::load(codes)));
+  }
+  return static_cast<uint8_t>(best);
+}
+
+template <Simd V>
+void encode_nvfp4(const EncodeJob& job) noexcept {
+  encode_blocks<V, BlockNvfp4, 64>(job, [&](BlockNvfp4& out, const Prepared<64>& b) {
+    for (int s = 0; s < 4; ++s) {
+      const float* x = b.x + 16 * s;
+      out.d[s] = choose_nvfp4_scale<V>(x, b.w + 16 * s, job.hard ? 40 : 16);
+      const float scale = nvfp4_scale(out.d[s]);
+      put_nibbles<V, 8>(out.qs + 8 * s, [&](int j) { return codes_at<V, Fp4Levels>(x + j, scale); });
+    }
+  });
+}
+
+}  // namespace snug

@@ -1,0 +1,195 @@
+#pragma once
+
+#include "quant/kernels/encode_search.hpp"
+
+// q4_0 q5_0 q8_0 iq4_nl q1_0 q2_0 tq1_0 tq2_0: one f16 scale a block.
+
+namespace snug {
+
+/// Calls encode(block, prepared) for each block of the row.
+template <Simd V, class Block, int n, class Encode>
+void encode_blocks(const EncodeJob& job, Encode encode) noexcept {
+  auto* block = static_cast<Block*>(job.blocks);
+  Prepared<n> prepared;
+  for (int64_t b = 0; b < job.cols / n; ++b) {
+    prepare<V, n>(job, b * n, prepared);
+    encode(block[b], prepared);
+  }
+}
+
+/// Packs 2 * half codes (code(j) gives those of weights j..j + 7) into nibbles: j low, j + half high.
+template <Simd V, int half, class Code>
+void put_nibbles(uint8_t* qs, Code code) noexcept {
+  for (int j = 0; j < half; j += 8) V::store_u8(qs + j, code(j) | V::template shl<4>(code(j + half)));
+}
+
+// The levels that the widest weight may be taken to. Negative ones matter where the levels are not symmetric.
+inline constexpr float kLadder4[] = {-8.6f, -8.3f,  -8.0f,  -7.7f,  -7.4f,  -7.1f, -6.8f, -6.4f,
+                                     8.0f,  7.7f,   7.4f,   7.1f,   6.8f,   6.5f,  6.1f,  5.5f,
+                                     -9.2f, -10.0f, -11.5f, -14.0f, -18.0f, 9.0f,  11.0f, 15.0f};
+inline constexpr float kLadder5[] = {-16.9f, -16.5f, -16.2f, -15.9f, -15.6f, -15.3f, -15.0f, -14.5f,
+                                     16.2f,  15.8f,  15.5f,  15.2f,  14.9f,  14.6f,  14.2f,  13.7f,
+                                     -17.8f, -19.0f, -22.0f, -28.0f, -36.0f, 17.5f,  21.0f,  30.0f};
+inline constexpr float kLadderIq4[] = {-135, -130, -125, -120, -115, -110, -104, -97,  135, 128, 122, 117,
+                                       112,  107,  102,  95,   -142, -155, -180, -220, -90, 145, 170, 210};
+inline constexpr float kLadderQ2[] = {2.4f,  2.1f,  1.9f,  1.7f,  1.5f,  1.2f,  2.8f,  3.4f,
+                                      -2.4f, -2.1f, -1.8f, -1.5f, -1.2f, -0.9f, -3.0f, -4.0f};
+inline constexpr float kLadderTernary[] = {0.9f, 1.1f, 1.3f, 1.5f, 1.75f, 2.0f, 2.3f,  2.7f,
+                                           3.1f, 3.6f, 4.2f, 5.0f, 6.0f,  8.0f, 11.0f, 16.0f};
+inline constexpr float kLadder8[] = {126.5f,  127.0f,  127.5f,  128.0f,  129.0f,  131.0f,  134.0f,  140.0f,
+                                     -126.5f, -127.0f, -127.5f, -128.0f, -128.5f, -129.5f, -132.0f, -136.0f};
+
+/// `count` levels from `from` to `to`, and the same below zero: the ladder of Effort::max.
+template <int count>
+struct FineLadder {
+  float levels[2 * count];
+  constexpr FineLadder(float from, float to) : levels{} {
+    for (int k = 0; k < count; ++k) {
+      const float part = static_cast<float>(k) / (count - 1);
+      levels[k] = from + (to - from) * part;
+      levels[count + k] = -levels[k];
+    }
+  }
+};
+inline constexpr FineLadder<64> kFine4{5.0f, 16.0f};
+inline constexpr FineLadder<64> kFine5{12.0f, 28.0f};
+inline constexpr FineLadder<64> kFineIq4{85.0f, 210.0f};
+inline constexpr FineLadder<48> kFineQ2{0.8f, 6.0f};
+inline constexpr FineLadder<48> kFineTernary{0.6f, 20.0f};
+inline constexpr FineLadder<16> kFine8{126.0f, 140.0f};
+
+template <Simd V>
+void encode_q4_0(const EncodeJob& job) noexcept {
+  using Levels = Uniform<-8, 7>;
+  encode_blocks<V, BlockQ4_0, 32>(job, [&](BlockQ4_0& out, const Prepared<32>& b) {
+    const float d = choose_scale<V, Levels>(b, {kLadder4, 24, 2}, {kFine4.levels, 128, 4}, job.hard).scale;
+    out.d = V::to_half(d);
+    put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
+  });
+}
+
+template <Simd V>
+void encode_iq4_nl(const EncodeJob& job) noexcept {
+  encode_blocks<V, BlockIq4Nl, 32>(job, [&](BlockIq4Nl& out, const Prepared<32>& b) {
+    const float d =
+        choose_scale<V, Iq4Levels>(b, {kLadderIq4, 24, 2}, {kFineIq4.levels, 128, 4}, job.hard).scale;
+    out.d = V::to_half(d);
+    put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Iq4Levels>(b.x + j, d); });
+  });
+}
+
+/// Splits 32 five-bit codes into nibbles and their fifth bits.
+template <Simd V, class Code>
+void put_five_bits(uint8_t* qh, uint8_t* qs, Code code) noexcept {
+  put_nibbles<V, 16>(qs, [&](int j) { return code(j) & V::splat_i(15); });
+  for (int j = 0; j < 32; j += 8) qh[j / 8] = static_cast<uint8_t>(V::bits(V::lt_i(V::splat_i(15), code(j))));
+}
+
+template <Simd V>
+void encode_q5_0(const EncodeJob& job) noexcept {
+  using Levels = Uniform<-16, 15>;
+  encode_blocks<V, BlockQ5_0, 32>(job, [&](BlockQ5_0& out, const Prepared<32>& b) {
+    const float d = choose_scale<V, Levels>(b, {kLadder5, 24, 2}, {kFine5.levels, 128, 4}, job.hard).scale;
+    out.d = V::to_half(d);
+    put_five_bits<V>(out.qh, out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
+  });
+}
+
+template <Simd V>
+void put_q8_0(BlockQ8_0& out, const float* x, float d) noexcept {
+  out.d = V::to_half(d);
+  const auto inverse = V::splat(d == 0 ? 0 : 1 / d);
+  const auto code = [&](int j) { return V::to_i(Uniform<-128, 127>::level<V>(V::load(x + j) * inverse)); };
+  V::store_i8x32(out.qs, code(0), code(8), code(16), code(24));
+}
+
+/// Normal effort takes the widest weight to 127 and is bound by memory; only the codes see the rounded scale.
+template <Simd V>
+void encode_q8_0_fast(const EncodeJob& job) noexcept {
+  auto* block = static_cast<BlockQ8_0*>(job.blocks);
+  for (int64_t b = 0; b < job.cols / 32; ++b) {
+    const float* x = job.x + 32 * b;
+    const auto low = V::max(V::abs(V::load(x)), V::abs(V::load(x + 8)));
+    const auto high = V::max(V::abs(V::load(x + 16)), V::abs(V::load(x + 24)));
+    const float d = V::max_of(V::max(low, high)) / 127;
+    put_q8_0<V>(block[b], x, V::half(V::to_half(d < 65504.0f ? d : 65504.0f)));
+  }
+}
+
+template <Simd V>
+void encode_q8_0(const EncodeJob& job) noexcept {
+  using Levels = Uniform<-128, 127>;
+  encode_q8_0_fast<V>(job);
+  if (!job.hard) return;
+  encode_blocks<V, BlockQ8_0, 32>(job, [&](BlockQ8_0& out, const Prepared<32>& b) {
+    const ScaleChoice found = choose_scale<V, Levels>(b, {kLadder8, 16, 1}, {kFine8.levels, 32, 2}, true);
+    const auto fast = scale_errors<V, Levels>(b.x, b.w, 32, V::splat(V::half(out.d)));
+    if (found.error < V::min_of(fast)) put_q8_0<V>(out, b.x, found.scale);
+  });
+}
+
+/// The codes are the signs; the best scale is the weighted mean magnitude.
+template <Simd V>
+void encode_q1_0(const EncodeJob& job) noexcept {
+  encode_blocks<V, BlockQ1_0, 128>(job, [&](BlockQ1_0& out, const Prepared<128>& b) {
+    auto total = V::zero(), weight = V::zero();
+    for (int j = 0; j < 128; j += 8) {
+      const auto w = V::load(b.w + j);
+      total = V::fma(w, V::abs(V::load(b.x + j)), total);
+      weight = weight + w;
+      out.qs[j / 8] = static_cast<uint8_t>(V::bits(V::le(V::zero(), V::load(b.x + j))));
+    }
+    const float d = V::sum(total) / V::sum(weight);
+    out.d = V::to_half(d < 65504.0f ? d : 65504.0f);
+  });
+}
+
+template <Simd V>
+void encode_q2_0(const EncodeJob& job) noexcept {
+  using Levels = Uniform<-1, 2>;
+  encode_blocks<V, BlockQ2_0, 64>(job, [&](BlockQ2_0& out, const Prepared<64>& b) {
+    const float d = choose_scale<V, Levels>(b, {kLadderQ2, 16, 2}, {kFineQ2.levels, 96, 4}, job.hard).scale;
+    out.d = V::to_half(d);
+    uint8_t codes[64];
+    for (int j = 0; j < 64; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
+    for (int j = 0; j < 16; ++j) {
+      const uint8_t* c = codes + 4 * j;
+      out.qs[j] = static_cast<uint8_t>(c[0] | c[1] << 2 | c[2] << 4 | c[3] << 6);
+    }
+  });
+}
+
+/// A scale for 256 weights in {-1, 0, 1} times it, and the codes 0, 1, 2.
+template <Simd V>
+uint16_t encode_ternary(const Prepared<256>& b, bool hard, uint8_t* codes) noexcept {
+  using Levels = Uniform<-1, 1>;
+  const float d =
+      choose_scale<V, Levels>(b, {kLadderTernary, 16, 2}, {kFineTernary.levels, 48, 4}, hard).scale;
+  for (int j = 0; j < 256; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
+  return V::to_half(d);
+}
+
+template <Simd V>
+void encode_tq2_0(const EncodeJob& job) noexcept {
+  encode_blocks<V, BlockTq2_0, 256>(job, [&](BlockTq2_0& out, const Prepared<256>& b) {
+    uint8_t codes[256];
+    out.d = encode_ternary<V>(b, job.hard, codes);
+    for (int m = 0; m < 64; ++m) {
+      const uint8_t* c = codes + 128 * (m / 32) + m % 32;
+      out.qs[m] = static_cast<uint8_t>(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
+    }
+  });
+}
+
+template <Simd V>
+void encode_tq1_0(const EncodeJob& job) noexcept {
+  encode_blocks<V, BlockTq1_0, 256>(job, [&](BlockTq1_0& out, const Prepared<256>& b) {
+    uint8_t codes[256];
+    out.d = encode_ternary<V>(b, job.hard, codes);
+    for (int m = 0; m < 32; ++m) out.qs[m] = pack_trits(codes + m, 32, 5);
+    for (int m = 0; m < 16; ++m) out.qs[32 + m] = pack_trits(codes + 160 + m, 16, 5);
+    for (int j = 0; j < 4; ++j) out.qh[j] = pack_trits(codes + 240 + j, 4, 4);
+  });
+}
+
+}  // namespace snug

@@ -1,0 +1,172 @@
+#pragma once
+
+#include "quant/kernels/encode_legacy.hpp"
+
+// q4_1 and q5_1: x = d q + m, q in 0..top. The lanes are eight (d, m) pairs; weights are centred first, so
+// that a block far from zero keeps its digits.
+
+namespace snug {
+
+struct OffsetChoice {
+  float d, m;  // storable
+  float error;
+};
+
+/// Shares of the range below and above the centre that the codes span, to start from; the rest is clipped.
+struct OffsetLadder {
+  const float* shares;  // [count], a multiple of 8
+  int count, rounds;
+};
+
+template <Simd V, int top>
+class OffsetSearch {
+  using f32 = typename V::f32;
+
+ public:
+  explicit OffsetSearch(const Prepared<32>& b) noexcept : b_(b) {
+    auto w = V::zero(), wx = V::zero();
+    for (int j = 0; j < 32; j += 8) {
+      w = w + V::load(b.w + j);
+      wx = V::fma(V::load(b.w + j), V::load(b.x + j), wx);
+    }
+    weight_ = V::sum(w);
+    centre_ = V::sum(wx) / weight_;
+    auto low = V::zero(), high = V::zero();
+    wx = V::zero();
+    for (int j = 0; j < 32; j += 8) {
+      const auto x = V::load(b.x + j) - V::splat(centre_);
+      V::store(x_ + j, x);
+      wx = V::fma(V::load(b.w + j), x, wx);
+      low = V::min(low, x);
+      high = V::max(high, x);
+    }
+    left_ = V::sum(wx);
+    low_ = V::min_of(low);
+    high_ = V::max_of(high);
+  }
+
+  OffsetChoice choose(const OffsetLadder& ladder) noexcept {
+    gain_ = d_ = m_ = V::zero();
+    if (high_ - low_ > 0x1p-40f)
+      for (int k = 0; k < ladder.count; k += 8)
+        for (int i = 0; i < ladder.count; ++i) {
+          const auto from = V::splat(low_) * V::load(ladder.shares + k);
+          const auto to = V::splat(high_ * ladder.shares[i]);
+          improve((to - from) / V::splat(top), from);
+        }
+    for (int r = 0; r < ladder.rounds; ++r) improve(d_, m_);
+    return storable(Candidates<V>::pick(gain_, d_), Candidates<V>::pick(gain_, m_));
+  }
+
+ private:
+  static f32 code(f32 x, f32 inverse, f32 shift) noexcept {
+    return V::max(V::min(V::round(V::fma(x, inverse, shift)), V::splat(top)), V::zero());
+  }
+
+  /// Codes for d, m; the best d, m for these codes; kept in each lane where it lowers the error further.
+  void improve(f32 d, f32 m) noexcept {
+    const auto inverse = V::select(V::eq(d, V::zero()), V::zero(), V::splat(1) / d);
+    const auto shift = -(m * inverse);
+    auto q = V::zero(), qq = V::zero(), xq = V::zero();
+    for (int j = 0; j < 32; ++j) {
+      const auto x = V::splat(x_[j]), c = code(x, inverse, shift);
+      const auto wc = V::splat(b_.w[j]) * c;
+      q = q + wc;
+      qq = V::fma(wc, c, qq);
+      xq = V::fma(wc, x, xq);
+    }
+    const auto weight = V::splat(weight_), left = V::splat(left_);
+    const auto spread = qq - q * q / weight;  // of the codes; 0 where they are all one
+    const auto product = xq - q * left / weight;
+    const auto slope = product / V::max(spread, V::splat(1e-12f));
+    const auto gain = V::select(V::lt(V::splat(1e-6f), spread), slope * product, V::zero());
+    const auto better = V::lt(gain_, gain);
+    gain_ = V::select(better, gain, gain_);
+    d_ = V::select(better, slope, d_);
+    m_ = V::select(better, (left - slope * q) / weight, m_);
+  }
+
+  /// The best pair of f16 values near d and m + centre: four d, and for each the two m around the best for
+  /// it.
+  OffsetChoice storable(float d, float m) noexcept {
+    const auto inverse = V::splat(d == 0 ? 0 : 1 / d);
+    const auto shift = -(V::splat(m) * inverse);
+    auto q = V::zero();
+    for (int j = 0; j < 32; j += 8) q = V::fma(V::load(b_.w + j), code(V::load(x_ + j), inverse, shift), q);
+    const float mean_code = V::sum(q) / weight_;
+    float around[8], ds[8], ms[8];
+    V::store(around, half_neighbours<V>(d));
+    for (int k = 0; k < 8; ++k) {
+      ds[k] = around[2 + k / 2];
+      ms[k] = half_below(centre_ + left_ / weight_ - ds[k] * mean_code, k % 2);
+    }
+    const auto error = errors(V::load(ds), V::load(ms));
+    return {Candidates<V>::pick(-error, V::load(ds)), Candidates<V>::pick(-error, V::load(ms)),
+            V::min_of(error)};
+  }
+
+  /// The nearest f16 (finite), or the neighbour on the other side of x.
+  static float half_below(float x, int other) noexcept {
+    const float bounded = x < -65504.0f ? -65504.0f : x > 65504.0f ? 65504.0f : x;
+    const uint16_t bits = V::to_half(bounded);
+    const float nearest = V::half(bits);
+    if (!other || nearest == bounded || (bits & 0x7fff) == 0) return nearest;
+    const bool grow = (nearest < bounded) == (bounded > 0);
+    const int next = bits + (grow ? 1 : -1);
+    return (next & 0x7fff) > 0x7bff ? nearest : V::half(static_cast<uint16_t>(next));
+  }
+
+  f32 errors(f32 d, f32 m) noexcept {
+    const auto inverse = V::select(V::eq(d, V::zero()), V::zero(), V::splat(1) / d);
+    auto error = V::zero();
+    for (int j = 0; j < 32; ++j) {
+      const auto rest = V::splat(b_.x[j]) - m;
+      const auto e = rest - d * code(rest, inverse, V::zero());
+      error = V::fma(V::splat(b_.w[j]) * e, e, error);
+    }
+    return error;
+  }
+
+  const Prepared<32>& b_;
+  alignas(32) float x_[32];       // centred
+  float weight_, centre_, left_;  // sum of w; the centre; sum of w x_, which rounding leaves
+  float low_, high_;
+  f32 gain_, d_, m_;
+};
+
+template <Simd V, int top, class Block, class Put>
+void encode_offset(const EncodeJob& job, const OffsetLadder& normal, const OffsetLadder& hard,
+                   Put put) noexcept {
+  encode_blocks<V, Block, 32>(job, [&](Block& out, const Prepared<32>& b) {
+    OffsetSearch<V, top> search{b};
+    OffsetChoice best = search.choose(normal);
+    if (job.hard) {
+      const OffsetChoice other = search.choose(hard);
+      if (other.error < best.error) best = other;
+    }
+    out.d = V::to_half(best.d);
+    out.m = V::to_half(best.m);
+    const auto inverse = V::splat(best.d == 0 ? 0 : 1 / best.d), m = V::splat(best.m);
+    put(out, [&](int j) { return Uniform<0, top>::template code<V>((V::load(b.x + j) - m) * inverse); });
+  });
+}
+
+inline constexpr float kShares4[] = {1.05f, 1.0f, 0.95f, 0.9f, 0.84f, 0.77f, 0.66f, 0.5f};
+inline constexpr float kShares5[] = {1.03f, 1.0f, 0.97f, 0.94f, 0.9f, 0.84f, 0.74f, 0.55f};
+inline constexpr float kFineShares[] = {1.08f, 1.05f, 1.02f, 1.0f,  0.98f, 0.96f, 0.94f, 0.91f,
+                                        0.88f, 0.85f, 0.81f, 0.77f, 0.73f, 0.68f, 0.63f, 0.57f,
+                                        0.5f,  0.43f, 0.36f, 0.3f,  0.24f, 0.18f, 0.12f, 0.06f};
+
+template <Simd V>
+void encode_q4_1(const EncodeJob& job) noexcept {
+  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, 2}, {kFineShares, 24, 4},
+                                  [](BlockQ4_1& out, auto code) { put_nibbles<V, 16>(out.qs, code); });
+}
+
+template <Simd V>
+void encode_q5_1(const EncodeJob& job) noexcept {
+  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, 2}, {kFineShares, 24, 4},
+                                  [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
+}
+
+}  // namespace snug
