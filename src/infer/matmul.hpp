@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+#include "infer/rows.hpp"
+#include "infer/weight.hpp"
+
+namespace snug::infer {
+
+/// y[t, r] = sum_k w[matrix, r, k] * x[t, k]:  x [tokens, w.cols] -> [tokens, w.rows].
+/// Exact: each sum in the order of ExactKernels, whatever the number of tokens and threads.
+Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute);
+
+/// One row of a matrix as f32, e.g. a token's embedding. out [w.cols]
+void decode_row(const Weight& w, int64_t matrix, int64_t row, std::span<float> out);
+
+}  // namespace snug::infer

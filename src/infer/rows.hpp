@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "snug/matrix.hpp"
+
+namespace snug::infer {
+
+/// Activations: one row of `width` f32 values per token.
+class Rows {
+ public:
+  Rows() = default;
+  Rows(int64_t count, int64_t width)
+      : count_{count}, width_{width}, values_(static_cast<size_t>(count) * static_cast<size_t>(width)) {}
+
+  int64_t count() const { return count_; }
+  int64_t width() const { return width_; }
+  float* at(int64_t row) { return values_.data() + row * width_; }
+  const float* at(int64_t row) const { return values_.data() + row * width_; }
+  std::span<float> row(int64_t r) { return {at(r), static_cast<size_t>(width_)}; }
+  std::span<const float> row(int64_t r) const { return {at(r), static_cast<size_t>(width_)}; }
+  std::span<float> values() { return values_; }
+  std::span<const float> values() const { return values_; }
+  Matrix<const float> view() const { return {values_.data(), count_, width_}; }
+
+ private:
+  int64_t count_ = 0, width_ = 0;
+  std::vector<float> values_;
+};
+
+}  // namespace snug::infer

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "snug/format.hpp"
+
+namespace snug::infer {
+
+/// A matrix of the model in its packed form, or `matrices` of one shape back to back (experts, or heads).
+/// The bytes are a view: into the mapped file, or into a buffer that replaces them.
+struct Weight {
+  std::string name;  // as in the file, e.g. "blk.0.ffn_down_exps.weight"
+  const Format* format = nullptr;
+  int64_t cols = 0;  // inputs
+  int64_t rows = 0;  // outputs of one matrix
+  int64_t matrices = 1;
+  std::span<const std::byte> data;
+
+  const std::byte* row(int64_t matrix, int64_t r) const {
+    return data.data() + (matrix * rows + r) * format->row_bytes(cols);
+  }
+  int64_t bytes() const { return matrices * rows * format->row_bytes(cols); }
+};
+
+/// y = scale * (W x) + bias. Nothing at all where weight is nullptr.
+struct Linear {
+  const Weight* weight = nullptr;
+  std::vector<float> bias;   // [matrices, rows], or empty
+  std::vector<float> scale;  // [1] or [matrices], or empty
+
+  explicit operator bool() const { return weight != nullptr; }
+};
+
+/// How matrix products are computed.
+enum class Compute {
+  exact,  // f32 activations, weights decoded to f32, one fixed order: the same bits on every machine
+  fast,   // activations rounded to 8 bits per block where the format's kernel wants it
+};
+
+}  // namespace snug::infer
