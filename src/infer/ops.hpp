@@ -1,0 +1,40 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "infer/rows.hpp"
+
+namespace snug::infer {
+
+enum class Activation {
+  silu,
+  gelu,  // the tanh form; argument and result rounded to f16, as llama.cpp's CPU backend has it
+  oai,   // gpt-oss: clamped, x * sigmoid(1.702 x) * (up + 1)
+};
+
+/// y = x / sqrt(mean(x^2) + eps) * weight, over groups of `weight.size()` elements of each row (heads), or
+/// whole rows. The sum runs in double. An empty weight multiplies with nothing; `group` then says the size of
+/// a group.
+Rows rms_norm(const Rows& x, std::span<const float> weight, float eps);
+void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, float eps);
+
+void add(Rows& x, const Rows& y);  // x += y
+void scale(Rows& x, float by);
+void add_bias(Rows& x, std::span<const float> bias);  // to every row
+/// gate = activation(gate) * up
+void gate_with(Activation activation, Rows& gate, const Rows& up);
+/// x = cap * tanh(x / cap)
+void soft_cap(Rows& x, float cap);
+
+float silu(float x);
+float sigmoid(float x);
+float softplus(float x);
+float gelu(float x);
+
+/// In place: softmax over the values, max-subtracted, sum in double. `sink` joins the denominator where it is
+/// finite.
+void softmax(std::span<float> values);
+void softmax_with_sink(std::span<float> values, float sink);
+
+}  // namespace snug::infer
