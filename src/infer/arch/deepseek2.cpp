@@ -1,0 +1,203 @@
+// deepseek2: DeepSeek V2, V3, R1, Kimi K2, GLM-4.7-Flash; multi-head latent attention (§2.12 of the
+// reference).
+#include <algorithm>
+#include <cmath>
+
+#include "infer/arch/all.hpp"
+#include "infer/feed_forward.hpp"
+#include "infer/ops.hpp"
+
+namespace snug::infer {
+namespace {
+
+struct Block {
+  std::vector<float> attn_norm, ffn_norm;
+  Linear q, q_a, q_b;  // q, or q_a and q_b with a norm between them
+  std::vector<float> q_a_norm;
+  Linear kv_a;  // latent, then the rotated part of the key, which all heads share
+  std::vector<float> kv_a_norm;
+  Linear k_b, v_b;  // per head: latent keys out of queries, values out of the latent
+  Linear kv_b;      // older files: keys and values out of the latent, instead of k_b and v_b
+  Linear out;
+  FeedForward ffn;
+};
+
+class DeepSeek2 : public Architecture {
+ public:
+  explicit DeepSeek2(const Source& source);
+
+  void layer(Step& step, int layer, Rows& x) const override {
+    const Block& block = blocks_[static_cast<size_t>(layer)];
+    add(x, attention(step, layer, rms_norm(x, block.attn_norm, eps_)));
+    add(x, block.ffn(step, rms_norm(x, block.ffn_norm, eps_)));
+  }
+
+  LayerMemory memory(int layer) const override {
+    if (blocks_[static_cast<size_t>(layer)].kv_b)
+      return {.key_width = heads_ * key_dim(), .value_width = heads_ * value_dim_};
+    return {.key_width = latent_ + rotated_};
+  }
+
+ private:
+  int64_t key_dim() const { return plain_ + rotated_; }
+  void load_scale(const Source& source);
+  Block load_block(const Source& source, int64_t l) const;
+  void load_keys_and_values(const Source& source, int64_t l, Block& block) const;
+  FeedForward load_ffn(const Source& source, int64_t l) const;
+
+  Rows attention(Step& step, int layer, const Rows& a) const;
+  Rows latent_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
+  Rows plain_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
+
+  int64_t heads_, latent_, rotated_, plain_ = 0, value_dim_ = 0;
+  float eps_, scale_ = 1, temperature_ = 0;
+  int64_t temperature_context_ = 0;
+  Rope rope_;
+  std::vector<Block> blocks_;
+};
+
+DeepSeek2::DeepSeek2(const Source& source)
+    : Architecture{source, Head::optional},
+      heads_{source.hp.heads[0]},
+      latent_{source.keys.need_integer("attention.kv_lora_rank")},
+      rotated_{source.hp.rope.dims},
+      eps_{source.hp.rms_eps} {
+  const Hparams& hp = source.hp;
+  const int64_t key = source.keys.integer("attention.key_length_mla", hp.key_dim);
+  value_dim_ = source.keys.integer("attention.value_length_mla", hp.value_dim);
+  plain_ = key - rotated_;
+  if (plain_ <= 0) source.keys.fail("rope.dimension_count", "leaves nothing of the head");
+  if (latent_ <= 0) source.keys.fail("attention.kv_lora_rank", "is 0");
+  load_scale(source);
+  for (int64_t l = 0; l < hp.layers; ++l) blocks_.push_back(load_block(source, l));
+}
+
+void DeepSeek2::load_scale(const Source& source) {
+  const RopeKeys& keys = source.hp.rope;
+  rope_ = make_rope(keys, RopeKind::norm);
+  rope_.magnitude = yarn_magnitude(keys, true);
+  scale_ = 1.0f / std::sqrt(static_cast<float>(key_dim()));
+  if (keys.yarn()) {
+    // The converter stores a tenth of mscale_all_dim.
+    const float log_factor = std::log(1 / keys.frequency_scale());
+    const float original = rope_.magnitude * (1 + 0.1f * log_factor);
+    const float by = original * (1 + 0.1f * (keys.yarn_log_multiplier / 0.1f) * log_factor);
+    scale_ *= by * by;
+  }
+  temperature_ = source.keys.real("attention.temperature_scale", 0);
+  temperature_context_ = source.keys.integer("attention.temperature_length", keys.original_context);
+}
+
+Block DeepSeek2::load_block(const Source& source, int64_t l) const {
+  Loader& loader = source.loader;
+  const int64_t e = source.hp.embedding, q = heads_ * key_dim();
+  Block block;
+  block.attn_norm = load_norm(source, l, "attn_norm");
+  block.ffn_norm = load_norm(source, l, "ffn_norm");
+  block.q = loader.linear_if(in_block(l, "attn_q"), e, q);
+  if (!block.q) {
+    const int64_t rank = source.keys.need_integer("attention.q_lora_rank");
+    block.q_a = loader.linear(in_block(l, "attn_q_a"), e, rank);
+    block.q_a_norm = loader.vector(in_block(l, "attn_q_a_norm.weight"), rank);
+    block.q_b = loader.linear(in_block(l, "attn_q_b"), rank, q);
+  }
+  block.kv_a = loader.linear(in_block(l, "attn_kv_a_mqa"), e, latent_ + rotated_);
+  block.kv_a_norm = loader.vector(in_block(l, "attn_kv_a_norm.weight"), latent_);
+  load_keys_and_values(source, l, block);
+  block.out = loader.linear(in_block(l, "attn_output"), heads_ * value_dim_, e);
+  block.ffn = load_ffn(source, l);
+  return block;
+}
+
+void DeepSeek2::load_keys_and_values(const Source& source, int64_t l, Block& block) const {
+  Loader& loader = source.loader;
+  block.kv_b = loader.linear_if(in_block(l, "attn_kv_b"), latent_, heads_ * (plain_ + value_dim_));
+  if (block.kv_b) return;
+  block.k_b = loader.linear(in_block(l, "attn_k_b"), plain_, latent_, heads_);
+  block.v_b = loader.linear(in_block(l, "attn_v_b"), latent_, value_dim_, heads_);
+}
+
+FeedForward DeepSeek2::load_ffn(const Source& source, int64_t l) const {
+  const Hparams& hp = source.hp;
+  FeedForward ffn;
+  if (l < hp.leading_dense) {
+    ffn.dense = GatedFfn{source.loader, l, hp.embedding, hp.ffn[static_cast<size_t>(l)], Activation::silu};
+    return ffn;
+  }
+  const bool flash =
+      (hp.layers == 47 || hp.layers == 48) && hp.vocab == 154880;  // GLM-4.7-Flash: key not written
+  Routing routing =
+      make_routing(source.keys, hp, flash ? Routing::Gating::sigmoid : Routing::Gating::softmax);
+  routing.selection = source.loader.vector_if(in_block(l, "exp_probs_b.bias"), hp.experts);
+  ffn.experts = load_experts(source.loader, l, hp.embedding, hp.expert_ffn, routing);
+  if (hp.shared_experts > 0)
+    load_shared_expert(ffn, source.loader, l, hp.embedding, hp.expert_ffn * hp.shared_experts, false);
+  return ffn;
+}
+
+Rows DeepSeek2::attention(Step& step, int layer, const Rows& a) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const RopeTable& table = step.table(rope_);
+  Rows q = block.q ? apply(step, block.q, a)
+                   : apply(step, block.q_b, rms_norm(apply(step, block.q_a, a), block.q_a_norm, eps_));
+  rotate(rope_, table, q, heads_, key_dim(), plain_);
+  if (temperature_ != 0) apply_temperature(q, step.first_position, temperature_, temperature_context_);
+  const Rows z = apply(step, block.kv_a, a);
+  const Rows latent = rms_norm(columns(z, 0, latent_), block.kv_a_norm, eps_);
+  Rows rotated = columns(z, latent_, rotated_);
+  rotate(rope_, table, rotated, 1, rotated_);
+  const Rows o = block.kv_b ? plain_attention(step, layer, q, latent, rotated)
+                            : latent_attention(step, layer, q, latent, rotated);
+  return apply(step, block.out, o);
+}
+
+/// Copies columns [from, from + width) of `part` to columns [to, ...) of `whole`.
+void put(Rows& whole, int64_t to, const Rows& part, int64_t from, int64_t width) {
+  for (int64_t t = 0; t < part.count(); ++t) std::copy_n(part.at(t) + from, width, whole.at(t) + to);
+}
+
+Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Rows& latent,
+                                 const Rows& rotated) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const int64_t row = latent_ + rotated_;
+  Rows keys(q.count(), row), queries(q.count(), heads_ * row);
+  put(keys, 0, latent, 0, latent_);
+  put(keys, latent_, rotated, 0, rotated_);
+  store(step, layer, keys, {});
+  for (int64_t h = 0; h < heads_; ++h) {
+    put(queries, h * row, apply(step, block.k_b, columns(q, h * key_dim(), plain_), h), 0, latent_);
+    put(queries, h * row + latent_, q, h * key_dim() + plain_, rotated_);
+  }
+  const AttendArgs args{
+      .heads = heads_, .kv_heads = 1, .key_dim = row, .value_dim = latent_, .scale = scale_};
+  const Rows seen = attend(args, step.memory.kv[static_cast<size_t>(layer)], queries, step.first_position);
+  Rows o(q.count(), heads_ * value_dim_);
+  for (int64_t h = 0; h < heads_; ++h)
+    put(o, h * value_dim_, apply(step, block.v_b, columns(seen, h * latent_, latent_), h), 0, value_dim_);
+  return o;
+}
+
+Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows& latent,
+                                const Rows& rotated) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const Rows kv = apply(step, block.kv_b, latent);
+  Rows keys(q.count(), heads_ * key_dim()), values(q.count(), heads_ * value_dim_);
+  for (int64_t h = 0; h < heads_; ++h) {
+    const int64_t from = h * (plain_ + value_dim_);
+    put(keys, h * key_dim(), kv, from, plain_);
+    put(keys, h * key_dim() + plain_, rotated, 0, rotated_);
+    put(values, h * value_dim_, kv, from + plain_, value_dim_);
+  }
+  store(step, layer, keys, values);
+  const AttendArgs args{
+      .heads = heads_, .kv_heads = heads_, .key_dim = key_dim(), .value_dim = value_dim_, .scale = scale_};
+  return attend(args, step.memory.kv[static_cast<size_t>(layer)], q, step.first_position);
+}
+
+}  // namespace
+
+std::unique_ptr<Architecture> make_deepseek2(const Source& source) {
+  return std::make_unique<DeepSeek2>(source);
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,38 @@
+// gpt-oss: attention sinks, alternating windows, experts with biases and the clamped activation (§2.11).
+#include "infer/arch/all.hpp"
+#include "infer/decoder.hpp"
+
+namespace snug::infer {
+namespace {
+
+class GptOss : public Decoder {
+ public:
+  explicit GptOss(const Source& source) : Decoder{source, Head::required} {
+    const Hparams& hp = source.hp;
+    if (hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
+    rope_ = make_rope(hp.rope, RopeKind::neox);
+    const int64_t window = source.keys.need_integer("attention.sliding_window");
+    const int64_t width = source.keys.need_integer("expert_feed_forward_length");
+    const Routing routing{
+        .gating = Routing::Gating::softmax_of_chosen, .experts = hp.experts, .used = hp.experts_used};
+    for (int64_t l = 0; l < hp.layers; ++l) {
+      AttentionShape shape = generic_attention(hp, l, rope_);
+      shape.window = is_sliding(source.keys, l, 2) ? window : 0;
+      DecoderBlock block{load_norm(source, l, "attn_norm"),
+                         load_norm(source, l, "post_attention_norm"),
+                         Attention{source.loader, l, shape},
+                         {}};
+      block.attention.load_sinks(source.loader);
+      block.ffn.experts = load_experts(source.loader, l, hp.embedding, width, routing, Activation::oai);
+      blocks_.push_back(std::move(block));
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Architecture> make_gpt_oss(const Source& source) {
+  return std::make_unique<GptOss>(source);
+}
+
+}  // namespace snug::infer

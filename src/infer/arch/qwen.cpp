@@ -1,0 +1,29 @@
+// qwen2 (biases on q, k, v) and qwen3 (norms of q and k), dense (§2.2, §2.6 of the reference).
+#include "infer/arch/all.hpp"
+#include "infer/decoder.hpp"
+
+namespace snug::infer {
+namespace {
+
+class Qwen : public Decoder {
+ public:
+  explicit Qwen(const Source& source) : Decoder{source, Head::optional} {
+    const bool head_norms = source.hp.architecture == "qwen3";
+    rope_ = make_rope(source.hp.rope, RopeKind::neox);
+    for (int64_t l = 0; l < source.hp.layers; ++l) {
+      DecoderBlock block{load_norm(source, l, "attn_norm"), load_norm(source, l, "ffn_norm"),
+                         Attention{source.loader, l, generic_attention(source.hp, l, rope_)},
+                         dense_ffn(source, l)};
+      if (head_norms) block.attention.load_head_norms(source.loader, true);
+      blocks_.push_back(std::move(block));
+    }
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Architecture> make_qwen(const Source& source) {
+  return std::make_unique<Qwen>(source);
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "infer/attention.hpp"
+#include "infer/hparams.hpp"
+#include "infer/kv_cache.hpp"
+#include "infer/loader.hpp"
+#include "infer/step.hpp"
+
+namespace snug::infer {
+
+/// What every architecture is built from.
+struct Source {
+  const Keys& keys;
+  const Hparams& hp;
+  Loader& loader;
+};
+
+/// A decoder: embedding, blocks, head. The blocks are the architecture's own; this base has the usual ends.
+class Architecture {
+ public:
+  virtual ~Architecture() = default;
+
+  virtual Rows embed(Step& step) const;                          // [tokens, embedding]
+  virtual void layer(Step& step, int layer, Rows& x) const = 0;  // x: residual stream, in place
+  virtual Rows head(const Step& step, const Rows& x) const;      // [rows, vocabulary] logits
+
+  virtual LayerMemory memory(int layer) const = 0;
+  /// The latest block at or before `layer` from which a run can start again with nothing but hidden states.
+  virtual int restart(int layer) const { return layer; }
+
+ protected:
+  Architecture() = default;
+  enum class Head { optional, required };
+  /// Loads token_embd, output_norm and output (token_embd where it is missing).
+  Architecture(const Source& source, Head head);
+
+  float embedding_scale_ = 1;
+  float logit_cap_ = 0;
+
+ private:
+  Linear embedding_, head_;
+  std::vector<float> norm_;
+  float rms_eps_ = 0;
+};
+
+/// What most architectures have in common.
+AttentionShape generic_attention(const Hparams& hp, int64_t layer, const Rope& rope);
+/// sliding_window_pattern as a period: the last layer of each is full. An array there is ignored, as in
+/// llama.cpp.
+bool is_sliding(const Keys& keys, int64_t layer, int64_t default_period);
+std::vector<float> load_norm(const Source& source, int64_t layer, std::string_view base);
+
+/// Throws Error that names the known ones.
+std::unique_ptr<Architecture> make_architecture(const Source& source);
+std::vector<std::string_view> known_architectures();
+
+}  // namespace snug::infer

@@ -1,0 +1,87 @@
+#include "infer/attention.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "infer/ops.hpp"
+
+namespace snug::infer {
+
+Rows columns(const Rows& x, int64_t first, int64_t width) {
+  Rows part(x.count(), width);
+  for (int64_t t = 0; t < x.count(); ++t) std::copy_n(x.at(t) + first, width, part.at(t));
+  return part;
+}
+
+void store(Step& step, int64_t layer, const Rows& keys, const Rows& values) {
+  KvCache& cache = step.memory.kv[static_cast<size_t>(layer)];
+  for (int64_t t = 0; t < keys.count(); ++t)
+    cache.store(step.first_position + t, keys.row(t),
+                values.count() ? values.row(t) : std::span<const float>{});
+}
+
+void apply_temperature(Rows& queries, int64_t first_position, float temperature, int64_t context) {
+  for (int64_t t = 0; t < queries.count(); ++t) {
+    const auto rounds = static_cast<float>((first_position + t) / std::max<int64_t>(1, context));
+    const float by = 1.0f + temperature * std::log(rounds + 1.0f);
+    for (float& q : queries.row(t)) q *= by;
+  }
+}
+
+Attention::Attention(Loader& loader, int64_t layer, const AttentionShape& shape)
+    : shape_{shape}, layer_{layer} {
+  const int64_t e = shape.embedding, q = shape.heads * shape.head_dim, kv = shape.kv_heads * shape.head_dim;
+  qkv_ = loader.linear_if(in_block(layer, "attn_qkv"), e, q + 2 * kv);
+  if (!qkv_) {
+    q_ = loader.linear(in_block(layer, "attn_q"), e, q);
+    k_ = loader.linear(in_block(layer, "attn_k"), e, kv);
+    v_ = loader.linear(in_block(layer, "attn_v"), e, kv);
+  }
+  out_ = loader.linear(in_block(layer, "attn_output"), q, e);
+}
+
+void Attention::load_head_norms(Loader& loader, bool required) {
+  const std::string q = in_block(layer_, "attn_q_norm.weight"), k = in_block(layer_, "attn_k_norm.weight");
+  q_norm_ = required ? loader.vector(q, shape_.head_dim) : loader.vector_if(q, shape_.head_dim);
+  k_norm_ = required ? loader.vector(k, shape_.head_dim) : loader.vector_if(k, shape_.head_dim);
+}
+
+void Attention::load_sinks(Loader& loader) {
+  sinks_ = loader.vector(in_block(layer_, "attn_sinks.weight"), shape_.heads);
+}
+
+LayerMemory Attention::memory() const {
+  const int64_t width = shape_.kv_heads * shape_.head_dim;
+  return {.key_width = width, .value_width = width, .window = shape_.window};
+}
+
+Attention::Projected Attention::project(const Step& step, const Rows& a) const {
+  if (!qkv_) return {apply(step, q_, a), apply(step, k_, a), apply(step, v_, a)};
+  const Rows all = apply(step, qkv_, a);
+  const int64_t q = shape_.heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
+  return {columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)};
+}
+
+Rows Attention::operator()(Step& step, const Rows& a) const {
+  auto [q, k, v] = project(step, a);
+  if (!q_norm_.empty()) rms_norm_groups(q, shape_.head_dim, q_norm_, shape_.rms_eps);
+  if (!k_norm_.empty()) rms_norm_groups(k, shape_.head_dim, k_norm_, shape_.rms_eps);
+  const RopeTable& table = step.table(*shape_.rope);
+  rotate(*shape_.rope, table, q, shape_.heads, shape_.head_dim);
+  rotate(*shape_.rope, table, k, shape_.kv_heads, shape_.head_dim);
+  if (shape_.temperature != 0)
+    apply_temperature(q, step.first_position, shape_.temperature, shape_.temperature_context);
+  if (shape_.scale_queries) scale(q, shape_.scale);
+  store(step, layer_, k, v);
+  const AttendArgs args{.heads = shape_.heads,
+                        .kv_heads = shape_.kv_heads,
+                        .key_dim = shape_.head_dim,
+                        .value_dim = shape_.head_dim,
+                        .scale = shape_.scale_queries ? 1.0f : shape_.scale,
+                        .soft_cap = shape_.soft_cap,
+                        .window = shape_.window,
+                        .sinks = sinks_};
+  return apply(step, out_, attend(args, step.memory.kv[static_cast<size_t>(layer_)], q, step.first_position));
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "infer/attend.hpp"
+#include "infer/loader.hpp"
+#include "infer/rope.hpp"
+#include "infer/step.hpp"
+
+namespace snug::infer {
+
+/// What the attention of one block looks like; filled in by the architecture.
+struct AttentionShape {
+  int64_t embedding = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 1;
+  float soft_cap = 0;
+  int64_t window = 0;          // 0: full attention
+  const Rope* rope = nullptr;  // owned by the architecture
+  float rms_eps = 0;           // of q and k norms
+  bool scale_queries = false;  // the scale multiplies q instead of the score (rounding only)
+  float temperature = 0;       // queries at p times 1 + temperature * ln(floor(p / temperature_context) + 1)
+  int64_t temperature_context = 0;
+};
+
+/// Self-attention of the generic kind: q, k, v (or one fused matrix), optional biases, q and k norms, RoPE,
+/// sinks.
+class Attention {
+ public:
+  Attention() = default;
+  Attention(Loader& loader, int64_t layer, const AttentionShape& shape);
+
+  void load_head_norms(Loader& loader, bool required);  // attn_q_norm, attn_k_norm
+  void load_sinks(Loader& loader);                      // attn_sinks, required
+
+  /// a: the normalised input of block `layer`. Stores its keys and values; returns attn_output's result.
+  Rows operator()(Step& step, const Rows& a) const;
+  LayerMemory memory() const;
+
+ private:
+  struct Projected {
+    Rows q, k, v;
+  };
+  Projected project(const Step& step, const Rows& a) const;
+
+  AttentionShape shape_;
+  int64_t layer_ = 0;
+  Linear qkv_, q_, k_, v_, out_;
+  std::vector<float> q_norm_, k_norm_, sinks_;
+};
+
+/// Columns [first, first + width) of every row.
+Rows columns(const Rows& x, int64_t first, int64_t width);
+
+/// Stores one row of keys and values for each token of the step.
+void store(Step& step, int64_t layer, const Rows& keys, const Rows& values);
+
+/// Queries at position p times 1 + temperature * ln(floor(p / context) + 1).
+void apply_temperature(Rows& queries, int64_t first_position, float temperature, int64_t context);
+
+}  // namespace snug::infer

@@ -1,0 +1,27 @@
+#include "infer/ffn.hpp"
+
+#include "infer/attention.hpp"
+
+namespace snug::infer {
+
+GatedFfn::GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t width, Activation act,
+                   const std::string& suffix)
+    : activation{act},
+      gate{loader.linear(in_block(layer, "ffn_gate" + suffix), embedding, width)},
+      up{loader.linear(in_block(layer, "ffn_up" + suffix), embedding, width)},
+      down{loader.linear(in_block(layer, "ffn_down" + suffix), width, embedding)} {}
+
+Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
+  Rows gated, raised = apply(step, up, x);
+  if (gate) {
+    gated = apply(step, gate, x);
+  } else {
+    const int64_t width = raised.width() / 2;
+    gated = columns(raised, 0, width);
+    raised = columns(raised, width, width);
+  }
+  gate_with(activation, gated, raised);
+  return apply(step, down, gated);
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,140 @@
+#include "infer/session.hpp"
+
+#include <algorithm>
+
+#include "base/interrupt.hpp"
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug::infer {
+namespace {
+
+constexpr int64_t kLargestContext = int64_t{1} << 24;
+
+const Format& cache_format(FormatId id) {
+  const Format* format = find_format(id);
+  if (!format || (id != FormatId::f32 && id != FormatId::f16 && id != FormatId::q8_0))
+    throw Error{str("a KV cache cannot be kept in the format ", format_name(id)), "", "use f32, f16 or q8_0",
+                Fault::usage};
+  return *format;
+}
+
+/// Cells of a layer: all positions, or what a batch's queries can see through the window.
+int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
+  if (layer.key_width == 0) return 1;
+  if (layer.window == 0) return options.context;
+  return std::min(options.context, layer.window + options.batch - 1);
+}
+
+Rows copy_of(Matrix<const float> m) {
+  Rows rows(m.rows, m.cols);
+  std::copy_n(m.data, m.rows * m.cols, rows.at(0));
+  return rows;
+}
+
+}  // namespace
+
+Session::Session(const Model& model, const SessionOptions& options) : model_{model}, options_{options} {
+  if (options_.context <= 0) options_.context = model.hparams().context;
+  if (options_.context > kLargestContext)
+    throw Error{str("a context of ", options_.context, " tokens is too long"), "",
+                str("the model was trained for ", model.hparams().context), Fault::usage};
+  options_.batch = std::clamp<int64_t>(options_.batch, 1, options_.context);
+  const Format& format = cache_format(options_.cache);
+  for (int l = 0; l < model.layers(); ++l) {
+    const LayerMemory layer = model.architecture().memory(l);
+    memory_.kv.emplace_back(format, layer, cells_of(layer, options_));
+    memory_.states.push_back({std::vector<float>(static_cast<size_t>(layer.conv_values)),
+                              std::vector<float>(static_cast<size_t>(layer.state_values))});
+  }
+}
+
+void Session::reset() {
+  position_ = 0;  // keys and values are overwritten as positions are filled again
+  for (RecurrentState& state : memory_.states) {
+    std::ranges::fill(state.conv, 0.0f);
+    std::ranges::fill(state.state, 0.0f);
+  }
+}
+
+int64_t Session::memory_bytes() const {
+  int64_t sum = 0;
+  for (const KvCache& cache : memory_.kv) sum += cache.bytes();
+  for (const RecurrentState& s : memory_.states)
+    sum += static_cast<int64_t>((s.conv.size() + s.state.size()) * 4);
+  return sum;
+}
+
+void Session::check(std::span<const int32_t> tokens) const {
+  for (const int32_t token : tokens)
+    if (token < 0 || token >= model_.vocabulary())
+      throw Error{str("token ", token, " is not in the vocabulary of ", model_.vocabulary()),
+                  model_.file().path().string(), "use the tokenizer of this model"};
+  if (static_cast<int64_t>(tokens.size()) > options_.context - position_)
+    throw Error{str("the context of ", options_.context, " tokens is full: ", position_, " are in it and ",
+                    tokens.size(), " more were given"),
+                model_.file().path().string(), "give a longer context (--ctx) or a shorter text"};
+}
+
+Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
+  return run(0, tokens, nullptr, first_wanted);
+}
+
+Rows Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
+                     int64_t first_wanted) {
+  if (layer < 0 || layer > model_.layers() || hidden.rows != static_cast<int64_t>(tokens.size()) ||
+      hidden.cols != model_.hparams().embedding)
+    throw Error{str("cannot resume before block ", layer, " with ", hidden.rows, " rows of ", hidden.cols)};
+  return run(layer, tokens, &hidden, first_wanted);
+}
+
+Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
+                  int64_t first_wanted) {
+  check(tokens);
+  const auto count = static_cast<int64_t>(tokens.size());
+  const Architecture& architecture = model_.architecture();
+  Rows logits(std::max<int64_t>(0, count - first_wanted), model_.vocabulary());
+  for (int64_t begin = 0; begin < count; begin += options_.batch) {
+    check_interrupt();
+    const int64_t end = std::min(count, begin + options_.batch);
+    Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+              .first_position = position_,
+              .context = (options_.context + 255) / 256 * 256,
+              .compute = options_.compute,
+              .memory = memory_,
+              .hooks = hooks,
+              .replaced = replaced_};
+    Rows x = architecture.embed(step);
+    if (hidden) x = copy_of({hidden->data + begin * hidden->cols, end - begin, hidden->cols});
+    for (int l = layer; l < model_.layers(); ++l) {
+      if (hooks.on_boundary) hooks.on_boundary(l, position_, x.view());
+      architecture.layer(step, l, x);
+    }
+    if (hooks.on_boundary) hooks.on_boundary(model_.layers(), position_, x.view());
+    position_ += end - begin;
+    const int64_t from = std::max(begin, first_wanted);
+    if (from >= end) continue;
+    const Rows part = architecture.head(step, copy_of({x.at(from - begin), end - from, x.width()}));
+    std::copy_n(part.at(0), part.count() * part.width(), logits.at(from - first_wanted));
+  }
+  return logits;
+}
+
+void Session::replace(std::string_view tensor, const Format& format, std::span<const std::byte> data) {
+  const Weight* weight = model_.find(tensor);
+  if (!weight)
+    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.file().path().string()};
+  Weight other = *weight;
+  other.format = &format;
+  other.data = data;
+  if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
+    throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
+                model_.file().path().string()};
+  replaced_.insert_or_assign(weight, other);
+}
+
+void Session::restore(std::string_view tensor) {
+  if (const Weight* weight = model_.find(tensor)) replaced_.erase(weight);
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "infer/model.hpp"
+#include "infer/step.hpp"
+
+namespace snug::infer {
+
+struct SessionOptions {
+  int64_t context = 0;             // positions it can hold; 0: as many as the model was trained for
+  int64_t batch = 512;             // tokens that go through the model together
+  FormatId cache = FormatId::f32;  // f32, f16 or q8_0
+  Compute compute = Compute::exact;
+};
+
+/// One sequence of tokens going through a model: its memory, and what is to be different from the model as it
+/// is. Exact mode gives the same bits for every batch size and thread count. Not for use by several threads
+/// at once.
+class Session {
+ public:
+  Session(const Model& model, const SessionOptions& options);
+
+  /// Appends tokens. Returns logits [tokens.size() - first_wanted, vocabulary] of the tokens from index
+  /// first_wanted on (each row predicts the token after it); none if first_wanted == tokens.size(). Throws
+  /// Error where a token is not in the vocabulary or the context is full; the session is then as before.
+  Rows forward(std::span<const int32_t> tokens, int64_t first_wanted = 0);
+
+  /// The same from the rows that stood before block `layer` (see Hooks::on_boundary), [tokens.size(),
+  /// embedding]. The earlier blocks are not run, so `layer` must be one that Architecture::restart() gives.
+  Rows resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
+              int64_t first_wanted = 0);
+
+  /// Forgets everything: the next token has position 0. Hooks and replaced weights stay.
+  void reset();
+  int64_t position() const { return position_; }
+  int64_t context() const { return options_.context; }
+  int64_t memory_bytes() const;
+  const Model& model() const { return model_; }
+
+  Hooks hooks;
+  /// From now on `data` stand in for the named tensor: same shape, packed in `format`. The caller keeps them
+  /// alive. Tokens already seen keep their keys and values.
+  void replace(std::string_view tensor, const Format& format, std::span<const std::byte> data);
+  void restore(std::string_view tensor);
+  void restore_all() { replaced_.clear(); }
+
+ private:
+  void check(std::span<const int32_t> tokens) const;
+  Rows run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
+           int64_t first_wanted);
+
+  const Model& model_;
+  SessionOptions options_;
+  Memory memory_;
+  Replacements replaced_;
+  int64_t position_ = 0;
+};
+
+}  // namespace snug::infer
