@@ -66,7 +66,8 @@ class RealFile final : public File {
   }
 
   /// flock keeps other writers out, those of this process included, and ends with the process however that
-  /// ends. It does not say who holds it; a POSIX record lock does, and serves for nothing else.
+  /// ends. It does not say who holds it; a POSIX record lock does, to other processes, and serves only for
+  /// that.
   Lock try_lock() override {
     if (flock(fd_, LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return Lock::busy;
@@ -84,7 +85,7 @@ class RealFile final : public File {
   int64_t lock_holder() const override {
     struct flock name_tag = whole_file();
     if (fcntl(fd_, F_GETLK, &name_tag) != 0) return 0;
-    return name_tag.l_type == F_UNLCK ? getpid() : name_tag.l_pid;  // one's own record locks are not shown
+    return name_tag.l_type == F_UNLCK ? 0 : name_tag.l_pid;
   }
 
  private:
@@ -150,7 +151,7 @@ std::unique_ptr<File> open_locked(Disk& disk, const std::filesystem::path& path,
     if (lock == File::Lock::replaced) continue;
     const int64_t holder = file->lock_holder();
     throw Error{holder > 0 ? str("process ", holder, " is writing to this state store")
-                           : std::string{"another process is writing to this state store"},
+                           : std::string{"another writer has this state store open"},
                 path.string(), "wait until it ends, or give this run a store of its own and merge them",
                 Fault::io};
   }

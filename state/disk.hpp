@@ -21,7 +21,7 @@ class File {
   virtual void truncate(int64_t bytes) = 0;
   virtual void sync() = 0;                  // the bytes, and the size they need
   virtual Lock try_lock() = 0;              // against other writers, until the file is closed
-  virtual int64_t lock_holder() const = 0;  // a process id where the system tells, else 0
+  virtual int64_t lock_holder() const = 0;  // another process, where the system tells which, else 0
 };
 
 /// The few things a store asks of a filesystem. Tests put one in its place that fails and forgets.

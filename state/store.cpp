@@ -26,6 +26,7 @@ struct Store::Impl {
 
   void create(Disk& disk, const std::filesystem::path& path);
   void append(const std::vector<std::byte>& record);
+  void refuse_after_failed_sync() const;
   std::string saved() const;
 };
 
@@ -57,9 +58,21 @@ void Store::Impl::append(const std::vector<std::byte>& record) {
   end += std::ssize(record);
 }
 
+/// The system may have dropped what it could not write and call the next sync a success: only reading anew
+/// tells.
+void Store::Impl::refuse_after_failed_sync() const {
+  if (!sync_failed) return;
+  throw Error{"an earlier sync of the state store failed",
+              str(where, ": all but the last ", put_here - synced_here, " records are saved"),
+              "run the same command again: the store is checked on opening", Fault::io};
+}
+
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::Store(Store&&) noexcept = default;
-Store& Store::operator=(Store&&) noexcept = default;
+Store& Store::operator=(Store&& other) noexcept {
+  std::swap(impl_, other.impl_);
+  return *this;
+}
 
 Store::~Store() {
   if (!impl_ || impl_->access == Access::read) return;
@@ -117,9 +130,7 @@ void Store::put(RecordKind kind, const Digest& key, std::span<const std::byte> p
   const std::lock_guard lock{impl_->mutex};
   if (impl_->access == Access::read)
     throw Error{"the state store is open for reading only", impl_->where, "open it with Access::write"};
-  if (impl_->sync_failed)
-    throw Error{"an earlier sync of the state store failed", impl_->saved(),
-                "start again: it is checked on opening", Fault::io};
+  impl_->refuse_after_failed_sync();
   const auto older = impl_->index.live.find({kind, key});
   if (older != impl_->index.live.end() &&
       std::ranges::equal(payload_at(*impl_->file, older->second, impl_->where), payload))
@@ -133,10 +144,11 @@ void Store::put(RecordKind kind, const Digest& key, std::span<const std::byte> p
 
 void Store::sync() {
   const std::lock_guard lock{impl_->mutex};
-  if (impl_->access == Access::read || impl_->synced_here == impl_->put_here) return;
+  impl_->refuse_after_failed_sync();
+  if (impl_->synced_here == impl_->put_here) return;
   try {
     impl_->file->sync();
-  } catch (const Error& error) {  // what the system still holds is unknown: only reading anew tells
+  } catch (const Error& error) {
     impl_->sync_failed = true;
     throw Error{
         error.problem(),

@@ -1,0 +1,93 @@
+// Judges models with the real llama.cpp: mean KL divergence from a base model by llama-perplexity's protocol (chunks of
+// `context` tokens, BOS in front, the second half of each scored), or a greedy continuation.
+//   llama_judge kl BASE.gguf TEXT CONTEXT MODEL.gguf...
+//   llama_judge run MODEL.gguf PROMPT COUNT
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "interop/real_llama.hpp"
+
+namespace {
+
+using snug::test::RealLlama;
+
+std::vector<double> log_softmax(const float* logits, size_t width) {
+  const double most = *std::max_element(logits, logits + width);
+  double sum = 0;
+  for (size_t i = 0; i < width; ++i) sum += std::exp(logits[i] - most);
+  std::vector<double> logs(width);
+  for (size_t i = 0; i < width; ++i) logs[i] = logits[i] - most - std::log(sum);
+  return logs;
+}
+
+struct Score {
+  double kl = 0, nll = 0, same_top = 0;
+  int64_t tokens = 0;
+};
+
+void score_chunk(const std::vector<float>& base, const std::vector<float>& model, const std::vector<int32_t>& tokens,
+                 size_t width, Score& score) {
+  for (size_t i = tokens.size() / 2; i + 1 < tokens.size(); ++i) {
+    const auto p = log_softmax(base.data() + i * width, width), q = log_softmax(model.data() + i * width, width);
+    for (size_t v = 0; v < width; ++v) score.kl += std::exp(p[v]) * (p[v] - q[v]);
+    score.nll -= q[static_cast<size_t>(tokens[i + 1])];
+    score.same_top += std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin();
+    ++score.tokens;
+  }
+}
+
+int judge(const RealLlama& llama, int argc, char** argv) {
+  const size_t context = std::strtoull(argv[4], nullptr, 10);
+  const auto base = llama.load(argv[2], static_cast<uint32_t>(context));
+  std::ifstream in{argv[3]};
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  const std::vector<int32_t> all = base->tokenize(text, true);
+  const auto width = static_cast<size_t>(base->vocabulary());
+  std::vector<std::vector<int32_t>> chunks;
+  for (size_t at = 0; at + context <= all.size(); at += context) {
+    chunks.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(at), all.begin() + static_cast<std::ptrdiff_t>(at + context));
+    chunks.back().front() = base->bos();
+  }
+  std::vector<std::vector<float>> reference;
+  for (const auto& chunk : chunks) reference.push_back(base->logits(chunk));
+  for (int i = 5; i < argc; ++i) {
+    const auto model = llama.load(argv[i], static_cast<uint32_t>(context));
+    Score score;
+    for (size_t c = 0; c < chunks.size(); ++c) score_chunk(reference[c], model->logits(chunks[c]), chunks[c], width, score);
+    const auto n = static_cast<double>(score.tokens);
+    std::printf("%s kl %.9f ppl %.4f top1 %.2f%% chunks %zu\n", argv[i], score.kl / n, std::exp(score.nll / n),
+                100 * score.same_top / n, chunks.size());
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+int continue_text(const RealLlama& llama, char** argv) {
+  const auto model = llama.load(argv[2]);
+  for (const int32_t token : model->generate(model->tokenize(argv[3], true), std::atoi(argv[4])))
+    std::fputs(model->piece(token).c_str(), stdout);
+  std::puts("");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const RealLlama llama{RealLlama::find_libraries()};
+    if (argc > 5 && std::string(argv[1]) == "kl") return judge(llama, argc, argv);
+    if (argc == 5 && std::string(argv[1]) == "run") return continue_text(llama, argv);
+    std::fputs("usage: llama_judge kl BASE TEXT CONTEXT MODEL... | run MODEL PROMPT COUNT\n", stderr);
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "llama_judge: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace snug::test {
+
+/// The real llama.cpp, loaded at run time from the npm package's libraries (x86-64 Linux) through its C interface.
+/// Its parameter structs are passed by value but not declared here: on this ABI a struct in memory may be larger than
+/// the callee's, so opaque blocks filled by its own *_default_params functions are handed back to it.
+class RealLlama {
+ public:
+  /// Folder of the libraries: $SNUG_LLAMA_LIBS or build/llama/... as tools/fetch_llama leaves it; empty if not there.
+  static std::filesystem::path find_libraries();
+
+  explicit RealLlama(const std::filesystem::path& libraries);  // throws std::runtime_error
+  ~RealLlama();
+
+  class Model;
+  std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context = 512) const;
+
+  /// Decodes `count` weights of ggml type `type` ("q4_K") with the library's own routine. false: it has none.
+  bool dequantize(const std::string& type, const void* blocks, float* weights, int64_t count) const;
+  /// ggml_quantize_chunk of one matrix; importance may be null. Returns bytes written.
+  size_t quantize(int type, const float* weights, void* blocks, int64_t rows, int64_t cols, const float* importance) const;
+
+ private:
+  struct Symbols;
+  std::unique_ptr<Symbols> symbols_;
+};
+
+class RealLlama::Model {
+ public:
+  ~Model();
+  int vocabulary() const;
+  int32_t bos() const;
+  std::vector<int32_t> tokenize(const std::string& text, bool add_special) const;
+  std::string piece(int32_t token) const;
+
+  /// Logits of every position [tokens.size(), vocabulary()], from an empty cache.
+  std::vector<float> logits(std::span<const int32_t> tokens) const;
+
+  /// Greedy continuation.
+  std::vector<int32_t> generate(std::vector<int32_t> tokens, int count) const;
+
+ private:
+  friend class RealLlama;
+  Model(const Symbols& symbols, void* model, void* context);
+  const Symbols& symbols_;
+  void* model_;
+  void* context_;
+};
+
+}  // namespace snug::test
