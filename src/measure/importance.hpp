@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gguf/reader.hpp"
+#include "measure/imatrix_file.hpp"
 #include "snug/format.hpp"
 
 namespace snug {
@@ -20,7 +21,7 @@ struct TensorImportance {
   std::vector<float> counts;       // [mats] tokens seen; for experts their share of the work
   int64_t shrunk = 0;              // experts never hit, given the mean of the others
 
-  /// What encoders and errors of matrix `mat` use.
+  /// What encoders and errors of matrix `mat` use. Statistics of one matrix serve every matrix of a 3-D tensor.
   ColumnWeights columns(int64_t mat) const;
   /// Share of the tokens that matrix `mat` sees, relative to the mean over matrices (1 for a single matrix).
   double token_share(int64_t mat) const;
@@ -30,6 +31,8 @@ struct TensorImportance {
 class Importance {
  public:
   static Importance load(const std::filesystem::path& path);
+  /// From sums in memory; `path` is for messages. Throws Error where sums contradict each other.
+  static Importance from(Imatrix imatrix, const std::filesystem::path& path);
 
   const TensorImportance* find(std::string_view tensor) const;  // nullptr: no data; callers weigh uniformly and say so
   const std::filesystem::path& path() const { return path_; }
@@ -37,19 +40,21 @@ class Importance {
   const std::vector<std::string>& datasets() const { return datasets_; }
   int64_t chunks() const { return chunks_; }
 
-  /// What does not fit together. Throws Error naming both files where dimensions differ.
+  /// What does not fit together. Throws Error naming both files where dimensions differ. A legacy file does not say
+  /// where one expert ends and the next begins: this divides them, as the model's shapes say.
   struct Match {
     std::vector<std::string> unknown;   // in the imatrix, not in the model
     std::vector<std::string> without;   // quantizable in the model, no data
     std::vector<std::string> shrunk;    // some experts never hit
   };
-  Match check_against(const gguf::Reader& model) const;
+  Match check_against(const gguf::Reader& model);
 
  private:
   std::filesystem::path path_;
   std::map<std::string, TensorImportance, std::less<>> tensors_;
   std::vector<std::string> datasets_;
   int64_t chunks_ = 0;
+  bool legacy_ = false;
 };
 
 }  // namespace snug

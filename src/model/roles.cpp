@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/str.hpp"
+#include "snug/error.hpp"
 
 namespace snug {
 namespace {
@@ -164,7 +165,12 @@ namespace {
 std::optional<int64_t> of_first_layer(const gguf::Reader& model, const std::string& key) {
   const gguf::Value* value = model.find(key);
   if (!value || !std::holds_alternative<gguf::Array>(*value)) return model.integer(key);
-  const std::vector<int64_t> layers = std::get<gguf::Array>(*value).integers();
+  const auto& array = std::get<gguf::Array>(*value);
+  if (array.element == gguf::ValueType::string || array.element == gguf::ValueType::f32 ||
+      array.element == gguf::ValueType::f64)
+    throw Error{str("the key '", key, "' is not an array of integers"), model.path().string(),
+                "convert the model again"};
+  const std::vector<int64_t> layers = array.integers();
   return layers.empty() ? std::nullopt : std::optional{layers.front()};
 }
 

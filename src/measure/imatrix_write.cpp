@@ -1,0 +1,95 @@
+#include <algorithm>
+#include <cmath>
+
+#include "base/str.hpp"
+#include "gguf/writer.hpp"
+#include "measure/imatrix_file.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+using gguf::OutputKey;
+using gguf::OutputTensor;
+using gguf::Value;
+
+struct Part {
+  OutputTensor tensor;
+  std::span<const float> values;
+};
+
+/// The tensors of one entry. A single matrix has no second dimension.
+void add_parts(const std::string& name, const ImatrixSums& sums, std::vector<Part>& parts) {
+  const int dims = sums.mats > 1 ? 2 : 1;
+  const auto add = [&](const char* ending, int64_t cols, std::span<const float> values) {
+    parts.push_back({{name + ending, FormatId::f32, dims, {cols, sums.mats, 1, 1}}, values});
+  };
+  add(".in_sum2", sums.cols, sums.in_sum2);
+  add(".counts", 1, sums.counts);
+  if (!sums.in_sum.empty()) add(".in_sum", sums.cols, sums.in_sum);
+}
+
+std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
+  return {{"general.type", std::string{"imatrix"}},
+          {"imatrix.datasets", imatrix.datasets},
+          {"imatrix.chunk_count", Value{static_cast<uint32_t>(imatrix.chunks)}},
+          {"imatrix.chunk_size", Value{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
+}
+
+template <class T>
+void put(AtomicFile& file, const T& value) {
+  file.write(std::as_bytes(std::span{&value, 1}));
+}
+
+void put_text(AtomicFile& file, std::string_view text) {
+  put(file, static_cast<int32_t>(text.size()));
+  file.write(text);
+}
+
+/// Mean squares times `calls`: what a legacy reader divides by the calls again.
+std::vector<float> legacy_values(const ImatrixSums& sums, int32_t calls) {
+  std::vector<float> values(sums.in_sum2.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    const double count = sums.counts[i / static_cast<size_t>(sums.cols)];
+    values[i] = static_cast<float>((count > 0 ? sums.in_sum2[i] / count : 1.0) * calls);
+  }
+  return values;
+}
+
+int32_t calls_of(const ImatrixSums& sums, const Imatrix& imatrix) {
+  const double most = *std::ranges::max_element(sums.counts);
+  const double chunk =
+      imatrix.legacy || imatrix.chunk_tokens < 1 ? 1.0 : static_cast<double>(imatrix.chunk_tokens);
+  return static_cast<int32_t>(
+      std::min(std::ceil(most / chunk), 2147483520.0));  // the largest float in an i32
+}
+
+}  // namespace
+
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {
+  std::vector<Part> parts;
+  for (const auto& [name, sums] : imatrix.tensors) add_parts(name, sums, parts);
+  std::vector<OutputTensor> tensors;
+  for (const Part& part : parts) tensors.push_back(part.tensor);
+  gguf::Writer writer{gguf::plan_layout(path, keys_of(imatrix), std::move(tensors)), existing};
+  for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
+  writer.commit();
+}
+
+void write_legacy_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {
+  AtomicFile file{path, existing};
+  put(file, static_cast<int32_t>(imatrix.tensors.size()));
+  for (const auto& [name, sums] : imatrix.tensors) {
+    const int32_t calls = std::max(calls_of(sums, imatrix), 1);
+    put_text(file, name);
+    put(file, calls);
+    put(file, static_cast<int32_t>(sums.in_sum2.size()));
+    const std::vector<float> values = legacy_values(sums, calls);
+    file.write(std::as_bytes(std::span{values}));
+  }
+  put(file, static_cast<int32_t>(imatrix.chunks));
+  put_text(file, imatrix.datasets.empty() ? "" : imatrix.datasets.front());
+  file.commit();
+}
+
+}  // namespace snug
