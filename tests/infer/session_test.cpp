@@ -6,22 +6,22 @@
 #include <cmath>
 #include <numeric>
 
+#include "infer/tiny_llama.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
-#include "support/tiny_model.hpp"
 
 namespace snug::infer {
 namespace {
 
-using test::TinyModel;
+using test::TinyLlama;
 
-class SessionOnTinyModel : public testing::Test {
+class SessionOnTinyLlama : public testing::Test {
  protected:
-  Model make(const TinyModel& model) {
-    write_tiny_model(model, scratch / "model.gguf");
+  Model make(const TinyLlama& model) {
+    write_tiny_llama(model, scratch / "model.gguf");
     return Model{scratch / "model.gguf"};
   }
-  std::string refusal(const TinyModel& model) {
+  std::string refusal(const TinyLlama& model) {
     try {
       make(model);
     } catch (const Error& e) {
@@ -38,7 +38,7 @@ bool same(const Rows& a, const Rows& b) {
   return std::ranges::equal(a.values(), b.values());
 }
 
-TEST_F(SessionOnTinyModel, TokensOneByOneGiveTheSameLogitsAsTogether) {
+TEST_F(SessionOnTinyLlama, TokensOneByOneGiveTheSameLogitsAsTogether) {
   const Model model = make({});
   const Rows together = Session{model, {}}.forward(tokens);
   Session session{model, {}};
@@ -49,7 +49,7 @@ TEST_F(SessionOnTinyModel, TokensOneByOneGiveTheSameLogitsAsTogether) {
   EXPECT_EQ(session.position(), 10);
 }
 
-TEST_F(SessionOnTinyModel, ResetForgetsEverything) {
+TEST_F(SessionOnTinyLlama, ResetForgetsEverything) {
   const Model model = make({});
   Session session{model, {}};
   const Rows first = session.forward(tokens);
@@ -57,7 +57,7 @@ TEST_F(SessionOnTinyModel, ResetForgetsEverything) {
   EXPECT_TRUE(same(session.forward(tokens), first));
 }
 
-TEST_F(SessionOnTinyModel, OnlyWantedRowsAreComputed) {
+TEST_F(SessionOnTinyLlama, OnlyWantedRowsAreComputed) {
   const Model model = make({});
   const Rows all = Session{model, {}}.forward(tokens);
   const Rows last = Session{model, {}}.forward(tokens, 9);
@@ -66,7 +66,7 @@ TEST_F(SessionOnTinyModel, OnlyWantedRowsAreComputed) {
   EXPECT_EQ((Session{model, {}}.forward(tokens, 10).count()), 0);
 }
 
-TEST_F(SessionOnTinyModel, AHalfPrecisionCacheIsClose) {
+TEST_F(SessionOnTinyLlama, AHalfPrecisionCacheIsClose) {
   const Model model = make({});
   const Rows exact = Session{model, {}}.forward(tokens);
   for (const FormatId cache : {FormatId::f16}) {
@@ -81,13 +81,13 @@ TEST_F(SessionOnTinyModel, AHalfPrecisionCacheIsClose) {
   }
 }
 
-TEST_F(SessionOnTinyModel, MemoryIsWhatTheContextNeeds) {
+TEST_F(SessionOnTinyLlama, MemoryIsWhatTheContextNeeds) {
   const Model model = make({});
   const Session session{model, {.context = 100}};
   EXPECT_EQ(session.memory_bytes(), 2 * 100 * (32 + 32) * 4);
 }
 
-TEST_F(SessionOnTinyModel, ObserverSeesTheInputOfEveryMatrix) {
+TEST_F(SessionOnTinyLlama, ObserverSeesTheInputOfEveryMatrix) {
   const Model model = make({});
   Session session{model, {}};
   std::vector<std::string> seen;
@@ -109,7 +109,7 @@ TEST_F(SessionOnTinyModel, ObserverSeesTheInputOfEveryMatrix) {
   EXPECT_NEAR(norm_energy, 64, 25);  // an RMS-normalised row times weights near 1
 }
 
-TEST_F(SessionOnTinyModel, ReplacedWeightsActLikeAModelThatHasThem) {
+TEST_F(SessionOnTinyLlama, ReplacedWeightsActLikeAModelThatHasThem) {
   const Model model = make({});
   const Format& half = *find_format(FormatId::bf16);
   const Weight& weight = *model.find("blk.1.ffn_up.weight");
@@ -137,7 +137,7 @@ TEST_F(SessionOnTinyModel, ReplacedWeightsActLikeAModelThatHasThem) {
   EXPECT_THROW(session.replace(weight.name, half, std::span{packed}.first(10)), Error);
 }
 
-TEST_F(SessionOnTinyModel, BadTokensAndFullContextsAreRefusedWithoutHarm) {
+TEST_F(SessionOnTinyLlama, BadTokensAndFullContextsAreRefusedWithoutHarm) {
   const Model model = make({});
   Session session{model, {.context = 12}};
   const Rows first = session.forward(tokens);
@@ -149,7 +149,7 @@ TEST_F(SessionOnTinyModel, BadTokensAndFullContextsAreRefusedWithoutHarm) {
   EXPECT_EQ(session.forward(std::vector<int32_t>{1, 2}).count(), 2);
 }
 
-TEST_F(SessionOnTinyModel, PackedMatricesRun) {
+TEST_F(SessionOnTinyLlama, PackedMatricesRun) {
   for (const FormatId format : {FormatId::f16, FormatId::bf16}) {
     const Model model = make({.format = format});
     const Rows logits = Session{model, {}}.forward(tokens);
@@ -157,14 +157,14 @@ TEST_F(SessionOnTinyModel, PackedMatricesRun) {
   }
 }
 
-TEST_F(SessionOnTinyModel, AnUnknownArchitectureNamesThoseKnown) {
+TEST_F(SessionOnTinyLlama, AnUnknownArchitectureNamesThoseKnown) {
   const std::string message = refusal({.architecture = "mamba7"});
   EXPECT_NE(message.find("mamba7"), std::string::npos) << message;
   for (const std::string_view name : known_architectures())
     EXPECT_NE(message.find(name), std::string::npos) << message;
 }
 
-TEST_F(SessionOnTinyModel, MissingStrangeAndMisshapenTensorsAreNamed) {
+TEST_F(SessionOnTinyLlama, MissingStrangeAndMisshapenTensorsAreNamed) {
   EXPECT_NE(refusal({.without = {"blk.1.ffn_up.weight"}}).find("'blk.1.ffn_up.weight' is missing"),
             std::string::npos);
   EXPECT_NE(refusal({.without = {"token_embd.weight"}}).find("token_embd.weight"), std::string::npos);
@@ -174,7 +174,7 @@ TEST_F(SessionOnTinyModel, MissingStrangeAndMisshapenTensorsAreNamed) {
             std::string::npos);
 }
 
-TEST_F(SessionOnTinyModel, SenselessKeysAreRefused) {
+TEST_F(SessionOnTinyLlama, SenselessKeysAreRefused) {
   const auto with = [&](const std::string& key, gguf::Value value) {
     return refusal({.more_keys = {{key, value}}});
   };
