@@ -15,7 +15,8 @@ namespace {
 /// A part of the file in memory, moved along by whoever reads forward.
 class Window {
  public:
-  explicit Window(const File& file) : file_(file), size_(file.size()), buffer_(kBytes) {}
+  explicit Window(const File& file)
+      : file_(file), size_(file.size()), buffer_(std::clamp<int64_t>(size_, kRecordHeaderBytes, kBytes)) {}
 
   int64_t size() const { return size_; }
 
@@ -66,13 +67,6 @@ bool checksum_holds(Window& window, const Place& place) {
   return crc == place.header.crc32c;
 }
 
-/// The next offset at or after `offset` with a sound header whose record ends within the file.
-int64_t next_record(Window& window, int64_t offset) {
-  for (; offset + kRecordHeaderBytes <= window.size(); ++offset)
-    if (const auto place = header_at(window, offset); place && place->end() <= window.size()) return offset;
-  return window.size();
-}
-
 class Scanner {
  public:
   Scanner(const File& file, const std::string& where) : file_(file), window_(file), where_(where) {}
@@ -102,10 +96,22 @@ class Scanner {
       throw Error{str("the state store has format version ", header.version, ", this snug reads version ",
                       kFormatVersion),
                   where_, "use the snug that wrote it, or start a new store with --state"};
-    const int64_t first = next_record(window_, kFileHeaderBytes);
+    const int64_t first = next_record(kFileHeaderBytes);
     if (first == window_.size()) refuse();
     found_.damage.push_back({0, first, "the file header is damaged"});
     return first;
+  }
+
+  /// The offset of the next whole record at or after one, else the end of the file. A sound header is not
+  /// enough: behind damage it may be that of an unfinished record, whose length reaches over later ones.
+  int64_t next_record(int64_t offset) {
+    for (; offset + kRecordHeaderBytes <= window_.size() && patience_ > 0; ++offset) {
+      const auto place = header_at(window_, offset);
+      if (!place || place->end() > window_.size()) continue;
+      if (checksum_holds(window_, *place)) return offset;
+      patience_ -= place->header.stored_bytes;
+    }
+    return window_.size();
   }
 
   bool all_zero_header() { return window_.size() == kFileHeaderBytes && all_zero(window_, 0); }
@@ -122,7 +128,7 @@ class Scanner {
       found_.end = at;  // the record that was being written
       return window_.size();
     }
-    const int64_t next = next_record(window_, at + 1);
+    const int64_t next = next_record(at + 1);
     found_.damage.push_back({at, next - at, "a record's header is damaged"});
     return next;
   }
@@ -142,6 +148,8 @@ class Scanner {
   const File& file_;
   Window window_;
   const std::string& where_;
+  int64_t patience_ =
+      (int64_t{1} << 30) + 16 * window_.size();  // bytes of false records: only made on purpose
   Scan found_;
 };
 

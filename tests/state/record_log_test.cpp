@@ -162,6 +162,21 @@ TEST(RecordLog, ALengthPastTheEndTakesNoMemory) {
   EXPECT_TRUE(found.places.empty());
 }
 
+TEST(RecordLog, AnUnfinishedRecordBehindDamageDoesNotSwallowWhatIsAppended) {
+  Log log;
+  log.put("damaged", test::bytes("1"));
+  log.put("unfinished", Bytes(60, std::byte{'x'}));
+  log.bytes[static_cast<size_t>(log.offsets[0]) + 20] ^= std::byte{1};
+  log.bytes.resize(log.bytes.size() - 10);
+  test::ScratchDisk disk;
+  disk.place("log", log.bytes);
+  for (const char* name : {"a", "b"}) {
+    Store store = Store::open(disk, "log", Access::write);
+    store.put(RecordKind::note, key_of(name), test::bytes("appended"));
+  }
+  EXPECT_EQ(keys_of(scan_bytes(disk.bytes("log"))), (std::vector{key_of("a"), key_of("b")}));
+}
+
 TEST(RecordLog, APayloadThatDoesNotDecodeIsDamage) {
   Log log;
   log.put("a", test::bytes("1"));
