@@ -72,6 +72,27 @@ TEST(Certificate, ClosesAGapThatNoPriceCan) {
   EXPECT_EQ(s.certified_bound, 100);
 }
 
+TEST(Certificate, SurvivesItsText) {
+  const Problem p = test::synthetic_problem(50, 8, 1);
+  const Certificate c = solve(p).certificate;
+  const Certificate again = parse_certificate(to_text(c));
+  EXPECT_EQ(again.loss, c.loss);
+  EXPECT_EQ(again.order, c.order);
+  EXPECT_EQ(to_text(again), to_text(c));
+  EXPECT_EQ(check_certificate(p, again), check_certificate(p, c));
+}
+
+TEST(Certificate, TextThatIsNoneIsRefused) {
+  EXPECT_THROW(parse_certificate(""), Error);
+  EXPECT_THROW(parse_certificate("snug certificate 2\nprice 1 1\n"), Error);
+  EXPECT_THROW(parse_certificate("snug certificate 1\n"), Error);
+  EXPECT_NO_THROW(parse_certificate("snug certificate 1\nprice 1 1\n"));
+  for (const char* line : {"loss", "price 1", "price 1 1 1", "price 1 x", "order 1 2 x", "order 4294967296",
+                           "order -1", "price 99999999999999999999 1", "foo 1", "loss 1 2"})
+    EXPECT_THROW(parse_certificate(std::string{"snug certificate 1\nprice 1 1\n"} + line + "\n"), Error)
+        << line;
+}
+
 TEST(Certificate, OneOfAnotherProblemIsRefused) {
   for (const Certificate& c : {Certificate{1, {{1, 1}}, {0}}, Certificate{1, {{1, 1}}, {0, 0}},
                                Certificate{1, {{1, 1}}, {0, 2}}, Certificate{1, {{-1, 1}}, {}},

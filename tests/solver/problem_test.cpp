@@ -54,6 +54,7 @@ TEST(Problem, NumbersBeyondTheLimitsAreRefusedAndTheTensorNamed) {
       EXPECT_NE(e.where().find("tensor 1"), std::string::npos) << e.what();
     }
     EXPECT_THROW(reachable(p), Error);
+    EXPECT_THROW(frontier(p), Error);
   }
   EXPECT_NO_THROW(solve({{{{1, 1}}, {{kSumLimit - 1, kSumLimit - 1}}}, kMost}));
 }
