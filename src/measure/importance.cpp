@@ -53,6 +53,7 @@ bool shrink_unseen(TensorImportance& tensor) {
   if (tensor.shrunk == 0) return true;
   fill_unseen(tensor.mean_square, tensor.cols, unseen, tensor.mats - tensor.shrunk);
   fill_unseen(tensor.mean, tensor.cols, unseen, tensor.mats - tensor.shrunk);
+  for (size_t i = 0; i < tensor.mean.size(); ++i) reconcile(tensor.mean_square[i], tensor.mean[i]);
   return true;
 }
 

@@ -250,6 +250,21 @@ TEST(ReaderHostile, WantsTensorsPackedStrictly) {
   expect_refusal(GgufBytes{}.tensor("a", {8}, 0, data).tensor_at("b", {8}, 0, ~uint64_t{0}, data), "gap");
 }
 
+TEST(ReaderHostile, TheFuzzersSeedsAreReadOrRefused) {
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{std::filesystem::path{SNUG_SOURCE_DIR} /
+                                                               "tests/fuzz/corpus/gguf"}) {
+    SCOPED_TRACE(entry.path().string());
+    try {
+      Reader{entry.path()};
+    } catch (const Error& error) {
+      EXPECT_FALSE(error.problem().empty());
+    }
+    ++files;
+  }
+  EXPECT_GE(files, 3u);
+}
+
 TEST(Reader, OpensRealFiles) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "no shared folder beside the project";

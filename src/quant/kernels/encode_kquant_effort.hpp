@@ -46,25 +46,25 @@ struct KEfforts {
 template <int kCodes>
 constexpr KEfforts::Pair<AffineEffort> kAffineEffort{};
 template <>
-constexpr KEfforts::Pair<AffineEffort> kAffineEffort<3>{
+inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<3>{
     {4, 0.2f, 1, 0.3f, 2, 24, 0.10f, 4, 1, 1, 3, 1, false},
     {8, 0.1f, 1, 0.3f, 4, 32, 0.10f, 12, 4, 2, 6, 4, true}};
 template <>
-constexpr KEfforts::Pair<AffineEffort> kAffineEffort<15>{
+inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<15>{
     {4, 0.2f, 1, 0.3f, 2, 24, 0.4f, 4, 1, 1, 3, 1, false},
     {8, 0.1f, 1, 0.3f, 4, 32, 0.4f, 12, 4, 2, 6, 4, true}};
 template <>
-constexpr KEfforts::Pair<AffineEffort> kAffineEffort<31>{
+inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<31>{
     {4, 0.2f, 1, 0.3f, 2, 24, 0.4f, 4, 1, 1, 3, 1, false},
     {8, 0.1f, 1, 0.3f, 4, 32, 0.4f, 12, 4, 2, 6, 4, true}};
 
 template <int kCodes>
 constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort{};
 template <>
-constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<4>{{9, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
-                                                              {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
+inline constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<4>{{9, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
+                                                                     {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
 template <>
-constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<32>{{4, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
-                                                               {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
+inline constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<32>{{4, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
+                                                                      {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
 
 }  // namespace snug

@@ -1,0 +1,73 @@
+// Reads any bytes as a GGUF file and walks all that was found: an Error or a file, nothing else.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "gguf/metadata.hpp"
+#include "gguf/printable.hpp"
+#include "gguf/reader.hpp"
+#include "gguf/writer.hpp"
+#include "model/roles.hpp"
+#include "snug/error.hpp"
+
+namespace {
+
+using namespace snug;
+
+size_t sink = 0;
+
+template <class Call>
+void tolerate(Call call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    sink += error.problem().size();
+  }
+}
+
+void walk_key(const gguf::Reader& file, const gguf::KeyValue& pair) {
+  sink += gguf::printable(pair.key).size();
+  tolerate([&] { sink += file.integer(pair.key).has_value(); });
+  tolerate([&] { sink += file.real(pair.key).has_value(); });
+  tolerate([&] { sink += file.boolean(pair.key).has_value(); });
+  tolerate([&] { sink += gguf::printable(file.text(pair.key).value_or("")).size(); });
+  tolerate([&] {
+    const gguf::Array& array = *file.array(pair.key);
+    tolerate([&] { sink += array.integers().size(); });
+    tolerate([&] { sink += array.reals().size(); });
+    tolerate([&] {
+      for (const auto text : array.strings()) sink += text.size();
+    });
+  });
+}
+
+void walk_tensor(const gguf::Reader& file, const gguf::Tensor& tensor) {
+  if (file.find_tensor(tensor.name) != &tensor) std::abort();
+  sink += static_cast<size_t>(role_of(tensor.name)) + static_cast<size_t>(layer_of(tensor.name)) +
+          is_quantizable(tensor);
+  for (const std::byte byte : tensor.row(tensor.rows() - 1)) sink += static_cast<size_t>(byte);
+}
+
+/// What was read can be planned again, and takes up the bytes planned.
+void plan_again(const gguf::Reader& file) {
+  std::vector<gguf::OutputTensor> tensors;
+  for (const gguf::Tensor& t : file.tensors())
+    tensors.push_back({std::string{t.name}, t.format, t.dims, t.shape});
+  gguf::sort_like_llama(tensors);
+  const gguf::Layout layout = gguf::plan_layout("out.gguf", gguf::quantized_keys(file, 0, nullptr, {}),
+                                                tensors, file.file_bytes() / 2);
+  if (layout.tensors.size() != file.tensors().size()) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  tolerate([&] {
+    const gguf::Reader file{std::as_bytes(std::span{data, size}), "fuzz.gguf"};
+    for (const gguf::KeyValue& pair : file.keys()) walk_key(file, pair);
+    for (const gguf::Tensor& tensor : file.tensors()) walk_tensor(file, tensor);
+    tolerate([&] { sink += static_cast<size_t>(shape_of(file).layers); });
+    plan_again(file);
+  });
+  return 0;
+}
