@@ -9,33 +9,14 @@
 #include "quant/kernels/dispatch.hpp"
 #include "snug/format.hpp"
 #include "support/scratch.hpp"
+#include "tests/quant/codecs.hpp"
 #include "tests/quant/golden.hpp"
 
 namespace snug {
 namespace {
 
-struct Decoder {
-  FormatId id;
-  Codec Kernels::*codec;
-};
-constexpr Decoder kDecoders[] = {
-    {FormatId::f32, &Kernels::f32},         {FormatId::f16, &Kernels::f16},
-    {FormatId::bf16, &Kernels::bf16},       {FormatId::q4_0, &Kernels::q4_0},
-    {FormatId::q4_1, &Kernels::q4_1},       {FormatId::q5_0, &Kernels::q5_0},
-    {FormatId::q5_1, &Kernels::q5_1},       {FormatId::q8_0, &Kernels::q8_0},
-    {FormatId::q1_0, &Kernels::q1_0},       {FormatId::q2_0, &Kernels::q2_0},
-    {FormatId::q2_K, &Kernels::q2_K},       {FormatId::q3_K, &Kernels::q3_K},
-    {FormatId::q4_K, &Kernels::q4_K},       {FormatId::q5_K, &Kernels::q5_K},
-    {FormatId::q6_K, &Kernels::q6_K},       {FormatId::tq1_0, &Kernels::tq1_0},
-    {FormatId::tq2_0, &Kernels::tq2_0},     {FormatId::iq4_nl, &Kernels::iq4_nl},
-    {FormatId::iq4_xs, &Kernels::iq4_xs},   {FormatId::mxfp4, &Kernels::mxfp4},
-    {FormatId::nvfp4, &Kernels::nvfp4},     {FormatId::iq1_s, &Kernels::iq1_s},
-    {FormatId::iq1_m, &Kernels::iq1_m},     {FormatId::iq2_xxs, &Kernels::iq2_xxs},
-    {FormatId::iq2_xs, &Kernels::iq2_xs},   {FormatId::iq2_s, &Kernels::iq2_s},
-    {FormatId::iq3_xxs, &Kernels::iq3_xxs}, {FormatId::iq3_s, &Kernels::iq3_s},
-};
-
-std::vector<float> decode(const Kernels& kernels, const Decoder& d, std::span<const std::byte> blocks) {
+std::vector<float> decode(const Kernels& kernels, const test::BlockCodec& d,
+                          std::span<const std::byte> blocks) {
   const BlockShape shape = block_shape(d.id);
   std::vector<float> row(blocks.size() / shape.block_bytes * shape.block_weights);
   (kernels.*d.codec).decode(blocks.data(), static_cast<int64_t>(row.size()), row.data());
@@ -53,7 +34,7 @@ TEST(Decode, AgreesWithGgmlBitForBitOnEveryInstructionSet) {
   const auto golden = test::shared_folder() / "reference" / "golden";
   if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the reference decodings are there";
   for (const Kernels* kernels : runnable_kernels())
-    for (const Decoder& d : kDecoders)
+    for (const test::BlockCodec& d : test::kCodecs)
       for (std::string_view kind : {"rand64", "enc_plain", "enc_imatrix"}) {
         const std::string name = str(format_name(d.id), ".", kind);
         SCOPED_TRACE(str(name, " ", kernels->isa));
@@ -69,7 +50,7 @@ TEST(Decode, AgreesWithGgmlBitForBitOnEveryInstructionSet) {
 
 TEST(Decode, AnyBytesDecodeTheSameOnEveryInstructionSet) {
   for (unsigned seed = 0; seed < 20; ++seed)
-    for (const Decoder& d : kDecoders) {
+    for (const test::BlockCodec& d : test::kCodecs) {
       SCOPED_TRACE(str(format_name(d.id), " seed ", seed));
       std::mt19937 random{seed};
       std::vector<std::byte> blocks(37 * block_shape(d.id).block_bytes);

@@ -25,7 +25,7 @@ void encode_mxfp4(const EncodeJob& job) noexcept {
     float scales[8], stored[8];  // kFp4 goes to 12: an exponent of -3 takes the widest to 8..16
     for (int k = 0; k < 8; ++k) {
       const int e = exponent + 128 - 1 - k;
-      const int storable = e < 0 ? 0 : e > 254 ? 254 : e;
+      const int storable = e < 0 ? 0 : e > 252 ? 252 : e;  // 12 times 2^125 would be infinite
       stored[k] = static_cast<float>(storable);
       scales[k] = float_of_bits(static_cast<uint32_t>(storable - 128 - exponent + 127) << 23);
     }

@@ -23,6 +23,8 @@ class Iq4XsSearch {
     for (int k = 0; hard_ && k < 8; ++k) attempt(other_[k]);
   }
 
+  void take(const Iq4XsSearch& other) noexcept { keep(other.d, other.scale, other.error); }
+
   float d = 0;        // storable
   int scale[8] = {};  // S
   float error = 3e38f;
@@ -153,8 +155,13 @@ class Iq4XsSearch {
 template <Simd V>
 void encode_iq4_xs(const EncodeJob& job) noexcept {
   encode_blocks<V, BlockIq4Xs, 256>(job, [&](BlockIq4Xs& out, const Prepared<256>& b) {
-    Iq4XsSearch<V> found{b, job.hard};
+    Iq4XsSearch<V> found{b, false};
     found.choose();
+    if (job.hard) {
+      Iq4XsSearch<V> harder{b, true};
+      harder.choose();
+      if (harder.error < found.error) found.take(harder);
+    }
     out.d = V::to_half(found.d);
     uint32_t high = 0;
     for (int g = 0; g < 8; g += 2) {

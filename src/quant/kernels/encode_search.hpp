@@ -18,7 +18,7 @@ namespace snug {
 template <int n>
 struct Prepared {
   alignas(32) float x[n];  // within +-2^40: beyond every storable scale
-  alignas(32) float w[n];  // largest in [1, 2); all 1 where every importance is 0
+  alignas(32) float w[n];  // largest in [1, 2), unless subnormal; all 1 where every importance is 0
   float widest;            // the x of largest magnitude, with its sign; 0 if that is below 2^-40
 };
 
@@ -31,11 +31,12 @@ void load_importance(const EncodeJob& job, int64_t at, float* w) noexcept {
   auto most = V::zero();
   for (int j = 0; j < n; j += 8) most = V::max(most, V::load(job.mean_square + at + j));
   const float largest = V::max_of(most);
-  const uint32_t exponent = bits_of_float(largest) >> 23;  // a power of two: scaling is exact
-  const auto scale = V::splat(float_of_bits((exponent == 254 ? 0 : 253 - exponent) << 23));
-  const auto twice = V::splat(exponent == 254 ? 0x1p-127f : 2.0f);
+  const int exponent = static_cast<int>(bits_of_float(largest) >> 23);  // powers of two: scaling is exact
+  const auto scale =
+      V::splat(float_of_bits(static_cast<uint32_t>(exponent < 253 ? 253 - exponent : 1) << 23));
+  const auto rest = V::splat(exponent < 253 ? 2.0f : exponent == 253 ? 1.0f : 0.5f);
   for (int j = 0; j < n; j += 8) {
-    const auto v = V::load(job.mean_square + at + j) * scale * twice;
+    const auto v = V::load(job.mean_square + at + j) * scale * rest;
     V::store(w + j, largest > 0 ? v : V::splat(1));
   }
 }
