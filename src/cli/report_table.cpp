@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/text_table.hpp"
 #include "model/roles.hpp"
 
 namespace snug::cli {
@@ -74,48 +74,6 @@ double total_loss(const Recipe& recipe) {
 // --- text
 // ---------------------------------------------------------------------------------------------------------
 
-std::string fixed(double number, int digits) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.*f", digits, number);
-  return text;
-}
-
-std::string significant(double number) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.4g", number);
-  return text;
-}
-
-std::string right(std::string text, size_t width) {
-  return text.size() < width ? std::string(width - text.size(), ' ') + text : text;
-}
-
-std::string left(std::string text, size_t width) {
-  if (text.size() < width) text.resize(width, ' ');
-  return text;
-}
-
-/// The units of a whole table, so that its columns compare at a glance.
-struct Units {
-  const char* decimal_name;
-  const char* binary_name;
-  double decimal, binary;
-};
-
-Units units_for(int64_t bytes) {
-  if (bytes >= 1'000'000'000) return {"GB", "GiB", 1e9, 0x1p30};
-  if (bytes >= 1'000'000) return {"MB", "MiB", 1e6, 0x1p20};
-  return {"kB", "KiB", 1e3, 0x1p10};
-}
-
-std::string show_weights(int64_t weights) {
-  const auto number = static_cast<double>(weights);
-  if (number >= 1e9) return fixed(number / 1e9, 2) + " G";
-  if (number >= 1e6) return fixed(number / 1e6, 2) + " M";
-  if (number >= 1e3) return fixed(number / 1e3, 2) + " k";
-  return str(weights);
-}
-
 /// "q4_K 12, q5_K 3", the most frequent first, cut to `width` with the number of formats left out.
 std::string mix_text(const Group& group, size_t width) {
   std::vector<std::pair<int64_t, std::string_view>> formats;
@@ -139,7 +97,7 @@ std::string line(const std::string& name, const std::string& tensors, const std:
 }
 
 std::string table(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
-  const Units units = units_for(recipe.tensor_bytes);
+  const SizeUnits units = units_for(recipe.tensor_bytes);
   const double total = total_loss(recipe);
   std::string text =
       line(what, "tensors", "weights", units.decimal_name, units.binary_name, "bpw", "loss") + "formats\n";

@@ -1,0 +1,79 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/atomic_file.hpp"
+#include "cli/common.hpp"
+#include "recipe/export.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct ExportArgs {
+  CommonArgs common;
+  std::string recipe, target, out;
+  bool force = false;
+};
+
+std::string read_text(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  if (!in) throw io_error("open the recipe", path, "`snug plan -o recipe.json` writes one");
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  if (in.bad()) throw io_error("read the recipe", path);
+  return text;
+}
+
+std::string json_of(const Recipe& recipe, ExportTarget target, const std::string& out) {
+  auto patterns = nlohmann::ordered_json::array();
+  if (target == ExportTarget::llama_cpp || target == ExportTarget::ik_llama_cpp)
+    for (const TypePattern& p : type_patterns(recipe, target))
+      patterns.push_back({{"pattern", p.pattern}, {"format", format_name(p.format)}});
+  return nlohmann::ordered_json{{"recipe_digest", recipe_digest(recipe)},
+                                {"patterns", patterns},
+                                {"command", export_command(recipe, target, out)},
+                                {"output", out}}
+      .dump(2);
+}
+
+/// Without -o the export itself goes to stdout and the command that uses it to stderr; with -o, the command
+/// to stdout.
+int run_export(const ExportArgs& args) {
+  args.common.apply();
+  const Recipe recipe = parse_recipe(read_text(args.recipe), args.recipe);
+  const ExportTarget target = *export_target(args.target);
+  const std::string exported = export_recipe(recipe, target);
+  const std::string command = export_command(recipe, target, args.out);
+  if (!args.out.empty()) write_file(args.out, exported, args.force ? Existing::replace : Existing::refuse);
+  if (args.common.json) {
+    print_out(json_of(recipe, target, args.out));
+  } else if (args.out.empty()) {
+    print_out(exported);
+    if (!args.common.quiet && !command.empty())
+      std::fprintf(stderr, "\nThe same without a file:\n%s", command.c_str());
+  } else if (!command.empty()) {
+    print_out(command);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_export(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<ExportArgs>();
+  auto* cmd = app.add_subcommand("export", "hand a recipe to another converter");
+  cmd->add_option("RECIPE", args->recipe, "recipe.json, written by `snug plan`")->required();
+  cmd->add_option("--to", args->target, "llama.cpp, ik_llama.cpp, json or csv")
+      ->required()
+      ->check(CLI::IsMember({"llama.cpp", "ik_llama.cpp", "json", "csv"}));
+  cmd->add_option("-o,--output", args->out, "file to write; standard output without it");
+  cmd->add_flag("--force", args->force, "replace an existing file");
+  args->common.add_to(*cmd);
+  cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_export(*args); }); });
+}
+
+}  // namespace snug::cli
