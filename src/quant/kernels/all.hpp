@@ -8,6 +8,9 @@
 #include "quant/kernels/encode_iq4_xs.hpp"
 #include "quant/kernels/encode_legacy.hpp"
 #include "quant/kernels/encode_kquant_pack.hpp"
+#include "quant/kernels/encode_iq1.hpp"
+#include "quant/kernels/encode_iq2.hpp"
+#include "quant/kernels/encode_iq3.hpp"
 #include "quant/kernels/plain.hpp"
 
 namespace snug {
@@ -40,13 +43,13 @@ constexpr Kernels kernels_for(const char* isa) {
   k.q5_K = {encode_q5_K<V>, decode_q5_K<V>};
   k.q6_K = {encode_q6_K<V>, decode_q6_K<V>};
 
-  k.iq1_s = {nullptr, decode_iq1_s<V>};
-  k.iq1_m = {nullptr, decode_iq1_m<V>};
-  k.iq2_xxs = {nullptr, decode_iq2_xxs<V>};
-  k.iq2_xs = {nullptr, decode_iq2_xs<V>};
-  k.iq2_s = {nullptr, decode_iq2_s<V>};
-  k.iq3_xxs = {nullptr, decode_iq3_xxs<V>};
-  k.iq3_s = {nullptr, decode_iq3_s<V>};
+  k.iq1_s = {encode_iq1_s<V>, decode_iq1_s<V>};
+  k.iq1_m = {encode_iq1_m<V>, decode_iq1_m<V>};
+  k.iq2_xxs = {encode_iq2_xxs<V>, decode_iq2_xxs<V>};
+  k.iq2_xs = {encode_iq2_xs<V>, decode_iq2_xs<V>};
+  k.iq2_s = {encode_iq2_s<V>, decode_iq2_s<V>};
+  k.iq3_xxs = {encode_iq3_xxs<V>, decode_iq3_xxs<V>};
+  k.iq3_s = {encode_iq3_s<V>, decode_iq3_s<V>};
   return k;
 }
 

@@ -31,6 +31,18 @@
 //   gather(const float*, i32) gather_i(const int32_t*, i32)
 //   permute(f32, i32)                lane k takes lane (index[k] & 7)
 //   lookup16(const float* table16, i32)  table16[index[k] & 15]
+//   V::bytes  32 unsigned bytes in two halves of 16, for searches in tables of small costs
+//   load_bytes(const uint8_t*)       32 of them; load_twice(p): the same 16 in both halves; load_two(p, q)
+//   store_bytes(uint8_t*, bytes)
+//   splat_b(uint8_t)
+//   pack(a, b, c, d)                 half h: lanes 4h.. 4h+3 of a, of b, of c, of d, clamped to 0..255
+//   lookup(bytes table, bytes index) in each half: table[index], index < 16
+//   low_nibbles(b) high_nibbles(b)   each byte & 15, >> 4
+//   zip_low(a, b) zip_high(a, b)     in each half: words a0 b0 a1 b1, a2 b2 a3 b3 (32 bits each)
+//   add_sat(a, b) min(a, b)          add_sat stops at 255
+//   add_halves(a, b)                 half 0: a's halves added (to at most 255), half 1: b's
+//   bits_le(a, b) -> uint32_t        bit k: a_k <= b_k; select_le(a, b, x, y): a_k <= b_k ? x_k : y_k
+//   least<half>(bytes) -> uint32_t   the smallest byte of that half << 8 | where it is first
 //   half(uint16_t) -> float, to_half(float) -> uint16_t, load_half(const uint16_t*), store_half(uint16_t*,
 //   f32)
 //

@@ -121,6 +121,46 @@ struct Avx2 {
     return {_mm256_blendv_ps(below, above, _mm256_castsi256_ps(_mm256_slli_epi32(index.v, 28)))};
   }
 
+  struct bytes {
+    __m256i v;
+  };
+  static bytes load_bytes(const uint8_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+  }
+  static void store_bytes(uint8_t* p, bytes a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
+  static bytes load_twice(const uint8_t* p) { return {_mm256_broadcastsi128_si256(full(p))}; }
+  static bytes load_two(const uint8_t* p, const uint8_t* q) { return {_mm256_set_m128i(full(q), full(p))}; }
+  static bytes splat_b(uint8_t x) { return {_mm256_set1_epi8(static_cast<char>(x))}; }
+  static bytes pack(i32 a, i32 b, i32 c, i32 d) {
+    return {_mm256_packus_epi16(_mm256_packs_epi32(a.v, b.v), _mm256_packs_epi32(c.v, d.v))};
+  }
+  static bytes lookup(bytes table, bytes index) { return {_mm256_shuffle_epi8(table.v, index.v)}; }
+  static bytes low_nibbles(bytes a) { return {_mm256_and_si256(a.v, _mm256_set1_epi8(15))}; }
+  static bytes high_nibbles(bytes a) {
+    return {_mm256_and_si256(_mm256_srli_epi16(a.v, 4), _mm256_set1_epi8(15))};
+  }
+  static bytes zip_low(bytes a, bytes b) { return {_mm256_unpacklo_epi32(a.v, b.v)}; }
+  static bytes zip_high(bytes a, bytes b) { return {_mm256_unpackhi_epi32(a.v, b.v)}; }
+  static bytes add_sat(bytes a, bytes b) { return {_mm256_adds_epu8(a.v, b.v)}; }
+  static bytes add_halves(bytes a, bytes b) {
+    return {_mm256_adds_epu8(_mm256_permute2x128_si256(a.v, b.v, 0x20),
+                             _mm256_permute2x128_si256(a.v, b.v, 0x31))};
+  }
+  static bytes min(bytes a, bytes b) { return {_mm256_min_epu8(a.v, b.v)}; }
+  static uint32_t bits_le(bytes a, bytes b) {
+    return static_cast<uint32_t>(_mm256_movemask_epi8(_mm256_cmpeq_epi8(min(a, b).v, a.v)));
+  }
+  static bytes select_le(bytes a, bytes b, bytes x, bytes y) {
+    return {_mm256_blendv_epi8(y.v, x.v, _mm256_cmpeq_epi8(min(a, b).v, a.v))};
+  }
+  template <int half>
+  static uint32_t least(bytes a) {
+    const __m128i here = _mm256_extracti128_si256(a.v, half);
+    const __m128i where = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m128i both = _mm_min_epu16(_mm_unpacklo_epi8(where, here), _mm_unpackhi_epi8(where, here));
+    return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_minpos_epu16(both))) & 0xffff;
+  }
+
   static float half(uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
   static uint16_t to_half(float x) {
     return static_cast<uint16_t>(

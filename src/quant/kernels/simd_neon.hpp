@@ -139,6 +139,50 @@ struct Neon {
   }
   static f32 lookup16(const float* table16, i32 index) { return gather(table16, index & splat_i(15)); }
 
+  struct bytes {
+    uint8x16_t lo, hi;
+  };
+  static bytes load_bytes(const uint8_t* p) { return {vld1q_u8(p), vld1q_u8(p + 16)}; }
+  static void store_bytes(uint8_t* p, bytes a) {
+    vst1q_u8(p, a.lo);
+    vst1q_u8(p + 16, a.hi);
+  }
+  static bytes load_twice(const uint8_t* p) { return {vld1q_u8(p), vld1q_u8(p)}; }
+  static bytes load_two(const uint8_t* p, const uint8_t* q) { return {vld1q_u8(p), vld1q_u8(q)}; }
+  static bytes splat_b(uint8_t x) { return {vdupq_n_u8(x), vdupq_n_u8(x)}; }
+  static bytes pack(i32 a, i32 b, i32 c, i32 d) {
+    return {clamped(a.lo, b.lo, c.lo, d.lo), clamped(a.hi, b.hi, c.hi, d.hi)};
+  }
+  static bytes lookup(bytes table, bytes index) {
+    return {vqtbl1q_u8(table.lo, index.lo), vqtbl1q_u8(table.hi, index.hi)};
+  }
+  static bytes low_nibbles(bytes a) {
+    return {vandq_u8(a.lo, vdupq_n_u8(15)), vandq_u8(a.hi, vdupq_n_u8(15))};
+  }
+  static bytes high_nibbles(bytes a) { return {vshrq_n_u8(a.lo, 4), vshrq_n_u8(a.hi, 4)}; }
+  static bytes zip_low(bytes a, bytes b) {
+    return {words_low(a.lo, b.lo), words_low(a.hi, b.hi)};
+  }
+  static bytes zip_high(bytes a, bytes b) {
+    return {words_high(a.lo, b.lo), words_high(a.hi, b.hi)};
+  }
+  static bytes add_sat(bytes a, bytes b) { return {vqaddq_u8(a.lo, b.lo), vqaddq_u8(a.hi, b.hi)}; }
+  static bytes add_halves(bytes a, bytes b) { return {vqaddq_u8(a.lo, a.hi), vqaddq_u8(b.lo, b.hi)}; }
+  static bytes min(bytes a, bytes b) { return {vminq_u8(a.lo, b.lo), vminq_u8(a.hi, b.hi)}; }
+  static uint32_t bits_le(bytes a, bytes b) {
+    return sixteen_bits(vcleq_u8(a.lo, b.lo)) | sixteen_bits(vcleq_u8(a.hi, b.hi)) << 16;
+  }
+  static bytes select_le(bytes a, bytes b, bytes x, bytes y) {
+    return {vbslq_u8(vcleq_u8(a.lo, b.lo), x.lo, y.lo), vbslq_u8(vcleq_u8(a.hi, b.hi), x.hi, y.hi)};
+  }
+  template <int half>
+  static uint32_t least(bytes a) {
+    constexpr uint8_t lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const uint8x16_t where = vld1q_u8(lanes), here = half ? a.hi : a.lo;
+    return vminvq_u16(vminq_u16(vreinterpretq_u16_u8(vzip1q_u8(where, here)),
+                                vreinterpretq_u16_u8(vzip2q_u8(where, here))));
+  }
+
   static float half(uint16_t h) {
     return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
   }
@@ -155,6 +199,22 @@ struct Neon {
   }
 
  private:
+  static uint8x16_t clamped(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) {
+    const int16x8_t ab = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
+    const int16x8_t cd = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
+    return vcombine_u8(vqmovun_s16(ab), vqmovun_s16(cd));
+  }
+  static uint8x16_t words_low(uint8x16_t a, uint8x16_t b) {
+    return vreinterpretq_u8_u32(vzip1q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+  }
+  static uint8x16_t words_high(uint8x16_t a, uint8x16_t b) {
+    return vreinterpretq_u8_u32(vzip2q_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b)));
+  }
+  static uint32_t sixteen_bits(uint8x16_t all_or_none) {
+    constexpr uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t set = vandq_u8(all_or_none, vld1q_u8(weights));
+    return vaddv_u8(vget_low_u8(set)) | static_cast<uint32_t>(vaddv_u8(vget_high_u8(set))) << 8;
+  }
   static uint8x16_t bytes(const void* p) { return vld1q_u8(static_cast<const uint8_t*>(p)); }
   static i32 widen(int16x8_t in) { return {vmovl_s16(vget_low_s16(in)), vmovl_high_s16(in)}; }
   static uint16x8_t narrow(i32 a) {

@@ -231,6 +231,81 @@ struct Scalar {
     return each<f32>([&](int k) { return table16[index.v[k] & 15]; });
   }
 
+  struct bytes {
+    uint8_t v[32];
+  };
+  template <class Lane>
+  static bytes each_byte(Lane&& lane) {
+    bytes out;
+    for (int k = 0; k < 32; ++k) out.v[k] = static_cast<uint8_t>(lane(k));
+    return out;
+  }
+  static bytes load_bytes(const uint8_t* p) {
+    return each_byte([&](int k) { return p[k]; });
+  }
+  static void store_bytes(uint8_t* p, bytes a) { std::memcpy(p, a.v, sizeof a.v); }
+  static bytes load_twice(const uint8_t* p) {
+    return each_byte([&](int k) { return p[k & 15]; });
+  }
+  static bytes load_two(const uint8_t* p, const uint8_t* q) {
+    return each_byte([&](int k) { return (k < 16 ? p : q)[k & 15]; });
+  }
+  static bytes splat_b(uint8_t x) {
+    return each_byte([&](int) { return x; });
+  }
+  static bytes pack(i32 a, i32 b, i32 c, i32 d) {
+    const i32* const all[4] = {&a, &b, &c, &d};
+    return each_byte([&](int k) {
+      const int32_t lane = all[k >> 2 & 3]->v[(k >> 4) * 4 + (k & 3)];
+      return lane < 0 ? 0 : lane > 255 ? 255 : lane;
+    });
+  }
+  static bytes lookup(bytes table, bytes index) {
+    return each_byte([&](int k) { return table.v[(k & 16) | index.v[k]]; });
+  }
+  static bytes low_nibbles(bytes a) {
+    return each_byte([&](int k) { return a.v[k] & 15; });
+  }
+  static bytes high_nibbles(bytes a) {
+    return each_byte([&](int k) { return a.v[k] >> 4; });
+  }
+  static bytes zip_low(bytes a, bytes b) {
+    return each_byte([&](int k) { return (k & 4 ? b : a).v[(k & 16) | (k >> 1 & 4) | (k & 3)]; });
+  }
+  static bytes zip_high(bytes a, bytes b) {
+    return each_byte([&](int k) { return (k & 4 ? b : a).v[(k & 16) | 8 | (k >> 1 & 4) | (k & 3)]; });
+  }
+  static int saturated(int x) { return x > 255 ? 255 : x; }
+  static bytes add_sat(bytes a, bytes b) {
+    return each_byte([&](int k) { return saturated(a.v[k] + b.v[k]); });
+  }
+  static bytes add_halves(bytes a, bytes b) {
+    return each_byte([&](int k) {
+      const bytes& from = k < 16 ? a : b;
+      return saturated(from.v[k & 15] + from.v[(k & 15) + 16]);
+    });
+  }
+  static bytes min(bytes a, bytes b) {
+    return each_byte([&](int k) { return a.v[k] < b.v[k] ? a.v[k] : b.v[k]; });
+  }
+  static uint32_t bits_le(bytes a, bytes b) {
+    uint32_t out = 0;
+    for (int k = 0; k < 32; ++k) out |= static_cast<uint32_t>(a.v[k] <= b.v[k]) << k;
+    return out;
+  }
+  static bytes select_le(bytes a, bytes b, bytes x, bytes y) {
+    return each_byte([&](int k) { return a.v[k] <= b.v[k] ? x.v[k] : y.v[k]; });
+  }
+  template <int half>
+  static uint32_t least(bytes a) {
+    uint32_t out = UINT32_MAX;
+    for (uint32_t k = 0; k < 16; ++k) {
+      const uint32_t here = static_cast<uint32_t>(a.v[16 * half + k]) << 8 | k;
+      out = here < out ? here : out;
+    }
+    return out;
+  }
+
   static float half(uint16_t h) {
     const uint32_t sign = static_cast<uint32_t>(h & 0x8000) << 16;
     const uint32_t exponent = h >> 10 & 0x1f, fraction = h & 0x3ff;

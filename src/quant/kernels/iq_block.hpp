@@ -1,0 +1,222 @@
+#pragma once
+
+#include "quant/blocks.hpp"
+#include "quant/kernels/bits.hpp"
+#include "quant/kernels/kernels.hpp"
+#include "quant/kernels/simd.hpp"
+
+// What the encoders of the codebook formats share: a super-block brought to a common range, and the choice of
+// its super-scale and sub-scales.
+//
+// Every format decodes to y = t p, where p is a point (a codebook entry with its signs, or with its delta)
+// and t = d unit (2s + 1) the scale of a sub-block. With weights v the error of a sub-block in point p is
+//   sum v (t p - x)^2 = t^2 A - 2 t B + sum v x^2,   A = sum v p^2,   B = sum v p x:
+// a parabola in t. A few points of every sub-block are found at scales spread over the likely range; their
+// parabolas then tell the error of every super-scale and sub-scale without another search.
+
+namespace snug {
+
+constexpr int kMaxSubBlocks = 16;
+constexpr int kMaxTrials = 24;
+
+/// 256 weights scaled by a power of two so that the largest is in [1, 2), and their importance likewise.
+struct IqBlock {
+  alignas(32) float x[kSuperBlock], v[kSuperBlock];
+  float up, down;  // weight = up x, x = down weight; both powers of two
+  float energy;    // sum v x^2: the error of all zeros
+};
+
+/// One super-scale with its sub-scales; d in the units of IqBlock::x, `bits` as stored.
+struct IqScales {
+  float d;
+  uint16_t bits;
+  uint8_t s[kMaxSubBlocks];
+};
+
+/// The parabolas of all sub-blocks, [trial][sub-block]; lanes beyond the last sub-block are zero.
+struct Parabolas {
+  int trials = 0;
+  alignas(32) float a[kMaxTrials][kMaxSubBlocks] = {};
+  alignas(32) float b[kMaxTrials][kMaxSubBlocks] = {};
+};
+
+namespace {
+
+inline float power_of_two_near(float x) {  // of a positive normal x, not above it
+  return float_of_bits(bits_of_float(x) & 0x7f800000);
+}
+
+inline float inverse_power_of_two(float power) {  // exact for 2^-126 .. 2^126
+  return float_of_bits(0x7f000000u - bits_of_float(power));
+}
+
+}  // namespace
+
+template <Simd V>
+float largest(const float* x) {
+  auto most = V::zero();
+  for (int j = 0; j < kSuperBlock; j += 8) most = V::max(most, V::abs(V::load(x + j)));
+  return V::max_of(most);
+}
+
+/// False where no f16 scale makes anything but zeros worth storing.
+template <Simd V>
+bool load_block(IqBlock& block, const float* x, const float* mean_square) {
+  const float most = largest<V>(x);
+  if (!(most >= 0x1p-28f)) return false;
+  block.up = power_of_two_near(most < 0x1p126f ? most : 0x1p126f);
+  block.down = inverse_power_of_two(block.up);
+  float scale = 0, floor = 1;
+  if (const float heaviest = mean_square ? largest<V>(mean_square) : 0; heaviest > 0) {
+    scale = inverse_power_of_two(power_of_two_near(heaviest < 0x1p-126f ? 0x1p-126f : heaviest));
+    if (scale > 0x1p126f) scale = 0x1p126f;
+    auto sum = V::zero();
+    for (int j = 0; j < kSuperBlock; j += 8) sum = sum + V::load(mean_square + j) * V::splat(scale);
+    floor = V::sum(sum) * (1e-6f / kSuperBlock);  // columns nobody has looked at are still worth something
+  }
+  auto energy = V::zero();
+  for (int j = 0; j < kSuperBlock; j += 8) {
+    const auto xs = V::load(x + j) * V::splat(block.down);
+    auto vs = V::splat(floor);
+    if (scale > 0) vs = vs + V::load(mean_square + j) * V::splat(scale);
+    V::store(block.x + j, xs);
+    V::store(block.v + j, vs);
+    energy = energy + vs * xs * xs;
+  }
+  block.energy = V::sum(energy);
+  return true;
+}
+
+/// The scale that makes points of mean square 1 as large as the weights of a sub-block.
+template <Simd V>
+float typical_scale(const IqBlock& block, int from, int count) {
+  auto energy = V::zero(), weight = V::zero();
+  for (int j = from; j < from + count; j += 8) {
+    const auto x = V::load(block.x + j), v = V::load(block.v + j);
+    energy = energy + v * x * x;
+    weight = weight + v;
+  }
+  alignas(32) float root[8];
+  V::store(root, V::sqrt(V::splat(V::sum(energy) / V::sum(weight))));
+  return root[0] > 1e-6f ? root[0] : 1e-6f;
+}
+
+/// The super-scale as it will be stored: a positive finite f16.
+template <Simd V>
+void set_scale(IqScales& scales, const IqBlock& block, float d) {
+  float stored = d * block.up;
+  if (!(stored < 65504.0f)) stored = 65504.0f;
+  scales.bits = V::to_half(stored);
+  if (scales.bits == 0) scales.bits = 1;
+  scales.d = V::half(scales.bits) * block.down;
+}
+
+template <Simd V, int kSubs>
+struct ScaleChoice {
+  static constexpr int kVectors = kSubs / 8;
+  using F = typename V::f32;
+
+  float unit;
+  float largest_sub_scale;
+
+  /// Error of a sub-block in one parabola at its best sub-scale for super-scale d, less sum v x^2; `s` is
+  /// set.
+  F error(F a, F b, F best_scale, F d_unit, F per_d_unit, F& s) const {
+    const auto half = V::splat(0.5f);
+    s = V::round(best_scale * per_d_unit * half - half);
+    s = V::min(V::max(s, V::zero()), V::splat(largest_sub_scale));
+    const auto t = d_unit * (s + s + V::splat(1.0f));
+    return t * (t * a - b - b);
+  }
+
+  /// The same for all sub-blocks, each in its best parabola.
+  float total(const Parabolas& p, int trials, const float (&best_scale)[kMaxTrials][kMaxSubBlocks],
+              IqScales& scales) const {
+    const auto d_unit = V::splat(scales.d * unit), per_d_unit = V::splat(1.0f / (scales.d * unit));
+    auto sum = V::zero();
+    for (int v = 0; v < kSubs; v += 8) {
+      auto least = V::splat(0x1p100f), chosen = V::zero();
+      for (int k = 0; k < trials; ++k) {
+        F s;
+        const auto e = error(V::load(p.a[k] + v), V::load(p.b[k] + v), V::load(best_scale[k] + v), d_unit,
+                             per_d_unit, s);
+        chosen = V::select(V::lt(e, least), s, chosen);
+        least = V::min(e, least);
+      }
+      sum = sum + least;
+      V::store_u8(scales.s + v, V::to_i(chosen));
+    }
+    return V::sum(sum);
+  }
+
+  /// The best of a geometric range of super-scales, none of which leaves the largest sub-block out of reach
+  /// by much.
+  IqScales choose(const IqBlock& block, const Parabolas& p, int candidates, float low, float step) const {
+    IqScales best{}, scales{};
+    alignas(32) float best_scale[kMaxTrials][kMaxSubBlocks];
+    auto widest = V::zero();
+    for (int v = 0; v < kSubs; v += 8) {
+      auto gain = V::zero(), at = V::zero();
+      for (int k = 0; k < p.trials; ++k) {
+        const auto b = V::load(p.b[k] + v);
+        const auto t = b / V::max(V::load(p.a[k] + v), V::splat(1e-30f));
+        V::store(best_scale[k] + v, t);
+        at = V::select(V::lt(gain, b * t), t, at);
+        gain = V::max(gain, b * t);
+      }
+      widest = V::max(widest, at);
+    }
+    const float middle = V::max_of(widest) / (unit * (2 * largest_sub_scale + 1));
+    float least = 0x1p100f, d = middle * low;
+    for (int i = 0; i < candidates; ++i, d *= step) {
+      set_scale<V>(scales, block, d);
+      const float e = total(p, p.trials, best_scale, scales);
+      if (e < least) {
+        least = e;
+        best = scales;
+      }
+    }
+    return best;
+  }
+
+  /// Error less sum v x^2 of settled points (trial 0 of `p`).
+  float settled_error(const Parabolas& p, const IqScales& scales) const {
+    alignas(32) float multiple[kMaxSubBlocks];
+    for (int b = 0; b < kSubs; ++b) multiple[b] = static_cast<float>(2 * scales.s[b] + 1);
+    auto sum = V::zero();
+    for (int v = 0; v < kSubs; v += 8) {
+      const auto t = V::splat(scales.d * unit) * V::load(multiple + v);
+      const auto b = V::load(p.b[0] + v);
+      sum = sum + t * (t * V::load(p.a[0] + v) - b - b);
+    }
+    return V::sum(sum);
+  }
+
+  /// Fits d, then s, to settled points; keeps what was there if that is no better. Returns the error.
+  float refit(const IqBlock& block, const Parabolas& p, IqScales& scales) const {
+    float least = settled_error(p, scales);
+    float a = 0, b = 0;
+    for (int k = 0; k < kSubs; ++k) {
+      const float multiple = static_cast<float>(2 * scales.s[k] + 1) * unit;
+      a += multiple * multiple * p.a[0][k];
+      b += multiple * p.b[0][k];
+    }
+    if (!(a > 0 && b > 0)) return least;
+    IqScales fitted = scales;
+    set_scale<V>(fitted, block, b / a);
+    if (const float e = settled_error(p, fitted); e < least) {
+      least = e;
+      scales = fitted;
+    }
+    alignas(32) float best_scale[kMaxTrials][kMaxSubBlocks];
+    for (int v = 0; v < kSubs; v += 8)
+      V::store(best_scale[0] + v, V::load(p.b[0] + v) / V::max(V::load(p.a[0] + v), V::splat(1e-30f)));
+    if (const float e = total(p, 1, best_scale, fitted); e < least) {
+      least = e;
+      scales = fitted;
+    }
+    return least;
+  }
+};
+
+}  // namespace snug
