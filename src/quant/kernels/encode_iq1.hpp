@@ -21,7 +21,9 @@ struct Iq1Form : Traits {
   static constexpr int kShiftWeights = Traits::kShiftWeights;
   static constexpr int kLargestSubScale = 7;
   static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kLow = 0.6f, kStep = 1.052f, kFineStep = 1.017f;
-  static Span trials(bool hard) { return hard ? Span{kIq1HardTrials, 8} : Span{kIq1Trials, 4}; }
+  static IqMultiples trials(bool hard) {
+    return hard ? IqMultiples{kIq1HardTrials, 8} : IqMultiples{kIq1Trials, 4};
+  }
 
   const IqBlock& block;
   Nearest8<V, int8_t> shifted[2];         // up, down

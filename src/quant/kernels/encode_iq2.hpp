@@ -24,7 +24,9 @@ struct Iq2Form : Traits {
   static constexpr int kLargestSubScale = 15;
   static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.04f,
                          kFineStep = 1.0135f;
-  static Span trials(bool hard) { return hard ? Span{kIq2HardTrials, 12} : Span{kIq2Trials, 5}; }
+  static IqMultiples trials(bool hard) {
+    return hard ? IqMultiples{kIq2HardTrials, 12} : IqMultiples{kIq2Trials, 5};
+  }
 
   const IqBlock& block;
   Nearest8<V, uint8_t> grid;
@@ -106,11 +108,11 @@ struct Iq2Form : Traits {
     for (int k = 1; k < 8; ++k)
       if (extra[k] < extra[best_flip]) best_flip = k;
     const int first = best_flip;
-    Found found = grid.nearest(V::select(lane(first), -u, u), v, price);
+    IqFound found = grid.nearest(V::select(lane(first), -u, u), v, price);
     float best = extra[first] + found.cost;
     for (int k = 0; k < 8; ++k) {
       if (k == first || !(extra[k] < best)) continue;
-      const Found other = grid.within(V::select(lane(k), -u, u), v, best - extra[k]);
+      const IqFound other = grid.within(V::select(lane(k), -u, u), v, best - extra[k]);
       if (other.entry < 0) continue;
       found = other;
       best = extra[k] + other.cost;

@@ -139,7 +139,9 @@ struct Iq3Form : Traits {
   static constexpr int kSubWeights = 32;
   static constexpr int kLargestSubScale = 15;
   static constexpr float kLow = 0.6f, kStep = 1.04f, kFineStep = 1.0135f;
-  static Span trials(bool hard) { return hard ? Span{kIq3HardTrials, 24} : Span{kIq3Trials, 10}; }
+  static IqMultiples trials(bool hard) {
+    return hard ? IqMultiples{kIq3HardTrials, 24} : IqMultiples{kIq3Trials, 10};
+  }
 
   const IqBlock& block;
   NearestQuads<V> grid;

@@ -34,7 +34,7 @@ struct IqScales {
 };
 
 /// The parabolas of all sub-blocks, [trial][sub-block]; lanes beyond the last sub-block are zero.
-struct Parabolas {
+struct IqParabolas {
   int trials = 0;
   alignas(32) float a[kMaxTrials][kMaxSubBlocks] = {};
   alignas(32) float b[kMaxTrials][kMaxSubBlocks] = {};
@@ -53,37 +53,41 @@ inline float inverse_power_of_two(float power) {  // exact for 2^-126 .. 2^126
 }  // namespace
 
 template <Simd V>
-float largest(const float* x) {
+float iq_largest(const float* x) {
   auto most = V::zero();
   for (int j = 0; j < kSuperBlock; j += 8) most = V::max(most, V::abs(V::load(x + j)));
   return V::max_of(most);
 }
 
 /// False where no f16 scale makes anything but zeros worth storing.
+///
+/// Columns nobody has looked at are still worth something: a trace of the mean importance, as long as they
+/// make up no more than a thousandth of the energy. Where nothing that was looked at is there, all count the
+/// same.
 template <Simd V>
 bool load_block(IqBlock& block, const float* x, const float* mean_square) {
-  const float most = largest<V>(x);
+  const float most = iq_largest<V>(x);
   if (!(most >= 0x1p-28f)) return false;
   block.up = power_of_two_near(most < 0x1p126f ? most : 0x1p126f);
   block.down = inverse_power_of_two(block.up);
-  float scale = 0, floor = 1;
-  if (const float heaviest = mean_square ? largest<V>(mean_square) : 0; heaviest > 0) {
-    scale = inverse_power_of_two(power_of_two_near(heaviest < 0x1p-126f ? 0x1p-126f : heaviest));
-    if (scale > 0x1p126f) scale = 0x1p126f;
-    auto sum = V::zero();
-    for (int j = 0; j < kSuperBlock; j += 8) sum = sum + V::load(mean_square + j) * V::splat(scale);
-    floor = V::sum(sum) * (1e-6f / kSuperBlock);  // columns nobody has looked at are still worth something
-  }
-  auto energy = V::zero();
+  const float heaviest = mean_square ? iq_largest<V>(mean_square) : 0;
+  const float to_one = heaviest < 0x1p-126f ? 0x1p126f : inverse_power_of_two(power_of_two_near(heaviest));
+  auto seen = V::zero(), all = V::zero(), weight = V::zero();
   for (int j = 0; j < kSuperBlock; j += 8) {
     const auto xs = V::load(x + j) * V::splat(block.down);
-    auto vs = V::splat(floor);
-    if (scale > 0) vs = vs + V::load(mean_square + j) * V::splat(scale);
+    const auto vs = heaviest > 0 ? V::load(mean_square + j) * V::splat(to_one) : V::zero();
     V::store(block.x + j, xs);
     V::store(block.v + j, vs);
-    energy = energy + vs * xs * xs;
+    seen = seen + vs * xs * xs;
+    all = all + xs * xs;
+    weight = weight + vs;
   }
-  block.energy = V::sum(energy);
+  const float seen_energy = V::sum(seen), all_energy = V::sum(all);
+  const float by_mean = V::sum(weight) * (1e-6f / kSuperBlock), by_energy = 1e-3f * seen_energy / all_energy;
+  float trace = seen_energy > 0x1p-60f && by_energy < by_mean ? by_energy : by_mean;
+  if (!(heaviest > 0)) trace = 1;
+  for (int j = 0; j < kSuperBlock; j += 8) V::store(block.v + j, V::load(block.v + j) + V::splat(trace));
+  block.energy = seen_energy + trace * all_energy;
   return true;
 }
 
@@ -112,7 +116,7 @@ void set_scale(IqScales& scales, const IqBlock& block, float d) {
 }
 
 template <Simd V, int kSubs>
-struct ScaleChoice {
+struct IqScaleSearch {
   static constexpr int kVectors = kSubs / 8;
   using F = typename V::f32;
 
@@ -130,7 +134,7 @@ struct ScaleChoice {
   }
 
   /// The same for all sub-blocks, each in its best parabola.
-  float total(const Parabolas& p, int trials, const float (&best_scale)[kMaxTrials][kMaxSubBlocks],
+  float total(const IqParabolas& p, int trials, const float (&best_scale)[kMaxTrials][kMaxSubBlocks],
               IqScales& scales) const {
     const auto d_unit = V::splat(scales.d * unit), per_d_unit = V::splat(1.0f / (scales.d * unit));
     auto sum = V::zero();
@@ -151,7 +155,7 @@ struct ScaleChoice {
 
   /// The best of a geometric range of super-scales, none of which leaves the largest sub-block out of reach
   /// by much.
-  IqScales choose(const IqBlock& block, const Parabolas& p, int candidates, float low, float step) const {
+  IqScales choose(const IqBlock& block, const IqParabolas& p, int candidates, float low, float step) const {
     IqScales best{}, scales{};
     alignas(32) float best_scale[kMaxTrials][kMaxSubBlocks];
     auto widest = V::zero();
@@ -180,7 +184,7 @@ struct ScaleChoice {
   }
 
   /// Error less sum v x^2 of settled points (trial 0 of `p`).
-  float settled_error(const Parabolas& p, const IqScales& scales) const {
+  float settled_error(const IqParabolas& p, const IqScales& scales) const {
     alignas(32) float multiple[kMaxSubBlocks];
     for (int b = 0; b < kSubs; ++b) multiple[b] = static_cast<float>(2 * scales.s[b] + 1);
     auto sum = V::zero();
@@ -193,7 +197,7 @@ struct ScaleChoice {
   }
 
   /// Fits d, then s, to settled points; keeps what was there if that is no better. Returns the error.
-  float refit(const IqBlock& block, const Parabolas& p, IqScales& scales) const {
+  float refit(const IqBlock& block, const IqParabolas& p, IqScales& scales) const {
     float least = settled_error(p, scales);
     float a = 0, b = 0;
     for (int k = 0; k < kSubs; ++k) {

@@ -34,7 +34,7 @@ constexpr uint8_t kFourth[16] = {3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15,
 
 }  // namespace
 
-struct Found {
+struct IqFound {
   int entry;
   float cost;  // above that of the best level of every coordinate
 };
@@ -122,8 +122,8 @@ struct Nearest8 {
   ///
   /// Exact: eight costs rounded to the nearest byte unit are off by at most four units together, so only
   /// points within four units of the bound, set at 240, can cost less, and each of those is priced in full.
-  Found within(F u, F v, float bound) const {
-    Found best{-1, bound};
+  IqFound within(F u, F v, float bound) const {
+    IqFound best{-1, bound};
     const Costs table = costs(u, v * V::splat(240.0f / bound));
     const B limit = V::splat_b(244);
     for (int i = 0; i < book.entries / 16; i += 2) {
@@ -139,11 +139,11 @@ struct Nearest8 {
   }
 
   /// The best of all points. `price_of` only guides the first guess.
-  Found nearest(F u, F v, F price_of) const {
-    Found best{quick(u, price_of), 0};
+  IqFound nearest(F u, F v, F price_of) const {
+    IqFound best{quick(u, price_of), 0};
     best.cost = cost(u, v, best.entry);
     if (!(best.cost > 0x1p-40f)) return best;
-    const Found better = within(u, v, best.cost);
+    const IqFound better = within(u, v, best.cost);
     return better.entry < 0 ? best : better;
   }
 };

@@ -15,7 +15,7 @@
 
 namespace snug {
 
-struct Span {
+struct IqMultiples {
   const float* at;
   int count;
 };
@@ -27,9 +27,9 @@ struct IqCodes {
 };
 
 template <Simd V, class Form>
-struct SuperBlock {
+struct IqSuperBlock {
   static constexpr int kSubs = kSuperBlock / Form::kSubWeights;
-  static constexpr ScaleChoice<V, kSubs> kScales{Form::kUnit, Form::kLargestSubScale};
+  static constexpr IqScaleSearch<V, kSubs> kScales{Form::kUnit, Form::kLargestSubScale};
 
   struct Result {
     IqScales scales;
@@ -40,10 +40,10 @@ struct SuperBlock {
   const IqBlock& block;
   Form form;
 
-  explicit SuperBlock(const IqBlock& from) : block(from), form(from) {}
+  explicit IqSuperBlock(const IqBlock& from) : block(from), form(from) {}
 
-  Parabolas try_scales(Span multiples) {
-    Parabolas p;
+  IqParabolas try_scales(IqMultiples multiples) {
+    IqParabolas p;
     p.trials = multiples.count;
     for (int sub = 0; sub < kSubs; ++sub) {
       const int from = sub * Form::kSubWeights;
@@ -58,7 +58,7 @@ struct SuperBlock {
   Result settle(const IqScales& scales, int around) {
     Result r;
     r.scales = scales;
-    Parabolas settled;
+    IqParabolas settled;
     settled.trials = 1;
     for (int sub = 0; sub < kSubs; ++sub) {
       float least = 0x1p100f;
@@ -81,7 +81,7 @@ struct SuperBlock {
   }
 
   Result encode(bool hard) {
-    const Parabolas tried = try_scales(Form::trials(hard));
+    const IqParabolas tried = try_scales(Form::trials(hard));
     const IqScales first =
         kScales.choose(block, tried, hard ? 96 : 32, Form::kLow, hard ? Form::kFineStep : Form::kStep);
     Result best = settle(first, hard ? 1 : 0);
@@ -103,7 +103,7 @@ void encode_iq(const EncodeJob& job) noexcept {
   for (int64_t at = 0; at < job.cols; at += kSuperBlock, ++out) {
     std::memset(out, 0, sizeof(Block));
     if (!load_block<V>(block, job.x + at, job.mean_square ? job.mean_square + at : nullptr)) continue;
-    const auto result = SuperBlock<V, Form>(block).encode(job.hard);
+    const auto result = IqSuperBlock<V, Form>(block).encode(job.hard);
     if (result.error < 0) Form::store(out, result.scales, result.codes);
   }
 }
