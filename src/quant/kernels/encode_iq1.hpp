@@ -17,6 +17,7 @@ constexpr float kIq1HardTrials[] = {0.45f, 0.55f, 0.65f, 0.75f, 0.85f, 0.95f, 1.
 template <Simd V, class Traits>
 struct Iq1Form : Traits {
   using F = typename V::f32;
+  static constexpr DecodeRow decode = Traits::template kDecode<V>;
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kShiftWeights = Traits::kShiftWeights;
   static constexpr int kLargestSubScale = 7;
@@ -93,6 +94,9 @@ struct Iq1STraits {
   static constexpr int kSubWeights = 32, kShiftWeights = 32;
   static constexpr float kByteRange = 2;
 
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq1_s<V>;
+
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;
     for (int b = 0; b < 8; ++b) {
@@ -110,6 +114,9 @@ struct Iq1MTraits {
   using Block = BlockIq1M;
   static constexpr int kSubWeights = 16, kShiftWeights = 8;
   static constexpr float kByteRange = 2;
+
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq1_m<V>;
 
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     for (int g = 0; g < 32; ++g) {

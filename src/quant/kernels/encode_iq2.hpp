@@ -20,6 +20,7 @@ constexpr float kIq2HardTrials[] = {0.4f,  0.47f, 0.55f, 0.62f, 0.7f, 0.78f,
 template <Simd V, class Traits>
 struct Iq2Form : Traits {
   using F = typename V::f32;
+  static constexpr DecodeRow decode = Traits::template kDecode<V>;
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kLargestSubScale = 15;
   static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.04f,
@@ -130,6 +131,9 @@ struct Iq2XxsTraits {
   static constexpr float kByteRange = 600;
   static Book<uint8_t> book() { return search_iq2_xxs(); }
 
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq2_xxs<V>;
+
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;
     for (int b = 0; b < 8; ++b) {
@@ -150,6 +154,9 @@ struct Iq2XsTraits {
   static constexpr float kByteRange = 600;
   static Book<uint8_t> book() { return search_iq2_xs(); }
 
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq2_xs<V>;
+
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;
     for (int g = 0; g < 32; ++g)
@@ -165,6 +172,9 @@ struct Iq2STraits {
   static constexpr bool kParity = false, kScan = false;
   static constexpr float kByteRange = 600;
   static Book<uint8_t> book() { return search_iq2_s(); }
+
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq2_s<V>;
 
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;

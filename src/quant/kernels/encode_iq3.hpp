@@ -135,6 +135,7 @@ struct NearestQuads {
 template <Simd V, class Traits>
 struct Iq3Form : Traits {
   using F = typename V::f32;
+  static constexpr DecodeRow decode = Traits::template kDecode<V>;
   using Pair = typename NearestQuads<V>::Pair;
   static constexpr int kSubWeights = 32;
   static constexpr int kLargestSubScale = 15;
@@ -258,6 +259,9 @@ struct Iq3XxsTraits {
   static Book<uint8_t> book() { return search_iq3_xxs(); }
   static const uint8_t* levels() { return kIq3XxsLevels; }
 
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq3_xxs<V>;
+
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;
     for (int b = 0; b < 8; ++b) {
@@ -275,6 +279,9 @@ struct Iq3STraits {
   static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kStep8 = 2, kLevel0 = 1;
   static Book<uint8_t> book() { return search_iq3_s(); }
   static const uint8_t* levels() { return kIq3SLevels; }
+
+  template <Simd V>
+  static constexpr DecodeRow kDecode = decode_iq3_s<V>;
 
   static void store(Block* out, const IqScales& scales, const IqCodes* codes) {
     out->d = scales.bits;

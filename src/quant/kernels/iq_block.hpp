@@ -22,8 +22,9 @@ constexpr int kMaxTrials = 24;
 /// 256 weights scaled by a power of two so that the largest is in [1, 2), and their importance likewise.
 struct IqBlock {
   alignas(32) float x[kSuperBlock], v[kSuperBlock];
-  float up, down;  // weight = up x, x = down weight; both powers of two
-  float energy;    // sum v x^2: the error of all zeros
+  float up, down;     // weight = up x, x = down weight; both powers of two
+  float energy;       // sum v x^2: the error of all zeros
+  float seen_energy;  // the same without the traces of load_block
 };
 
 /// One super-scale with its sub-scales; d in the units of IqBlock::x, `bits` as stored.
@@ -82,7 +83,7 @@ bool load_block(IqBlock& block, const float* x, const float* mean_square) {
     all = all + xs * xs;
     weight = weight + vs;
   }
-  const float seen_energy = V::sum(seen), all_energy = V::sum(all);
+  const float seen_energy = block.seen_energy = V::sum(seen), all_energy = V::sum(all);
   const float by_mean = V::sum(weight) * (1e-6f / kSuperBlock), by_energy = 1e-3f * seen_energy / all_energy;
   float trace = seen_energy > 0x1p-60f && by_energy < by_mean ? by_energy : by_mean;
   if (!(heaviest > 0)) trace = 1;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/iq_block.hpp"
 
 // The order of work in a super-block of a codebook format, whichever codebook it has.
@@ -11,7 +12,7 @@
 //   Form(const IqBlock&)
 //   void trial(int from, float t, float& a, float& b)     one point of the sub-block, found quickly
 //   Codes settle(int from, float t, float& a, float& b)   the best point, to be stored
-//   static void store(Block*, const IqScales&, const Codes*)
+//   static void store(Block*, const IqScales&, const IqCodes*), static decode: as in Kernels
 
 namespace snug {
 
@@ -81,19 +82,41 @@ struct IqSuperBlock {
   }
 
   Result encode(bool hard) {
-    const IqParabolas tried = try_scales(Form::trials(hard));
-    const IqScales first =
-        kScales.choose(block, tried, hard ? 96 : 32, Form::kLow, hard ? Form::kFineStep : Form::kStep);
-    Result best = settle(first, hard ? 1 : 0);
-    if (hard)
-      for (int round = 0; round < 2; ++round) {
-        const Result next = settle(best.scales, 1);
-        if (!(next.error < best.error)) break;
-        best = next;
-      }
+    const IqParabolas tried = try_scales(Form::trials(false));
+    Result best = settle(kScales.choose(block, tried, 32, Form::kLow, Form::kStep), 0);
+    return hard ? encode_hard(best) : best;
+  }
+
+  /// More trials, finer super-scales, neighbouring sub-scales, and all again from what that gives. What is no
+  /// better than rounding errors can tell is not taken, so that this is never worse.
+  Result encode_hard(Result best) {
+    const float gain = 1e-6f * block.energy;
+    const IqParabolas tried = try_scales(Form::trials(true));
+    IqScales scales = kScales.choose(block, tried, 96, Form::kLow, Form::kFineStep);
+    for (int round = 0; round < 3; ++round) {
+      const Result next = settle(scales, 1);
+      if (!(next.error < best.error - gain)) break;
+      best = next;
+      scales = next.scales;
+    }
     return best;
   }
 };
+
+/// Whether a block is worse than zeros where importance is taken as it is, without IqBlock's traces.
+template <Simd V, class Form>
+bool worse_than_zeros(const typename Form::Block& stored, const float* x, const float* mean_square) {
+  float decoded[kSuperBlock];
+  Form::decode(&stored, kSuperBlock, decoded);
+  double error = 0, energy = 0, weight = 0;
+  for (int j = 0; j < kSuperBlock; ++j) {
+    const double off = static_cast<double>(decoded[j]) - x[j], v = mean_square[j];
+    error += v * off * off;
+    energy += v * x[j] * x[j];
+    weight += v;
+  }
+  return weight > 0 && error > energy;
+}
 
 template <Simd V, class Form>
 void encode_iq(const EncodeJob& job) noexcept {
@@ -102,9 +125,14 @@ void encode_iq(const EncodeJob& job) noexcept {
   IqBlock block;
   for (int64_t at = 0; at < job.cols; at += kSuperBlock, ++out) {
     std::memset(out, 0, sizeof(Block));
-    if (!load_block<V>(block, job.x + at, job.mean_square ? job.mean_square + at : nullptr)) continue;
+    const float* mean_square = job.mean_square ? job.mean_square + at : nullptr;
+    if (!load_block<V>(block, job.x + at, mean_square)) continue;
     const auto result = IqSuperBlock<V, Form>(block).encode(job.hard);
-    if (result.error < 0) Form::store(out, result.scales, result.codes);
+    if (!(result.error < 0)) continue;
+    Form::store(out, result.scales, result.codes);
+    const bool sure = block.energy + result.error < 0.999f * block.seen_energy;
+    if (mean_square && !sure && worse_than_zeros<V, Form>(*out, job.x + at, mean_square))
+      std::memset(out, 0, sizeof(Block));
   }
 }
 
