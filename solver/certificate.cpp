@@ -36,6 +36,26 @@ void check_price(Price price) {
     throw Error{"a price out of range", "", "0 <= num <= 2^62 and 1 <= den <= 2^62"};
 }
 
+/// 16 further prices up to 2^58 add less than 2^126.
+void check_side(const Problem& problem, const Constraints& constraints, Price price,
+                std::span<const Price> side) {
+  bool fits = side.size() == constraints.side.size() && side.size() <= 16;
+  for (const Price& p : side) fits = fits && p.num >= 0 && p.num <= kSumLimit / 16 && p.den == price.den;
+  if (!fits)
+    throw Error{"side prices do not fit", "", "one per side constraint, 16 at most, of the price's den"};
+  for (const SideConstraint& s : constraints.side) {
+    fits = s.cost.size() == problem.tensors.size();
+    Wide sum = 0;
+    for (size_t t = 0; fits && t < s.cost.size(); ++t) {
+      fits = s.cost[t].empty() ||
+             (s.cost[t].size() == problem.tensors[t].size() && std::ranges::min(s.cost[t]) >= 0);
+      if (!s.cost[t].empty()) sum += std::ranges::max(s.cost[t]);
+    }
+    if (!fits || sum > kSumLimit)
+      throw Error{"costs of '" + s.name + "' do not fit", "", "a cost >= 0 per choice"};
+  }
+}
+
 void check_order(const Problem& problem, const Certificate& certificate) {
   std::vector<uint32_t> sorted = certificate.order;
   if (sorted.empty()) return;
@@ -102,6 +122,28 @@ int64_t proven_bound(const Problem& problem, Price price) {
   check_numbers(problem);
   check_price(price);
   return bound_at(problem, price, usable_budget(problem));
+}
+
+int64_t proven_bound(const Problem& problem, const Constraints& constraints, Price price,
+                     std::span<const Price> side) {
+  check_numbers(problem);
+  check_price(price);
+  check_side(problem, constraints, price, side);
+  Wide sum = -Wide{price.num} * usable_budget(problem);
+  for (size_t s = 0; s < side.size(); ++s) sum -= Wide{side[s].num} * constraints.side[s].limit;
+  for (size_t t = 0; t < problem.tensors.size(); ++t) {
+    const auto& choices = problem.tensors[t];
+    const auto with_costs = [&](size_t c) {
+      Wide all = priced(price, choices[c]);
+      for (size_t s = 0; s < side.size(); ++s)
+        if (const auto& row = constraints.side[s].cost[t]; !row.empty()) all += Wide{side[s].num} * row[c];
+      return all;
+    };
+    Wide least = with_costs(0);
+    for (size_t c = 1; c < choices.size(); ++c) least = std::min(least, with_costs(c));
+    sum += least;
+  }
+  return whole_loss(sum, price.den);
 }
 
 int64_t check_certificate(const Problem& problem, const Certificate& certificate) {

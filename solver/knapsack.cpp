@@ -28,6 +28,12 @@ std::vector<uint32_t> least_decided_first(const Relaxation& relaxed) {
 
 }  // namespace
 
+Clock::time_point deadline_in(double seconds) {
+  const double most = 1e7;  // keeps the clock's arithmetic from overflowing
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                            std::chrono::duration<double>(seconds > 0 ? std::min(seconds, most) : 0.0));
+}
+
 CoreSearch::CoreSearch(const Reduced& problem, const Relaxation& relaxation, int64_t max_states,
                        Clock::time_point deadline)
     : problem_(problem),

@@ -9,6 +9,7 @@
 namespace snug::solver {
 
 using Clock = std::chrono::steady_clock;
+Clock::time_point deadline_in(double seconds);
 
 /// Exact search around the relaxed picks: dynamic programming over an expanding core (Pisinger, "A minimal
 /// algorithm for the multiple-choice knapsack problem", EJOR 83, 1995), one layer per tensor, the undecided

@@ -49,11 +49,14 @@ void check_format_limit(const Problem& problem, const FormatLimit& limit) {
     throw Error{
         str("a format limit has ", limit.format.size(), " rows for ", problem.tensors.size(), " tensors"), "",
         "give one row per tensor; an empty row is not counted"};
-  for (size_t t = 0; t < limit.format.size(); ++t)
+  for (size_t t = 0; t < limit.format.size(); ++t) {
+    if (!limit.format[t].empty() && std::ranges::min(limit.format[t]) < -1)
+      refuse("a format below -1", t, "name formats from 0 up, or -1 for one that is not counted");
     if (!limit.format[t].empty() && limit.format[t].size() != problem.tensors[t].size())
       refuse(str("a format limit names ", limit.format[t].size(), " formats for ", problem.tensors[t].size(),
                  " choices"),
              t, "name one format per choice, or none");
+  }
 }
 
 /// The choices that no other beats, bytes rising; of equals the first listed.
@@ -88,6 +91,8 @@ void check_limits(const Problem& problem) {
 
 void check_limits(const Problem& problem, const Constraints& constraints) {
   check_limits(problem);
+  if (constraints.side.size() > 16)
+    throw Error{str(constraints.side.size(), " side constraints"), "", "16 can be handled"};
   for (const SideConstraint& side : constraints.side) check_side(problem, side);
   for (const FormatLimit& limit : constraints.formats) check_format_limit(problem, limit);
 }

@@ -11,12 +11,6 @@ namespace snug {
 namespace solver {
 namespace {
 
-Clock::time_point after(double seconds) {
-  const double most = 1e7;  // keeps the clock's arithmetic from overflowing
-  return Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                            std::chrono::duration<double>(std::clamp(seconds, 0.0, most)));
-}
-
 int64_t loss_of(const Reduced& problem, const std::vector<uint32_t>& pick) {
   int64_t loss = 0;
   for (uint32_t t = 0; t < problem.tensors(); ++t) loss += problem.of(t)[pick[t]].loss;
@@ -104,7 +98,7 @@ void fill_in_picks(Solution& s, const Problem& problem, const Reduced& reduced,
 }
 
 void solve_feasible(Solution& s, const Problem& problem, const Reduced& reduced, const Options& options) {
-  const auto deadline = after(options.seconds);
+  const auto deadline = deadline_in(options.seconds);
   const std::vector<Edge> edges = hull_edges(reduced);
   const Relaxation relaxed = relax(reduced, edges);
   s.proof = per_byte(relaxed.price, reduced);

@@ -94,10 +94,10 @@ struct Options {
 /// those a fixed rule's.
 Solution solve(const Problem& problem, const Options& options = {});
 
-/// The same with further rows, by GLPK's branch and cut on what Lagrangian prices leave open.
-/// Without constraints it is solve(). claimed_bound is then GLPK's word (floating point);
-/// certified_bound == proven_bound(problem, constraints, proof, side_proof), exact; certificate is not
-/// filled.
+/// The same with further rows: GLPK's branch and cut on what Lagrangian prices leave open. 16 side
+/// constraints at most. stop and claimed_bound are then GLPK's word (floating point; infeasible included).
+/// Exact is certified_bound, the better of check_certificate(problem, certificate), which does not know the
+/// rows, and proven_bound(problem, constraints, proof, side_proof). The picks are checked in whole numbers.
 Solution solve_with(const Problem& problem, const Constraints& constraints, const Options& options = {});
 
 /// A lower bound on the loss of every pick within the budget, from one price per byte. Any valid price gives

@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+
+#include "snug/error.hpp"
+#include "snug/solve.hpp"
+#include "solver/constrained.hpp"
+
+namespace snug {
+namespace solver {
+namespace {
+
+double seconds_until(Clock::time_point deadline) {
+  return std::max(0.0, std::chrono::duration<double>(deadline - Clock::now()).count());
+}
+
+/// Brings losses to a size GLPK's absolute tolerances are made for.
+double scale_for(const Problem& problem, int64_t relaxed_loss) {
+  double most = 1;
+  for (const auto& choices : problem.tensors)
+    most += static_cast<double>(std::ranges::max(choices, {}, &Choice::loss).loss);
+  return 1e6 / (relaxed_loss > 0 ? static_cast<double>(relaxed_loss) : most);
+}
+
+void set_pick(Solution& s, const Problem& problem, const Pick& pick) {
+  s.pick = pick;
+  s.bytes = s.loss = 0;
+  for (size_t t = 0; t < pick.size(); ++t) {
+    s.bytes += problem.tensors[t][pick[t]].bytes;
+    s.loss += problem.tensors[t][pick[t]].loss;
+  }
+}
+
+/// Prices for the proof. Keeps the better of them and of what the problem without the rows has proven.
+void set_proof(Solution& s, const Problem& problem, const Constraints& constraints, const Prices& prices) {
+  s.proof = {prices.num[0], prices.den};
+  s.side_proof.clear();
+  for (size_t k = 1; k < prices.num.size(); ++k) s.side_proof.push_back({prices.num[k], prices.den});
+  s.certified_bound = std::max(s.certified_bound, proven_bound(problem, constraints, s.proof, s.side_proof));
+}
+
+/// GLPK takes a sum for kept that is over by a rounding error. Lowers the limits such a pick breaks by what
+/// it breaks them: where they are whole that costs nothing that counts.
+bool tighten(Rows& rows, const Pick& pick) {
+  bool tightened = false;
+  for (SideConstraint& sum : rows.sums) {
+    int64_t total = 0;
+    for (size_t t = 0; t < pick.size(); ++t) total += sum.cost[t].empty() ? 0 : sum.cost[t][pick[t]];
+    if (total <= sum.limit) continue;
+    sum.limit -= total - sum.limit;
+    tightened = true;
+  }
+  return tightened;
+}
+
+struct Searched {
+  Pick pick;  // empty if there is none
+  IlpAnswer::Status status = IlpAnswer::Status::out_of_time;
+  double bound = 0;
+};
+
+/// Branch and cut, again with tightened limits where rounding broke them.
+Searched search(Rows rows, const Pick& start, double scale, double gap, Clock::time_point deadline) {
+  constexpr int kAttempts = 3;
+  Searched best{start, IlpAnswer::Status::out_of_time, 0};
+  const Rows exact = rows;
+  for (int attempt = 0; attempt < kAttempts && seconds_until(deadline) > 0; ++attempt) {
+    const Ilp ilp = ilp_of(rows, scale);
+    const bool use_start = !start.empty() && attempt == 0;
+    const auto columns = use_start ? columns_of(rows, start) : std::vector<double>{};
+    const IlpAnswer answer = solve_ilp(ilp, seconds_until(deadline), gap, columns);
+    if (attempt == 0) best.bound = answer.bound;
+    const Pick pick = answer.x.empty() ? Pick{} : pick_of(rows, answer.x);
+    if (!pick.empty() && !satisfies(exact, pick) && tighten(rows, pick)) continue;
+    if (attempt == 0) best.status = answer.status;
+    if (pick.empty() || !satisfies(exact, pick)) return best;
+    if (best.pick.empty() || loss_of(exact, pick) <= loss_of(exact, best.pick)) best.pick = pick;
+    return best;
+  }
+  return best;
+}
+
+/// Losses GLPK cannot tell apart count as one: then the certificate's integers decide what is optimal.
+void conclude(Solution& s, const Problem& problem, const Searched& found, double scale) {
+  using Status = IlpAnswer::Status;
+  if (found.pick.empty()) {
+    s.stop = found.status == Status::infeasible ? Stop::infeasible : Stop::time_limit;
+    s.pick.clear();
+    s.bytes = s.loss = 0;
+    s.claimed_bound = s.certified_bound;
+    return;
+  }
+  set_pick(s, problem, found.pick);
+  const auto claimed =
+      static_cast<int64_t>(std::min(std::floor(found.bound / scale), static_cast<double>(s.loss)));
+  const bool optimal = found.status == Status::optimal || s.certified_bound == s.loss;
+  s.claimed_bound = optimal ? s.loss : std::max(std::min(claimed, s.loss), s.certified_bound);
+  s.stop = optimal                               ? Stop::optimal
+           : found.status == Status::gap_reached ? Stop::gap_reached
+                                                 : Stop::time_limit;
+}
+
+void solve_rows(Solution& s, const Problem& problem, const Constraints& constraints, const Options& options,
+                Clock::time_point deadline) {
+  Rows rows = rows_of(problem, constraints);
+  if (satisfies(rows, s.pick)) {
+    s.side_proof.assign(constraints.side.size(), {0, s.proof.den});
+    return;
+  }
+  const double scale = scale_for(problem, s.loss);
+  const IlpAnswer relaxed = solve_relaxed(ilp_of(rows, scale), seconds_until(deadline));
+  Searched found{{}, relaxed.status, relaxed.bound};
+  Prices prices{s.proof.den, {s.proof.num}};
+  prices.num.resize(rows.sums.size(), 0);
+  if (!relaxed.price.empty()) prices = prices_of(rows, relaxed, scale);
+  set_proof(s, problem, constraints, prices);
+  if (relaxed.status != IlpAnswer::Status::infeasible) {
+    const Pick start = good_pick(rows, prices, deadline);
+    if (!start.empty()) close_choices(rows, prices, loss_of(rows, start));
+    found = search(rows, start, scale, options.gap, deadline);
+  }
+  conclude(s, problem, found, scale);
+}
+
+}  // namespace
+}  // namespace solver
+
+Solution solve_with(const Problem& problem, const Constraints& constraints, const Options& options) {
+  solver::check_limits(problem, constraints);
+  const auto deadline = solver::deadline_in(options.seconds);
+  Solution s = solve(problem, options);
+  if (s.stop != Stop::infeasible) solver::solve_rows(s, problem, constraints, options, deadline);
+  return s;
+}
+
+}  // namespace snug
