@@ -33,9 +33,11 @@ TEST(CodecZstd, RefusesWhatIsNotOneWholeFrame) {
 }
 
 TEST(CodecZstd, AClaimedSizeIsNotBelieved) {
-  // A frame header alone: magic, descriptor for an 8-byte content size in one segment, 2^60 bytes.
-  const test::Bytes bomb = test::bytes(std::string{"\x28\xB5\x2F\xFD\xE0\0\0\0\0\0\0\0\x10", 13});
+  // A whole frame: magic, descriptor for an 8-byte content size in one segment, 2^60 bytes, an empty last
+  // block.
+  const test::Bytes bomb = test::bytes(std::string{"\x28\xB5\x2F\xFD\xE0\0\0\0\0\0\0\0\x10\x01\0\0", 16});
   ASSERT_EQ(ZSTD_getFrameContentSize(bomb.data(), bomb.size()), uint64_t{1} << 60);
+  ASSERT_EQ(ZSTD_findFrameCompressedSize(bomb.data(), bomb.size()), bomb.size());
   EXPECT_FALSE(decompress(bomb));
 }
 

@@ -81,6 +81,14 @@ TEST(Disk, ASecondWriterInTheSameProcessIsRefusedToo) {
   expect_mentions(message_of([&] { Store::open(scratch / "s", Access::write); }), "another writer");
 }
 
+TEST(Disk, ALockOnAFileThatWasReplacedMeanwhileSaysSo) {
+  const Scratch scratch;
+  Store::open(scratch / "s", Access::write).put(RecordKind::note, key_of("a"), bytes("1"));
+  const auto opened_before = state::real_disk().open(scratch / "s", state::Disk::Open::write);
+  compact(scratch / "s");
+  EXPECT_EQ(opened_before->try_lock(), state::File::Lock::replaced);
+}
+
 TEST(Disk, AWriterNeverEndsUpInAFileThatCompactReplaced) {
   const Scratch scratch;
   constexpr int kWriters = 3, kEach = 40;

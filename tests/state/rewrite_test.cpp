@@ -134,6 +134,13 @@ TEST_F(Rewrite, UnknownKindsAreCountedSkippedAndKept) {
   EXPECT_NE(text_of(merged).find("from a later snug"), std::string::npos);
 }
 
+TEST_F(Rewrite, OnceDoneAMergeSurvivesAPowerCut) {
+  open("a").put(RecordKind::measurement, key_of("x"), bytes("1"));
+  const Digest contents = join("out", {"a"}).contents;
+  disk.restore_power(Unsynced::lost, Names::lost);
+  EXPECT_EQ(digest("out"), contents);
+}
+
 TEST_F(Rewrite, AFullDiskLeavesTheOldStoreAndNothingElse) {
   open("s").put(RecordKind::measurement, key_of("x"), bytes("1"));
   const Bytes before = disk.bytes("s");

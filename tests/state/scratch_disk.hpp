@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,6 +82,7 @@ class ScratchDisk final : public state::Disk {
   int64_t room_ = std::numeric_limits<int64_t>::max();
   int64_t operations_left_ = std::numeric_limits<int64_t>::max();
   bool fail_syncs_ = false;
+  std::recursive_mutex mutex_;  // of the files' bytes: a store may be shared by threads
 };
 
 class ScratchDisk::Handle final : public state::File {
@@ -91,13 +93,18 @@ class ScratchDisk::Handle final : public state::File {
     if (locked_) node_->locked = false;
   }
 
-  int64_t size() const override { return std::ssize(node_->now); }
+  int64_t size() const override {
+    const std::lock_guard lock{disk_.mutex_};
+    return std::ssize(node_->now);
+  }
   size_t read_at(int64_t offset, std::span<std::byte> bytes) const override {
+    const std::lock_guard lock{disk_.mutex_};
     const int64_t n = std::clamp<int64_t>(size() - offset, 0, std::ssize(bytes));
     std::copy_n(node_->now.begin() + std::min(offset, size()), n, bytes.begin());
     return static_cast<size_t>(n);
   }
   void write_at(int64_t offset, std::span<const std::byte> bytes) override {
+    const std::lock_guard lock{disk_.mutex_};
     disk_.step("write");
     const int64_t end = offset + std::ssize(bytes);
     const int64_t growth = std::max<int64_t>(end - size(), 0);
@@ -109,10 +116,12 @@ class ScratchDisk::Handle final : public state::File {
     if (fits < end) throw Error{"cannot write: No space left on device", name_, "free some space", Fault::io};
   }
   void truncate(int64_t bytes) override {
+    const std::lock_guard lock{disk_.mutex_};
     disk_.step("truncate");
     node_->now.resize(static_cast<size_t>(bytes));
   }
   void sync() override {
+    const std::lock_guard lock{disk_.mutex_};
     disk_.step("sync");
     if (disk_.fail_syncs_) throw Error{"cannot sync: Input/output error", name_, "", Fault::io};
     node_->safe = node_->now;

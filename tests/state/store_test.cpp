@@ -45,6 +45,23 @@ TEST_F(StoreOnScratchDisk, PowerLossThatLeavesZerosIsATornTail) {
   EXPECT_TRUE(store->report().damage.empty());
 }
 
+TEST_F(StoreOnScratchDisk, AReaderIgnoresATornTailAndAWriterCutsItOff) {
+  put("a", 1);
+  const size_t whole = file().size();
+  store->put(RecordKind::note, key_of("long"), Bytes(50, std::byte{'x'}));
+  const size_t torn = file().size() - 1;
+  file().resize(torn);
+  reopen(Access::read);
+  EXPECT_EQ(store->report().torn_tail_bytes, static_cast<int64_t>(torn - whole));
+  EXPECT_EQ(file().size(), torn);
+  reopen();
+  EXPECT_EQ(file().size(), whole);
+  put("b", 2);
+  reopen();
+  EXPECT_EQ(store->report().torn_tail_bytes, 0);
+  EXPECT_EQ(get("b"), 2);
+}
+
 TEST_F(StoreOnScratchDisk, ANewStoreSurvivesAPowerLossAtOnce) {
   lose_unsynced_bytes();
   reopen(Access::read);
