@@ -178,7 +178,6 @@ TEST(SolveWith, ACaseWithAFormatLimitAndACapIsSolvedCloseToItsBound) {
   const Solution capped = solve_with(c.problem, all, {.seconds = 3});
   EXPECT_GE(capped.loss, free.loss);
   EXPECT_LT(capped.gap(), 0.002);
-              s.claimed_bound, s.gap(), (int)capped.stop, capped.gap());
 }
 
 }  // namespace
