@@ -9,6 +9,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/text_table.hpp"
+#include "gguf/printable.hpp"
 #include "model/roles.hpp"
 
 namespace snug::cli {
@@ -212,8 +213,9 @@ std::string layer_table(const Recipe& recipe) {
 }
 
 std::string summary_lines(const Recipe& r, const Profile* profile) {
-  std::string text = str("size      ", show_size(r.file_bytes > 0 ? r.file_bytes : r.tensor_bytes), ", ",
-                         fixed(r.bits_per_weight(), 4), " bits per weight, ", r.method, "\n");
+  std::string text =
+      str("size      ", show_size(r.file_bytes > 0 ? r.file_bytes : r.tensor_bytes), ", ",
+          fixed(r.bits_per_weight(), 4), " bits per weight, ", gguf::printable(r.method), "\n");
   if (has_budget(r))
     text += str("budget    ", show_size(r.budget_bytes),
                 r.budget_kind == "bpw" ? " of tensor data, " : " of files, ",

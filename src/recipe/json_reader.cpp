@@ -16,6 +16,13 @@ constexpr size_t kMaxBytes = size_t{256} << 20;
 constexpr int kMaxDepth = 16;
 constexpr size_t kShownBytes = 60;
 
+/// Safe on a terminal: ASCII, and short.
+std::string shown(const json& value) {
+  std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
+  if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
+  return text;
+}
+
 /// Sees every event of the parser before the document grows; refuses what the parser would let pass.
 class Guard {
  public:
@@ -27,7 +34,7 @@ class Guard {
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
     if (event == json::parse_event_t::object_end) keys_.pop_back();
     if (event == json::parse_event_t::key && !keys_.back().insert(parsed.get<std::string>()).second)
-      throw Error{str("the key '", parsed.get<std::string>(), "' is there twice in one object"), where_,
+      throw Error{str("the key ", shown(parsed), " is there twice in one object"), where_,
                   "remove one of the two"};
     return true;
   }
@@ -37,13 +44,11 @@ class Guard {
   std::vector<std::set<std::string>> keys_;
 };
 
-std::string shown(const json& value) {
-  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
-  return text;
-}
-
 }  // namespace
+
+std::string quoted(const std::string& text) {
+  return shown(json(text));
+}
 
 json parse_json(const std::string& text, const std::string& where) {
   if (text.size() > kMaxBytes)

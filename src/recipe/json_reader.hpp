@@ -12,6 +12,9 @@ namespace snug {
 /// file.
 nlohmann::json parse_json(const std::string& text, const std::string& where);
 
+/// Text from outside for a message: in quotes, ASCII, cut where long.
+std::string quoted(const std::string& text);
+
 /// A value of a parsed document together with its path, so that every complaint can say which value it means.
 class JsonNode {
  public:

@@ -70,7 +70,7 @@ void read_head(const JsonNode& root, Recipe& r) {
   r.method = root.at("method").text();
   const JsonNode effort = root.at("effort");
   if (effort.text() != kNormal && effort.text() != kMax)
-    effort.refuse(str("expected \"normal\" or \"max\", found \"", effort.text(), "\""));
+    effort.refuse(str("expected \"normal\" or \"max\", found ", quoted(effort.text())));
   r.effort = effort.text() == kMax ? Effort::max : Effort::normal;
 }
 
@@ -79,7 +79,7 @@ void read_numbers(const JsonNode& root, Recipe& r) {
   const JsonNode kind = budget.at("kind");
   r.budget_kind = kind.text();
   if (r.budget_kind != "file" && r.budget_kind != "bpw" && r.budget_kind != "none")
-    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found \"", r.budget_kind, "\""));
+    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found ", quoted(r.budget_kind)));
   r.budget_bytes = budget.at("bytes").whole();
   const JsonNode size = root.at("size");
   r.file_bytes = size.at("file_bytes").whole();
@@ -99,7 +99,7 @@ RecipeTensor read_tensor(const JsonNode& node) {
   const JsonNode format = node.at("format");
   const auto id = format_of_name(format.text());
   if (!id)
-    format.refuse(str("unknown format '", format.text(), "'"),
+    format.refuse(str("unknown format ", quoted(format.text())),
                   "formats are written as in \"q4_K\" or \"iq3_s\"");
   t.format = *id;
   t.bytes = node.at("bytes").whole();
@@ -115,7 +115,7 @@ void read_tensors(const JsonNode& list, Recipe& r) {
     const JsonNode node = list.at(i);
     RecipeTensor t = read_tensor(node);
     if (!names.insert(t.name).second)
-      node.at("name").refuse(str("the tensor '", t.name, "' is listed twice"));
+      node.at("name").refuse(str("the tensor ", quoted(t.name), " is listed twice"));
     if (t.bytes > std::numeric_limits<int64_t>::max() - sum)
       node.at("bytes").refuse("the sizes add up to over 2^63");
     sum += t.bytes;

@@ -82,7 +82,7 @@ TEST(Recipe, AComplaintNamesTheValueAndWhatWasExpectedThere) {
   EXPECT_NE(missing.find("$.loss"), std::string::npos) << missing;
 
   const std::string format = complaint([](json& d) { d["tensors"][0]["format"] = "q7_X"; });
-  EXPECT_NE(format.find("unknown format 'q7_X'"), std::string::npos) << format;
+  EXPECT_NE(format.find("unknown format \"q7_X\""), std::string::npos) << format;
   EXPECT_NE(format.find("$.tensors[0].format"), std::string::npos) << format;
 }
 
@@ -116,6 +116,12 @@ TEST(Recipe, NumbersThatMeanNothingAreRefused) {
               d["tensors"][0]["bytes"] = d["tensors"][1]["bytes"] = std::numeric_limits<int64_t>::max();
             }).find("2^63"),
             std::string::npos);
+}
+
+TEST(Recipe, WhatAComplaintQuotesCannotReachTheTerminal) {
+  const std::string text = complaint([](json& d) { d["tensors"][0]["format"] = "\x1b[2J\u009b"; });
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_NE(text.find("\\u001b[2J\\u009b"), std::string::npos) << text;
 }
 
 TEST(Recipe, ATensorOrAKeyThatIsThereTwiceIsRefused) {
