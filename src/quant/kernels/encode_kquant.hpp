@@ -94,21 +94,6 @@ struct KTile {
     return true;
   }
 
-  /// More sub-blocks all positive than with a negative weight: minima below zero would be of no use.
-  bool mostly_positive() const {
-    int positive = 0;
-    for (int group = 0; group < kGroups; ++group) {
-      F low = x_at(group, 0);
-      for (int j = 1; j < kSub; ++j) low = V::min(low, x_at(group, j));
-      const uint32_t lanes = V::bits(V::lt(V::zero(), low));
-      for (int lane = 0; lane < 8; ++lane) positive += lanes >> lane & 1 ? 1 : -1;
-    }
-    return positive > 0;
-  }
-  void negate() {
-    for (int i = 0; i < kSuperBlock; i += 8) V::store(x + i, -V::load(x + i));
-  }
-
   /// The f16 nearest to scale (in units of x), and what it decodes to, again in units of x.
   /// Never infinite, and 0 for 0 only.
   float stored(float scale, uint16_t& half) const {
@@ -127,10 +112,14 @@ struct KTile {
     return V::max_of(most);
   }
   static void transpose(const float* in, float scale, float* out) {
+    const F k = V::splat(scale);
     for (int group = 0; group < kGroups; ++group)
-      for (int lane = 0; lane < 8; ++lane)
-        for (int j = 0; j < kSub; ++j)
-          out[8 * (group * kSub + j) + lane] = in[(8 * group + lane) * kSub + j] * scale;
+      for (int j = 0; j < kSub; j += 8) {
+        F rows[8];
+        for (int lane = 0; lane < 8; ++lane) rows[lane] = V::load(in + (8 * group + lane) * kSub + j);
+        V::transpose(rows);
+        for (int i = 0; i < 8; ++i) V::store(out + 8 * (group * kSub + j + i), rows[i] * k);
+      }
   }
 };
 

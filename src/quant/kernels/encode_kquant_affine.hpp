@@ -4,9 +4,12 @@
 #include "quant/kernels/encode_kquant_effort.hpp"
 
 // q2_K, q4_K, q5_K: y = d sc q - dmin mn, with sc and mn whole numbers per sub-block and d, dmin f16 per
-// super-block. In order: real scales and minima for every sub-block; a few (d, dmin) that suit them all; for
-// each of these whole sc and mn by their true error, codes following; d and dmin again by least squares, and
-// round once more.
+// super-block. With d and dmin negative the codes count down from a maximum instead of up from a minimum;
+// that way round is searched as a row of opposite sign ("way" 1), since the two round differently and rows
+// above zero can only be met so.
+//
+// In order: real scales and minima for every sub-block; a few (d, dmin) that suit them all; whole sc and mn
+// for each by their true error, codes following; d and dmin again by least squares, and round once more.
 
 namespace snug {
 
@@ -26,28 +29,30 @@ struct AffineSearch {
     Sums sums;
   };
   struct Plan {
+    int way;
     float d, dmin, error;
     uint16_t half_d, half_dmin;
     F sc[kGroups], mn[kGroups];
   };
 
   Tile tile;
-  F weight[kGroups], mean[kGroups], spread[kGroups];  // sum w, mean x, sum w (x - mean)^2
-  Fit fit[kGroups];
+  alignas(32) float minus_x[kSuperBlock];
+  F weight[kGroups], spread[kGroups];  // sum w, sum w (x - mean)^2
+  F mean[2][kGroups];                  // of x, either way
+  Fit fit[2][kGroups];
 
   Plan search(const AffineEffort& effort) {
-    Plan starts[kMaxStarts];
+    Plan starts[kMaxStarts], best[kMaxStarts];
     Sums kept[kGroups];
+    for (int i = 0; i < kSuperBlock; i += 8) V::store(minus_x + i, -V::load(tile.x + i));
     for (int g = 0; g < kGroups; ++g) {
       take_moments(g);
       fit_group(g, effort);
     }
     const int found = choose(effort, starts);
-    Plan best[kMaxStarts];
     int count = 0;
     for (int i = 0; i < found; ++i) {
-      round_scales(starts[i]);
-      improve(starts[i], effort.reach, kept);
+      improve(starts[i], kept);
       count = keep_best(starts[i], best, count, effort.keep);
     }
     for (int i = 0; i < count; ++i) finish(best[i], effort);
@@ -59,7 +64,9 @@ struct AffineSearch {
 
   F scale(const Plan& p, int g) const { return p.sc[g] * V::splat(p.d); }
   F offset(const Plan& p, int g) const { return p.mn[g] * V::splat(p.dmin); }
-  F codes(int g, int j, F per_s, F b) const { return codes_of((tile.x_at(g, j) + b) * per_s); }
+  F codes(const Plan& p, int g, int j, F per_s, F b) const {
+    return codes_of((x_at(p.way, g, j) + b) * per_s);
+  }
 
  private:
   static F codes_of(F t) { return nearest<V>(clamp<V>(t, 0, kCodes)); }
@@ -67,21 +74,41 @@ struct AffineSearch {
   static F whole_scale(F t) { return nearest<V>(clamp_scale(t)); }
   static float per(float a) { return a > 0 ? 1 / a : 0; }
 
-  Sums sums(int g, F per_s, F shift) const {
+  const float* x_of(int way) const { return way ? minus_x : tile.x; }
+  F x_at(int way, int g, int j) const { return V::load(x_of(way) + 8 * (g * kSub + j)); }
+
+  Sums sums(int way, int g, F per_s, F shift) const {
     Sums out{V::zero(), V::zero(), V::zero()};
     for (int j = 0; j < kSub; ++j) {
-      const F x = tile.x_at(g, j);
+      const F x = x_at(way, g, j);
       const F q = codes_of(x * per_s + shift);
       const F wq = tile.w_at(g, j) * q;
-      out.q = out.q + wq;
-      out.qq = out.qq + wq * q;
-      out.qx = out.qx + wq * x;
+      out = {out.q + wq, out.qq + wq * q, out.qx + wq * x};
     }
     return out;
   }
   Sums sums_of(const Plan& p, int g) const {
     const F per_s = inverse<V>(scale(p, g));
-    return sums(g, per_s, offset(p, g) * per_s);
+    return sums(p.way, g, per_s, offset(p, g) * per_s);
+  }
+  /// sums() the first way for two candidates at once: half the loads, twice the independent additions.
+  void sums(int g, const F (&per_s)[2], const F (&shift)[2], Sums (&out)[2]) const {
+    Sums a{V::zero(), V::zero(), V::zero()}, b = a;
+    for (int j = 0; j < kSub; ++j) {
+      const F x = tile.x_at(g, j), w = tile.w_at(g, j);
+      const F p = codes_of(x * per_s[0] + shift[0]), q = codes_of(x * per_s[1] + shift[1]);
+      const F wp = w * p, wq = w * q;
+      a = {a.q + wp, a.qq + wp * p, a.qx + wp * x};
+      b = {b.q + wq, b.qq + wq * q, b.qx + wq * x};
+    }
+    out[0] = a;
+    out[1] = b;
+  }
+  /// The sums of -x with the codes kCodes - q.
+  Sums turned(int g, const Sums& c) const {
+    const F top = V::splat(kCodes);
+    return {top * weight[g] - c.q, top * (top * weight[g] - c.q - c.q) + c.qq,
+            c.qx - top * (mean[0][g] * weight[g])};
   }
 
   void take_moments(int g) {
@@ -90,9 +117,10 @@ struct AffineSearch {
       w = w + tile.w_at(g, j);
       wx = wx + tile.w_at(g, j) * tile.x_at(g, j);
     }
-    mean[g] = wx / w;
+    mean[0][g] = wx / w;
+    mean[1][g] = -mean[0][g];
     for (int j = 0; j < kSub; ++j) {
-      const F d = tile.x_at(g, j) - mean[g];
+      const F d = tile.x_at(g, j) - mean[0][g];
       wdd = wdd + tile.w_at(g, j) * d * d;
     }
     weight[g] = w;
@@ -100,15 +128,20 @@ struct AffineSearch {
   }
 
   /// The best s and b >= 0 for these codes.
-  Fit solve(int g, const Sums& c) const {
-    const F tiny = V::splat(kTiny);
+  Fit solve(int way, int g, const Sums& c) const {
+    const F tiny = V::splat(kTiny), middle = mean[way][g];
     const F mean_q = c.q / weight[g];
-    const F qq = c.qq - c.q * mean_q, qx = c.qx - c.q * mean[g];
-    const F s = qx / V::max(qq, tiny), b = s * mean_q - mean[g];
+    const F qq = c.qq - c.q * mean_q, qx = c.qx - c.q * middle;
+    const F s = qx / V::max(qq, tiny), b = s * mean_q - middle;
     const F s0 = V::max(c.qx, V::zero()) / V::max(c.qq, tiny);
     const auto at_bound = V::lt(b, V::zero()) | V::lt(qq, c.qq * V::splat(0x1p-17f));
     return {V::select(at_bound, s0, s), V::select(at_bound, V::zero(), b),
-            V::select(at_bound, s0 * c.qx - mean[g] * mean[g] * weight[g], s * qx), c};
+            V::select(at_bound, s0 * c.qx - middle * middle * weight[g], s * qx), c};
+  }
+  /// All codes 0.
+  Fit flat(int way, int g) const {
+    const F b = V::max(-mean[way][g], V::zero()), off = mean[way][g] + b;
+    return {V::zero(), b, -(off * off * weight[g]), {V::zero(), V::zero(), V::zero()}};
   }
   static Sums select(typename V::mask m, const Sums& a, const Sums& b) {
     return {V::select(m, a.q, b.q), V::select(m, a.qq, b.qq), V::select(m, a.qx, b.qx)};
@@ -122,136 +155,151 @@ struct AffineSearch {
   /// Real s and b of each sub-block: ranges a little narrower and wider than its own, then alternating least
   /// squares.
   void fit_group(int g, const AffineEffort& effort) {
-    F low = V::zero(), high = tile.x_at(g, 0);
-    for (int j = 0; j < kSub; ++j) {
+    F low = tile.x_at(g, 0), high = low;
+    for (int j = 1; j < kSub; ++j) {
       low = V::min(low, tile.x_at(g, j));
       high = V::max(high, tile.x_at(g, j));
     }
     const F per_range = V::splat(1.0f) / V::max(high - low, V::splat(0x1p-60f));
-    const F flat = V::max(-mean[g], V::zero());  // b of a sub-block whose codes are all 0
-    const F off = mean[g] + flat;
-    Fit best{V::zero(), flat, -(off * off * weight[g]), {V::zero(), V::zero(), V::zero()}};
-    for (int i = -effort.shrinks; i <= effort.shrinks; ++i)
-      for (int k = -effort.shifts; k <= effort.shifts; ++k) {
-        const F per_s = V::splat(kCodes + effort.shrink * static_cast<float>(i)) * per_range;
-        const F shift = V::splat(effort.shift * static_cast<float>(k)) - low * per_s;
-        best = better(best, solve(g, sums(g, per_s, shift)));
+    Fit best[2] = {flat(0, g), flat(1, g)};
+    const auto consider = [&](const Sums& c) {
+      best[0] = better(best[0], solve(0, g, c));
+      best[1] = better(best[1], solve(1, g, turned(g, c)));
+    };
+    for (int i = 0; i < effort.low.count; ++i)
+      for (int k = 0; k + 1 < effort.high.count; k += 2) {
+        const float from = effort.low[i], to = effort.high[k] + kCodes, next = effort.high[k + 1] + kCodes;
+        const F per_s[2] = {V::splat(to - from) * per_range, V::splat(next - from) * per_range};
+        const F shift[2] = {V::splat(from) - low * per_s[0], V::splat(from) - low * per_s[1]};
+        Sums c[2];
+        sums(g, per_s, shift, c);
+        consider(c[0]);
+        consider(c[1]);
       }
     for (int i = 0; i < effort.fit_rounds; ++i) {
-      const F per_s = inverse<V>(best.s);
-      best = better(best, solve(g, sums(g, per_s, best.b * per_s)));
+      const F per_s = inverse<V>(best[0].s);
+      consider(sums(0, g, per_s, best[0].b * per_s));
     }
-    fit[g] = best;
+    fit[0][g] = best[0];
+    fit[1][g] = best[1];
   }
 
   /// Squared error of y = s q - b for the codes summed.
-  F error(int g, const Sums& c, F s, F b) const {
-    const F shift = b + mean[g];
-    const F qx = c.qx - c.q * mean[g];
+  F error(int way, int g, const Sums& c, F s, F b) const {
+    const F shift = b + mean[way][g];
+    const F qx = c.qx - c.q * mean[way][g];
     return s * (s * c.qq - V::splat(2.0f) * (shift * c.q + qx)) + shift * shift * weight[g] + spread[g];
   }
   /// The best b for scale s and the codes summed.
-  F best_offset(int g, const Sums& c, F s) const {
-    return V::max(s * (c.q / weight[g]) - mean[g], V::zero());
+  F best_offset(int way, int g, const Sums& c, F s) const {
+    return V::max(s * (c.q / weight[g]) - mean[way][g], V::zero());
   }
 
-  /// Error of the fits' codes with whole sc; with whole mn too, unless dmin is 0.
-  float rounded_error(float d, float dmin) const {
+  /// The most promising d, each with its dmin, best first: as if the fits' codes stayed. Returns how many.
+  int choose(const AffineEffort& effort, Plan* best) const {
+    int count = 0;
+    for (int way = 0; way < 2; ++way) {
+      F s = fit[way][0].s;
+      for (int g = 1; g < kGroups; ++g) s = V::max(s, fit[way][g].s);
+      const float most = V::max_of(s);
+      for (int i = 0; i < effort.d.count; ++i) {
+        Plan p;
+        p.way = way;
+        p.d = tile.stored(most / (kScales + effort.d[i]), p.half_d);
+        p.error = error_for_d(way, p.d);
+        count = keep_best(p, best, count, effort.starts);
+      }
+    }
+    for (int n = 0; n < count; ++n) choose_dmin(best[n], effort);
+    return count;
+  }
+  /// Error of the fits' codes with whole sc and any b.
+  float error_for_d(int way, float d) const {
     F total = V::zero();
     for (int g = 0; g < kGroups; ++g) {
-      const F s = whole_scale(fit[g].s * V::splat(per(d))) * V::splat(d);
-      const F ideal = best_offset(g, fit[g].sums, s);
-      const F b = dmin > 0 ? whole_scale(ideal * V::splat(per(dmin))) * V::splat(dmin) : ideal;
-      total = total + error(g, fit[g].sums, s, b);
+      const Sums& c = fit[way][g].sums;
+      const F s = whole_scale(fit[way][g].s * V::splat(per(d))) * V::splat(d);
+      total = total + error(way, g, c, s, best_offset(way, g, c, s));
     }
     return V::sum(total);
   }
-
-  /// The most promising d, each with its dmin, best first. Returns how many.
-  int choose(const AffineEffort& effort, Plan* best) const {
-    F s = V::zero(), b = V::zero();
+  /// The dmin that brings the offsets nearest to what they should be; sc and mn follow.
+  void choose_dmin(Plan& p, const AffineEffort& effort) const {
+    F ideal[kGroups], most = V::zero();
     for (int g = 0; g < kGroups; ++g) {
-      s = V::max(s, fit[g].s);
-      b = V::max(b, fit[g].b);
+      p.sc[g] = whole_scale(fit[p.way][g].s * V::splat(per(p.d)));
+      ideal[g] = best_offset(p.way, g, fit[p.way][g].sums, scale(p, g));
+      most = V::max(most, ideal[g]);
     }
-    int count = 0;
-    Plan p{};
-    for (int i = -2; i < effort.d_steps; ++i) {
-      p.d = tile.stored(V::max_of(s) / (kScales + effort.d_step * static_cast<float>(i)), p.half_d);
-      p.error = rounded_error(p.d, 0);
-      count = keep_best(p, best, count, effort.starts);
-    }
-    for (int n = 0; n < count; ++n) {
-      best[n].error = kFar;
-      for (int i = -2; i < effort.d_steps; ++i) {
-        p.dmin = tile.stored(V::max_of(b) / (kScales + effort.d_step * static_cast<float>(i)), p.half_dmin);
-        p.error = rounded_error(best[n].d, p.dmin);
-        if (!(p.error < best[n].error)) continue;
-        best[n].error = p.error;
-        best[n].dmin = p.dmin;
-        best[n].half_dmin = p.half_dmin;
+    const float top = V::max_of(most);
+    float least = kFar;
+    for (int i = 0; i < effort.d.count; ++i) {
+      uint16_t half;
+      const float dmin = tile.stored(top / (kScales + effort.d[i]), half);
+      F total = V::zero();
+      for (int g = 0; g < kGroups; ++g) {
+        const F off = whole_scale(ideal[g] * V::splat(per(dmin))) * V::splat(dmin) - ideal[g];
+        total = total + off * off * weight[g];
       }
+      const float e = V::sum(total);
+      if (!(e < least)) continue;
+      least = e;
+      p.dmin = dmin;
+      p.half_dmin = half;
     }
-    return count;
+    for (int g = 0; g < kGroups; ++g) p.mn[g] = whole_scale(ideal[g] * V::splat(per(p.dmin)));
   }
 
-  void round_scales(Plan& p) const {
-    for (int g = 0; g < kGroups; ++g) {
-      p.sc[g] = whole_scale(fit[g].s * V::splat(per(p.d)));
-      p.mn[g] = whole_scale(best_offset(g, fit[g].sums, scale(p, g)) * V::splat(per(p.dmin)));
-    }
-  }
-
-  /// Each sub-block's sc and its neighbours: new codes, and the mn that suits them.
-  void improve(Plan& p, int reach, Sums* kept) const {
+  /// New codes for every sub-block, and the mn that suits them.
+  void improve(Plan& p, Sums* kept) const {
     F total = V::zero();
     for (int g = 0; g < kGroups; ++g) {
-      const F sc = p.sc[g], b = offset(p, g);
-      F least = V::splat(kFar);
-      for (int i = -reach; i <= reach; ++i) {
-        const F k = clamp_scale(sc + V::splat(static_cast<float>(i)));
-        const F s = k * V::splat(p.d), per_s = inverse<V>(s);
-        const Sums c = sums(g, per_s, b * per_s);
-        const F n = whole_scale(best_offset(g, c, s) * V::splat(per(p.dmin)));
-        const F e = error(g, c, s, n * V::splat(p.dmin));
-        const auto m = V::lt(e, least);
-        least = V::select(m, e, least);
-        p.sc[g] = V::select(m, k, p.sc[g]);
-        p.mn[g] = V::select(m, n, p.mn[g]);
-        kept[g] = select(m, c, kept[g]);
-      }
-      total = total + least;
+      const F s = scale(p, g);
+      kept[g] = sums_of(p, g);
+      p.mn[g] = whole_scale(best_offset(p.way, g, kept[g], s) * V::splat(per(p.dmin)));
+      total = total + error(p.way, g, kept[g], s, offset(p, g));
     }
     p.error = V::sum(total);
   }
 
-  F exact_error(int g, F s, F b) const {
+  /// Squared errors of y = s q - b for three b.
+  void exact_errors(int way, int g, F s, const F (&b)[3], F (&out)[3]) const {
     const F per_s = inverse<V>(s);
-    F e = V::zero();
+    F e0 = V::zero(), e1 = e0, e2 = e0;
     for (int j = 0; j < kSub; ++j) {
-      const F t = tile.x_at(g, j) + b;
-      const F r = codes_of(t * per_s) * s - t;
-      e = e + tile.w_at(g, j) * r * r;
+      const F x = x_at(way, g, j), w = tile.w_at(g, j);
+      const F t0 = x + b[0], t1 = x + b[1], t2 = x + b[2];
+      const F r0 = codes_of(t0 * per_s) * s - t0;
+      const F r1 = codes_of(t1 * per_s) * s - t1;
+      const F r2 = codes_of(t2 * per_s) * s - t2;
+      e0 = e0 + w * (r0 * r0);
+      e1 = e1 + w * (r1 * r1);
+      e2 = e2 + w * (r2 * r2);
     }
-    return e;
+    out[0] = e0;
+    out[1] = e1;
+    out[2] = e2;
   }
 
   /// Each sub-block's (sc, mn) and its eight neighbours, by true error.
   void polish(Plan& p) const {
     F total = V::zero();
     for (int g = 0; g < kGroups; ++g) {
-      const F sc = p.sc[g], mn = p.mn[g];
+      const F sc = p.sc[g], mn = p.mn[g], one = V::splat(1.0f), dmin = V::splat(p.dmin);
+      const F mns[3] = {clamp_scale(mn - one), mn, clamp_scale(mn + one)};
+      const F bs[3] = {mns[0] * dmin, mns[1] * dmin, mns[2] * dmin};
       F least = V::splat(kFar);
-      for (int i = -1; i <= 1; ++i)
-        for (int k = -1; k <= 1; ++k) {
-          const F near_sc = clamp_scale(sc + V::splat(static_cast<float>(i)));
-          const F near_mn = clamp_scale(mn + V::splat(static_cast<float>(k)));
-          const F e = exact_error(g, near_sc * V::splat(p.d), near_mn * V::splat(p.dmin));
-          const auto m = V::lt(e, least);
-          least = V::select(m, e, least);
+      for (int i = -1; i <= 1; ++i) {
+        const F near_sc = clamp_scale(sc + V::splat(static_cast<float>(i)));
+        F e[3];
+        exact_errors(p.way, g, near_sc * V::splat(p.d), bs, e);
+        for (int k = 0; k < 3; ++k) {
+          const auto m = V::lt(e[k], least);
+          least = V::select(m, e[k], least);
           p.sc[g] = V::select(m, near_sc, p.sc[g]);
-          p.mn[g] = V::select(m, near_mn, p.mn[g]);
+          p.mn[g] = V::select(m, mns[k], p.mn[g]);
         }
+      }
       total = total + least;
     }
     p.error = V::sum(total);
@@ -266,7 +314,7 @@ struct AffineSearch {
       sm = sm + p.sc[g] * p.mn[g] * kept[g].q;
       mm = mm + p.mn[g] * p.mn[g] * weight[g];
       sx = sx + p.sc[g] * kept[g].qx;
-      mx = mx + p.mn[g] * mean[g] * weight[g];
+      mx = mx + p.mn[g] * mean[p.way][g] * weight[g];
     }
     const float a = V::sum(ss), b = V::sum(sm), c = V::sum(mm), u = V::sum(sx), v = V::sum(mx);
     const float det = a * c - b * b;
@@ -280,15 +328,13 @@ struct AffineSearch {
     return p.half_d != was_d || p.half_dmin != was_dmin;
   }
 
-  /// Refines a plan that went through one round; its error is the true one afterwards.
+  /// Refines a plan as far as the effort goes; its error is the true one afterwards.
   void finish(Plan& best, const AffineEffort& effort) const {
-    Sums kept[kGroups];
     Plan p = best;
-    for (int g = 0; g < kGroups; ++g) kept[g] = sums_of(p, g);
-    for (int i = 1; i < effort.rounds && refit(p, kept); ++i) improve(p, effort.reach, kept);
     polish(p);
     best = p;
-    for (int i = 1; i < effort.polish; ++i) {
+    for (int i = 1; i < effort.rounds; ++i) {
+      Sums kept[kGroups];
       for (int g = 0; g < kGroups; ++g) kept[g] = sums_of(p, g);
       if (!refit(p, kept)) break;
       polish(p);

@@ -1,70 +1,69 @@
 #pragma once
 
-// How far the searches for the K formats go. The figures are tuned on trained models' rows: see bench/.
+// How far the searches for the K formats go. The figures are tuned on rows of trained models.
 
 namespace snug {
 
-constexpr int kMaxStarts = 16;
+constexpr int kMaxStarts = 32;
+
+/// Values first, first + step, ...
+struct Steps {
+  float first, step;
+  int count;
+  constexpr float operator[](int i) const { return first + step * static_cast<float>(i); }
+};
 
 /// Search for y = d sc q - dmin mn.
 struct AffineEffort {
-  int shrinks;  // ranges fitted to the codes: 2 shrinks + 1, `shrink` codes apart
-  float shrink;
-  int shifts;  // offsets of each: 2 shifts + 1, `shift` codes apart
-  float shift;
+  Steps low;       // where a sub-block's least weight may fall, in codes above 0
+  Steps high;      // and its largest, in codes above the last; an even count
   int fit_rounds;  // least squares and new codes, in turn
-  int d_steps;     // candidates of d, and for each of dmin; each asks `d_step` more of the largest scale
-  float d_step;
-  int starts;   // pairs (d, dmin) refined; at most kMaxStarts
-  int keep;     // of them, how many go past the first round
-  int reach;    // neighbours of sc tried in a round, each side
-  int rounds;   // of new sc with the mn that suits, then d and dmin by least squares
-  int polish;   // rounds over the eight neighbours of every (sc, mn)
-  bool mirror;  // also search for -x: codes then count down from a maximum
+  Steps d;         // what the largest scale, or minimum, may become, in steps above the last; either way
+  int starts;      // pairs (d, dmin) looked at with new codes; at most kMaxStarts
+  int keep;        // of them, how many go through the rounds
+  int rounds;      // over the eight neighbours of every (sc, mn), then d and dmin by least squares
 };
 
 /// Search for y = d S q.
 struct SymmetricEffort {
-  int ranges;  // ranges fitted to the codes: 2 ranges + 1, `range` codes apart, for either sign
-  float range;
+  Steps extreme;   // where a sub-block's extreme weight may fall, in codes beyond the last; an even count
   int fit_rounds;  // least squares and new codes, in turn
-  int d_steps;     // candidates of d for either sign; each asks `d_step` more of the largest scale
-  float d_step;
-  int starts;  // values of d refined; at most kMaxStarts
-  int keep;    // of them, how many go past the first round
-  int reach;   // neighbours of S tried in a round, each side
-  int rounds;  // of new S, then d by least squares
+  Steps d;         // what the largest scale may become, in steps above the last; for either sign of d
+  int starts;      // values of d tried on true errors; at most kMaxStarts
+  int reach;       // of that trial: S - 3 reach - 1 .. S + 3 reach + 1
+  int keep;        // of them, how many go through the rounds
+  int rounds;      // over the two neighbours of every S, then d by least squares
 };
 
-struct KEfforts {
-  template <class Effort>
-  struct Pair {
-    Effort normal, max;
-  };
+template <class Effort>
+struct Efforts {
+  Effort normal, max;
 };
 
 template <int kCodes>
-constexpr KEfforts::Pair<AffineEffort> kAffineEffort{};
+constexpr Efforts<AffineEffort> kAffineEffort{};
 template <>
-inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<3>{
-    {4, 0.2f, 1, 0.3f, 2, 24, 0.10f, 4, 1, 1, 3, 1, false},
-    {8, 0.1f, 1, 0.3f, 4, 32, 0.10f, 12, 4, 2, 6, 4, true}};
+inline constexpr Efforts<AffineEffort> kAffineEffort<3>{
+    {{-0.67f, 0.40f, 3}, {-0.25f, 0.38f, 6}, 0, {-1.77f, 0.59f, 5}, 6, 2, 13},
+    {{-0.67f, 0.40f, 3}, {-0.26f, 0.38f, 6}, 0, {-3.00f, 0.60f, 12}, 24, 8, 12}};
 template <>
-inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<15>{
-    {4, 0.2f, 1, 0.3f, 2, 24, 0.4f, 4, 1, 1, 3, 1, false},
-    {8, 0.1f, 1, 0.3f, 4, 32, 0.4f, 12, 4, 2, 6, 4, true}};
+inline constexpr Efforts<AffineEffort> kAffineEffort<15>{
+    {{-0.73f, 0.49f, 4}, {-1.09f, 0.40f, 6}, 1, {-0.97f, 0.84f, 2}, 5, 2, 11},
+    {{-0.73f, 0.25f, 8}, {-1.30f, 0.20f, 14}, 2, {-2.00f, 0.30f, 10}, 16, 8, 12}};
 template <>
-inline constexpr KEfforts::Pair<AffineEffort> kAffineEffort<31>{
-    {4, 0.2f, 1, 0.3f, 2, 24, 0.4f, 4, 1, 1, 3, 1, false},
-    {8, 0.1f, 1, 0.3f, 4, 32, 0.4f, 12, 4, 2, 6, 4, true}};
+inline constexpr Efforts<AffineEffort> kAffineEffort<31>{
+    {{-0.43f, 0.67f, 6}, {-1.22f, 0.40f, 6}, 1, {-1.96f, 0.47f, 5}, 8, 1, 8},
+    {{-0.45f, 0.30f, 12}, {-1.40f, 0.20f, 14}, 2, {-2.00f, 0.20f, 14}, 16, 8, 12}};
 
 template <int kCodes>
-constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort{};
+constexpr Efforts<SymmetricEffort> kSymmetricEffort{};
 template <>
-inline constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<4>{{9, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
-                                                                     {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
+inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<4>{
+    {{-0.74f, 0.33f, 10}, 1, {-2.42f, 0.27f, 11}, 1, 1, 1, 1},
+    {{-0.75f, 0.33f, 10}, 1, {-2.00f, 0.25f, 60}, 32, 1, 12, 8}};
 template <>
-inline constexpr KEfforts::Pair<SymmetricEffort> kSymmetricEffort<32>{{4, 0.2f, 2, 8, 0.2f, 1, 1, 1, 3},
-                                                                      {18, 0.1f, 4, 24, 0.2f, 12, 4, 3, 8}};
+inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<32>{
+    {{-2.56f, 0.02f, 2}, 0, {-2.14f, 0.05f, 3}, 1, 4, 1, 6},
+    {{-2.50f, 0.10f, 4}, 1, {-4.00f, 0.25f, 50}, 16, 3, 8, 8}};
 
 }  // namespace snug

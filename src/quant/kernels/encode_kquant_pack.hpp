@@ -17,29 +17,20 @@ struct KCodes {
   uint16_t d, dmin;
 };
 
-/// Out of lanes, into row order.
-template <Simd V, int kSub>
-void place_codes(int group, int j, typename V::f32 codes, KCodes& out) {
-  uint8_t lanes[8];
-  V::store_u8(lanes, V::to_i(codes));
-  for (int lane = 0; lane < 8; ++lane) out.q[(8 * group + lane) * kSub + j] = lanes[lane];
+/// Out of lanes, into row order: codes(j) gives the codes of element j of the group's sub-blocks.
+template <Simd V, int kSub, class Codes>
+void place_codes(int group, const Codes& codes, KCodes& out) {
+  for (int j = 0; j < kSub; j += 8) {
+    typename V::f32 rows[8];
+    for (int i = 0; i < 8; ++i) rows[i] = codes(j + i);
+    V::transpose(rows);
+    for (int lane = 0; lane < 8; ++lane)
+      V::store_u8(out.q + (8 * group + lane) * kSub + j, V::to_i(rows[lane]));
+  }
 }
 template <Simd V>
 void place_scales(int group, typename V::f32 scales, uint8_t* out) {
   V::store_u8(out + 8 * group, V::to_i(scales));
-}
-
-template <Simd V, class Search>
-void place_affine(const Search& search, const typename Search::Plan& plan, bool mirrored, KCodes& out) {
-  out.d = static_cast<uint16_t>(plan.half_d ^ (mirrored ? 0x8000 : 0));
-  out.dmin = static_cast<uint16_t>(plan.half_dmin ^ (mirrored ? 0x8000 : 0));
-  for (int g = 0; g < Search::kGroups; ++g) {
-    place_scales<V>(g, plan.sc[g], out.scale);
-    place_scales<V>(g, plan.mn[g], out.min);
-    const auto per_s = inverse<V>(search.scale(plan, g)), b = search.offset(plan, g);
-    for (int j = 0; j < Search::kSubBlock; ++j)
-      place_codes<V, Search::kSubBlock>(g, j, search.codes(g, j, per_s, b), out);
-  }
 }
 
 /// False where the block is best left all zero.
@@ -47,14 +38,17 @@ template <Simd V, int kSub, int kCodes, int kScales>
 bool search_block(const AffineEffort& effort, const float* row, const float* mean_square, KCodes& out) {
   AffineSearch<V, kSub, kCodes, kScales> search;
   if (!search.tile.load(row, mean_square)) return false;
-  bool mirrored = search.tile.mostly_positive();
-  if (mirrored) search.tile.negate();
   const auto plan = search.search(effort);
-  place_affine<V>(search, plan, mirrored, out);
-  if (!effort.mirror) return true;
-  search.tile.negate();
-  const auto other = search.search(effort);
-  if (other.error < plan.error) place_affine<V>(search, other, !mirrored, out);
+  const int sign = plan.way ? 0x8000 : 0;
+  out.d = static_cast<uint16_t>(plan.half_d ^ sign);
+  out.dmin = static_cast<uint16_t>(plan.half_dmin ^ sign);
+  for (int g = 0; g < search.kGroups; ++g) {
+    place_scales<V>(g, plan.sc[g], out.scale);
+    place_scales<V>(g, plan.mn[g], out.min);
+    const auto per_s = inverse<V>(search.scale(plan, g)), b = search.offset(plan, g);
+    place_codes<V, kSub>(
+        g, [&](int j) { return search.codes(plan, g, j, per_s, b); }, out);
+  }
   return true;
 }
 
@@ -67,8 +61,8 @@ bool search_block(const SymmetricEffort& effort, const float* row, const float* 
   for (int g = 0; g < search.kGroups; ++g) {
     place_scales<V>(g, plan.scale[g] + V::splat(kScales), out.scale);
     const auto per_s = inverse<V>(search.scale(plan, g));
-    for (int j = 0; j < kSub; ++j)
-      place_codes<V, kSub>(g, j, search.codes(g, j, per_s) + V::splat(kCodes), out);
+    place_codes<V, kSub>(
+        g, [&](int j) { return search.codes(g, j, per_s) + V::splat(kCodes); }, out);
   }
   return true;
 }

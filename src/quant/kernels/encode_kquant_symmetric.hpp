@@ -39,7 +39,6 @@ struct SymmetricSearch {
     const int found = choose(effort, starts);
     int count = 0;
     for (int i = 0; i < found; ++i) {
-      round_scales(starts[i]);
       improve(starts[i], effort.reach);
       count = keep_best(starts[i], best, count, effort.keep);
     }
@@ -68,19 +67,38 @@ struct SymmetricSearch {
     }
     return out;
   }
-  F exact_error(int g, F s) const {
-    const F per_s = inverse<V>(s);
-    F e = V::zero();
+  /// sums() for two candidates at once: half the loads, twice the independent additions.
+  void sums(int g, F per_a, F per_b, Sums (&out)[2]) const {
+    Sums a{V::zero(), V::zero()}, b = a;
     for (int j = 0; j < kSub; ++j) {
-      const F x = tile.x_at(g, j);
-      const F r = codes_of(x * per_s) * s - x;
-      e = e + tile.w_at(g, j) * r * r;
+      const F x = tile.x_at(g, j), w = tile.w_at(g, j);
+      const F p = codes_of(x * per_a), q = codes_of(x * per_b);
+      const F wp = w * p, wq = w * q;
+      a = {a.qq + wp * p, a.qx + wp * x};
+      b = {b.qq + wq * q, b.qx + wq * x};
     }
-    return e;
+    out[0] = a;
+    out[1] = b;
+  }
+  /// Squared errors of y = s q for three s.
+  void exact_errors(int g, const F (&s)[3], F (&out)[3]) const {
+    const F per_s[3] = {inverse<V>(s[0]), inverse<V>(s[1]), inverse<V>(s[2])};
+    F e0 = V::zero(), e1 = e0, e2 = e0;
+    for (int j = 0; j < kSub; ++j) {
+      const F x = tile.x_at(g, j), w = tile.w_at(g, j);
+      const F r0 = codes_of(x * per_s[0]) * s[0] - x;
+      const F r1 = codes_of(x * per_s[1]) * s[1] - x;
+      const F r2 = codes_of(x * per_s[2]) * s[2] - x;
+      e0 = e0 + w * (r0 * r0);
+      e1 = e1 + w * (r1 * r1);
+      e2 = e2 + w * (r2 * r2);
+    }
+    out[0] = e0;
+    out[1] = e1;
+    out[2] = e2;
   }
 
-  void consider(int g, F per_s) {
-    const Sums c = sums(g, per_s);
+  void consider(int g, const Sums& c) {
     const F s = c.qx / V::max(c.qq, V::splat(kTiny)), gain = s * c.qx;
     const auto m = V::lt(fit[g].gain, gain);
     fit[g] = {V::select(m, s, fit[g].s), V::select(m, gain, fit[g].gain), V::select(m, c.qq, fit[g].qq)};
@@ -96,12 +114,16 @@ struct SymmetricSearch {
     }
     const F per_extreme = inverse<V>(V::select(V::lt(-low, high), high, low));
     fit[g] = {V::zero(), V::zero(), V::zero()};
-    for (int i = -effort.ranges; i <= effort.ranges; ++i) {
-      const float more = effort.range * static_cast<float>(i);
-      consider(g, per_extreme * V::splat(more - kCodes));
-      if (kCodes < 8) consider(g, per_extreme * V::splat(more + kCodes - 1));
+    for (int i = 0; i + 1 < effort.extreme.count; i += 2) {
+      // The other sign matters where a code more on one side is much.
+      const float down = -kCodes - effort.extreme[i];
+      const float other = kCodes < 8 ? kCodes - 1 + effort.extreme[i + 1] : -kCodes - effort.extreme[i + 1];
+      Sums c[2];
+      sums(g, per_extreme * V::splat(down), per_extreme * V::splat(other), c);
+      consider(g, c[0]);
+      consider(g, c[1]);
     }
-    for (int i = 0; i < effort.fit_rounds; ++i) consider(g, inverse<V>(fit[g].s));
+    for (int i = 0; i < effort.fit_rounds; ++i) consider(g, sums(g, inverse<V>(fit[g].s)));
   }
 
   void round_scales(Plan& p) const {
@@ -116,9 +138,9 @@ struct SymmetricSearch {
     const float top = V::max_of(most);
     int count = 0;
     for (int sign = -1; sign <= 1; sign += 2)
-      for (int i = -2; i < effort.d_steps; ++i) {
+      for (int i = 0; i < effort.d.count; ++i) {
         Plan p;
-        const float steps = kScales + effort.d_step * static_cast<float>(i);
+        const float steps = kScales + effort.d[i];
         p.d = tile.stored(static_cast<float>(sign) * top / steps, p.half_d);
         round_scales(p);
         F total = V::zero();
@@ -132,18 +154,24 @@ struct SymmetricSearch {
     return count;
   }
 
-  /// Each sub-block's S and its neighbours, by true error.
+  /// Each sub-block's S and its neighbours (SymmetricEffort::reach), by true error.
   void improve(Plan& p, int reach) const {
     F total = V::zero();
     for (int g = 0; g < kGroups; ++g) {
       const F was = p.scale[g];
       F least = V::splat(kFar);
       for (int i = -reach; i <= reach; ++i) {
-        const F k = clamp_scale(was + V::splat(static_cast<float>(i)));
-        const F e = exact_error(g, k * V::splat(p.d));
-        const auto m = V::lt(e, least);
-        least = V::select(m, e, least);
-        p.scale[g] = V::select(m, k, p.scale[g]);
+        const F middle = was + V::splat(static_cast<float>(3 * i));
+        const F k[3] = {clamp_scale(middle - V::splat(1.0f)), clamp_scale(middle),
+                        clamp_scale(middle + V::splat(1.0f))};
+        const F s[3] = {k[0] * V::splat(p.d), k[1] * V::splat(p.d), k[2] * V::splat(p.d)};
+        F e[3];
+        exact_errors(g, s, e);
+        for (int n = 0; n < 3; ++n) {
+          const auto m = V::lt(e[n], least);
+          least = V::select(m, e[n], least);
+          p.scale[g] = V::select(m, k[n], p.scale[g]);
+        }
       }
       total = total + least;
     }
@@ -167,8 +195,8 @@ struct SymmetricSearch {
 
   void finish(Plan& best, const SymmetricEffort& effort) const {
     Plan p = best;
-    for (int i = 1; i < effort.rounds && refit(p); ++i) {
-      improve(p, effort.reach);
+    for (int i = 0; i < effort.rounds && refit(p); ++i) {
+      improve(p, 0);
       if (p.error < best.error) best = p;
     }
   }

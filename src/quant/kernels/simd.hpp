@@ -30,6 +30,7 @@
 //   max_of(f32) min_of(f32) -> float without NaN; the order does not matter
 //   gather(const float*, i32) gather_i(const int32_t*, i32)
 //   permute(f32, i32)                lane k takes lane (index[k] & 7)
+//   transpose(f32 (&rows)[8])        lane k of row i and lane i of row k change places
 //   lookup16(const float* table16, i32)  table16[index[k] & 15]
 //   V::bytes  32 unsigned bytes in two halves of 16, for searches in tables of small costs
 //   load_bytes(const uint8_t*)       32 of them; load_twice(p): the same 16 in both halves; load_two(p, q)

@@ -115,6 +115,22 @@ struct Avx2 {
   static f32 gather(const float* table, i32 index) { return {_mm256_i32gather_ps(table, index.v, 4)}; }
   static i32 gather_i(const int32_t* table, i32 index) { return {_mm256_i32gather_epi32(table, index.v, 4)}; }
   static f32 permute(f32 a, i32 index) { return {_mm256_permutevar8x32_ps(a.v, index.v)}; }
+  static void transpose(f32 (&rows)[8]) {
+    __m256 pairs[8], fours[8];  // two rows interleaved within each half, then four
+    for (int i = 0; i < 8; i += 2) {
+      pairs[i] = _mm256_unpacklo_ps(rows[i].v, rows[i + 1].v);
+      pairs[i + 1] = _mm256_unpackhi_ps(rows[i].v, rows[i + 1].v);
+    }
+    for (int i = 0; i < 8; i += 4)
+      for (int k = 0; k < 2; ++k) {
+        fours[i + 2 * k] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0x44);
+        fours[i + 2 * k + 1] = _mm256_shuffle_ps(pairs[i + k], pairs[i + k + 2], 0xee);
+      }
+    for (int i = 0; i < 4; ++i) {
+      rows[i].v = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+      rows[i + 4].v = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+    }
+  }
   static f32 lookup16(const float* table16, i32 index) {
     const __m256 below = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table16), index.v);
     const __m256 above = _mm256_permutevar8x32_ps(_mm256_loadu_ps(table16 + 8), index.v);

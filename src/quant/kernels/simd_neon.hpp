@@ -137,6 +137,17 @@ struct Neon {
     store(lanes, a);
     return gather(lanes, index & splat_i(7));
   }
+  static void transpose(f32 (&rows)[8]) {
+    for (int i = 0; i < 8; i += 4) {  // the four quarters, each within itself; then two of them change places
+      transpose(rows[i].lo, rows[i + 1].lo, rows[i + 2].lo, rows[i + 3].lo);
+      transpose(rows[i].hi, rows[i + 1].hi, rows[i + 2].hi, rows[i + 3].hi);
+    }
+    for (int i = 0; i < 4; ++i) {
+      const float32x4_t upper = rows[i].hi;
+      rows[i].hi = rows[i + 4].lo;
+      rows[i + 4].lo = upper;
+    }
+  }
   static f32 lookup16(const float* table16, i32 index) { return gather(table16, index & splat_i(15)); }
 
   struct bytes {
@@ -214,6 +225,16 @@ struct Neon {
     constexpr uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const uint8x16_t set = vandq_u8(all_or_none, vld1q_u8(weights));
     return vaddv_u8(vget_low_u8(set)) | static_cast<uint32_t>(vaddv_u8(vget_high_u8(set))) << 8;
+  }
+  static void transpose(float32x4_t& a, float32x4_t& b, float32x4_t& c, float32x4_t& d) {
+    const auto two = [](float32x4_t x) { return vreinterpretq_f64_f32(x); };
+    const auto four = [](float64x2_t x) { return vreinterpretq_f32_f64(x); };
+    const float32x4_t ab0 = vtrn1q_f32(a, b), ab1 = vtrn2q_f32(a, b);
+    const float32x4_t cd0 = vtrn1q_f32(c, d), cd1 = vtrn2q_f32(c, d);
+    a = four(vtrn1q_f64(two(ab0), two(cd0)));
+    b = four(vtrn1q_f64(two(ab1), two(cd1)));
+    c = four(vtrn2q_f64(two(ab0), two(cd0)));
+    d = four(vtrn2q_f64(two(ab1), two(cd1)));
   }
   static uint8x16_t bytes(const void* p) { return vld1q_u8(static_cast<const uint8_t*>(p)); }
   static i32 widen(int16x8_t in) { return {vmovl_s16(vget_low_s16(in)), vmovl_high_s16(in)}; }

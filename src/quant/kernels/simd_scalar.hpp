@@ -227,6 +227,14 @@ struct Scalar {
   static f32 permute(f32 a, i32 index) {
     return each<f32>([&](int k) { return a.v[index.v[k] & 7]; });
   }
+  static void transpose(f32 (&rows)[8]) {
+    for (int i = 0; i < 8; ++i)
+      for (int k = 0; k < i; ++k) {
+        const float other = rows[i].v[k];
+        rows[i].v[k] = rows[k].v[i];
+        rows[k].v[i] = other;
+      }
+  }
   static f32 lookup16(const float* table16, i32 index) {
     return each<f32>([&](int k) { return table16[index.v[k] & 15]; });
   }
