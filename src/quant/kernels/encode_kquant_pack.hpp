@@ -33,12 +33,22 @@ void place_scales(int group, typename V::f32 scales, uint8_t* out) {
   V::store_u8(out + 8 * group, V::to_i(scales));
 }
 
+/// Never worse for more effort: the lesser search is part of the greater.
+template <class Search, class Effort>
+typename Search::Plan best_plan(Search& search, const Efforts<Effort>& efforts, bool hard) {
+  const auto plan = search.search(efforts.normal);
+  if (!hard) return plan;
+  const auto other = search.search(efforts.max);
+  return other.error < plan.error * (1 - 0x1p-17f) ? other : plan;  // no change for what may be rounding
+}
+
 /// False where the block is best left all zero.
 template <Simd V, int kSub, int kCodes, int kScales>
-bool search_block(const AffineEffort& effort, const float* row, const float* mean_square, KCodes& out) {
+bool search_block(const Efforts<AffineEffort>& efforts, bool hard, const float* row, const float* mean_square,
+                  KCodes& out) {
   AffineSearch<V, kSub, kCodes, kScales> search;
   if (!search.tile.load(row, mean_square)) return false;
-  const auto plan = search.search(effort);
+  const auto plan = best_plan(search, efforts, hard);
   const int sign = plan.way ? 0x8000 : 0;
   out.d = static_cast<uint16_t>(plan.half_d ^ sign);
   out.dmin = static_cast<uint16_t>(plan.half_dmin ^ sign);
@@ -53,10 +63,11 @@ bool search_block(const AffineEffort& effort, const float* row, const float* mea
 }
 
 template <Simd V, int kSub, int kCodes, int kScales>
-bool search_block(const SymmetricEffort& effort, const float* row, const float* mean_square, KCodes& out) {
+bool search_block(const Efforts<SymmetricEffort>& efforts, bool hard, const float* row,
+                  const float* mean_square, KCodes& out) {
   SymmetricSearch<V, kSub, kCodes, kScales> search;
   if (!search.tile.load(row, mean_square)) return false;
-  const auto plan = search.search(effort);
+  const auto plan = best_plan(search, efforts, hard);
   out.d = plan.half_d;
   for (int g = 0; g < search.kGroups; ++g) {
     place_scales<V>(g, plan.scale[g] + V::splat(kScales), out.scale);
@@ -150,15 +161,14 @@ void pack(const KCodes& c, BlockQ6_K& out) {
   out.d = c.d;
 }
 
-template <Simd V, class Block, int kSub, int kCodes, int kScales, class Efforts>
-void encode_k_row(const EncodeJob& job, const Efforts& efforts) {
+template <Simd V, class Block, int kSub, int kCodes, int kScales, class Effort>
+void encode_k_row(const EncodeJob& job, const Efforts<Effort>& efforts) {
   auto* out = static_cast<uint8_t*>(job.blocks);
   for (int64_t at = 0; at < job.cols; at += kSuperBlock, out += sizeof(Block)) {
     KCodes codes;
     Block block{};
     const float* mean_square = job.mean_square ? job.mean_square + at : nullptr;
-    if (search_block<V, kSub, kCodes, kScales>(job.hard ? efforts.max : efforts.normal, job.x + at,
-                                               mean_square, codes))
+    if (search_block<V, kSub, kCodes, kScales>(efforts, job.hard, job.x + at, mean_square, codes))
       pack<V>(codes, block);
     std::memcpy(out, &block, sizeof block);
   }
