@@ -34,7 +34,8 @@ std::vector<OutputKey> quantized_keys(const Reader& source, uint32_t file_type, 
     set(keys, {"quantize.imatrix.file", imatrix->file.substr(0, kLongestNote)});
     set(keys, {"quantize.imatrix.dataset", imatrix->dataset.substr(0, kLongestNote)});
     set(keys, {"quantize.imatrix.entries_count", Value{static_cast<uint32_t>(imatrix->entries)}});
-    if (imatrix->chunks > 0) set(keys, {"quantize.imatrix.chunks_count", Value{static_cast<uint32_t>(imatrix->chunks)}});
+    if (imatrix->chunks > 0)
+      set(keys, {"quantize.imatrix.chunks_count", Value{static_cast<uint32_t>(imatrix->chunks)}});
   }
   for (OutputKey& key : extra) set(keys, std::move(key));
   return keys;

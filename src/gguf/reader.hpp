@@ -18,8 +18,8 @@ namespace snug::gguf {
 /// Numbers as in the file; also the index of the alternative in Value.
 enum class ValueType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
 
-/// A packed array inside the mapped file: numbers little-endian back to back, strings each behind a u64 length.
-/// Its bounds, and those of every string in it, were checked when the file was opened.
+/// A packed array inside the mapped file: numbers little-endian back to back, strings each behind a u64
+/// length. Its bounds, and those of every string in it, were checked when the file was opened.
 struct Array {
   ValueType element = ValueType::u8;
   uint64_t count = 0;
@@ -30,22 +30,23 @@ struct Array {
   std::vector<double> reals() const;              // any number
 };
 
-using Value = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string_view, Array,
-                           uint64_t, int64_t, double>;
+using Value = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool,
+                           std::string_view, Array, uint64_t, int64_t, double>;
 
 struct KeyValue {
   std::string_view key;
   Value value;
 };
 
-/// A tensor of a GGUF file. Its data lie in the mapped file; the type may be any of ggml's, known to formats() or not.
+/// A tensor of a GGUF file. Its data lie in the mapped file; the type may be any of ggml's, known to
+/// formats() or not.
 struct Tensor {
   std::string_view name;
   FormatId format{};
   int dims = 0;                              // 1 to 4
   std::array<int64_t, 4> shape{1, 1, 1, 1};  // shape[0] contiguous (columns), then rows, then experts
   std::span<const std::byte> data;
-  int shard = 0;                             // which file of a split
+  int shard = 0;  // which file of a split
 
   int64_t cols() const { return shape[0]; }
   int64_t rows() const { return shape[1] * shape[2] * shape[3]; }  // experts' rows one after another
@@ -57,9 +58,9 @@ struct Tensor {
   }
 };
 
-/// A GGUF file (v2 or v3), or a split one named by its first file; memory-mapped, zero-copy. Views into it live as
-/// long as the Reader. Every length, offset, shape and name is checked; a bad file throws Error with path and offset.
-/// Names may hold any bytes: show them through printable().
+/// A GGUF file (v2 or v3), or a split one named by its first file; memory-mapped, zero-copy. Views into it
+/// live as long as the Reader. Every length, offset, shape and name is checked; a bad file throws Error with
+/// path and offset. Names may hold any bytes: show them through printable().
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path);
@@ -73,19 +74,19 @@ class Reader {
   uint32_t version() const;
   uint32_t alignment() const;
   int shards() const;
-  int64_t file_bytes() const;                 // all shards together
+  int64_t file_bytes() const;  // all shards together
 
-  std::span<const KeyValue> keys() const;     // of the first shard, in file order
-  std::span<const Tensor> tensors() const;    // of all shards, in file order
+  std::span<const KeyValue> keys() const;   // of the first shard, in file order
+  std::span<const Tensor> tensors() const;  // of all shards, in file order
   const Value* find(std::string_view key) const;
   const Tensor* find_tensor(std::string_view name) const;
 
   /// The value under `key` if it is there; throws Error naming file and key if it is of another kind.
-  std::optional<int64_t> integer(std::string_view key) const;        // any integer type or bool
-  std::optional<double> real(std::string_view key) const;            // any number
+  std::optional<int64_t> integer(std::string_view key) const;  // any integer type or bool
+  std::optional<double> real(std::string_view key) const;      // any number
   std::optional<bool> boolean(std::string_view key) const;
   std::optional<std::string_view> text(std::string_view key) const;
-  const Array* array(std::string_view key) const;                    // nullptr if missing
+  const Array* array(std::string_view key) const;  // nullptr if missing
 
  private:
   struct Contents;

@@ -28,15 +28,16 @@ struct Imatrix {
   bool legacy = false;
 };
 
-/// Reads either form. Throws Error with path and offset on damage, on sums that are negative or not finite, and on a
-/// file that is no imatrix (a model named by mistake is told as such).
+/// Reads either form. Throws Error with path and offset on damage, on sums that are negative or not finite,
+/// and on a file that is no imatrix (a model named by mistake is told as such).
 Imatrix read_imatrix(const std::filesystem::path& path);
 Imatrix read_imatrix(std::span<const std::byte> bytes, const std::string& name);  // `name` is for messages
 
 /// The current form: GGUF with in_sum2, counts and, where given, in_sum per tensor; tensors sorted by name.
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing);
 
-/// The legacy .dat, which ik_llama.cpp reads; in_sum has no place in it. Experts never hit are written as ones.
+/// The legacy .dat, which ik_llama.cpp reads; in_sum has no place in it. Experts never hit are written as
+/// ones.
 void write_legacy_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing);
 
 }  // namespace snug

@@ -21,7 +21,8 @@ struct TensorImportance {
   std::vector<float> counts;       // [mats] tokens seen; for experts their share of the work
   int64_t shrunk = 0;              // experts never hit, given the mean of the others
 
-  /// What encoders and errors of matrix `mat` use. Statistics of one matrix serve every matrix of a 3-D tensor.
+  /// What encoders and errors of matrix `mat` use. Statistics of one matrix serve every matrix of a 3-D
+  /// tensor.
   ColumnWeights columns(int64_t mat) const;
   /// Share of the tokens that matrix `mat` sees, relative to the mean over matrices (1 for a single matrix).
   double token_share(int64_t mat) const;
@@ -34,18 +35,19 @@ class Importance {
   /// From sums in memory; `path` is for messages. Throws Error where sums contradict each other.
   static Importance from(Imatrix imatrix, const std::filesystem::path& path);
 
-  const TensorImportance* find(std::string_view tensor) const;  // nullptr: no data; callers weigh uniformly and say so
+  const TensorImportance* find(
+      std::string_view tensor) const;  // nullptr: no data; callers weigh uniformly and say so
   const std::filesystem::path& path() const { return path_; }
   const std::map<std::string, TensorImportance, std::less<>>& tensors() const { return tensors_; }
   const std::vector<std::string>& datasets() const { return datasets_; }
   int64_t chunks() const { return chunks_; }
 
-  /// What does not fit together. Throws Error naming both files where dimensions differ. A legacy file does not say
-  /// where one expert ends and the next begins: this divides them, as the model's shapes say.
+  /// What does not fit together. Throws Error naming both files where dimensions differ. A legacy file does
+  /// not say where one expert ends and the next begins: this divides them, as the model's shapes say.
   struct Match {
-    std::vector<std::string> unknown;   // in the imatrix, not in the model
-    std::vector<std::string> without;   // quantizable in the model, no data
-    std::vector<std::string> shrunk;    // some experts never hit
+    std::vector<std::string> unknown;  // in the imatrix, not in the model
+    std::vector<std::string> without;  // quantizable in the model, no data
+    std::vector<std::string> shrunk;   // some experts never hit
   };
   Match check_against(const gguf::Reader& model);
 
