@@ -1,1 +1,39 @@
+# The binary, one library with everything in it, the public headers, a CMake package, completions and the manual page.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(objects)
+foreach(library IN LISTS SNUG_LIBRARIES)
+  if(NOT library STREQUAL snug_cli)
+    list(APPEND objects $<TARGET_OBJECTS:${library}>)
+  endif()
+endforeach()
+add_library(libsnug STATIC ${objects})
+set_target_properties(libsnug PROPERTIES OUTPUT_NAME snug EXPORT_NAME snug LINKER_LANGUAGE CXX)
+target_include_directories(libsnug INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(libsnug INTERFACE cxx_std_20)
+
+install(TARGETS snug RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS libsnug EXPORT snug ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/snug DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT snug NAMESPACE snug:: FILE snug-targets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/snug)
+configure_package_config_file(cmake/snug-config.cmake.in ${PROJECT_BINARY_DIR}/snug-config.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/snug)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/snug-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/snug-config.cmake ${PROJECT_BINARY_DIR}/snug-config-version.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/snug)
+
+# snug prints its own completions and manual, so they never fall behind the options.
+set(shell_files ${PROJECT_BINARY_DIR}/snug.bash ${PROJECT_BINARY_DIR}/_snug ${PROJECT_BINARY_DIR}/snug.fish
+                ${PROJECT_BINARY_DIR}/snug.1)
+add_custom_command(OUTPUT ${shell_files}
+  COMMAND snug completion bash > snug.bash
+  COMMAND snug completion zsh > _snug
+  COMMAND snug completion fish > snug.fish
+  COMMAND snug man > snug.1
+  DEPENDS snug WORKING_DIRECTORY ${PROJECT_BINARY_DIR} VERBATIM)
+add_custom_target(shell_files ALL DEPENDS ${shell_files})
+install(FILES ${PROJECT_BINARY_DIR}/snug.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME snug)
+install(FILES ${PROJECT_BINARY_DIR}/_snug DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${PROJECT_BINARY_DIR}/snug.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(FILES ${PROJECT_BINARY_DIR}/snug.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

@@ -23,6 +23,7 @@ void on_signal(int signal) {
 void install_interrupt_handler() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error like a full disk
 }
 
 bool interrupted() noexcept { return flag.load(std::memory_order_relaxed); }

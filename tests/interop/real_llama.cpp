@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <thread>
 
 namespace snug::test {
 namespace {
@@ -69,6 +70,7 @@ struct RealLlama::Symbols {
   void (*batch_free)(Batch) = nullptr;
   int32_t (*decode)(void*, Batch) = nullptr;
   float* (*logits)(void*, int32_t) = nullptr;
+  void (*set_threads)(void*, int32_t, int32_t) = nullptr;
   void* (*memory)(const void*) = nullptr;
   void (*clear)(void*, bool) = nullptr;
   void (*log_set)(void (*)(int, const char*, void*), void*) = nullptr;
@@ -104,6 +106,7 @@ RealLlama::RealLlama(const std::filesystem::path& libraries) : symbols_(std::mak
   bind(llama, "llama_batch_free", s.batch_free);
   bind(llama, "llama_decode", s.decode);
   bind(llama, "llama_get_logits_ith", s.logits);
+  bind(llama, "llama_set_n_threads", s.set_threads);
   bind(llama, "llama_get_memory", s.memory);
   bind(llama, "llama_memory_clear", s.clear);
   bind(llama, "llama_log_set", s.log_set);
@@ -127,6 +130,8 @@ std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& g
     symbols_->free_model(model);
     throw std::runtime_error{"llama.cpp makes no context for " + gguf.string()};
   }
+  const auto cores = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
+  symbols_->set_threads(made, std::min(cores, 2), std::min(cores, 2));  // its default spins on cores that are not there
   return std::unique_ptr<Model>{new Model{*symbols_, model, made}};
 }
 

@@ -1,0 +1,111 @@
+#include <nlohmann/json.hpp>
+
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/options.hpp"
+#include "cli/report_table.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct Args {
+  CommonArgs common;
+  ModelArgs model;
+  MeasureArgs measure;
+  PlanArgs plan;
+  std::string out, curve, certificate;
+  int64_t curve_points = 200;
+  bool force = false;
+};
+
+std::string curve_csv(const std::vector<Planner::CurvePoint>& curve) {
+  std::string text = "file_bytes,tensor_bytes,bpw,loss_nats,on_hull\n";
+  for (const auto& point : curve)
+    text += str(point.file_bytes, ",", point.tensor_bytes, ",", point.bpw, ",", static_cast<double>(point.loss) * 1e-12,
+                ",", point.on_hull ? 1 : 0, "\n");
+  return text;
+}
+
+std::string curve_json(const std::vector<Planner::CurvePoint>& curve) {
+  auto points = nlohmann::ordered_json::array();
+  for (const auto& point : curve) {
+    auto changes = nlohmann::ordered_json::object();
+    for (const auto& [tensor, format] : point.changes) changes[tensor] = format_name(format);
+    points.push_back({{"file_bytes", point.file_bytes}, {"tensor_bytes", point.tensor_bytes}, {"bpw", point.bpw},
+                      {"loss_nats", static_cast<double>(point.loss) * 1e-12}, {"on_hull", point.on_hull},
+                      {"changes", changes}});
+  }
+  return nlohmann::ordered_json{{"snug_curve", 1}, {"points", points}}.dump(1);
+}
+
+/// The problem as the solver saw it and the proof of its bound: what an independent check needs.
+std::string certificate_json(const Plan& plan) {
+  auto tensors = nlohmann::ordered_json::array();
+  for (const auto& choices : plan.problem.tensors) {
+    auto rows = nlohmann::ordered_json::array();
+    for (const Choice& choice : choices) rows.push_back({choice.bytes, choice.loss});
+    tensors.push_back(rows);
+  }
+  return nlohmann::ordered_json{{"snug_certificate", 1},
+                                {"budget_bytes", plan.problem.budget_bytes},
+                                {"loss_pico_nats", plan.solution.loss},
+                                {"bound_pico_nats", plan.solution.certified_bound},
+                                {"pick", plan.solution.pick},
+                                {"proof", to_text(plan.solution.certificate)},
+                                {"bytes_and_losses", tensors}}
+      .dump();
+}
+
+int run(Args args) {
+  args.common.apply();
+  if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
+  const PlanOptions options = args.plan.options();
+  const gguf::Reader model{args.model.model};
+  const std::optional<Importance> importance = args.model.load_importance(model);
+  const Importance* columns = importance ? &*importance : nullptr;
+  const MeasureOptions measuring = args.measure.options();
+  Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
+  Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
+  const Profile profile = measure(model, columns, state, measuring);
+  const Planner planner{profile, model, columns, options};
+  if (!args.curve.empty()) {
+    const auto curve = planner.curve(args.curve_points);
+    print_out(args.curve == "json" ? curve_json(curve) : curve_csv(curve));
+    return 0;
+  }
+  const Plan plan = planner.plan();
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
+  if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
+  print_out(args.common.json ? to_json(plan.recipe) : report_table(profile, plan.recipe));
+  return 0;
+}
+
+}  // namespace
+
+void add_plan(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<Args>();
+  auto* command = app.add_subcommand("plan", "choose the best format of every tensor within a budget");
+  args->model.add_to(*command);
+  args->measure.add_to(*command, false);
+  args->plan.add_to(*command);
+  command->add_option("-o,--out", args->out, "write the recipe here, as JSON");
+  command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON");
+  command->add_option("--curve", args->curve, "loss against size for every budget, on stdout")
+      ->check(CLI::IsMember({"csv", "json"}));
+  command->add_option("--curve-points", args->curve_points, "points to solve exactly between those of the hull")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  command->add_flag("--force", args->force, "replace existing files");
+  args->common.add_to(*command);
+  command->footer("What the state does not know yet is measured first.\n"
+                  "Examples:\n"
+                  "  snug plan model-f16.gguf --imatrix imatrix.gguf --bpw 4.25 -o recipe.json\n"
+                  "  snug plan model-f16.gguf --imatrix imatrix.gguf --curve csv > frontier.csv");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+}
+
+}  // namespace snug::cli

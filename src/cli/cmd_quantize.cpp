@@ -1,0 +1,108 @@
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/options.hpp"
+#include "cli/report_table.hpp"
+#include "cli/written_text.hpp"
+#include "fit/quantize_model.hpp"
+#include "fit/simple_recipes.hpp"
+#include "measure/measure.hpp"
+#include "recipe/presets.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct Args {
+  CommonArgs common;
+  ModelArgs model;
+  std::string recipe, preset, format, out, effort = "normal";
+  bool force = false, dry_run = false, allow_requantize = false;
+};
+
+std::string read_text(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  std::ostringstream text;
+  if (!in || !(text << in.rdbuf())) throw io_error("read the recipe", path, "check the path");
+  return text.str();
+}
+
+Recipe choose(const Args& args, const gguf::Reader& model, const Importance* importance) {
+  if (!args.recipe.empty()) {
+    Recipe recipe = parse_recipe(read_text(args.recipe), args.recipe);
+    const std::string digest = model_digest(model);
+    if (recipe.model_digest != digest)
+      throw Error{"the recipe was made for another model", str(args.recipe, " and ", args.model.model),
+                  "use the model it was made for, or plan again"};
+    const std::string imatrix = importance ? importance_digest(*importance) : "";
+    if (recipe.imatrix_digest != imatrix)
+      throw Error{recipe.imatrix_digest.empty() ? "the recipe was made without an imatrix"
+                                                : "the recipe was made with another imatrix",
+                  args.recipe, "give the same --imatrix as then"};
+    return recipe;
+  }
+  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format) : preset_recipe(model, importance, args.preset);
+  recipe.effort = parse_effort(args.effort);
+  return recipe;
+}
+
+int run(const Args& args) {
+  args.common.apply();
+  if (!args.recipe.empty() + !args.preset.empty() + !args.format.empty() != 1)
+    throw Error{"name what to quantize to", "", "one of --recipe F, --preset q4_k_m, --format q6_K", Fault::usage};
+  if (args.out.empty() && !args.dry_run)
+    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone", Fault::usage};
+  const gguf::Reader model{args.model.model};
+  const std::optional<Importance> importance = args.model.load_importance(model);
+  const Importance* columns = importance ? &*importance : nullptr;
+  const Recipe recipe = choose(args, model, columns);
+  check_sources(model, recipe, args.allow_requantize);
+  std::optional<WrittenModel> written;
+  if (!args.dry_run) {
+    written = quantize_model(model, columns, recipe, args.out, args.force ? Existing::replace : Existing::refuse);
+    verify_written(model, columns, recipe, *written);
+  }
+  if (args.common.json) {
+    print_out(to_json(recipe));
+  } else {
+    print_out(report_table(recipe) + (written ? written_text(*written) : "nothing written (--dry-run)\n"));
+  }
+  return 0;
+}
+
+std::string known_presets() {
+  std::string names;
+  for (const std::string_view name : preset_names()) names += str(names.empty() ? "" : " ", name);
+  return names;
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<Args>();
+  auto* command = app.add_subcommand("quantize", "write a model as a recipe, a preset or a single format says");
+  args->model.add_to(*command);
+  command->add_option("--recipe", args->recipe, "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
+  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()));
+  command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K");
+  command->add_option("-o,--out", args->out, "the GGUF to write");
+  command->add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
+      ->check(CLI::IsMember({"normal", "max"}))
+      ->capture_default_str();
+  command->add_flag("--allow-requantize", args->allow_requantize, "accept a source that is quantized already");
+  command->add_flag("--dry-run", args->dry_run, "show the formats, write no model");
+  command->add_flag("--force", args->force, "replace an existing output");
+  args->common.add_to(*command);
+  command->footer("Examples:\n"
+                  "  snug quantize model-f16.gguf --imatrix imatrix.gguf --recipe recipe.json -o out.gguf\n"
+                  "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+}
+
+}  // namespace snug::cli

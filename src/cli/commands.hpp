@@ -1,0 +1,19 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace snug::cli {
+
+/// One file each, cmd_<name>.cpp. Parsing runs the command; its exit code goes to `exit_code`.
+void add_fit(CLI::App& app, int& exit_code);
+void add_measure(CLI::App& app, int& exit_code);
+void add_plan(CLI::App& app, int& exit_code);
+void add_quantize(CLI::App& app, int& exit_code);
+void add_export(CLI::App& app, int& exit_code);
+void add_inspect(CLI::App& app, int& exit_code);
+void add_state(CLI::App& app, int& exit_code);
+void add_codec(CLI::App& app, int& exit_code);
+void add_completion(CLI::App& app, int& exit_code);
+void add_man(CLI::App& app, int& exit_code);
+
+}  // namespace snug::cli

@@ -1,0 +1,169 @@
+// The program as a person or a script meets it: exit codes, messages, what is left on the disk.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+namespace snug {
+namespace {
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream in{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+struct Outcome {
+  int exit_code;
+  std::string out, err;
+};
+
+class Cli : public testing::Test {
+ protected:
+  /// `before` goes in front of the program, e.g. "ulimit -f 10;".
+  Outcome snug(const std::string& arguments, const std::string& before = "") {
+    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " + arguments +
+                                ") >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(scratch_ / "out.txt"),
+            contents(scratch_ / "err.txt")};
+  }
+
+  Outcome fit(const std::string& more, const std::string& before = "") {
+    return snug("fit " + model_ + " --imatrix " + imatrix_ + " --formats q2_K,q4_K,q6_K " + more, before);
+  }
+
+  const std::string model_ = test::tiny_model().string(), imatrix_ = test::tiny_imatrix().string();
+  test::Scratch scratch_;
+};
+
+TEST_F(Cli, FitWritesAModelWithinTheSizeAndShowsTables) {
+  const Outcome outcome = fit("--size 1MB -o out.gguf");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_LE(std::filesystem::file_size(scratch_ / "out.gguf"), 1'000'000u);
+  for (const char* word : {"ffn_down", "token_embd", "predicted", "MiB", "optimal"})
+    EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n" << outcome.out;
+}
+
+TEST_F(Cli, JsonIsOneDocumentOnStdout) {
+  for (const std::string& arguments :
+       {"fit " + model_ + " --formats q4_K --bpw 8 --dry-run", "measure " + model_ + " --formats q4_K",
+        "plan " + model_ + " --formats q4_K --bpw 8", "plan " + model_ + " --formats q4_K --curve json",
+        "quantize " + model_ + " --preset q4_k_m --dry-run", "inspect " + model_}) {
+    const Outcome outcome = snug(arguments + " --json");
+    EXPECT_EQ(outcome.exit_code, 0) << arguments << outcome.err;
+    EXPECT_TRUE(nlohmann::json::accept(outcome.out)) << arguments << outcome.out.substr(0, 200);
+  }
+}
+
+TEST_F(Cli, TheRecipeGivesTheModelAgain) {
+  ASSERT_EQ(fit("--bpw 4 -o a.gguf --recipe r.json").exit_code, 0);
+  const Outcome again = snug("quantize " + model_ + " --imatrix " + imatrix_ + " --recipe r.json -o b.gguf");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(contents(scratch_ / "a.gguf"), contents(scratch_ / "b.gguf"));
+  EXPECT_EQ(snug("quantize " + model_ + " --recipe r.json -o c.gguf").exit_code, 1);  // the imatrix is missing
+}
+
+TEST_F(Cli, DryRunWritesNoModel) {
+  EXPECT_EQ(fit("--bpw 4 --dry-run").exit_code, 0);
+  for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
+    EXPECT_NE(entry.path().extension(), ".gguf");
+}
+
+TEST_F(Cli, ExitCodesAreAsDocumented) {
+  EXPECT_EQ(snug("--help").exit_code, 0);
+  EXPECT_EQ(snug("--version").exit_code, 0);
+  EXPECT_EQ(snug("").exit_code, 2);
+  EXPECT_EQ(snug("no-such-command").exit_code, 2);
+  EXPECT_EQ(snug("fit").exit_code, 2);
+  EXPECT_EQ(fit("--bpw 4").exit_code, 2);                       // no output
+  EXPECT_EQ(fit("--dry-run").exit_code, 2);                     // no budget
+  EXPECT_EQ(fit("--size 1MB --bpw 4 --dry-run").exit_code, 2);  // two
+  EXPECT_EQ(fit("--size eleven --dry-run").exit_code, 2);
+  EXPECT_EQ(snug("fit no-such.gguf --bpw 4 --dry-run").exit_code, 5);
+  EXPECT_EQ(snug("fit " + imatrix_ + " --bpw 4 --dry-run").exit_code, 1);  // an imatrix is no model
+  EXPECT_EQ(fit("--size 10kB --dry-run").exit_code, 3);
+  EXPECT_EQ(fit("--bpw 4 -o no-such-folder/out.gguf").exit_code, 5);
+}
+
+TEST_F(Cli, AnExistingOutputIsKeptWithoutForce) {
+  std::ofstream{scratch_ / "out.gguf"} << "mine";
+  const Outcome refused = fit("--bpw 4 -o out.gguf");
+  EXPECT_EQ(refused.exit_code, 5);
+  EXPECT_NE(refused.err.find("--force"), std::string::npos);
+  EXPECT_EQ(contents(scratch_ / "out.gguf"), "mine");
+  EXPECT_EQ(fit("--bpw 4 -o out.gguf --force").exit_code, 0);
+  EXPECT_NE(contents(scratch_ / "out.gguf"), "mine");
+}
+
+TEST_F(Cli, AFullDiskIsToldAndLeavesNothingHalf) {
+  ASSERT_EQ(fit("--bpw 4 --dry-run --state s").exit_code, 0);
+  const Outcome outcome = fit("--bpw 4 -o out.gguf --state s", "ulimit -f 100;");
+  EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
+  EXPECT_NE(outcome.err.find("room"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out.gguf"));
+  EXPECT_EQ(fit("--bpw 4 -o out.gguf --state s").exit_code, 0);
+}
+
+TEST_F(Cli, AFullDiskWhileMeasuringKeepsWhatIsSaved) {
+  const std::string measure = "measure " + model_ + " --formats q2_K,q3_K,q4_K,q5_K,q6_K --state s";
+  const Outcome full = snug(measure, "ulimit -f 8;");
+  EXPECT_EQ(full.exit_code, 5) << full.err;
+  const Outcome resumed = snug(measure + " --json");
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_GT(nlohmann::json::parse(resumed.out)["reused"].get<int>(), 0);
+}
+
+TEST_F(Cli, CtrlCSavesAndSaysHowToGoOn) {
+  const Outcome stopped = snug("fit " + model_ + " --bpw 4 -o out.gguf --precision 0.0001 --effort max",
+                               "timeout -s INT 0.3");
+  EXPECT_EQ(stopped.exit_code, 124) << stopped.err;  // timeout's word that the signal was needed
+  EXPECT_NE(stopped.err.find("run the same command again"), std::string::npos) << stopped.err;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out.gguf"));
+}
+
+TEST_F(Cli, ASecondProcessOnTheSameStateIsTold) {
+  const std::string measure = "measure " + model_ + " --state s --precision 0.0001 --effort max --quiet";
+  snug(measure + " & sleep 0.3; '" SNUG_BINARY "' " + measure + " 2>second.err; echo $? >second.txt; kill -9 $!; wait $!");
+  EXPECT_EQ(contents(scratch_ / "second.txt"), "5\n");
+  EXPECT_NE(contents(scratch_ / "second.err").find("process"), std::string::npos) << contents(scratch_ / "second.err");
+}
+
+TEST_F(Cli, SpoiledModelsAreErrorsWithAPath) {
+  const std::string whole = contents(model_);
+  std::ofstream{scratch_ / "cut.gguf", std::ios::binary} << whole.substr(0, whole.size() / 2);
+  const Outcome outcome = snug("fit cut.gguf --bpw 4 --dry-run");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("cut.gguf"), std::string::npos);
+}
+
+TEST_F(Cli, NotANumberIsToldWithTensorRowAndColumn) {
+  std::string whole = contents(model_);
+  for (size_t back = 512; back < 100'000; back += 512) whole.replace(whole.size() - back, 2, "\xff\x7f");
+  std::ofstream{scratch_ / "nan.gguf", std::ios::binary} << whole;
+  const Outcome outcome = snug("quantize nan.gguf --format q8_0 -o out.gguf");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("column"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out.gguf"));
+}
+
+TEST_F(Cli, CompletionsAndTheManualKnowEveryCommand) {
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    const Outcome outcome = snug(std::string("completion ") + shell);
+    EXPECT_EQ(outcome.exit_code, 0);
+    for (const char* word : {"fit", "quantize", "merge", "pin"})
+      EXPECT_NE(outcome.out.find(word), std::string::npos) << shell << " " << word;
+  }
+  ASSERT_EQ(snug("completion bash").exit_code, 0);
+  EXPECT_EQ(std::system(("bash -n '" + (scratch_ / "out.txt").string() + "'").c_str()), 0);
+  EXPECT_NE(snug("man").out.find(".SH NAME"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace snug

@@ -1,0 +1,115 @@
+// Files that snug writes, judged by the real llama.cpp.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/progress.hpp"
+#include "fit/plan.hpp"
+#include "fit/quantize_model.hpp"
+#include "fit/simple_recipes.hpp"
+#include "interop/real_llama.hpp"
+#include "measure/measure.hpp"
+#include "snug/quantize.hpp"
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+namespace snug {
+namespace {
+
+class Interop : public testing::Test {
+ protected:
+  void SetUp() override {
+    set_talk(Talk::quiet);
+    const std::filesystem::path libraries = test::RealLlama::find_libraries();
+    if (libraries.empty()) {
+      ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr) << "tools/fetch_llama did not bring the libraries";
+      GTEST_SKIP() << "the real llama.cpp is not here: run tools/fetch_llama (x86-64 Linux)";
+    }
+    llama_ = std::make_unique<test::RealLlama>(libraries);
+  }
+
+  /// It loads, it writes text, and every tensor decodes there as it does here.
+  void expect_runs_in_llama(const std::filesystem::path& file) {
+    const auto model = llama_->load(file, 128);
+    const std::vector<int32_t> prompt = model->tokenize("Once upon a time", true);
+    const std::vector<int32_t> text = model->generate(prompt, 8);
+    EXPECT_EQ(text.size(), prompt.size() + 8);
+    for (const float logit : model->logits(prompt)) ASSERT_TRUE(std::isfinite(logit));
+
+    const gguf::Reader reader{file};
+    for (const gguf::Tensor& tensor : reader.tensors()) {
+      std::vector<float> ours(static_cast<size_t>(tensor.weights())), theirs(ours.size());
+      dequantize(*find_format(tensor.format), tensor.data, {ours.data(), tensor.rows(), tensor.cols()});
+      if (!llama_->dequantize(std::string(format_name(tensor.format)), tensor.data.data(), theirs.data(), tensor.weights()))
+        continue;  // f32 and f16 have no routine of that name
+      EXPECT_EQ(std::memcmp(ours.data(), theirs.data(), ours.size() * sizeof(float)), 0)
+          << tensor.name << " as " << format_name(tensor.format);
+    }
+  }
+
+  struct Case {
+    const char *model, *imatrix;
+  };
+
+  void fit_and_check(const std::filesystem::path& model_path, const std::filesystem::path& imatrix) {
+    const gguf::Reader model{model_path};
+    const Importance importance = Importance::load(imatrix);
+    Store store = Store::open(scratch_ / "state", Access::write);
+    MeasureOptions measuring;
+    measuring.precision = 0.1;
+    const Profile profile = measure(model, &importance, store, measuring);
+    for (const double bits : {2.3, 2.6, 2.9, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 8.0}) {
+      SCOPED_TRACE(bits);
+      PlanOptions options;
+      options.bpw = bits;
+      const Plan plan = Planner{profile, model, &importance, options}.plan();
+      const std::filesystem::path out = scratch_ / "out.gguf";
+      quantize_model(model, &importance, plan.recipe, out, Existing::replace);
+      EXPECT_EQ(static_cast<int64_t>(std::filesystem::file_size(out)), plan.recipe.file_bytes);
+      expect_runs_in_llama(out);
+    }
+  }
+
+  test::Scratch scratch_;
+  std::unique_ptr<test::RealLlama> llama_;
+};
+
+TEST_F(Interop, EveryFormatLoadsAndDecodesTheSame) {
+  const gguf::Reader model{test::tiny_model()};
+  const Importance importance = Importance::load(test::tiny_imatrix());
+  for (const Format& format : formats()) {
+    SCOPED_TRACE(format.name);
+    const Recipe recipe = uniform_recipe(model, std::string(format.name));
+    const std::filesystem::path out = scratch_ / "uniform.gguf";
+    quantize_model(model, &importance, recipe, out, Existing::replace);
+    expect_runs_in_llama(out);
+  }
+}
+
+TEST_F(Interop, TenBudgetsOfTheTinyModelRun) { fit_and_check(test::tiny_model(), test::tiny_imatrix()); }
+
+TEST_F(Interop, TenBudgetsOfTheDenseModelRun) {
+  const std::filesystem::path shared = test::shared_folder();
+  if (shared.empty()) GTEST_SKIP() << "../shared is not here";
+  fit_and_check(shared / "models/dense-f16.gguf", shared / "models/dense.imatrix.gguf");
+}
+
+TEST_F(Interop, TenBudgetsOfTheMoeModelRun) {
+  const std::filesystem::path shared = test::shared_folder();
+  if (shared.empty()) GTEST_SKIP() << "../shared is not here";
+  fit_and_check(shared / "models/moe-f16.gguf", shared / "models/moe.imatrix.gguf");
+}
+
+TEST_F(Interop, SplitFilesLoad) {
+  const gguf::Reader model{test::tiny_model()};
+  Recipe recipe = uniform_recipe(model, "q4_K");
+  recipe.split_bytes = 500'000;
+  const WrittenModel written = quantize_model(model, nullptr, recipe, scratch_ / "split.gguf", Existing::refuse);
+  ASSERT_GT(written.files.size(), 1u);
+  EXPECT_EQ(llama_->load(written.files.front(), 64)->generate({1}, 4).size(), 5u);
+}
+
+}  // namespace
+}  // namespace snug
