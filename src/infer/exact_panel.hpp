@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "infer/exact_kernels.hpp"
 
@@ -13,6 +12,8 @@ namespace {
 
 using Lanes [[gnu::vector_size(32)]] = float;
 using Quarter [[gnu::vector_size(16)]] = float;
+using UnalignedLanes [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
+using UnalignedQuarter [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
 
 constexpr int64_t kDepth = 512;  // columns per pass: 16 rows and 48 tokens of them stay in the L2 cache
 constexpr int64_t kTokens = 48;
@@ -25,9 +26,8 @@ inline float reduce(const float* l) {
 inline void reduce_four(const float* lanes, float* out) {
   Quarter half[4];
   for (int i = 0; i < 4; ++i) {
-    Quarter low, high;
-    std::memcpy(&low, lanes + 8 * i, 16);
-    std::memcpy(&high, lanes + 8 * i + 4, 16);
+    const Quarter low = *reinterpret_cast<const UnalignedQuarter*>(lanes + 8 * i);
+    const Quarter high = *reinterpret_cast<const UnalignedQuarter*>(lanes + 8 * i + 4);
     half[i] = low + high;
   }
   const Quarter a = __builtin_shufflevector(half[0], half[1], 0, 4, 1, 5);  // transpose
@@ -36,8 +36,7 @@ inline void reduce_four(const float* lanes, float* out) {
   const Quarter d = __builtin_shufflevector(half[2], half[3], 2, 6, 3, 7);
   const Quarter even = __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(c, d, 0, 1, 4, 5);
   const Quarter odd = __builtin_shufflevector(a, b, 2, 3, 6, 7) + __builtin_shufflevector(c, d, 2, 3, 6, 7);
-  const Quarter sums = even + odd;
-  std::memcpy(out, &sums, 16);
+  *reinterpret_cast<UnalignedQuarter*>(out) = even + odd;
 }
 
 /// One pass over some columns of a panel.
@@ -64,25 +63,25 @@ inline void tile(const Pass& pass, int64_t row, int64_t token) {
       if (pass.first)
         sum[r][t] = Lanes{};
       else
-        std::memcpy(&sum[r][t], partial + (r * kTokens + t) * 8, 32);
+        sum[r][t] = *reinterpret_cast<const UnalignedLanes*>(partial + (r * kTokens + t) * 8);
     }
   for (int64_t k = 0; k < pass.columns; k += 8) {
     Lanes in[T];
-    for (int t = 0; t < T; ++t) std::memcpy(&in[t], x + t * pass.stride + k, 32);
+    for (int t = 0; t < T; ++t) in[t] = *reinterpret_cast<const UnalignedLanes*>(x + t * pass.stride + k);
     for (int r = 0; r < R; ++r) {
-      Lanes weight;
-      std::memcpy(&weight, w + r * pass.stride + k, 32);
+      const Lanes weight = *reinterpret_cast<const UnalignedLanes*>(w + r * pass.stride + k);
       for (int t = 0; t < T; ++t) sum[r][t] += weight * in[t];
     }
   }
   if (!pass.last) {
     for (int r = 0; r < R; ++r)
-      for (int t = 0; t < T; ++t) std::memcpy(partial + (r * kTokens + t) * 8, &sum[r][t], 32);
+      for (int t = 0; t < T; ++t)
+        *reinterpret_cast<UnalignedLanes*>(partial + (r * kTokens + t) * 8) = sum[r][t];
     return;
   }
   for (int t = 0; t < T; ++t) {
     alignas(32) float lanes[R * 8];
-    for (int r = 0; r < R; ++r) std::memcpy(lanes + 8 * r, &sum[r][t], 32);
+    for (int r = 0; r < R; ++r) *reinterpret_cast<UnalignedLanes*>(lanes + 8 * r) = sum[r][t];
     float* y = pass.y + (token + t) * pass.y_stride + row;
     if constexpr (R == 4)
       reduce_four(lanes, y);
@@ -124,14 +123,10 @@ void panel(const float* w, int64_t rows, const float* x, int64_t tokens, int64_t
 float dot(const float* a, const float* b, int64_t n) {
   Lanes sum = {};
   int64_t k = 0;
-  for (; k + 8 <= n; k += 8) {
-    Lanes left, right;
-    std::memcpy(&left, a + k, 32);
-    std::memcpy(&right, b + k, 32);
-    sum += left * right;
-  }
+  for (; k + 8 <= n; k += 8)
+    sum += *reinterpret_cast<const UnalignedLanes*>(a + k) * *reinterpret_cast<const UnalignedLanes*>(b + k);
   float lanes[8];
-  std::memcpy(lanes, &sum, 32);
+  *reinterpret_cast<UnalignedLanes*>(lanes) = sum;
   for (int j = 0; k < n; ++k, ++j) lanes[j] += a[k] * b[k];
   return reduce(lanes);
 }
