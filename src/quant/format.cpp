@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "quant/blocks.hpp"
+#include "quant/encode_row.hpp"
 #include "quant/kernels/kernels.hpp"
 
 namespace snug {
@@ -59,12 +60,9 @@ constexpr const Layout* find_layout(FormatId id) {
   return found != std::end(kLayouts) && found->id == id ? found : nullptr;
 }
 
-template <Codec Kernels::*codec>
+template <Codec Kernels::*codec, FormatId id>
 void encode(std::span<const float> row, const ColumnWeights& weights, Effort effort, std::byte* blocks) {
-  (kernels().*codec)
-      .encode({row.data(), weights.mean_square.empty() ? nullptr : weights.mean_square.data(),
-               weights.mean.empty() ? nullptr : weights.mean.data(), static_cast<int64_t>(row.size()),
-               effort == Effort::max, blocks});
+  encode_row(kernels().*codec, find_layout(id)->shape, row, weights, effort, blocks);
 }
 
 template <Codec Kernels::*codec>
@@ -72,17 +70,11 @@ void decode(const std::byte* blocks, std::span<float> row) {
   (kernels().*codec).decode(blocks, static_cast<int64_t>(row.size()), row.data());
 }
 
-template <Codec Kernels::*codec>
-constexpr Format row(FormatId id, UsesImportance importance, uint16_t encoder_version, double rmse_ceiling) {
+template <Codec Kernels::*codec, FormatId id>
+constexpr Format row(UsesImportance importance, uint16_t encoder_version, double rmse_ceiling) {
   const Layout& layout = *find_layout(id);
-  return {id,
-          layout.name,
-          layout.shape.block_weights,
-          layout.shape.block_bytes,
-          importance,
-          encoder_version,
-          encode<codec>,
-          decode<codec>,
+  return {id,          layout.name,     layout.shape.block_weights, layout.shape.block_bytes,
+          importance,  encoder_version, encode<codec, id>,          decode<codec>,
           rmse_ceiling};
 }
 
@@ -91,35 +83,35 @@ using enum UsesImportance;
 /// One line a format that can be encoded and decoded, sorted by id.
 // clang-format off
 constexpr Format kFormats[] = {
-    //  kernels            id                 importance  encoder version  rmse ceiling
-    row<&Kernels::f32>(     FormatId::f32,     no,  1, 1e-12),
-    row<&Kernels::f16>(     FormatId::f16,     no,  1, 0.0003),
-    row<&Kernels::q4_0>(    FormatId::q4_0,    yes, 1, 0.095),
-    row<&Kernels::q4_1>(    FormatId::q4_1,    yes, 1, 0.085),
-    row<&Kernels::q5_0>(    FormatId::q5_0,    yes, 1, 0.05),
-    row<&Kernels::q5_1>(    FormatId::q5_1,    yes, 1, 0.045),
-    row<&Kernels::q8_0>(    FormatId::q8_0,    no,  1, 0.0065),
-    row<&Kernels::q2_K>(    FormatId::q2_K,    yes, 2, 0.29),
-    row<&Kernels::q3_K>(    FormatId::q3_K,    yes, 2, 0.15),
-    row<&Kernels::q4_K>(    FormatId::q4_K,    yes, 2, 0.075),
-    row<&Kernels::q5_K>(    FormatId::q5_K,    yes, 2, 0.038),
-    row<&Kernels::q6_K>(    FormatId::q6_K,    yes, 2, 0.019),
-    row<&Kernels::iq2_xxs>( FormatId::iq2_xxs, yes, 1, 0.345),
-    row<&Kernels::iq2_xs>(  FormatId::iq2_xs,  yes, 1, 0.3),
-    row<&Kernels::iq3_xxs>( FormatId::iq3_xxs, yes, 1, 0.185),
-    row<&Kernels::iq1_s>(   FormatId::iq1_s,   yes, 1, 0.46),
-    row<&Kernels::iq4_nl>(  FormatId::iq4_nl,  yes, 1, 0.085),
-    row<&Kernels::iq3_s>(   FormatId::iq3_s,   yes, 1, 0.137),
-    row<&Kernels::iq2_s>(   FormatId::iq2_s,   yes, 1, 0.25),
-    row<&Kernels::iq4_xs>(  FormatId::iq4_xs,  yes, 1, 0.085),
-    row<&Kernels::iq1_m>(   FormatId::iq1_m,   yes, 1, 0.43),
-    row<&Kernels::bf16>(    FormatId::bf16,    no,  1, 0.0021),
-    row<&Kernels::tq1_0>(   FormatId::tq1_0,   yes, 1, 0.48),
-    row<&Kernels::tq2_0>(   FormatId::tq2_0,   yes, 1, 0.48),
-    row<&Kernels::mxfp4>(   FormatId::mxfp4,   yes, 1, 0.13),
-    row<&Kernels::nvfp4>(   FormatId::nvfp4,   yes, 1, 0.11),
-    row<&Kernels::q1_0>(    FormatId::q1_0,    yes, 1, 0.62),
-    row<&Kernels::q2_0>(    FormatId::q2_0,    yes, 1, 0.4),
+    //  kernels            id                      importance, encoder version, rmse ceiling
+    row<&Kernels::f32,     FormatId::f32>(     no,  1, 1e-12),
+    row<&Kernels::f16,     FormatId::f16>(     no,  1, 0.0003),
+    row<&Kernels::q4_0,    FormatId::q4_0>(    yes, 2, 0.095),
+    row<&Kernels::q4_1,    FormatId::q4_1>(    yes, 2, 0.085),
+    row<&Kernels::q5_0,    FormatId::q5_0>(    yes, 2, 0.05),
+    row<&Kernels::q5_1,    FormatId::q5_1>(    yes, 2, 0.045),
+    row<&Kernels::q8_0,    FormatId::q8_0>(    no,  1, 0.0065),
+    row<&Kernels::q2_K,    FormatId::q2_K>(    yes, 3, 0.29),
+    row<&Kernels::q3_K,    FormatId::q3_K>(    yes, 3, 0.15),
+    row<&Kernels::q4_K,    FormatId::q4_K>(    yes, 3, 0.075),
+    row<&Kernels::q5_K,    FormatId::q5_K>(    yes, 3, 0.038),
+    row<&Kernels::q6_K,    FormatId::q6_K>(    yes, 3, 0.019),
+    row<&Kernels::iq2_xxs, FormatId::iq2_xxs>( yes, 2, 0.345),
+    row<&Kernels::iq2_xs,  FormatId::iq2_xs>(  yes, 2, 0.3),
+    row<&Kernels::iq3_xxs, FormatId::iq3_xxs>( yes, 2, 0.185),
+    row<&Kernels::iq1_s,   FormatId::iq1_s>(   yes, 2, 0.46),
+    row<&Kernels::iq4_nl,  FormatId::iq4_nl>(  yes, 2, 0.085),
+    row<&Kernels::iq3_s,   FormatId::iq3_s>(   yes, 2, 0.137),
+    row<&Kernels::iq2_s,   FormatId::iq2_s>(   yes, 2, 0.25),
+    row<&Kernels::iq4_xs,  FormatId::iq4_xs>(  yes, 2, 0.085),
+    row<&Kernels::iq1_m,   FormatId::iq1_m>(   yes, 2, 0.43),
+    row<&Kernels::bf16,    FormatId::bf16>(    no,  1, 0.0021),
+    row<&Kernels::tq1_0,   FormatId::tq1_0>(   yes, 2, 0.48),
+    row<&Kernels::tq2_0,   FormatId::tq2_0>(   yes, 2, 0.48),
+    row<&Kernels::mxfp4,   FormatId::mxfp4>(   yes, 2, 0.13),
+    row<&Kernels::nvfp4,   FormatId::nvfp4>(   yes, 2, 0.11),
+    row<&Kernels::q1_0,    FormatId::q1_0>(    yes, 2, 0.62),
+    row<&Kernels::q2_0,    FormatId::q2_0>(    yes, 2, 0.4),
 };
 // clang-format on
 static_assert(std::ranges::is_sorted(kFormats, {}, &Format::id));

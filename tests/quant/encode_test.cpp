@@ -175,6 +175,73 @@ TEST(Encode, SameBytesOnEveryInstructionSet) {
   }
 }
 
+// --- column means
+// -------------------------------------------------------------------------------------------------
+
+struct Moments {
+  Row mean_square, mean;
+};
+
+/// Means that make up about a tenth of the mean squares.
+Moments random_moments(unsigned seed) {
+  std::mt19937 random{seed};
+  std::normal_distribution<float> normal;
+  Moments out{random_importance(seed), Row(kCols)};
+  for (size_t j = 0; j < out.mean.size(); ++j) {
+    const float share = std::abs(normal(random)) * 0.4f;
+    out.mean[j] =
+        (normal(random) > -0.5f ? 1.0f : -1.0f) * std::min(share, 0.99f) * std::sqrt(out.mean_square[j]);
+  }
+  return out;
+}
+
+double error_with_means(const Format& format, const Row& row, const Moments& m, bool told, Effort effort) {
+  std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
+  quantize(format, {row.data(), 1, kCols}, {m.mean_square, told ? m.mean : Row{}}, effort, blocks);
+  return weighted_error(row, decode(format, blocks, kCols), {m.mean_square, m.mean});
+}
+
+TEST(EncodeWithMeans, IsBetterByNearlyTheMeansShareAndMaxIsNeverWorse) {
+  for (const Format& format : formats()) {
+    if (format.block_bytes >= format.block_weights) continue;
+    SCOPED_TRACE(format.name);
+    double told = 0, untold = 0;
+    for (unsigned seed = 0; seed < 16; ++seed) {
+      SCOPED_TRACE(str("seed ", seed));
+      const Row row = random_row(seed);
+      const Moments moments = random_moments(seed + 100);
+      const double normal = error_with_means(format, row, moments, true, Effort::normal);
+      EXPECT_LE(error_with_means(format, row, moments, true, Effort::max), normal * (1 + 1e-6));
+      told += normal;
+      untold += error_with_means(format, row, moments, false, Effort::normal);
+    }
+    EXPECT_LT(told, 0.95 * untold);
+  }
+}
+
+TEST(EncodeWithMeans, ZeroMeansChangeNothing) {
+  const Row row = random_row(3), importance = random_importance(4), zeros(kCols);
+  for (const Format& format : formats()) {
+    SCOPED_TRACE(format.name);
+    std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
+    quantize(format, {row.data(), 1, kCols}, {importance, zeros}, Effort::normal, blocks);
+    EXPECT_EQ(blocks, encode(format, row, importance, Effort::normal));
+  }
+}
+
+TEST(EncodeWithMeans, AwkwardRowsStayFinite) {
+  for (const Format& format : formats())
+    for (const AwkwardRow& row : awkward_rows())
+      for (const AwkwardRow& weights : awkward_importances()) {
+        if (weights.row.empty()) continue;
+        SCOPED_TRACE(str(format.name, ", row: ", row.name, ", importance: ", weights.name));
+        Row mean = weights.row;  // far beyond what moments can be
+        std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
+        quantize(format, {row.row.data(), 1, kCols}, {weights.row, mean}, Effort::normal, blocks);
+        for (float x : decode(format, blocks, kCols)) ASSERT_TRUE(std::isfinite(x));
+      }
+}
+
 TEST(Quantize, NamesRowAndColumnOfAWeightThatIsNoNumber) {
   for (float bad : {NAN, INFINITY, -INFINITY}) {
     Row weights(3 * kCols, 0.5f);

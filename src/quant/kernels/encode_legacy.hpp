@@ -36,8 +36,7 @@ inline constexpr float kLadderQ2[] = {2.4f,  2.1f,  1.9f,  1.7f,  1.5f,  1.2f,  
                                       -2.4f, -2.1f, -1.8f, -1.5f, -1.2f, -0.9f, -3.0f, -4.0f};
 inline constexpr float kLadderTernary[] = {0.9f, 1.1f, 1.3f, 1.5f, 1.75f, 2.0f, 2.3f,  2.7f,
                                            3.1f, 3.6f, 4.2f, 5.0f, 6.0f,  8.0f, 11.0f, 16.0f};
-inline constexpr float kLadder8[] = {126.5f,  127.0f,  127.5f,  128.0f,  129.0f,  131.0f,  134.0f,  140.0f,
-                                     -126.5f, -127.0f, -127.5f, -128.0f, -128.5f, -129.5f, -132.0f, -136.0f};
+inline constexpr float kLadder8[] = {126.5f, 127.3f, 128.2f, 129.4f, 131.0f, -127.7f, -128.4f, -130.0f};
 
 /// `count` levels from `from` to `to`, and the same below zero: the ladder of Effort::max.
 template <int count>
@@ -56,7 +55,6 @@ inline constexpr FineLadder<64> kFine5{12.0f, 28.0f};
 inline constexpr FineLadder<64> kFineIq4{85.0f, 210.0f};
 inline constexpr FineLadder<48> kFineQ2{0.8f, 6.0f};
 inline constexpr FineLadder<48> kFineTernary{0.6f, 20.0f};
-inline constexpr FineLadder<16> kFine8{126.0f, 140.0f};
 
 template <Simd V>
 void encode_q4_0(const EncodeJob& job) noexcept {
@@ -117,14 +115,26 @@ void encode_q8_0_fast(const EncodeJob& job) noexcept {
 }
 
 template <Simd V>
+float q8_0_error(const Prepared<32>& b, float d) noexcept {
+  const auto inverse = V::splat(d == 0 ? 0 : 1 / d);
+  auto error = V::zero();
+  for (int j = 0; j < 32; j += 8) {
+    const auto x = V::load(b.x + j);
+    const auto e = x - V::splat(d) * Uniform<-128, 127>::level<V>(x * inverse);
+    error = V::fma(V::load(b.w + j) * e, e, error);
+  }
+  return V::sum(error);
+}
+
+template <Simd V>
 void encode_q8_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-128, 127>;
   encode_q8_0_fast<V>(job);
   if (!job.hard) return;
   encode_blocks<V, BlockQ8_0, 32>(job, [&](BlockQ8_0& out, const Prepared<32>& b) {
-    const ScaleChoice found = choose_scale<V, Levels>(b, {kLadder8, 16, 1}, {kFine8.levels, 32, 2}, true);
-    const auto fast = scale_errors<V, Levels>(b.x, b.w, 32, V::splat(V::half(out.d)));
-    if (found.error < V::min_of(fast)) put_q8_0<V>(out, b.x, found.scale);
+    const float wanted = search_scale<V, Levels>(b.x, b.w, 32, b.widest, {kLadder8, 8, 0});
+    const ScaleChoice found = round_scale<V, Levels>(b.x, b.w, 32, wanted);
+    if (found.error < q8_0_error<V>(b, V::half(out.d))) put_q8_0<V>(out, b.x, found.scale);
   });
 }
 

@@ -14,8 +14,10 @@ struct OffsetChoice {
 
 /// Shares of the range below and above the centre that the codes span, to start from; the rest is clipped.
 struct OffsetLadder {
-  const float* shares;  // [count], a multiple of 8
-  int count, rounds;
+  const float* lows;
+  int low_count;  // a multiple of 8: one a lane
+  const float* highs;
+  int high_count, rounds;
 };
 
 template <Simd V, int top>
@@ -48,10 +50,10 @@ class OffsetSearch {
   OffsetChoice choose(const OffsetLadder& ladder) noexcept {
     gain_ = d_ = m_ = V::zero();
     if (high_ - low_ > 0x1p-40f)
-      for (int k = 0; k < ladder.count; k += 8)
-        for (int i = 0; i < ladder.count; ++i) {
-          const auto from = V::splat(low_) * V::load(ladder.shares + k);
-          const auto to = V::splat(high_ * ladder.shares[i]);
+      for (int k = 0; k < ladder.low_count; k += 8)
+        for (int i = 0; i < ladder.high_count; ++i) {
+          const auto from = V::splat(low_) * V::load(ladder.lows + k);
+          const auto to = V::splat(high_ * ladder.highs[i]);
           improve((to - from) / V::splat(top), from);
         }
     for (int r = 0; r < ladder.rounds; ++r) improve(d_, m_);
@@ -153,19 +155,21 @@ void encode_offset(const EncodeJob& job, const OffsetLadder& normal, const Offse
 
 inline constexpr float kShares4[] = {1.05f, 1.0f, 0.95f, 0.9f, 0.84f, 0.77f, 0.66f, 0.5f};
 inline constexpr float kShares5[] = {1.03f, 1.0f, 0.97f, 0.94f, 0.9f, 0.84f, 0.74f, 0.55f};
+inline constexpr float kHighs4[] = {1.02f, 0.95f, 0.87f, 0.78f, 0.66f, 0.5f};
+inline constexpr float kHighs5[] = {1.0f, 0.94f, 0.84f, 0.66f};
 inline constexpr float kFineShares[] = {1.08f, 1.05f, 1.02f, 1.0f,  0.98f, 0.96f, 0.94f, 0.91f,
                                         0.88f, 0.85f, 0.81f, 0.77f, 0.73f, 0.68f, 0.63f, 0.57f,
                                         0.5f,  0.43f, 0.36f, 0.3f,  0.24f, 0.18f, 0.12f, 0.06f};
 
 template <Simd V>
 void encode_q4_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, 2}, {kFineShares, 24, 4},
+  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 6, 3}, {kFineShares, 24, kFineShares, 24, 4},
                                   [](BlockQ4_1& out, auto code) { put_nibbles<V, 16>(out.qs, code); });
 }
 
 template <Simd V>
 void encode_q5_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, 2}, {kFineShares, 24, 4},
+  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 4, 3}, {kFineShares, 24, kFineShares, 24, 4},
                                   [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
 }
 
