@@ -19,15 +19,10 @@ inline void put_u32(uint8_t* p, uint32_t value) {
 }
 
 inline float float_of_bits(uint32_t bits) {
-  float out;
-  std::memcpy(&out, &bits, sizeof out);
-  return out;
+  return __builtin_bit_cast(float, bits);
 }
-
 inline uint32_t bits_of_float(float value) {
-  uint32_t out;
-  std::memcpy(&out, &value, sizeof out);
-  return out;
+  return __builtin_bit_cast(uint32_t, value);
 }
 
 /// What an E8M0 exponent of mxfp4 means for kFp4 (doubled E2M1): 2^(e - 128), subnormal below e = 2.

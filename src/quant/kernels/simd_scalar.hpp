@@ -153,15 +153,12 @@ struct Scalar {
   static f32 to_f(i32 a) {
     return each<f32>([&](int k) { return static_cast<float>(a.v[k]); });
   }
+  // Lane by lane: copied whole, gcc 12 for AArch64 reads the old value at -O2.
   static i32 bits_i(f32 a) {
-    i32 out;
-    std::memcpy(out.v, a.v, sizeof out.v);
-    return out;
+    return each<i32>([&](int k) { return __builtin_bit_cast(int32_t, a.v[k]); });
   }
   static f32 bits_f(i32 a) {
-    f32 out;
-    std::memcpy(out.v, a.v, sizeof out.v);
-    return out;
+    return each<f32>([&](int k) { return __builtin_bit_cast(float, a.v[k]); });
   }
   template <int n>
   static i32 shl(i32 a) {
@@ -349,16 +346,8 @@ struct Scalar {
     std::memcpy(in, p, sizeof in);
     return each<i32>([&](int k) { return in[k]; });
   }
-  static uint32_t to_bits(float x) {
-    uint32_t out;
-    std::memcpy(&out, &x, sizeof out);
-    return out;
-  }
-  static float from_bits(uint32_t x) {
-    float out;
-    std::memcpy(&out, &x, sizeof out);
-    return out;
-  }
+  static uint32_t to_bits(float x) { return __builtin_bit_cast(uint32_t, x); }
+  static float from_bits(uint32_t x) { return __builtin_bit_cast(float, x); }
 };
 
 }  // namespace
