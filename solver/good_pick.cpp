@@ -11,6 +11,17 @@ namespace {
 /// The formats left out, per format limit.
 using LeftOut = std::vector<std::set<int>>;
 
+/// A good pick in a hundredth of the time solve() takes to prove one.
+Pick filled(const Problem& problem) {
+  const Reduced reduced = reduce(problem);
+  if (reduced.capacity < 0) return {};
+  const std::vector<Edge> edges = hull_edges(reduced);
+  Pick pick;
+  for (const uint32_t item : fill(reduced, edges, relax(reduced, edges)))
+    pick.push_back(reduced.of(static_cast<uint32_t>(pick.size()))[item].choice);
+  return pick;
+}
+
 /// Knapsacks over the open choices, less some formats, with prices added to the losses.
 class Heuristic {
  public:
@@ -21,9 +32,9 @@ class Heuristic {
 
   /// Raises the prices until the sums are kept. Empty where they never are, or where a tensor has no choice
   /// left.
-  Pick knapsack(const LeftOut& left_out) const {
+  Pick knapsack(const LeftOut& left_out, bool exact = false) const {
     for (const double factor : {1.0, 1.01, 1.03, 1.1, 1.3, 1.7, 2.5, 5.0, 20.0, 1000.0}) {
-      const Pick pick = knapsack_at(left_out, factor);
+      const Pick pick = knapsack_at(left_out, factor, exact);
       if (pick.empty()) return {};
       if (keeps_sums(pick)) return improved(pick, left_out);
       if (late() || rows_.sums.size() == 1) return {};
@@ -74,7 +85,7 @@ class Heuristic {
     return static_cast<int64_t>(std::min(loss, most));
   }
 
-  Pick knapsack_at(const LeftOut& left_out, double factor) const {
+  Pick knapsack_at(const LeftOut& left_out, double factor, bool exact) const {
     Problem p{{}, rows_.problem.budget_bytes};
     std::vector<std::vector<uint16_t>> original;
     for (size_t t = 0; t < rows_.open.size(); ++t) {
@@ -87,7 +98,7 @@ class Heuristic {
       }
       if (choices.empty()) return {};
     }
-    Pick pick = solve(p, {.seconds = 1, .gap = 1e-5, .max_states = 200'000}).pick;
+    Pick pick = exact ? solve(p, {.seconds = 1, .max_states = 500'000}).pick : filled(p);
     for (size_t t = 0; t < pick.size(); ++t) pick[t] = original[t][pick[t]];
     return pick;
   }
@@ -173,7 +184,7 @@ Pick good_pick(const Rows& rows, const Prices& prices, Clock::time_point deadlin
   const Heuristic heuristic{rows, prices, deadline};
   LeftOut left_out(rows.constraints.formats.size());
   for (size_t k = 0; k < left_out.size(); ++k) heuristic.leave_out(k, left_out);
-  const Pick pick = heuristic.knapsack(left_out);
+  const Pick pick = heuristic.knapsack(left_out, /*exact=*/true);
   return !pick.empty() && satisfies(rows, pick) ? pick : Pick{};
 }
 
