@@ -26,22 +26,29 @@ AtomicFile::AtomicFile(std::filesystem::path path, Existing existing, int64_t ex
   std::error_code ignored;
   if (existing == Existing::refuse && std::filesystem::exists(path_, ignored))
     throw Error{"the output exists already", path_.string(), "name another output, or replace it with --force", Fault::io};
-  std::string name = str(path_.string(), ".part-XXXXXX");
-  fd_ = mkostemp(name.data(), O_CLOEXEC);
-  if (fd_ < 0) throw io_error("create the output", path_.string(), "check that the folder exists and can be written");
-  part_ = name;
+  fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+  if (fd_ < 0) open_named();
   const int reserved = expected_bytes > 0 ? posix_fallocate(fd_, 0, expected_bytes) : 0;
   if (reserved == ENOSPC || reserved == EFBIG) {  // other failures: the filesystem cannot reserve; writing will tell
-    close(fd_);
-    unlink(part_.c_str());
+    discard();
     throw Error{str("the disk has no room for ", expected_bytes, " bytes"), path_.string(), kDiskRemedy, Fault::io};
   }
 }
 
-AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  close(fd_);
-  unlink(part_.c_str());
+AtomicFile::~AtomicFile() { discard(); }
+
+/// Where a filesystem has no nameless files: a killed process then leaves <name>.part-XXXXXX behind.
+void AtomicFile::open_named() {
+  std::string name = str(path_.string(), ".part-XXXXXX");
+  fd_ = mkostemp(name.data(), O_CLOEXEC);
+  if (fd_ < 0) throw io_error("create the output", path_.string(), "check that the folder exists and can be written");
+  part_ = name;
+}
+
+void AtomicFile::discard() noexcept {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
+  if (!part_.empty()) unlink(part_.c_str());
+  part_.clear();
 }
 
 void AtomicFile::write_at(int64_t offset, std::span<const std::byte> bytes) {
@@ -65,17 +72,32 @@ void AtomicFile::sync() {
   if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0) throw io_error("sync the output", path_.string(), kDiskRemedy);
 }
 
+/// Gives a nameless file a name: its own where that must be free, else one beside it that rename() can move over.
+bool AtomicFile::give_name() {
+  const std::string self = str("/proc/self/fd/", fd_);
+  const std::string name = existing_ == Existing::refuse ? path_.string() : str(path_.string(), ".part-", getpid());
+  if (linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) return false;
+  if (existing_ == Existing::replace) part_ = name;
+  return true;
+}
+
+bool AtomicFile::put_in_place() {
+  if (part_.empty() && !give_name()) return false;
+  if (part_.empty()) return true;
+  const unsigned flags = existing_ == Existing::refuse ? RENAME_NOREPLACE : 0;
+  if (renameat2(AT_FDCWD, part_.c_str(), AT_FDCWD, path_.c_str(), flags) != 0) return false;
+  part_.clear();
+  return true;
+}
+
 void AtomicFile::commit() {
   sync();
-  const int closed = close(std::exchange(fd_, -1));
-  const bool placed = closed == 0 && (existing_ == Existing::replace ? rename(part_.c_str(), path_.c_str())
-                                                                     : link(part_.c_str(), path_.c_str())) == 0;
-  if (!placed) {
+  if (!put_in_place()) {
     const Error error = io_error("put the output in place", path_.string());
-    unlink(part_.c_str());
+    discard();
     throw error;
   }
-  if (existing_ == Existing::refuse) unlink(part_.c_str());
+  discard();
   sync_directory(folder_of(path_));
 }
 

@@ -11,7 +11,7 @@ namespace snug {
 enum class Existing { refuse, replace };
 
 /// A file that appears whole under its name or not at all: written beside it, synced, renamed, its folder synced.
-/// Destroyed without commit(), it leaves nothing behind. Throws Error of Fault::io (a full disk included).
+/// Destroyed without commit(), or killed, it leaves nothing behind. Throws Error of Fault::io (a full disk included).
 class AtomicFile {
  public:
   /// Refuses at once where the name is taken and `existing` says so, or where the folder cannot be written.
@@ -29,7 +29,13 @@ class AtomicFile {
   void commit();  // syncs and puts in place
 
  private:
-  std::filesystem::path path_, part_;
+  void open_named();
+  bool give_name();
+  bool put_in_place();
+  void discard() noexcept;
+
+  std::filesystem::path path_;
+  std::filesystem::path part_;  // the name meanwhile; empty while the file has none, as is usual
   int fd_ = -1;
   int64_t end_ = 0;
   Existing existing_;

@@ -87,11 +87,11 @@ std::filesystem::path MeasureArgs::state_path(const std::string& model, const st
 void PlanArgs::add_to(CLI::App& command) {
   command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes");
   command.add_option("--bpw", bpw, "most bits per weight, counted over all tensors")->excludes("--size");
-  command.add_option("--pin", rules.pins, "REGEX=FORMAT: tensors it finds get that format (repeatable)");
-  command.add_option("--min", rules.mins, "[REGEX=]FORMAT: no fewer bits per weight than FORMAT has");
-  command.add_option("--max", rules.maxs, "[REGEX=]FORMAT: no more bits per weight than FORMAT has");
-  command.add_option("--group", rules.groups, "REGEX: tensors it finds with the same captures share a format");
-  command.add_option("--cap", caps, "REGEX=SIZE: tensors it finds take no more together");
+  command.add_option("--pin", rules.pins, "REGEX=FORMAT: tensors it finds get that format (repeatable)")->allow_extra_args(false);
+  command.add_option("--min", rules.mins, "[REGEX=]FORMAT: no fewer bits per weight than FORMAT has")->allow_extra_args(false);
+  command.add_option("--max", rules.maxs, "[REGEX=]FORMAT: no more bits per weight than FORMAT has")->allow_extra_args(false);
+  command.add_option("--group", rules.groups, "REGEX: tensors it finds with the same captures share a format")->allow_extra_args(false);
+  command.add_option("--cap", caps, "REGEX=SIZE: tensors it finds take no more together")->allow_extra_args(false);
   command.add_option("--max-formats", max_formats, "at most so many different formats")->check(CLI::Range(1, 64));
   command.add_option("--active-size", active_size, "most bytes read per token (experts count by their share)");
   command.add_option("--split-size", split_size, "write files of at most this size each, e.g. 5GB");

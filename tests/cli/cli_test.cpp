@@ -70,6 +70,16 @@ TEST_F(Cli, TheRecipeGivesTheModelAgain) {
   EXPECT_EQ(snug("quantize " + model_ + " --recipe r.json -o c.gguf").exit_code, 1);  // the imatrix is missing
 }
 
+TEST_F(Cli, RulesMayStandBeforeTheModel) {
+  const Outcome outcome = snug("fit --pin token_embd=q8_0 --pin attn_v=q6_K --min q2_K " + model_ +
+                               " --formats q2_K,q6_K,q8_0 --bpw 7 --dry-run --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  for (const auto& tensor : nlohmann::json::parse(outcome.out)["recipe"]["tensors"])
+    if (tensor["name"] == "token_embd.weight") {
+      EXPECT_EQ(tensor["format"], "q8_0");
+    }
+}
+
 TEST_F(Cli, DryRunWritesNoModel) {
   EXPECT_EQ(fit("--bpw 4 --dry-run").exit_code, 0);
   for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})

@@ -18,7 +18,7 @@ killed=0 landed=0 finished=0 before=0
 while [ "$killed" -lt "$kills" ]; do
   "${fit[@]}" --state "$work/part.state" -o "$work/part.gguf" --recipe "$work/part.json" >/dev/null 2>"$work/log" &
   pid=$!
-  sleep "0.$(printf '%03d' $((RANDOM % ${SPREAD_MS:-160})))"
+  sleep "0.$(printf '%03d' $((RANDOM % ${SPREAD_MS:-450})))"
   if kill -9 "$pid" 2>/dev/null; then landed=$((landed + 1)); fi
   status=0
   wait "$pid" 2>/dev/null || status=$?
@@ -45,4 +45,9 @@ done
 "${fit[@]}" --state "$work/part.state" -o "$work/part.gguf" --recipe "$work/part.json" >/dev/null
 cmp "$work/whole.json" "$work/part.json"
 cmp "$work/whole.gguf" "$work/part.gguf"
+left=$(find "$work" -name '*.part*' ! -name 'part.*' | wc -l)
+if [ "$left" -ne 0 ]; then
+  echo "killed runs left files behind: $(ls "$work")"
+  exit 1
+fi
 echo "$killed kills ($landed while running, $finished runs finished between): same recipe, same model"
