@@ -45,15 +45,15 @@ constexpr Efforts<AffineEffort> kAffineEffort{};
 template <>
 inline constexpr Efforts<AffineEffort> kAffineEffort<3>{
     {{-0.67f, 0.40f, 3}, {-0.25f, 0.38f, 6}, 0, {-1.77f, 0.59f, 5}, 6, 2, 13},
-    {{-0.67f, 0.40f, 3}, {-0.26f, 0.38f, 6}, 0, {-3.00f, 0.60f, 12}, 24, 8, 12}};
+    {{-1.32f, 0.39f, 5}, {-0.41f, 0.45f, 6}, 1, {-2.86f, 0.48f, 8}, 29, 3, 16}};
 template <>
 inline constexpr Efforts<AffineEffort> kAffineEffort<15>{
     {{-0.73f, 0.49f, 4}, {-1.09f, 0.40f, 6}, 1, {-0.97f, 0.84f, 2}, 5, 2, 11},
-    {{-0.73f, 0.25f, 8}, {-1.30f, 0.20f, 14}, 2, {-2.00f, 0.30f, 10}, 16, 8, 12}};
+    {{-1.12f, 0.37f, 9}, {-1.36f, 0.22f, 14}, 1, {-3.07f, 0.51f, 7}, 13, 3, 11}};
 template <>
 inline constexpr Efforts<AffineEffort> kAffineEffort<31>{
     {{-0.43f, 0.67f, 6}, {-1.22f, 0.40f, 6}, 1, {-1.96f, 0.47f, 5}, 8, 1, 8},
-    {{-0.45f, 0.30f, 12}, {-1.40f, 0.20f, 14}, 2, {-2.00f, 0.20f, 14}, 16, 8, 12}};
+    {{-0.69f, 0.39f, 18}, {-1.28f, 0.20f, 12}, 1, {-4.82f, 0.59f, 10}, 16, 10, 7}};
 
 template <int kCodes>
 constexpr Efforts<SymmetricEffort> kSymmetricEffort{};
@@ -64,6 +64,6 @@ inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<4>{
 template <>
 inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<32>{
     {{-2.56f, 0.02f, 2}, 0, {-2.14f, 0.05f, 3}, 1, 4, 1, 6},
-    {{-2.50f, 0.10f, 4}, 1, {-4.00f, 0.25f, 50}, 16, 3, 8, 8}};
+    {{-2.50f, 0.10f, 4}, 1, {-4.00f, 0.25f, 50}, 12, 3, 6, 8}};
 
 }  // namespace snug
