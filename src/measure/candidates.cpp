@@ -66,7 +66,7 @@ std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& 
     wanted.push_back(format);
   }
   std::ranges::sort(wanted, {}, &Format::id);
-  wanted.erase(std::ranges::unique(wanted).begin(), wanted.end());
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
   return wanted;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "base/progress.hpp"
 #include "fit/plan.hpp"
@@ -49,9 +50,15 @@ class Interop : public testing::Test {
     }
   }
 
-  struct Case {
-    const char *model, *imatrix;
-  };
+  /// No candidate of a single tensor that loses less fits into what the plan leaves unused.
+  static void expect_no_upgrade_fits(const Plan& plan) {
+    const int64_t unused = plan.problem.budget_bytes - plan.solution.bytes;
+    for (size_t t = 0; t < plan.problem.tensors.size(); ++t) {
+      const Choice chosen = plan.problem.tensors[t][plan.solution.pick[t]];
+      for (const Choice& other : plan.problem.tensors[t])
+        EXPECT_FALSE(other.loss < chosen.loss && other.bytes - chosen.bytes <= unused) << t;
+    }
+  }
 
   void fit_and_check(const std::filesystem::path& model_path, const std::filesystem::path& imatrix) {
     const gguf::Reader model{model_path};
@@ -60,11 +67,19 @@ class Interop : public testing::Test {
     MeasureOptions measuring;
     measuring.precision = 0.1;
     const Profile profile = measure(model, &importance, store, measuring);
+    double loss = std::numeric_limits<double>::infinity();
     for (const double bits : {2.3, 2.6, 2.9, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 8.0}) {
       SCOPED_TRACE(bits);
       PlanOptions options;
       options.bpw = bits;
       const Plan plan = Planner{profile, model, &importance, options}.plan();
+      EXPECT_LE(plan.recipe.bits_per_weight(), bits);
+      EXPECT_LT(plan.recipe.predicted_loss, loss);
+      loss = plan.recipe.predicted_loss;
+      expect_no_upgrade_fits(plan);
+      PlanOptions same_size;
+      same_size.size_bytes = plan.recipe.file_bytes;
+      EXPECT_LE((Planner{profile, model, &importance, same_size}.plan().recipe.file_bytes), plan.recipe.file_bytes);
       const std::filesystem::path out = scratch_ / "out.gguf";
       quantize_model(model, &importance, plan.recipe, out, Existing::replace);
       EXPECT_EQ(static_cast<int64_t>(std::filesystem::file_size(out)), plan.recipe.file_bytes);

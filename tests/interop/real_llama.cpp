@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
-#include <thread>
 
 namespace snug::test {
 namespace {
@@ -130,8 +129,7 @@ std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& g
     symbols_->free_model(model);
     throw std::runtime_error{"llama.cpp makes no context for " + gguf.string()};
   }
-  const auto cores = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
-  symbols_->set_threads(made, std::min(cores, 2), std::min(cores, 2));  // its default spins on cores that are not there
+  symbols_->set_threads(made, 1, 1);  // its default spins on cores that others use
   return std::unique_ptr<Model>{new Model{*symbols_, model, made}};
 }
 
