@@ -29,20 +29,37 @@ struct Tables {
 
   Sixteen all[entries / 16];
   NearestEntries nearest[S::kKeys];
+  int shared = 0;
+  alignas(32) uint8_t high[128] = {};
+  Alike groups[128] = {};
 
   Tables(const uint16_t (&codes)[entries], const Value* levels) {
     for (int e = 0; e < entries; ++e) set(all[e / 16], e % 16, codes[e]);
+    group(codes);
     int apart[kHalfKeys][kHalfKeys];  // squared distance of two half vectors
     for (int a = 0; a < kHalfKeys; ++a)
       for (int b = 0; b < kHalfKeys; ++b) apart[a][b] = distance(a, b, levels);
-    int low[entries], high[entries];
+    int low_key[entries], high_key[entries];
     for (int e = 0; e < entries; ++e) {
-      low[e] = half_key(codes[e]);
-      high[e] = half_key(codes[e] >> S::kBits * kHalf);
+      low_key[e] = half_key(codes[e]);
+      high_key[e] = half_key(codes[e] >> S::kBits * kHalf);
     }
     for (int key = 0; key < S::kKeys; ++key) {
       const int *to_low = apart[key % kHalfKeys], *to_high = apart[key / kHalfKeys];
-      fill(nearest[key], codes, [&](int e) { return to_low[low[e]] + to_high[high[e]]; });
+      fill(nearest[key], codes, [&](int e) { return to_low[low_key[e]] + to_high[high_key[e]]; });
+    }
+  }
+
+  void group(const uint16_t (&codes)[entries]) {
+    constexpr int kRoom = dimensions == 8 ? 32 : 16;
+    for (int e = 0, in_group = kRoom; e < entries; ++e) {
+      if (in_group == kRoom || S::high(codes[e]) != high[shared - 1]) {
+        high[shared] = S::high(codes[e]);
+        groups[shared++].first = static_cast<uint16_t>(e);
+        in_group = 0;
+      }
+      groups[shared - 1].low[in_group] = S::low(codes[e]);
+      groups[shared - 1].present |= 1u << in_group++;
     }
   }
 
@@ -88,7 +105,7 @@ struct Tables {
 template <class Value, int entries, int dimensions>
 Book<Value> book(const Tables<Value, entries, dimensions>& tables,
                  const Grid<Value, entries, dimensions>& grid) {
-  return {entries, grid.at[0], tables.all, tables.nearest};
+  return {entries, grid.at[0], tables.all, tables.nearest, {tables.shared, tables.high, tables.groups}};
 }
 
 }  // namespace

@@ -24,6 +24,21 @@ struct NearestEntries {
   uint16_t entry[16];
 };
 
+/// Entries that share the second half of their levels, in index order: the first half, as in Sixteen, and
+/// zeros after the last.
+struct Alike {
+  alignas(32) uint8_t low[32];  // iq3: sixteen at most
+  uint32_t present;             // bit k: low[k] is the entry first + k
+  uint16_t first;
+};
+
+/// All entries, by what they share. A point cannot cost less than half its levels do.
+struct Shared {
+  int count;            // of groups, at most 128
+  const uint8_t* high;  // [128] the second half of the levels of each group, then zeros
+  const Alike* groups;
+};
+
 constexpr int kThreeLevelKeys = 6561;  // level 0 + 3 level 1 + ... + 3^7 level 7
 constexpr int kEightLevelKeys = 4096;  // level 0 + 8 level 1 + 64 level 2 + 512 level 3
 
@@ -33,6 +48,7 @@ struct Book {
   const Value* values;            // [entries][8 or 4] what the levels decode to
   const Sixteen* all;             // [entries / 16] in index order
   const NearestEntries* nearest;  // by key
+  Shared shared;
 };
 
 Book<int8_t> search_iq1() noexcept;

@@ -21,7 +21,8 @@ struct Iq1Form : Traits {
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kShiftWeights = Traits::kShiftWeights;
   static constexpr int kLargestSubScale = 7;
-  static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kLow = 0.6f, kStep = 1.052f, kFineStep = 1.017f;
+  static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kLow = 0.6f, kStep = 1.07f, kFineStep = 1.017f;
+  static constexpr bool kTryNeighbours = Traits::kShiftWeights == 8;
   static IqMultiples trials(bool hard) {
     return hard ? IqMultiples{kIq1HardTrials, 8} : IqMultiples{kIq1Trials, 4};
   }
@@ -70,21 +71,37 @@ struct Iq1Form : Traits {
 
   void trial(int from, float t, float& a, float& b) const {
     uint8_t down[4];
-    fit(
-        from, t, a, b, [&](int shift, int j, F u, F) { return shifted[shift].quick(u, V::load(priced + j)); },
-        down);
+    const auto quick = [&](int shift, int j, F u, F) { return shifted[shift].quick(u, V::load(priced + j)); };
+    fit(from, t, a, b, quick, down);
   }
 
+  /// Which shift is decided by quick guesses where it is common to 32 weights: those hardly err together.
   IqCodes settle(int from, float t, float& a, float& b) const {
     IqCodes codes{};
     uint16_t entry[2][4];
-    const auto choose = [&](int shift, int j, F u, F v) {
-      const int found = shifted[shift].nearest(u, v, V::load(priced + j)).entry;
+    const auto guess = [&](int shift, int j, F u, F v) {
+      int found = shifted[shift].quick(u, V::load(priced + j));
+      if (kShiftWeights == 8) found = shifted[shift].improve(u, v, found).entry;
       entry[shift][(j - from) / 8] = static_cast<uint16_t>(found);
       return found;
     };
-    fit(from, t, a, b, choose, codes.sign);
+    fit(from, t, a, b, guess, codes.sign);
     for (int i = 0; i < kSubWeights / 8; ++i) codes.entry[i] = entry[codes.sign[i]][i];
+    if (kShiftWeights == 8) return codes;
+
+    const Nearest8<V, int8_t>& grid = shifted[codes.sign[0]];
+    const F per_t = V::splat(1 / t);
+    F sum_a = V::zero(), sum_b = V::zero();
+    for (int j = from; j < from + kSubWeights; j += 8) {
+      const F x = V::load(block.x + j), v = V::load(block.v + j);
+      uint16_t& best = codes.entry[(j - from) / 8];
+      best = static_cast<uint16_t>(grid.improve(x * per_t, v, best).entry);
+      const F p = grid.point(best);
+      sum_a = sum_a + v * p * p;
+      sum_b = sum_b + v * p * x;
+    }
+    a = V::sum(sum_a);
+    b = V::sum(sum_b);
     return codes;
   }
 };

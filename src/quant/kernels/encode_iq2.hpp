@@ -23,8 +23,9 @@ struct Iq2Form : Traits {
   static constexpr DecodeRow decode = Traits::template kDecode<V>;
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kLargestSubScale = 15;
-  static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.04f,
+  static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.054f,
                          kFineStep = 1.0135f;
+  static constexpr bool kTryNeighbours = false;
   static IqMultiples trials(bool hard) {
     return hard ? IqMultiples{kIq2HardTrials, 12} : IqMultiples{kIq2Trials, 5};
   }
@@ -61,7 +62,7 @@ struct Iq2Form : Traits {
     F sum_a = V::zero(), sum_b = V::zero();
     for (int j = from; j < from + kSubWeights; j += 8) {
       const F m = V::load(magnitude + j), v = V::load(block.v + j), price = V::load(priced + j);
-      const F u = V::min(m * per_t, V::splat(86.0f));
+      const F u = m * per_t;
       const F p = grid.point(Traits::kScan ? grid.scan(u, price) : grid.quick(u, price));
       sum_a = sum_a + v * p * p;
       sum_b = sum_b + v * m * p;

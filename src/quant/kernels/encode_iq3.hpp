@@ -17,7 +17,7 @@ constexpr uint8_t kByCoordinate[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3
 }  // namespace
 
 /// The nearest points for two quads at once: four coordinates of eight levels each; see iq_nearest.hpp.
-template <Simd V>
+template <Simd V, class Traits>
 struct NearestQuads {
   using F = typename V::f32;
   using B = typename V::bytes;
@@ -31,20 +31,20 @@ struct NearestQuads {
   };
 
   Book<uint8_t> book;
-  const uint8_t* levels;
-  F key_scale, key_offset;  // u to level
+  static F level(int l) { return V::splat(static_cast<float>(Traits::kLevels[l])); }
 
   F point(const int (&entry)[2]) const {
-    alignas(8) uint8_t both[8];
-    std::memcpy(both, book.values + 4 * entry[0], 4);
-    std::memcpy(both + 4, book.values + 4 * entry[1], 4);
+    const uint64_t low = u32_at(book.values + 4 * entry[0]), high = u32_at(book.values + 4 * entry[1]);
+    const uint64_t values = low | high << 32;  // joined here: two narrow stores would stall the load
+    uint8_t both[8];
+    std::memcpy(both, &values, sizeof both);
     return V::to_f(V::load_u8(both));
   }
 
   F least_cost(F u) const {
     F least = V::splat(0x1p100f);
     for (int l = 0; l < 8; ++l) {
-      const F d = V::splat(levels[l]) - u;
+      const F d = level(l) - u;
       least = V::min(least, d * d);
     }
     return least;
@@ -53,35 +53,56 @@ struct NearestQuads {
   Costs costs(F u, F price) const {
     F c[8], least = V::splat(0x1p100f);
     for (int l = 0; l < 8; ++l) {
-      const F d = V::splat(levels[l]) - u;
+      const F d = level(l) - u;
       c[l] = d * d;
       least = V::min(least, c[l]);
     }
-    typename V::i32 q[8];
-    for (int l = 0; l < 8; ++l) q[l] = V::to_i(V::min(price * (c[l] - least), V::splat(255.0f)));
+    for (F& cost_of_level : c) cost_of_level = V::min(price * (cost_of_level - least), V::splat(255.0f));
+    return tables(c);
+  }
+
+  /// The same up to rounding errors, in fewer steps, `nearest_level` being about that; price (u^2 + level^2)
+  /// must stay within int32.
+  Costs quick_costs(F u, F price, F nearest_level) const {
+    const F slope = -(price * (u + u));
+    const F least = -(nearest_level * (price * nearest_level + slope));
+    F c[8];
+    for (int l = 0; l < 8; ++l) {
+      const auto magnitude = static_cast<float>(Traits::kLevels[l]);
+      c[l] = V::fma(V::splat(magnitude * magnitude), price, V::fma(V::splat(magnitude), slope, least));
+    }
+    return tables(c);
+  }
+
+  static Costs tables(const F (&c)[8]) {
+    const auto q = [&](int l) { return V::to_i(c[l]); };
     const B order = V::load_twice(kByCoordinate);
-    const B low = V::lookup(V::pack(q[0], q[1], q[2], q[3]), order);
-    const B high = V::lookup(V::pack(q[4], q[5], q[6], q[7]), order);
+    const B low = V::lookup(V::pack(q(0), q(1), q(2), q(3)), order);
+    const B high = V::lookup(V::pack(q(4), q(5), q(6), q(7)), order);
     return {V::zip_low(low, high), V::zip_high(low, high)};
   }
 
   /// Costs of sixteen points for each quad; `a` holds levels 0 and 1, `b` levels 2 and 3.
   static B price(const Costs& costs, B a, B b) {
-    const B first =
-        V::add_sat(V::lookup(costs.first, V::low_nibbles(a)), V::lookup(costs.first, V::high_nibbles(a)));
-    return V::add_sat(first, V::add_sat(V::lookup(costs.second, V::low_nibbles(b)),
-                                        V::lookup(costs.second, V::high_nibbles(b))));
+    return V::add_sat(both_levels(costs.first, a), both_levels(costs.second, b));
+  }
+  static B both_levels(B table, B codes) {
+    return V::add_sat(V::lookup(table, V::low_nibbles(codes)), V::lookup(table, V::high_nibbles(codes)));
   }
 
   /// The best of sixteen neighbours of the rounded quads, up to the rounding of costs to bytes.
   void quick(F u, F price_of, int (&entry)[2]) const {
-    const F level = V::round(V::min(V::max((u - key_offset) * key_scale, V::zero()), V::splat(7.0f)));
+    const F reach = V::splat(static_cast<float>(2 * Traits::kLevels[7]));  // far enough for a guess
+    u = V::max(V::min(u, reach), -reach);
+    const F step = V::splat(Traits::kLevelStep);  // the last of iq3_xxs is a little off
+    const F rounded = V::round((u - level(0)) * V::splat(1 / Traits::kLevelStep));
+    const F nearest_level = V::min(V::max(rounded, V::zero()), V::splat(7.0f));
     constexpr float shift[8] = {1, 8, 64, 512, 4096, 32768, 262144, 2097152};
-    const int32_t key = V::sum_i(V::to_i(level * V::load(shift)));
+    const int32_t key = V::sum_i(V::to_i(nearest_level * V::load(shift)));
     const NearestEntries &near = book.nearest[key & 4095], &other = book.nearest[key >> 12];
     const B a = V::load_two(near.points.codes, other.points.codes);
     const B b = V::load_two(near.points.codes + 16, other.points.codes + 16);
-    const B all = price(costs(u, price_of), a, b);
+    const B all = price(quick_costs(u, price_of, V::fma(nearest_level, step, level(0))), a, b);
     entry[0] = near.entry[V::template least<0>(all) & 255];
     entry[1] = other.entry[V::template least<1>(all) & 255];
   }
@@ -104,22 +125,36 @@ struct NearestQuads {
     V::store(least, least_cost(u));
     V::store(weight, v);
     const B limit = V::splat_b(242);
-    for (int i = 0; i < book.entries / 16; ++i) {
-      uint32_t close = V::bits_le(
-          price(table, V::load_twice(book.all[i].codes), V::load_twice(book.all[i].codes + 16)), limit);
-      for (; close; close &= close - 1) {
-        const int bit = __builtin_ctz(close), quad = bit >> 4, entry = 16 * i + (bit & 15);
-        float c[4];
-        for (int j = 0; j < 4; ++j) {
-          const float d = static_cast<float>(book.values[4 * entry + j]) - at[4 * quad + j];
-          c[j] = weight[4 * quad + j] * (d * d - least[4 * quad + j]);
+    const B first[2] = {V::low_twice(table.first), V::high_twice(table.first)};
+    for (int i = 0; i < book.shared.count; i += 16) {
+      alignas(32) uint8_t shared_cost[32];
+      const B shared = both_levels(table.second, V::load_twice(book.shared.high + i));
+      V::store_bytes(shared_cost, shared);
+      uint32_t open = V::bits_le(shared, limit);
+      if (book.shared.count - i < 16) open &= ((1u << (book.shared.count - i)) - 1) * 0x10001u;
+      for (; open; open &= open - 1) {
+        const int which = __builtin_ctz(open), quad = which >> 4;
+        const Alike& alike = book.shared.groups[i + (which & 15)];
+        const B all =
+            V::add_sat(V::splat_b(shared_cost[which]), both_levels(first[quad], V::load_twice(alike.low)));
+        for (uint32_t close = V::bits_le(all, limit) & alike.present; close; close &= close - 1) {
+          const int entry = alike.first + __builtin_ctz(close);
+          const float c = cost_of(entry, at + 4 * quad, weight + 4 * quad, least + 4 * quad);
+          if (!(c < best.cost[quad])) continue;
+          best.cost[quad] = c;
+          best.entry[quad] = entry;
         }
-        const float sum = (c[0] + c[1]) + (c[2] + c[3]);
-        if (!(sum < best.cost[quad])) continue;
-        best.cost[quad] = sum;
-        best.entry[quad] = entry;
       }
     }
+  }
+
+  float cost_of(int entry, const float* u, const float* v, const float* least) const {
+    float c[4];
+    for (int j = 0; j < 4; ++j) {
+      const float d = static_cast<float>(book.values[4 * entry + j]) - u[j];
+      c[j] = v[j] * (d * d - least[j]);
+    }
+    return (c[0] + c[1]) + (c[2] + c[3]);
   }
 
   Pair nearest(F u, F v, F price_of) const {
@@ -136,23 +171,22 @@ template <Simd V, class Traits>
 struct Iq3Form : Traits {
   using F = typename V::f32;
   static constexpr DecodeRow decode = Traits::template kDecode<V>;
-  using Pair = typename NearestQuads<V>::Pair;
+  using Pair = typename NearestQuads<V, Traits>::Pair;
   static constexpr int kSubWeights = 32;
   static constexpr int kLargestSubScale = 15;
-  static constexpr float kLow = 0.6f, kStep = 1.04f, kFineStep = 1.0135f;
+  static constexpr float kLow = 0.6f, kStep = 1.054f, kFineStep = 1.0135f;
+  static constexpr bool kTryNeighbours = true;
   static IqMultiples trials(bool hard) {
     return hard ? IqMultiples{kIq3HardTrials, 24} : IqMultiples{kIq3Trials, 10};
   }
 
   const IqBlock& block;
-  NearestQuads<V> grid;
+  NearestQuads<V, Traits> grid;
   alignas(32) float magnitude[kSuperBlock];  // negative where the quick search flips the sign
   alignas(32) float priced[kSuperBlock];     // v in byte units of cost
   uint8_t sign[kSuperBlock / 8];
 
-  explicit Iq3Form(const IqBlock& from)
-      : block(from),
-        grid{Traits::book(), Traits::levels(), V::splat(1 / Traits::kStep8), V::splat(Traits::kLevel0)} {
+  explicit Iq3Form(const IqBlock& from) : block(from), grid{Traits::book()} {
     for (int g = 0; g < kSuperBlock / 8; ++g) {
       const F x = V::load(block.x + 8 * g), v = V::load(block.v + 8 * g);
       sign[g] = static_cast<uint8_t>(V::bits(V::lt(x, V::zero())));
@@ -226,24 +260,33 @@ struct Iq3Form : Traits {
   /// The best points with one sign wrong, from the best with all signs right; returns which. Flipping element
   /// k costs at least `extra` above the other quad's best.
   int settle_odd(F u, F v, F price, Pair& pair) const {
-    const F low = V::splat(grid.levels[0]) + u;
+    const F low = grid.level(0) + u;
     alignas(32) float extra[8];
     V::store(extra, v * (low * low - grid.least_cost(u)));
     const Pair right = pair;
     int best_flip = -1;
     float best = 0x1p100f;
-    bool done[8] = {};
-    for (int n = 0; n < 8; ++n) {
-      int k = -1;
-      for (int j = 0; j < 8; ++j)
-        if (!done[j] && (k < 0 || extra[j] < extra[k])) k = j;
-      done[k] = true;
+    for (uint32_t left = 255; left;) {
+      int k = __builtin_ctz(left);
+      for (uint32_t rest = left; rest; rest &= rest - 1)
+        if (extra[__builtin_ctz(rest)] < extra[k]) k = __builtin_ctz(rest);
+      left ^= 1u << k;
       const int quad = k / 4;
-      if (!(extra[k] + right.cost[1 - quad] < best)) continue;
-      const Pair flipped = grid.nearest(V::select(lane(k), -u, u), v, price);
-      const float total = extra[k] + flipped.cost[quad] + right.cost[1 - quad];
-      if (best_flip >= 0 && !(total < best)) continue;
-      best = total;
+      const float without = extra[k] + right.cost[1 - quad];
+      if (!(without < best)) continue;
+      const F flipped_u = V::select(lane(k), -u, u);
+      Pair flipped = right;
+      flipped.cost[1 - quad] = 0;
+      if (best_flip < 0) {
+        grid.quick(flipped_u, price, flipped.entry);
+        grid.cost(flipped_u, v, flipped);
+      } else {
+        flipped.cost[quad] = best - without;
+        flipped.entry[quad] = -1;
+      }
+      grid.improve(flipped_u, v, flipped);
+      if (flipped.entry[quad] < 0) continue;
+      best = without + flipped.cost[quad];
       best_flip = k;
       pair = right;
       pair.entry[quad] = flipped.entry[quad];
@@ -255,9 +298,9 @@ struct Iq3Form : Traits {
 struct Iq3XxsTraits {
   using Block = BlockIq3Xxs;
   static constexpr bool kParity = true;
-  static constexpr float kUnit = 0.25f, kTypical = 1.0f / 22, kByteRange = 100, kStep8 = 8, kLevel0 = 4;
+  static constexpr float kUnit = 0.25f, kTypical = 1.0f / 22, kByteRange = 100, kLevelStep = 8;
   static Book<uint8_t> book() { return search_iq3_xxs(); }
-  static const uint8_t* levels() { return kIq3XxsLevels; }
+  static constexpr const auto& kLevels = kIq3XxsLevels;
 
   template <Simd V>
   static constexpr DecodeRow kDecode = decode_iq3_xxs<V>;
@@ -276,9 +319,9 @@ struct Iq3XxsTraits {
 struct Iq3STraits {
   using Block = BlockIq3S;
   static constexpr bool kParity = false;
-  static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kStep8 = 2, kLevel0 = 1;
+  static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kLevelStep = 2;
   static Book<uint8_t> book() { return search_iq3_s(); }
-  static const uint8_t* levels() { return kIq3SLevels; }
+  static constexpr const auto& kLevels = kIq3SLevels;
 
   template <Simd V>
   static constexpr DecodeRow kDecode = decode_iq3_s<V>;

@@ -66,13 +66,31 @@ struct Nearest8 {
   Costs costs(F u, F price) const {
     F c[3];
     for (int l = 0; l < 3; ++l) c[l] = (level[l] - u) * (level[l] - u);
+    const F least = V::min(V::min(c[0], c[1]), c[2]), most = V::splat(255.0f);
+    for (F& cost_of_level : c) cost_of_level = V::min(price * (cost_of_level - least), most);
+    return tables(c);
+  }
+
+  /// The same up to rounding errors, in fewer steps; price (u^2 + level^2) must stay within int32.
+  Costs quick_costs(F u, F price) const {
+    const F slope = -(price * (u + u));
+    F c[3];
+    for (int l = 0; l < 3; ++l) c[l] = V::fma(level[l], slope, level[l] * level[l] * price);
     const F least = V::min(V::min(c[0], c[1]), c[2]);
-    const F most = V::splat(255.0f);
-    typename V::i32 q[3];
-    for (int l = 0; l < 3; ++l) q[l] = V::to_i(V::min(price * (c[l] - least), most));
-    const B packed = V::pack(q[0], q[1], q[2], V::splat_i(0));
+    for (F& cost_of_level : c) cost_of_level = cost_of_level - least;
+    return tables(c);
+  }
+
+  static Costs tables(const F (&c)[3]) {
+    const B packed = V::pack(V::to_i(c[0]), V::to_i(c[1]), V::to_i(c[2]), V::splat_i(0));
     const auto at = [&](const uint8_t* where) { return V::lookup(packed, V::load_twice(where)); };
     return {V::add_sat(at(kFirst), at(kSecond)), V::add_sat(at(kThird), at(kFourth))};
+  }
+
+  /// Beyond this a weight is as far out as it needs to be for a guess, and costs stay within int32.
+  F within_reach(F u) const {
+    const F reach = level[2] + level[2];
+    return V::max(V::min(u, reach), -reach);
   }
 
   /// Costs of sixteen points, split in two: add the halves.
@@ -89,14 +107,15 @@ struct Nearest8 {
 
   /// The best of the sixteen neighbours of the rounded vector, up to the rounding of costs to bytes.
   int quick(F u, F price_of) const {
+    u = within_reach(u);
     const NearestEntries& near = neighbours(u);
-    const B both = price(costs(u, price_of), V::load_bytes(near.points.codes));
+    const B both = price(quick_costs(u, price_of), V::load_bytes(near.points.codes));
     return near.entry[V::template least<0>(V::add_halves(both, both)) & 255];
   }
 
   /// The best of all, up to the rounding of costs to bytes.
   int scan(F u, F price_of) const {
-    const Costs table = costs(u, price_of);
+    const Costs table = quick_costs(within_reach(u), price_of);
     B least = V::splat_b(255), where = V::splat_b(0);
     for (int i = 0; i < book.entries / 16; i += 2) {
       const B here = V::add_halves(price(table, V::load_bytes(book.all[i].codes)),
@@ -122,30 +141,42 @@ struct Nearest8 {
   ///
   /// Exact: eight costs rounded to the nearest byte unit are off by at most four units together, so only
   /// points within four units of the bound, set at 240, can cost less, and each of those is priced in full.
+  /// Entries that share half their levels are passed over together where that half costs too much.
   IqFound within(F u, F v, float bound) const {
     IqFound best{-1, bound};
     const Costs table = costs(u, v * V::splat(240.0f / bound));
     const B limit = V::splat_b(244);
-    for (int i = 0; i < book.entries / 16; i += 2) {
-      uint32_t close = V::bits_le(V::add_halves(price(table, V::load_bytes(book.all[i].codes)),
-                                                price(table, V::load_bytes(book.all[i + 1].codes))),
-                                  limit);
-      for (; close; close &= close - 1) {
-        const int entry = 16 * i + __builtin_ctz(close);
-        if (const float c = cost(u, v, entry); c < best.cost) best = {entry, c};
+    const Costs low{V::low_twice(table.first), V::low_twice(table.second)};
+    const Costs high{V::high_twice(table.first), V::high_twice(table.second)};
+    for (int i = 0; i < book.shared.count; i += 32) {
+      alignas(32) uint8_t shared_cost[32];
+      const B shared = price(high, V::load_bytes(book.shared.high + i));
+      V::store_bytes(shared_cost, shared);
+      uint32_t open = V::bits_le(shared, limit);
+      if (book.shared.count - i < 32) open &= (1u << (book.shared.count - i)) - 1;
+      for (; open; open &= open - 1) {
+        const int group = __builtin_ctz(open);
+        const Alike& alike = book.shared.groups[i + group];
+        const B all = V::add_sat(V::splat_b(shared_cost[group]), price(low, V::load_bytes(alike.low)));
+        for (uint32_t close = V::bits_le(all, limit) & alike.present; close; close &= close - 1) {
+          const int entry = alike.first + __builtin_ctz(close);
+          if (const float c = cost(u, v, entry); c < best.cost) best = {entry, c};
+        }
       }
     }
     return best;
   }
 
-  /// The best of all points. `price_of` only guides the first guess.
-  IqFound nearest(F u, F v, F price_of) const {
-    IqFound best{quick(u, price_of), 0};
-    best.cost = cost(u, v, best.entry);
+  /// The best of all points, from a first guess.
+  IqFound improve(F u, F v, int guess) const {
+    const IqFound best{guess, cost(u, v, guess)};
     if (!(best.cost > 0x1p-40f)) return best;
     const IqFound better = within(u, v, best.cost);
     return better.entry < 0 ? best : better;
   }
+
+  /// The best of all points. `price_of` only guides the first guess.
+  IqFound nearest(F u, F v, F price_of) const { return improve(u, v, quick(u, price_of)); }
 };
 
 }  // namespace snug

@@ -83,8 +83,28 @@ struct IqSuperBlock {
 
   Result encode(bool hard) {
     const IqParabolas tried = try_scales(Form::trials(false));
-    Result best = settle(kScales.choose(block, tried, 32, Form::kLow, Form::kStep), 0);
+    IqScales scales = kScales.choose(block, tried, 24, Form::kLow, Form::kStep);
+    if (Form::kTryNeighbours) try_neighbours(scales);
+    const Result best = settle(scales, 0);
     return hard ? encode_hard(best) : best;
+  }
+
+  /// Moves each sub-scale to a neighbour where quick points are better there.
+  void try_neighbours(IqScales& scales) {
+    for (int sub = 0; sub < kSubs; ++sub) {
+      float least = 0x1p100f;
+      const int middle = scales.s[sub];
+      for (int s = middle - 1; s <= middle + 1; ++s) {
+        if (s < 0 || s > Form::kLargestSubScale) continue;
+        const float t = scales.d * Form::kUnit * static_cast<float>(2 * s + 1);
+        float a, b;
+        form.trial(sub * Form::kSubWeights, t, a, b);
+        const float e = t * (t * a - b - b);
+        if (!(e < least)) continue;
+        least = e;
+        scales.s[sub] = static_cast<uint8_t>(s);
+      }
+    }
   }
 
   /// More trials, finer super-scales, neighbouring sub-scales, and all again from what that gives. What is no

@@ -36,6 +36,7 @@
 //   load_bytes(const uint8_t*)       32 of them; load_twice(p): the same 16 in both halves; load_two(p, q)
 //   store_bytes(uint8_t*, bytes)
 //   splat_b(uint8_t)
+//   low_twice(b) high_twice(b)       that half in both
 //   pack(a, b, c, d)                 half h: lanes 4h.. 4h+3 of a, of b, of c, of d, clamped to 0..255
 //   lookup(bytes table, bytes index) in each half: table[index], index < 16
 //   low_nibbles(b) high_nibbles(b)   each byte & 15, >> 4

@@ -146,6 +146,8 @@ struct Avx2 {
   static void store_bytes(uint8_t* p, bytes a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v); }
   static bytes load_twice(const uint8_t* p) { return {_mm256_broadcastsi128_si256(full(p))}; }
   static bytes load_two(const uint8_t* p, const uint8_t* q) { return {_mm256_set_m128i(full(q), full(p))}; }
+  static bytes low_twice(bytes a) { return {_mm256_permute4x64_epi64(a.v, 0x44)}; }
+  static bytes high_twice(bytes a) { return {_mm256_permute4x64_epi64(a.v, 0xee)}; }
   static bytes splat_b(uint8_t x) { return {_mm256_set1_epi8(static_cast<char>(x))}; }
   static bytes pack(i32 a, i32 b, i32 c, i32 d) {
     return {_mm256_packus_epi16(_mm256_packs_epi32(a.v, b.v), _mm256_packs_epi32(c.v, d.v))};

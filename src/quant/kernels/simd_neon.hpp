@@ -160,6 +160,8 @@ struct Neon {
   }
   static bytes load_twice(const uint8_t* p) { return {vld1q_u8(p), vld1q_u8(p)}; }
   static bytes load_two(const uint8_t* p, const uint8_t* q) { return {vld1q_u8(p), vld1q_u8(q)}; }
+  static bytes low_twice(bytes a) { return {a.lo, a.lo}; }
+  static bytes high_twice(bytes a) { return {a.hi, a.hi}; }
   static bytes splat_b(uint8_t x) { return {vdupq_n_u8(x), vdupq_n_u8(x)}; }
   static bytes pack(i32 a, i32 b, i32 c, i32 d) {
     return {clamped(a.lo, b.lo, c.lo, d.lo), clamped(a.hi, b.hi, c.hi, d.hi)};

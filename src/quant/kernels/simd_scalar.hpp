@@ -255,6 +255,8 @@ struct Scalar {
   static bytes load_two(const uint8_t* p, const uint8_t* q) {
     return each_byte([&](int k) { return (k < 16 ? p : q)[k & 15]; });
   }
+  static bytes low_twice(bytes a) { return load_twice(a.v); }
+  static bytes high_twice(bytes a) { return load_twice(a.v + 16); }
   static bytes splat_b(uint8_t x) {
     return each_byte([&](int) { return x; });
   }
