@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Installs into a scratch folder, checks what is there, and builds and runs a consumer of the CMake package.
+#   tests/install/run.sh BUILD_FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cmake --install "$1" --prefix "$work/prefix" >/dev/null
+for file in bin/snug include/snug/quantize.hpp share/man/man1/snug.1 share/bash-completion/completions/snug \
+            share/zsh/site-functions/_snug share/fish/vendor_completions.d/snug.fish; do
+  [ -s "$work/prefix/$file" ] || { echo "$file is not installed"; exit 1; }
+done
+"$work/prefix/bin/snug" --version
+cmake -S "$here" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release >/dev/null
+cmake --build "$work/build" >/dev/null
+"$work/build/consumer"
