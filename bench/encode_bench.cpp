@@ -1,8 +1,7 @@
-// encode_bench [--ggml libggml-base.so] [--model F.gguf]... [--format NAME]... [--rows N] [--repeats N]
-// [--no-max]
+// encode_bench [--ggml libggml-base.so] [--model F.gguf]... [--imatrix F.gguf]... [--format NAME]...
+//              [--rows N] [--repeats N] [--no-max]
 //
-// Error and speed of every encoder beside ggml's, on the same rows, in the same run. docs/formats.md has the
-// table.
+// Error and speed of every encoder beside ggml's, on the same rows, in one run. docs/formats.md has the table.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
@@ -16,6 +15,8 @@ int main(int argc, char** argv) {
   CLI::App app{"compare our encoders with ggml's"};
   app.add_option("--ggml", options.ggml, "libggml-base.so")->check(CLI::ExistingFile);
   app.add_option("--model", options.models, "GGUF files in f16 or f32")->check(CLI::ExistingFile);
+  app.add_option("--imatrix", options.importances, "their imatrix files, in the same order")
+      ->check(CLI::ExistingFile);
   app.add_option("--format", options.formats, "only these");
   app.add_option("--rows", options.rows, "rows of each data set")->check(CLI::PositiveNumber);
   app.add_option("--repeats", options.repeats, "timings, of which the median counts")

@@ -8,11 +8,13 @@
 #include <functional>
 #include <iomanip>
 #include <memory>
+#include <optional>
 #include <random>
 #include <sstream>
 
 #include "base/str.hpp"
 #include "gguf/reader.hpp"
+#include "measure/importance.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
 
@@ -23,9 +25,13 @@ struct DataSet {
   std::string name;
   int64_t cols = 0;
   std::vector<float> weights;     // [rows, cols]
-  std::vector<float> importance;  // [cols]
+  std::vector<float> importance;  // [cols] mean squares
+  std::vector<float> mean = {};   // [cols], or empty
 
   int64_t rows() const { return static_cast<int64_t>(weights.size()) / cols; }
+  ColumnWeights columns(bool weighted) const {
+    return weighted ? ColumnWeights{importance, mean} : ColumnWeights{};
+  }
 };
 
 /// ggml's encoders, reached by dlopen.
@@ -86,26 +92,33 @@ DataSet synthetic(const std::string& name, int64_t rows,
   return data;
 }
 
-/// Rows of every matrix of the file whose length is a multiple of 256, evenly over tensors and rows.
-std::vector<DataSet> rows_of_model(const std::filesystem::path& path, int64_t rows) {
+/// Rows of every matrix whose length is a multiple of 256, evenly over its rows; a data set for each matrix
+/// that the importance file knows, one for each row length otherwise.
+std::vector<DataSet> rows_of_model(const std::filesystem::path& path, const Importance* importance,
+                                   int64_t rows) {
   const gguf::Reader model{path};
   std::vector<DataSet> sets;
   for (const gguf::Tensor& tensor : model.tensors()) {
     const Format* source = find_format(tensor.format);
     if (!source || source->block_weights != 1 || tensor.rows() < 2 || tensor.cols() % 256) continue;
-    auto set = std::ranges::find(sets, tensor.cols(), &DataSet::cols);
+    const TensorImportance* known = importance ? importance->find(tensor.name) : nullptr;
+    const std::string name = known ? std::string{tensor.name} : str(path.stem().string(), " ", tensor.cols());
+    auto set = std::ranges::find(sets, name, &DataSet::name);
     if (set == sets.end()) {
-      const std::string name = str(path.stem().string(), " ", tensor.cols());
       set = sets.insert(sets.end(), DataSet{name, tensor.cols(), {}, random_importance(tensor.cols(), 13)});
+      if (known) {
+        const ColumnWeights columns = known->columns(0);
+        set->importance.assign(columns.mean_square.begin(), columns.mean_square.end());
+        set->mean.assign(columns.mean.begin(), columns.mean.end());
+      }
     }
     std::vector<float> row(static_cast<size_t>(tensor.cols()));
-    for (int64_t k = 0; k < 8; ++k) {
-      source->decode(tensor.row(k * tensor.rows() / 8).data(), row);
+    const int64_t own_rows = tensor.rows() / tensor.experts();  // of the first expert
+    for (int64_t k = 0; k < 8 && set->rows() < rows; ++k) {
+      source->decode(tensor.row(k * own_rows / 8).data(), row);
       set->weights.insert(set->weights.end(), row.begin(), row.end());
     }
   }
-  for (DataSet& set : sets)
-    if (set.rows() > rows) set.weights.resize(static_cast<size_t>(rows * set.cols));
   return sets;
 }
 
@@ -118,8 +131,12 @@ std::vector<DataSet> data_sets(const EncodeOptions& options) {
   sets.push_back(synthetic("outlier columns", options.rows, [&](auto& random, int64_t column) {
     return 0.02f * normal(random) * (column % 97 == 5 ? 12.0f : 1.0f);
   }));
-  for (const auto& path : options.models)
-    for (DataSet& set : rows_of_model(path, options.rows)) sets.push_back(std::move(set));
+  for (size_t k = 0; k < options.models.size(); ++k) {
+    std::optional<Importance> importance;
+    if (k < options.importances.size()) importance = Importance::load(options.importances[k]);
+    for (DataSet& set : rows_of_model(options.models[k], importance ? &*importance : nullptr, options.rows))
+      sets.push_back(std::move(set));
+  }
   return sets;
 }
 

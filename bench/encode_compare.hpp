@@ -10,15 +10,17 @@
 namespace snug::bench {
 
 struct EncodeOptions {
-  std::filesystem::path ggml;                 // libggml-base.so; empty: only our own figures
-  std::vector<std::filesystem::path> models;  // f16 or f32 GGUF files whose rows join the synthetic ones
-  std::vector<std::string> formats;           // empty: all
-  int64_t rows = 64;                          // of each data set
-  int repeats = 5;                            // of each timing; the median counts
-  bool max = true;                            // Effort::max too
+  std::filesystem::path ggml;                      // libggml-base.so; empty: only our own figures
+  std::vector<std::filesystem::path> models;       // f16 or f32 GGUF files whose rows join the synthetic ones
+  std::vector<std::filesystem::path> importances;  // their imatrix files, in the same order; may be fewer
+  std::vector<std::string> formats;                // empty: all
+  int64_t rows = 64;                               // of each data set
+  int repeats = 5;                                 // of each timing; the median counts
+  bool max = true;                                 // Effort::max too
 };
 
-/// One format, over all data sets. Errors are geometric means of ours / ggml's weighted squared error.
+/// One format, over all data sets. Errors are geometric means of ours / ggml's error, as ColumnWeights
+/// defines it.
 struct EncodeFigures {
   std::string format;
   double plain_ratio = 0,

@@ -291,7 +291,7 @@ struct Iq3Form : Traits {
       pair = right;
       pair.entry[quad] = flipped.entry[quad];
     }
-    return best_flip;
+    return best_flip < 0 ? 0 : best_flip;  // every price overflowed: any will do
   }
 };
 

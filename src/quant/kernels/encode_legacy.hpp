@@ -24,19 +24,23 @@ void put_nibbles(uint8_t* qs, Code code) noexcept {
 }
 
 // The levels that the widest weight may be taken to. Negative ones matter where the levels are not symmetric.
-inline constexpr float kLadder4[] = {-8.6f, -8.3f,  -8.0f,  -7.7f,  -7.4f,  -7.1f, -6.8f, -6.4f,
-                                     8.0f,  7.7f,   7.4f,   7.1f,   6.8f,   6.5f,  6.1f,  5.5f,
-                                     -9.2f, -10.0f, -11.5f, -14.0f, -18.0f, 9.0f,  11.0f, 15.0f};
-inline constexpr float kLadder5[] = {-16.9f, -16.5f, -16.2f, -15.9f, -15.6f, -15.3f, -15.0f, -14.5f,
-                                     16.2f,  15.8f,  15.5f,  15.2f,  14.9f,  14.6f,  14.2f,  13.7f,
-                                     -17.8f, -19.0f, -22.0f, -28.0f, -36.0f, 17.5f,  21.0f,  30.0f};
-inline constexpr float kLadderIq4[] = {-135, -130, -125, -120, -115, -110, -104, -97,  135, 128, 122, 117,
-                                       112,  107,  102,  95,   -142, -155, -180, -220, -90, 145, 170, 210};
+inline constexpr float kLadder4[] = {-8.6f, -8.3f, -8.0f, -7.7f, -7.4f, -7.0f, -6.5f, -9.3f,
+                                     8.0f,  7.7f,  7.4f,  7.0f,  6.6f,  6.1f,  8.6f,  10.5f};
+inline constexpr float kLadder5[] = {-16.9f, -16.5f, -16.1f, -15.8f, -15.5f, -15.1f, -14.5f, -18.0f,
+                                     16.2f,  15.8f,  15.5f,  15.1f,  14.7f,  14.2f,  17.2f,  20.0f};
+inline constexpr float kLadderIq4[] = {-135, -128, -122, -116, -110, -103, -95, -145,
+                                       135,  128,  121,  115,  109,  102,  94,  150};
 inline constexpr float kLadderQ2[] = {2.4f,  2.1f,  1.9f,  1.7f,  1.5f,  1.2f,  2.8f,  3.4f,
                                       -2.4f, -2.1f, -1.8f, -1.5f, -1.2f, -0.9f, -3.0f, -4.0f};
-inline constexpr float kLadderTernary[] = {0.9f, 1.1f, 1.3f, 1.5f, 1.75f, 2.0f, 2.3f,  2.7f,
-                                           3.1f, 3.6f, 4.2f, 5.0f, 6.0f,  8.0f, 11.0f, 16.0f};
+inline constexpr float kLadderTernary[] = {0.9f, 1.2f, 1.6f, 2.2f, 3.0f, 4.0f, 6.0f, 9.0f};
 inline constexpr float kLadder8[] = {126.5f, 127.3f, 128.2f, 129.4f, 131.0f, -127.7f, -128.4f, -130.0f};
+
+// The levels that the weighted root mean square may be taken to.
+inline constexpr float kTypical4[] = {-2.1f, -2.6f, -3.2f, -4.0f, 2.1f, 2.6f, 3.2f, 4.0f};
+inline constexpr float kTypical5[] = {-4.2f, -5.3f, -6.5f, -8.0f, 4.2f, 5.3f, 6.5f, 8.0f};
+inline constexpr float kTypicalIq4[] = {-33, -41, -50, -62, 33, 41, 50, 62};
+inline constexpr float kTypicalQ2[] = {0.75f, 0.9f, 1.1f, 1.4f, -0.75f, -0.9f, -1.1f, -1.4f};
+inline constexpr float kTypicalTernary[] = {0.5f, 0.62f, 0.72f, 0.82f, 0.92f, 1.05f, 1.25f, 1.6f};
 
 /// `count` levels from `from` to `to`, and the same below zero: the ladder of Effort::max.
 template <int count>
@@ -60,7 +64,9 @@ template <Simd V>
 void encode_q4_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-8, 7>;
   encode_blocks<V, BlockQ4_0, 32>(job, [&](BlockQ4_0& out, const Prepared<32>& b) {
-    const float d = choose_scale<V, Levels>(b, {kLadder4, 24, 2}, {kFine4.levels, 128, 4}, job.hard).scale;
+    const float d = choose_scale<V, Levels>(b, {kLadder4, 16, kTypical4, 8, 2},
+                                            {kFine4.levels, 128, kTypical4, 8, 4}, job.hard)
+                        .scale;
     out.d = V::to_half(d);
     put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
   });
@@ -69,8 +75,9 @@ void encode_q4_0(const EncodeJob& job) noexcept {
 template <Simd V>
 void encode_iq4_nl(const EncodeJob& job) noexcept {
   encode_blocks<V, BlockIq4Nl, 32>(job, [&](BlockIq4Nl& out, const Prepared<32>& b) {
-    const float d =
-        choose_scale<V, Iq4Levels>(b, {kLadderIq4, 24, 2}, {kFineIq4.levels, 128, 4}, job.hard).scale;
+    const float d = choose_scale<V, Iq4Levels>(b, {kLadderIq4, 16, kTypicalIq4, 8, 2},
+                                               {kFineIq4.levels, 128, kTypicalIq4, 8, 4}, job.hard)
+                        .scale;
     out.d = V::to_half(d);
     put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Iq4Levels>(b.x + j, d); });
   });
@@ -87,7 +94,9 @@ template <Simd V>
 void encode_q5_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-16, 15>;
   encode_blocks<V, BlockQ5_0, 32>(job, [&](BlockQ5_0& out, const Prepared<32>& b) {
-    const float d = choose_scale<V, Levels>(b, {kLadder5, 24, 2}, {kFine5.levels, 128, 4}, job.hard).scale;
+    const float d = choose_scale<V, Levels>(b, {kLadder5, 16, kTypical5, 8, 2},
+                                            {kFine5.levels, 128, kTypical5, 8, 4}, job.hard)
+                        .scale;
     out.d = V::to_half(d);
     put_five_bits<V>(out.qh, out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
   });
@@ -132,7 +141,7 @@ void encode_q8_0(const EncodeJob& job) noexcept {
   encode_q8_0_fast<V>(job);
   if (!job.hard) return;
   encode_blocks<V, BlockQ8_0, 32>(job, [&](BlockQ8_0& out, const Prepared<32>& b) {
-    const float wanted = search_scale<V, Levels>(b.x, b.w, 32, b.widest, {kLadder8, 8, 0});
+    const float wanted = search_scale<V, Levels>(b.x, b.w, 32, b.widest, {kLadder8, 8, nullptr, 0, 0});
     const ScaleChoice found = round_scale<V, Levels>(b.x, b.w, 32, wanted);
     if (found.error < q8_0_error<V>(b, V::half(out.d))) put_q8_0<V>(out, b.x, found.scale);
   });
@@ -158,7 +167,9 @@ template <Simd V>
 void encode_q2_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-1, 2>;
   encode_blocks<V, BlockQ2_0, 64>(job, [&](BlockQ2_0& out, const Prepared<64>& b) {
-    const float d = choose_scale<V, Levels>(b, {kLadderQ2, 16, 2}, {kFineQ2.levels, 96, 4}, job.hard).scale;
+    const float d = choose_scale<V, Levels>(b, {kLadderQ2, 16, kTypicalQ2, 8, 2},
+                                            {kFineQ2.levels, 96, kTypicalQ2, 8, 4}, job.hard)
+                        .scale;
     out.d = V::to_half(d);
     uint8_t codes[64];
     for (int j = 0; j < 64; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
@@ -173,8 +184,9 @@ void encode_q2_0(const EncodeJob& job) noexcept {
 template <Simd V>
 uint16_t encode_ternary(const Prepared<256>& b, bool hard, uint8_t* codes) noexcept {
   using Levels = Uniform<-1, 1>;
-  const float d =
-      choose_scale<V, Levels>(b, {kLadderTernary, 16, 2}, {kFineTernary.levels, 48, 4}, hard).scale;
+  const float d = choose_scale<V, Levels>(b, {kLadderTernary, 8, kTypicalTernary, 8, 2},
+                                          {kFineTernary.levels, 48, kTypicalTernary, 8, 4}, hard)
+                      .scale;
   for (int j = 0; j < 256; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
   return V::to_half(d);
 }

@@ -20,6 +20,10 @@ struct OffsetLadder {
   int high_count, rounds;
 };
 
+/// How many weighted root mean squares the codes may reach below and above the centre: starts that help where
+/// the widest weights count for little.
+inline constexpr float kTypicalReach[8] = {1.3f, 1.6f, 1.9f, 2.2f, 2.5f, 2.9f, 3.4f, 4.2f};
+
 template <Simd V, int top>
 class OffsetSearch {
   using f32 = typename V::f32;
@@ -49,13 +53,13 @@ class OffsetSearch {
 
   OffsetChoice choose(const OffsetLadder& ladder) noexcept {
     gain_ = d_ = m_ = V::zero();
-    if (high_ - low_ > 0x1p-40f)
+    if (high_ - low_ > 0x1p-40f) {
       for (int k = 0; k < ladder.low_count; k += 8)
-        for (int i = 0; i < ladder.high_count; ++i) {
-          const auto from = V::splat(low_) * V::load(ladder.lows + k);
-          const auto to = V::splat(high_ * ladder.highs[i]);
-          improve((to - from) / V::splat(top), from);
-        }
+        for (int i = 0; i < ladder.high_count; ++i)
+          span(V::splat(low_) * V::load(ladder.lows + k), V::splat(high_ * ladder.highs[i]));
+      const float rms = weighted_rms<V>(x_, b_.w, 32);
+      for (float reach : kTypicalReach) span(V::splat(-rms) * V::load(kTypicalReach), V::splat(rms * reach));
+    }
     for (int r = 0; r < ladder.rounds; ++r) improve(d_, m_);
     return storable(Candidates<V>::pick(gain_, d_), Candidates<V>::pick(gain_, m_));
   }
@@ -64,6 +68,9 @@ class OffsetSearch {
   static f32 code(f32 x, f32 inverse, f32 shift) noexcept {
     return V::max(V::min(V::round(V::fma(x, inverse, shift)), V::splat(top)), V::zero());
   }
+
+  /// Starts from codes that span from..to, both relative to the centre.
+  void span(f32 from, f32 to) noexcept { improve((to - from) / V::splat(top), from); }
 
   /// Codes for d, m; the best d, m for these codes; kept in each lane where it lowers the error further.
   void improve(f32 d, f32 m) noexcept {
@@ -163,13 +170,13 @@ inline constexpr float kFineShares[] = {1.08f, 1.05f, 1.02f, 1.0f,  0.98f, 0.96f
 
 template <Simd V>
 void encode_q4_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 6, 3}, {kFineShares, 24, kFineShares, 24, 4},
+  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 5, 3}, {kFineShares, 24, kFineShares, 24, 4},
                                   [](BlockQ4_1& out, auto code) { put_nibbles<V, 16>(out.qs, code); });
 }
 
 template <Simd V>
 void encode_q5_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 6, 3}, {kFineShares, 24, kFineShares, 24, 4},
+  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 5, 3}, {kFineShares, 24, kFineShares, 24, 4},
                                   [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
 }
 

@@ -163,13 +163,26 @@ typename V::f32 scale_errors(const float* x, const float* w, int n, typename V::
   return error;
 }
 
-/// Where a search starts: the levels that the widest weight may be taken to (either sign), a multiple of
-/// eight of them.
+/// Where a search starts: levels, of either sign, that the widest weight may be taken to, and levels for the
+/// weighted root mean square, which help where the widest weight counts for little. Multiples of eight of both.
 struct Ladder {
   const float* levels;
   int count;
+  const float* typical;
+  int typical_count;
   int rounds;  // of improving codes and scale in turn
 };
+
+template <Simd V>
+float weighted_rms(const float* x, const float* w, int n) noexcept {
+  auto square = V::zero(), weight = V::zero();
+  for (int j = 0; j < n; j += 8) {
+    const auto wx = V::load(w + j) * V::load(x + j);
+    square = V::fma(wx, V::load(x + j), square);
+    weight = weight + V::load(w + j);
+  }
+  return __builtin_sqrtf(V::sum(square) / V::sum(weight));
+}
 
 /// The best real-valued scale found.
 template <Simd V, class Levels>
@@ -178,6 +191,9 @@ float search_scale(const float* x, const float* w, int n, float widest, const La
   Candidates<V> found;
   for (int k = 0; k < ladder.count; k += 8)
     offer_inverses<V, Levels>(x, w, n, V::load(ladder.levels + k) / V::splat(widest), found);
+  const float rms = ladder.typical_count ? weighted_rms<V>(x, w, n) : 0;
+  for (int k = 0; rms > 0 && k < ladder.typical_count; k += 8)
+    offer_inverses<V, Levels>(x, w, n, V::load(ladder.typical + k) / V::splat(rms), found);
   for (int r = 0; r < ladder.rounds; ++r) {
     const auto inverse = V::select(V::eq(found.scale, V::zero()), V::zero(), V::splat(1) / found.scale);
     offer_inverses<V, Levels>(x, w, n, inverse, found);
