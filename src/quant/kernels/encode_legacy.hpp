@@ -54,10 +54,10 @@ struct FineLadder {
     }
   }
 };
-inline constexpr FineLadder<64> kFine4{5.0f, 16.0f};
-inline constexpr FineLadder<64> kFine5{12.0f, 28.0f};
-inline constexpr FineLadder<64> kFineIq4{85.0f, 210.0f};
-inline constexpr FineLadder<48> kFineQ2{0.8f, 6.0f};
+inline constexpr FineLadder<24> kFine4{5.0f, 16.0f};
+inline constexpr FineLadder<24> kFine5{12.0f, 28.0f};
+inline constexpr FineLadder<24> kFineIq4{85.0f, 210.0f};
+inline constexpr FineLadder<24> kFineQ2{0.8f, 6.0f};
 inline constexpr FineLadder<48> kFineTernary{0.6f, 20.0f};
 
 template <Simd V>
@@ -65,7 +65,7 @@ void encode_q4_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-8, 7>;
   encode_blocks<V, BlockQ4_0, 32>(job, [&](BlockQ4_0& out, const Prepared<32>& b) {
     const float d = choose_scale<V, Levels>(b, {kLadder4, 16, kTypical4, 8, 2},
-                                            {kFine4.levels, 128, kTypical4, 8, 4}, job.hard)
+                                            {kFine4.levels, 48, kTypical4, 8, 4}, job.hard)
                         .scale;
     out.d = V::to_half(d);
     put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
@@ -76,7 +76,7 @@ template <Simd V>
 void encode_iq4_nl(const EncodeJob& job) noexcept {
   encode_blocks<V, BlockIq4Nl, 32>(job, [&](BlockIq4Nl& out, const Prepared<32>& b) {
     const float d = choose_scale<V, Iq4Levels>(b, {kLadderIq4, 16, kTypicalIq4, 8, 2},
-                                               {kFineIq4.levels, 128, kTypicalIq4, 8, 4}, job.hard)
+                                               {kFineIq4.levels, 48, kTypicalIq4, 8, 4}, job.hard)
                         .scale;
     out.d = V::to_half(d);
     put_nibbles<V, 16>(out.qs, [&](int j) { return codes_at<V, Iq4Levels>(b.x + j, d); });
@@ -95,7 +95,7 @@ void encode_q5_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-16, 15>;
   encode_blocks<V, BlockQ5_0, 32>(job, [&](BlockQ5_0& out, const Prepared<32>& b) {
     const float d = choose_scale<V, Levels>(b, {kLadder5, 16, kTypical5, 8, 2},
-                                            {kFine5.levels, 128, kTypical5, 8, 4}, job.hard)
+                                            {kFine5.levels, 48, kTypical5, 8, 4}, job.hard)
                         .scale;
     out.d = V::to_half(d);
     put_five_bits<V>(out.qh, out.qs, [&](int j) { return codes_at<V, Levels>(b.x + j, d); });
@@ -168,7 +168,7 @@ void encode_q2_0(const EncodeJob& job) noexcept {
   using Levels = Uniform<-1, 2>;
   encode_blocks<V, BlockQ2_0, 64>(job, [&](BlockQ2_0& out, const Prepared<64>& b) {
     const float d = choose_scale<V, Levels>(b, {kLadderQ2, 16, kTypicalQ2, 8, 2},
-                                            {kFineQ2.levels, 96, kTypicalQ2, 8, 4}, job.hard)
+                                            {kFineQ2.levels, 48, kTypicalQ2, 8, 4}, job.hard)
                         .scale;
     out.d = V::to_half(d);
     uint8_t codes[64];

@@ -164,19 +164,18 @@ inline constexpr float kShares4[] = {1.05f, 1.0f, 0.95f, 0.9f, 0.84f, 0.77f, 0.6
 inline constexpr float kShares5[] = {1.03f, 1.0f, 0.97f, 0.94f, 0.9f, 0.84f, 0.74f, 0.55f};
 inline constexpr float kHighs4[] = {1.02f, 0.95f, 0.87f, 0.78f, 0.66f, 0.5f};
 inline constexpr float kHighs5[] = {1.0f, 0.96f, 0.91f, 0.85f, 0.76f, 0.6f};
-inline constexpr float kFineShares[] = {1.08f, 1.05f, 1.02f, 1.0f,  0.98f, 0.96f, 0.94f, 0.91f,
-                                        0.88f, 0.85f, 0.81f, 0.77f, 0.73f, 0.68f, 0.63f, 0.57f,
-                                        0.5f,  0.43f, 0.36f, 0.3f,  0.24f, 0.18f, 0.12f, 0.06f};
+inline constexpr float kFineShares[] = {1.06f, 1.02f, 0.99f, 0.96f, 0.93f, 0.9f,  0.86f, 0.82f,
+                                        0.77f, 0.71f, 0.64f, 0.56f, 0.46f, 0.36f, 0.24f, 0.12f};
 
 template <Simd V>
 void encode_q4_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 5, 3}, {kFineShares, 24, kFineShares, 24, 4},
+  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 5, 3}, {kFineShares, 16, kFineShares, 16, 4},
                                   [](BlockQ4_1& out, auto code) { put_nibbles<V, 16>(out.qs, code); });
 }
 
 template <Simd V>
 void encode_q5_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 5, 3}, {kFineShares, 24, kFineShares, 24, 4},
+  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 5, 3}, {kFineShares, 16, kFineShares, 16, 4},
                                   [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
 }
 
