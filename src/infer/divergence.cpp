@@ -8,12 +8,6 @@ namespace {
 
 constexpr double kPercents[] = {0.1, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9};
 
-double log_sum_exp(std::span<const float> logits, float max) {
-  double sum = 0;
-  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
-  return std::log(sum);
-}
-
 /// Value at a fraction of the sorted values, interpolated.
 double at_fraction(const std::vector<double>& sorted, double fraction) {
   const double place = fraction * static_cast<double>(sorted.size() - 1);
@@ -54,32 +48,35 @@ Estimate estimate(double sum, double sum_of_squares, int64_t count) {
   return {mean, count > 1 && variance > 0 ? std::sqrt(variance / (n - 1)) : 0};
 }
 
-void log_softmax(std::span<float> logits) {
+double log_sum_exp(std::span<const float> logits) {
   const float max = *std::ranges::max_element(logits);
-  const float shift = static_cast<float>(static_cast<double>(max) + log_sum_exp(logits, max));
-  for (float& l : logits) l -= shift;
+  double sum = 0;
+  for (const float l : logits) sum += static_cast<double>(std::exp(l - max));
+  return static_cast<double>(max) + std::log(sum);
 }
+
+namespace {
+
+TokenScore score(std::span<const float> logits, double log_sum, int32_t next) {
+  return {static_cast<float>(log_sum - static_cast<double>(logits[static_cast<size_t>(next)])),
+          static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin())};
+}
+
+}  // namespace
 
 TokenScore score(std::span<const float> logits, int32_t next) {
-  const auto top = std::ranges::max_element(logits);
-  const double loss = static_cast<double>(*top) + log_sum_exp(logits, *top) -
-                      static_cast<double>(logits[static_cast<size_t>(next)]);
-  return {static_cast<float>(loss), static_cast<int32_t>(top - logits.begin())};
+  return score(logits, log_sum_exp(logits), next);
 }
 
-TokenPair compare(std::span<const float> base, float floor, std::span<const float> logits, int32_t next) {
-  TokenPair pair;
-  pair.model = score(logits, next);
-  pair.base = {-base[static_cast<size_t>(next)],
-               static_cast<int32_t>(std::ranges::max_element(base) - base.begin())};
-  const double shift =
-      static_cast<double>(pair.model.loss) +
-      static_cast<double>(logits[static_cast<size_t>(next)]);  // ln of the sum of exponentials
+TokenPair compare(const BaseRow& base, std::span<const float> logits, int32_t next) {
+  const double log_sum = log_sum_exp(logits);
+  TokenPair pair{score(logits, log_sum, next), score(base.logits, base.log_sum, next), 0};
   double sum = 0;
-  for (size_t i = 0; i < base.size(); ++i) {
-    if (!(base[i] > floor)) continue;
-    const auto log_p = static_cast<double>(base[i]);
-    sum += static_cast<double>(std::exp(base[i])) * (log_p - (static_cast<double>(logits[i]) - shift));
+  for (size_t i = 0; i < logits.size(); ++i) {
+    const double log_p = static_cast<double>(base.logits[i]) - base.log_sum;
+    if (log_p > base.floor)
+      sum += static_cast<double>(std::exp(static_cast<float>(log_p))) *
+             (log_p - (static_cast<double>(logits[i]) - log_sum));
   }
   pair.divergence = static_cast<float>(sum);
   return pair;

@@ -28,12 +28,18 @@ struct TokenPair {
 /// logits [vocabulary]; `next` is the token that came.
 TokenScore score(std::span<const float> logits, int32_t next);
 
-/// base: log-probabilities [vocabulary]. Terms where it is at most `floor` do not count: -infinity counts
-/// all, -16 is what a base-logits file asks for, whose smaller values are cut off.
-TokenPair compare(std::span<const float> base, float floor, std::span<const float> logits, int32_t next);
+/// The original's logits [vocabulary] and the ln of the sum of their exponentials: ln p = logits - log_sum.
+/// Terms where that is at most `floor` do not count: -infinity counts all, -16 is what a base-logits file
+/// asks for, whose smaller values are cut off.
+struct BaseRow {
+  std::span<const float> logits;
+  double log_sum = 0;
+  double floor = 0;
+};
+TokenPair compare(const BaseRow& base, std::span<const float> logits, int32_t next);
 
-/// logits -> log-probabilities, in place.
-void log_softmax(std::span<float> logits);
+/// ln of the sum of the exponentials; the sum runs in double.
+double log_sum_exp(std::span<const float> logits);
 
 /// Figures over many tokens, as llama-perplexity defines them.
 struct Perplexity {

@@ -15,21 +15,18 @@ int32_t token_after(const Chunks& chunks, int64_t chunk, int64_t row) {
   return chunks.chunk(chunk)[static_cast<size_t>(chunks.first() + row + 1)];
 }
 
-/// pairs of one chunk; base_row(row, out) gives the original's log-probabilities.
-void compare_rows(const Chunks& chunks, int64_t chunk, const Rows& logits, float floor,
-                  const std::function<void(int64_t, std::span<float>)>& base_row,
+/// Pairs of one chunk. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
+void compare_rows(const Chunks& chunks, int64_t chunk, const Rows& logits,
+                  const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
                   std::vector<TokenPair>& pairs) {
   const size_t start = pairs.size();
   pairs.resize(start + static_cast<size_t>(logits.count()));
-  parallel_for(
-      logits.count(),
-      [&](int64_t r) {
-        std::vector<float> base(static_cast<size_t>(logits.width()));
-        base_row(r, base);
-        pairs[start + static_cast<size_t>(r)] =
-            compare(base, floor, logits.row(r), token_after(chunks, chunk, r));
-      },
-      4);
+  parallel_ranges(logits.count(), 4, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(static_cast<size_t>(logits.width()));
+    for (int64_t r = begin; r < end; ++r)
+      pairs[start + static_cast<size_t>(r)] =
+          compare(base_row(r, scratch), logits.row(r), token_after(chunks, chunk, r));
+  });
 }
 
 void check_vocabularies(int64_t model, int64_t base, const Session& session) {
@@ -89,12 +86,10 @@ std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chu
   for (int64_t c = 0; c < chunks.count(); ++c) {
     const Rows original = scored_logits(base, chunks, c, bos);
     if (save) save->write_chunk(original);
-    const auto base_row = [&](int64_t r, std::span<float> out) {
-      std::ranges::copy(original.row(r), out.begin());
-      log_softmax(out);
+    const auto base_row = [&](int64_t r, std::span<float>) {
+      return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};
     };
-    compare_rows(chunks, c, scored_logits(session, chunks, c, bos), -std::numeric_limits<float>::infinity(),
-                 base_row, pairs);
+    compare_rows(chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
     if (after) after(c);
   }
   return pairs;
@@ -107,9 +102,11 @@ std::vector<TokenPair> compare_chunks(Session& session, const BaseLogits& base, 
   const int64_t count = limit > 0 ? std::min(limit, chunks.count()) : chunks.count();
   std::vector<TokenPair> pairs;
   for (int64_t c = 0; c < count; ++c) {
-    compare_rows(
-        chunks, c, scored_logits(session, chunks, c, bos), BaseLogits::kFloor,
-        [&](int64_t r, std::span<float> out) { base.read(c, r, out); }, pairs);
+    const auto base_row = [&](int64_t r, std::span<float> scratch) {
+      base.read(c, r, scratch);
+      return BaseRow{scratch, 0, BaseLogits::kFloor};
+    };
+    compare_rows(chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
     if (after) after(c);
   }
   return pairs;
