@@ -1,0 +1,232 @@
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/atomic_file.hpp"
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/eval_report.hpp"
+#include "infer/evaluate.hpp"
+#include "infer/tokenizer.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+using namespace infer;
+
+constexpr size_t kWorstShown = 10;
+constexpr int64_t kWordsBefore = 12;  // tokens of context shown with each
+
+struct EvalArgs {
+  CommonArgs common;
+  std::string model, text, token_file, base, base_logits, save_logits, logits;
+  std::vector<int32_t> tokens;
+  int64_t context = 256, chunks = 0;
+  bool force = false;
+  CLI::Option* context_given = nullptr;
+};
+
+/// The model's tokenizer; none where the file has none, or (if it is not
+/// needed) one that is not known.
+std::optional<Tokenizer> tokenizer_of(const gguf::Reader& file, bool needed) {
+  if (needed) return Tokenizer{file};
+  try {
+    return Tokenizer{file};
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+/// The token every chunk starts with, where the vocabulary wants one.
+std::optional<int32_t> bos_of(const std::optional<Tokenizer>& tokenizer) {
+  if (!tokenizer || !tokenizer->adds_bos() || tokenizer->bos() < 0) return {};
+  return tokenizer->bos();
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  if (!in.good() && !in.eof()) throw io_error("read the text", path);
+  return text;
+}
+
+std::vector<int32_t> read_token_file(const std::string& path) {
+  std::ifstream in{path};
+  std::vector<int32_t> tokens{std::istream_iterator<int32_t>{in}, {}};
+  if (!in.eof())
+    throw Error{str("after ", tokens.size(), " token ids comes something that is none"), path,
+                "the file is to hold decimal numbers with spaces or line ends between "
+                "them"};
+  return tokens;
+}
+
+/// --tokens with --logits: the raw logits of every position as little-endian
+/// f32.
+int write_logits(const EvalArgs& args) {
+  const Model model{args.model};
+  Session session{model, {.context = static_cast<int64_t>(args.tokens.size())}};
+  const Rows logits = session.forward(args.tokens);
+  AtomicFile file{args.logits, args.force ? Existing::replace : Existing::refuse,
+                  static_cast<int64_t>(logits.values().size_bytes())};
+  file.write(std::as_bytes(logits.values()));
+  file.commit();
+  return 0;
+}
+
+/// Running figures as a progress line.
+class Watch {
+ public:
+  Watch(const Chunks& chunks, int64_t count)
+      : chunks_{chunks}, progress_{"evaluating", count, Progress::Unit::items} {}
+  AfterChunk callback() {
+    return [this](int64_t chunk) { progress_.advance(1, str("chunk ", chunk + 1, " of ", chunks_.count())); };
+  }
+
+ private:
+  const Chunks& chunks_;
+  Progress progress_;
+};
+
+/// What the tokens say, for the eye.
+void add_text(const Chunks& chunks, const Tokenizer& tokenizer, WorstToken& worst) {
+  const std::span<const int32_t> chunk = chunks.chunk(worst.chunk);
+  for (int64_t i = std::max<int64_t>(0, worst.position - kWordsBefore); i < worst.position; ++i)
+    worst.before += tokenizer.piece(chunk[static_cast<size_t>(i)], true);
+  worst.text = tokenizer.piece(worst.token, true);
+  worst.base_text = tokenizer.piece(worst.base_choice, true);
+  worst.model_text = tokenizer.piece(worst.model_choice, true);
+}
+
+void fill_worst(const Chunks& chunks, const std::vector<TokenPair>& pairs,
+                const std::optional<Tokenizer>& tokenizer, EvalReport& report) {
+  for (const size_t i : worst_tokens(pairs, kWorstShown)) {
+    WorstToken worst;
+    worst.chunk = static_cast<int64_t>(i) / chunks.scored();
+    worst.position = chunks.first() + static_cast<int64_t>(i) % chunks.scored() + 1;
+    worst.token = chunks.chunk(worst.chunk)[static_cast<size_t>(worst.position)];
+    worst.model_choice = pairs[i].model.likeliest;
+    worst.base_choice = pairs[i].base.likeliest;
+    worst.kl = static_cast<double>(pairs[i].divergence);
+    if (tokenizer) add_text(chunks, *tokenizer, worst);
+    report.worst.push_back(std::move(worst));
+  }
+}
+
+void fill(const Chunks& chunks, const std::vector<TokenPair>& pairs,
+          const std::optional<Tokenizer>& tokenizer, EvalReport& report) {
+  report.compared = true;
+  report.divergence = summarise(pairs);
+  report.perplexity = report.divergence.model;
+  fill_worst(chunks, pairs, tokenizer, report);
+}
+
+void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport& report) {
+  const BaseLogits base{args.base_logits};
+  const Chunks& chunks = base.chunks();
+  if (args.context_given->count() && args.context != chunks.context)
+    throw Error{str("the base logits were made with a context of ", chunks.context, ", not ", args.context),
+                args.base_logits, "leave --ctx out", Fault::usage};
+  report.context = chunks.context;
+  report.chunks = args.chunks > 0 ? std::min(args.chunks, chunks.count()) : chunks.count();
+  report.base = args.base_logits;
+  Session session{model, {.context = chunks.context}};
+  Watch watch{chunks, report.chunks};
+  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), false);
+  fill(chunks, compare_chunks(session, base, report.chunks, bos_of(tokenizer), watch.callback()), tokenizer,
+       report);
+}
+
+void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report) {
+  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), !args.text.empty());
+  const Chunks chunks =
+      cut_into_chunks(args.text.empty() ? read_token_file(args.token_file)
+                                        : tokenizer->encode(read_text(args.text), true, false),
+                      args.context, args.chunks);
+  report.text = args.text.empty() ? args.token_file : args.text;
+  report.context = chunks.context;
+  report.chunks = chunks.count();
+  const std::optional<int32_t> bos = bos_of(tokenizer);
+  std::optional<BaseLogitsWriter> save;
+  if (!args.save_logits.empty())
+    save.emplace(args.save_logits, args.force ? Existing::replace : Existing::refuse, chunks,
+                 model.vocabulary());
+  BaseLogitsWriter* saved = save ? &*save : nullptr;
+  Session session{model, {.context = chunks.context}};
+  Watch watch{chunks, report.chunks};
+  if (args.base.empty()) {
+    report.perplexity = summarise(score_chunks(session, chunks, bos, saved, watch.callback()));
+  } else {
+    const Model original{args.base};
+    Session base{original, {.context = chunks.context}};
+    report.base = args.base;
+    fill(chunks, compare_chunks(session, base, chunks, bos, saved, watch.callback()), tokenizer, report);
+  }
+  if (save) save->commit();
+}
+
+int run_eval(const EvalArgs& args) {
+  args.common.apply();
+  if (!args.logits.empty()) return write_logits(args);
+  if (args.text.empty() && args.token_file.empty() && args.base_logits.empty())
+    throw Error{"nothing to evaluate on", "", "give a text (-f), a --token-file or --base-logits",
+                Fault::usage};
+  const auto start = std::chrono::steady_clock::now();
+  EvalReport report;
+  report.model = args.model;
+  const Model model{args.model};
+  if (!args.base_logits.empty())
+    evaluate_against_file(args, model, report);
+  else
+    evaluate_text(args, model, report);
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  print_out(args.common.json ? eval_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
+                             : eval_table(report));
+  return 0;
+}
+
+void add_options(CLI::App& cmd, EvalArgs& args) {
+  cmd.add_option("MODEL", args.model, "GGUF file (of a split model the first)")->required();
+  auto* text = cmd.add_option("-f,--file", args.text, "text to evaluate on");
+  auto* token_file = cmd.add_option("--token-file", args.token_file,
+                                    "the same as token ids, with spaces or line ends between them");
+  auto* base = cmd.add_option("--base", args.base, "the original: also say how far MODEL is from it");
+  auto* base_logits =
+      cmd.add_option("--base-logits", args.base_logits,
+                     "the original's logits, as --save-logits or llama-perplexity wrote them");
+  auto* save = cmd.add_option("--save-logits", args.save_logits,
+                              "write the logits of the original (or of MODEL) here");
+  args.context_given = cmd.add_option("--ctx", args.context, "tokens in a chunk; the second half is scored")
+                           ->check(CLI::Range(4, 1 << 24))
+                           ->capture_default_str();
+  cmd.add_option("--chunks", args.chunks, "stop after so many; 0 is all")->check(CLI::NonNegativeNumber);
+  auto* tokens =
+      cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
+          ->delimiter(',');
+  auto* logits = cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]");
+  cmd.add_flag("--force", args.force, "replace existing files");
+  text->excludes(token_file);
+  base_logits->excludes(text, token_file, base, save);
+  tokens->needs(logits)->excludes(text, token_file, base, base_logits, save);
+  logits->needs(tokens);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<EvalArgs>();
+  auto* cmd = app.add_subcommand("eval", "perplexity, and how far a model is from its original");
+  add_options(*cmd, *args);
+  args->common.add_to(*cmd);
+  cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_eval(*args); }); });
+}
+
+}  // namespace snug::cli
