@@ -60,10 +60,10 @@ constexpr Efforts<SymmetricEffort> kSymmetricEffort{};
 template <>
 inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<4>{
     {{-0.74f, 0.33f, 10}, 1, {-2.42f, 0.27f, 11}, 1, 1, 1, 1},
-    {{-0.75f, 0.33f, 10}, 1, {-2.00f, 0.25f, 60}, 32, 1, 12, 8}};
+    {{-0.75f, 0.33f, 10}, 1, {-2.00f, 0.40f, 36}, 12, 1, 3, 8}};
 template <>
 inline constexpr Efforts<SymmetricEffort> kSymmetricEffort<32>{
     {{-2.56f, 0.02f, 2}, 0, {-2.14f, 0.05f, 3}, 1, 4, 1, 6},
-    {{-2.50f, 0.10f, 4}, 1, {-4.00f, 0.25f, 50}, 12, 3, 6, 8}};
+    {{-2.50f, 0.10f, 4}, 1, {-4.00f, 0.25f, 50}, 8, 3, 3, 8}};
 
 }  // namespace snug
