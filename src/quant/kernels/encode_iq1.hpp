@@ -22,6 +22,7 @@ struct Iq1Form : Traits {
   static constexpr int kShiftWeights = Traits::kShiftWeights;
   static constexpr int kLargestSubScale = 7;
   static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kLow = 0.6f, kStep = 1.07f, kFineStep = 1.017f;
+  static constexpr int kPeakLevels = 0;
   static constexpr bool kTryNeighbours = Traits::kShiftWeights == 8;
   static IqMultiples trials(bool hard) {
     return hard ? IqMultiples{kIq1HardTrials, 8} : IqMultiples{kIq1Trials, 4};

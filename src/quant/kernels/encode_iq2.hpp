@@ -25,6 +25,7 @@ struct Iq2Form : Traits {
   static constexpr int kLargestSubScale = 15;
   static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.054f,
                          kFineStep = 1.0135f;
+  static constexpr int kPeakLevels = 0;
   static constexpr bool kTryNeighbours = false;
   static IqMultiples trials(bool hard) {
     return hard ? IqMultiples{kIq2HardTrials, 12} : IqMultiples{kIq2Trials, 5};

@@ -7,7 +7,8 @@ namespace snug {
 
 namespace {
 
-constexpr float kIq3Trials[] = {0.42f, 0.48f, 0.55f, 0.62f, 0.7f, 0.79f, 0.88f, 0.98f, 1.1f, 1.25f};
+constexpr float kIq3XxsTrials[] = {0.45f, 0.53f, 0.61f, 0.7f, 0.8f, 0.9f, 1.05f};
+constexpr float kIq3STrials[] = {0.45f, 0.54f, 0.65f, 0.78f, 0.92f};
 constexpr float kIq3HardTrials[] = {0.35f, 0.38f, 0.41f, 0.44f, 0.47f, 0.50f, 0.53f, 0.56f,
                                     0.60f, 0.64f, 0.68f, 0.72f, 0.76f, 0.80f, 0.85f, 0.90f,
                                     0.95f, 1.00f, 1.06f, 1.12f, 1.20f, 1.30f, 1.40f, 1.55f};
@@ -175,10 +176,9 @@ struct Iq3Form : Traits {
   static constexpr int kSubWeights = 32;
   static constexpr int kLargestSubScale = 15;
   static constexpr float kLow = 0.6f, kStep = 1.054f, kFineStep = 1.0135f;
+  static constexpr int kPeakLevels = 3;
   static constexpr bool kTryNeighbours = true;
-  static IqMultiples trials(bool hard) {
-    return hard ? IqMultiples{kIq3HardTrials, 24} : IqMultiples{kIq3Trials, 10};
-  }
+  static IqMultiples trials(bool hard) { return hard ? IqMultiples{kIq3HardTrials, 24} : Traits::trials(); }
 
   const IqBlock& block;
   NearestQuads<V, Traits> grid;
@@ -300,6 +300,7 @@ struct Iq3XxsTraits {
   static constexpr bool kParity = true;
   static constexpr float kUnit = 0.25f, kTypical = 1.0f / 22, kByteRange = 100, kLevelStep = 8;
   static Book<uint8_t> book() { return search_iq3_xxs(); }
+  static IqMultiples trials() { return {kIq3XxsTrials, 7}; }
   static constexpr const auto& kLevels = kIq3XxsLevels;
 
   template <Simd V>
@@ -321,6 +322,7 @@ struct Iq3STraits {
   static constexpr bool kParity = false;
   static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kLevelStep = 2;
   static Book<uint8_t> book() { return search_iq3_s(); }
+  static IqMultiples trials() { return {kIq3STrials, 5}; }
   static constexpr const auto& kLevels = kIq3SLevels;
 
   template <Simd V>

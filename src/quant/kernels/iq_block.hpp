@@ -17,7 +17,7 @@
 namespace snug {
 
 constexpr int kMaxSubBlocks = 16;
-constexpr int kMaxTrials = 24;
+constexpr int kMaxTrials = 28;
 
 /// 256 weights scaled by a power of two so that the largest is in [1, 2), and their importance likewise.
 struct IqBlock {
@@ -104,6 +104,20 @@ float typical_scale(const IqBlock& block, int from, int count) {
   alignas(32) float root[8];
   V::store(root, V::sqrt(V::splat(V::sum(energy) / V::sum(weight))));
   return root[0] > 1e-6f ? root[0] : 1e-6f;
+}
+
+/// The size of the element with the most weighted energy.
+template <Simd V>
+float weightiest(const IqBlock& block, int from, int count) {
+  auto most = V::zero(), size = V::zero();
+  for (int j = from; j < from + count; j += 8) {
+    const auto x = V::load(block.x + j), energy = V::load(block.v + j) * x * x;
+    size = V::select(V::lt(most, energy), V::abs(x), size);
+    most = V::max(most, energy);
+  }
+  const auto top = V::eq(most, V::splat(V::max_of(most)));
+  const float found = V::max_of(V::select(top, size, V::zero()));
+  return found > 1e-6f ? found : 1e-6f;
 }
 
 /// The super-scale as it will be stored: a positive finite f16.

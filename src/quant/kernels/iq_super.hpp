@@ -43,14 +43,21 @@ struct IqSuperBlock {
 
   explicit IqSuperBlock(const IqBlock& from) : block(from), form(from) {}
 
+  /// Points at multiples of the typical scale, and where the weightiest element would be met exactly.
   IqParabolas try_scales(IqMultiples multiples) {
+    static_assert(24 + Form::kPeakLevels <= kMaxTrials);
     IqParabolas p;
-    p.trials = multiples.count;
     for (int sub = 0; sub < kSubs; ++sub) {
       const int from = sub * Form::kSubWeights;
       const float typical = typical_scale<V>(block, from, Form::kSubWeights) * Form::kTypical;
-      for (int k = 0; k < multiples.count; ++k)
-        form.trial(from, typical * multiples.at[k], p.a[k][sub], p.b[k][sub]);
+      const auto trial = [&](int k, float t) { form.trial(from, t, p.a[k][sub], p.b[k][sub]); };
+      p.trials = 0;
+      for (int k = 0; k < multiples.count; ++k) trial(p.trials++, typical * multiples.at[k]);
+      if constexpr (Form::kPeakLevels > 0) {
+        const float peak = weightiest<V>(block, from, Form::kSubWeights);
+        for (int l = 0; l < Form::kPeakLevels; ++l)
+          trial(p.trials++, peak / static_cast<float>(Form::kLevels[7 - l]));
+      }
     }
     return p;
   }
@@ -107,17 +114,22 @@ struct IqSuperBlock {
     }
   }
 
-  /// More trials, finer super-scales, neighbouring sub-scales, and all again from what that gives. What is no
-  /// better than rounding errors can tell is not taken, so that this is never worse.
+  /// More trials, and for the best super-scale in each of four ranges: neighbouring sub-scales, and all again
+  /// from what that gives. What is no better than rounding errors can tell is not taken, so that this is
+  /// never worse.
   Result encode_hard(Result best) {
     const float gain = 1e-6f * block.energy;
     const IqParabolas tried = try_scales(Form::trials(true));
-    IqScales scales = kScales.choose(block, tried, 96, Form::kLow, Form::kFineStep);
-    for (int round = 0; round < 3; ++round) {
-      const Result next = settle(scales, 1);
+    float low = Form::kLow;
+    for (int range = 0; range < 4; ++range) {
+      const Result next = settle(kScales.choose(block, tried, 24, low, Form::kFineStep), 1);
+      if (next.error < best.error - gain) best = next;
+      for (int k = 0; k < 24; ++k) low *= Form::kFineStep;
+    }
+    for (int round = 0; round < 2; ++round) {
+      const Result next = settle(best.scales, 1);
       if (!(next.error < best.error - gain)) break;
       best = next;
-      scales = next.scales;
     }
     return best;
   }
