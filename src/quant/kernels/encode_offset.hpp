@@ -58,7 +58,8 @@ class OffsetSearch {
         for (int i = 0; i < ladder.high_count; ++i)
           span(V::splat(low_) * V::load(ladder.lows + k), V::splat(high_ * ladder.highs[i]));
       const float rms = weighted_rms<V>(x_, b_.w, 32);
-      for (float reach : kTypicalReach) span(V::splat(-rms) * V::load(kTypicalReach), V::splat(rms * reach));
+      for (int i = 1; i < 8; i += 2)
+        span(V::splat(-rms) * V::load(kTypicalReach), V::splat(rms * kTypicalReach[i]));
     }
     for (int r = 0; r < ladder.rounds; ++r) improve(d_, m_);
     return storable(Candidates<V>::pick(gain_, d_), Candidates<V>::pick(gain_, m_));
@@ -162,20 +163,20 @@ void encode_offset(const EncodeJob& job, const OffsetLadder& normal, const Offse
 
 inline constexpr float kShares4[] = {1.05f, 1.0f, 0.95f, 0.9f, 0.84f, 0.77f, 0.66f, 0.5f};
 inline constexpr float kShares5[] = {1.03f, 1.0f, 0.97f, 0.94f, 0.9f, 0.84f, 0.74f, 0.55f};
-inline constexpr float kHighs4[] = {1.02f, 0.95f, 0.87f, 0.78f, 0.66f, 0.5f};
-inline constexpr float kHighs5[] = {1.0f, 0.96f, 0.91f, 0.85f, 0.76f, 0.6f};
+inline constexpr float kHighs4[] = {1.0f, 0.91f, 0.79f, 0.6f};
+inline constexpr float kHighs5[] = {1.0f, 0.94f, 0.86f, 0.7f};
 inline constexpr float kFineShares[] = {1.06f, 1.02f, 0.99f, 0.96f, 0.93f, 0.9f,  0.86f, 0.82f,
                                         0.77f, 0.71f, 0.64f, 0.56f, 0.46f, 0.36f, 0.24f, 0.12f};
 
 template <Simd V>
 void encode_q4_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 5, 3}, {kFineShares, 16, kFineShares, 16, 4},
+  encode_offset<V, 15, BlockQ4_1>(job, {kShares4, 8, kHighs4, 4, 3}, {kFineShares, 16, kFineShares, 16, 4},
                                   [](BlockQ4_1& out, auto code) { put_nibbles<V, 16>(out.qs, code); });
 }
 
 template <Simd V>
 void encode_q5_1(const EncodeJob& job) noexcept {
-  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 5, 3}, {kFineShares, 16, kFineShares, 16, 4},
+  encode_offset<V, 31, BlockQ5_1>(job, {kShares5, 8, kHighs5, 4, 3}, {kFineShares, 16, kFineShares, 16, 4},
                                   [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
 }
 
