@@ -44,4 +44,14 @@ void close_choices(Rows& rows, const Prices& prices, int64_t loss);
 /// losses, formats left out one by one and swapped.
 Pick good_pick(const Rows& rows, const Prices& prices, Clock::time_point deadline);
 
+/// One format limit and no cap, of at most 64 formats: searched by knapsacks alone, in whole numbers.
+bool formats_alone(const Rows& rows);
+struct FormatSearchResult {
+  Pick pick;  // empty if none was found
+  int64_t bound =
+      0;  // no pick that keeps the limit has less loss; with an empty pick INT64_MAX if there is none
+};
+FormatSearchResult search_formats(const Rows& rows, const Pick& start, double gap,
+                                  Clock::time_point deadline);
+
 }  // namespace snug::solver

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "snug/error.hpp"
 #include "snug/solve.hpp"
@@ -11,6 +12,10 @@ namespace {
 
 double seconds_until(Clock::time_point deadline) {
   return std::max(0.0, std::chrono::duration<double>(deadline - Clock::now()).count());
+}
+
+Clock::time_point halfway_to(Clock::time_point deadline) {
+  return Clock::now() + (deadline - Clock::now()) / 2;
 }
 
 /// Brings losses to a size GLPK's absolute tolerances are made for.
@@ -79,16 +84,18 @@ Searched search(Rows rows, const Pick& start, double scale, double gap, Clock::t
   return best;
 }
 
+void give_up(Solution& s, Stop stop) {
+  s.stop = stop;
+  s.pick.clear();
+  s.bytes = s.loss = 0;
+  s.claimed_bound = s.certified_bound;
+}
+
 /// Losses GLPK cannot tell apart count as one: then the certificate's integers decide what is optimal.
 void conclude(Solution& s, const Problem& problem, const Searched& found, double scale) {
   using Status = IlpAnswer::Status;
-  if (found.pick.empty()) {
-    s.stop = found.status == Status::infeasible ? Stop::infeasible : Stop::time_limit;
-    s.pick.clear();
-    s.bytes = s.loss = 0;
-    s.claimed_bound = s.certified_bound;
-    return;
-  }
+  if (found.pick.empty())
+    return give_up(s, found.status == Status::infeasible ? Stop::infeasible : Stop::time_limit);
   set_pick(s, problem, found.pick);
   const auto claimed =
       static_cast<int64_t>(std::min(std::floor(found.bound / scale), static_cast<double>(s.loss)));
@@ -99,6 +106,30 @@ void conclude(Solution& s, const Problem& problem, const Searched& found, double
                                                  : Stop::time_limit;
 }
 
+/// The relaxation's prices, of the sums alone: with format limits it would take GLPK long and give no more.
+Prices sum_prices(const Rows& rows, const Solution& s, double scale, Clock::time_point deadline) {
+  Prices prices{s.proof.den, {s.proof.num}};
+  prices.num.resize(rows.sums.size(), 0);
+  if (rows.sums.size() == 1) return prices;
+  Constraints sides = rows.constraints;
+  sides.formats.clear();
+  const Rows without_formats = rows_of(rows.problem, sides);
+  const IlpAnswer relaxed = solve_relaxed(ilp_of(without_formats, scale), seconds_until(deadline));
+  return relaxed.price.empty() ? prices : prices_of(without_formats, relaxed, scale);
+}
+
+/// In whole numbers, so that claimed_bound is as good as the search is right.
+void solve_formats(Solution& s, const Rows& rows, const Pick& start, double gap, Clock::time_point deadline) {
+  const FormatSearchResult found = search_formats(rows, start, gap, deadline);
+  const bool ended = found.bound == std::numeric_limits<int64_t>::max();
+  if (found.pick.empty()) return give_up(s, ended ? Stop::infeasible : Stop::time_limit);
+  set_pick(s, rows.problem, found.pick);
+  s.claimed_bound = std::max(found.bound, s.certified_bound);
+  const auto open = static_cast<double>(s.loss - s.claimed_bound);
+  const bool close = open <= gap * static_cast<double>(s.loss);
+  s.stop = open <= 0 ? Stop::optimal : close ? Stop::gap_reached : Stop::time_limit;
+}
+
 void solve_rows(Solution& s, const Problem& problem, const Constraints& constraints, const Options& options,
                 Clock::time_point deadline) {
   Rows rows = rows_of(problem, constraints);
@@ -107,18 +138,12 @@ void solve_rows(Solution& s, const Problem& problem, const Constraints& constrai
     return;
   }
   const double scale = scale_for(problem, s.loss);
-  const IlpAnswer relaxed = solve_relaxed(ilp_of(rows, scale), seconds_until(deadline));
-  Searched found{{}, relaxed.status, relaxed.bound};
-  Prices prices{s.proof.den, {s.proof.num}};
-  prices.num.resize(rows.sums.size(), 0);
-  if (!relaxed.price.empty()) prices = prices_of(rows, relaxed, scale);
+  const Prices prices = sum_prices(rows, s, scale, deadline);
   set_proof(s, problem, constraints, prices);
-  if (relaxed.status != IlpAnswer::Status::infeasible) {
-    const Pick start = good_pick(rows, prices, deadline);
-    if (!start.empty()) close_choices(rows, prices, loss_of(rows, start));
-    found = search(rows, start, scale, options.gap, deadline);
-  }
-  conclude(s, problem, found, scale);
+  const Pick start = good_pick(rows, prices, halfway_to(deadline));
+  if (formats_alone(rows)) return solve_formats(s, rows, start, options.gap, deadline);
+  if (!start.empty()) close_choices(rows, prices, loss_of(rows, start));
+  conclude(s, problem, search(rows, start, scale, options.gap, deadline), scale);
 }
 
 }  // namespace

@@ -94,10 +94,12 @@ struct Options {
 /// those a fixed rule's.
 Solution solve(const Problem& problem, const Options& options = {});
 
-/// The same with further rows: GLPK's branch and cut on what Lagrangian prices leave open. 16 side
-/// constraints at most. stop and claimed_bound are then GLPK's word (floating point; infeasible included).
-/// Exact is certified_bound, the better of check_certificate(problem, certificate), which does not know the
-/// rows, and proven_bound(problem, constraints, proof, side_proof). The picks are checked in whole numbers.
+/// The same with further rows, 16 side constraints at most. One format limit and no side constraint is
+/// searched in whole numbers; anything else is GLPK's branch and cut on what Lagrangian prices leave open,
+/// and then stop and claimed_bound are its word (floating point; infeasible included). Always exact: the
+/// picks keep every row, and certified_bound is the better of check_certificate(problem, certificate), which
+/// does not know the rows, and proven_bound(problem, constraints, proof, side_proof), which does not know
+/// format limits.
 Solution solve_with(const Problem& problem, const Constraints& constraints, const Options& options = {});
 
 /// A lower bound on the loss of every pick within the budget, from one price per byte. Any valid price gives

@@ -145,39 +145,65 @@ TEST(SolveWith, GlpkAgreesWithTheKnapsackWhereverItEnds) {
   EXPECT_GT(agreed, 2);
 }
 
-TEST(SolveWith, ACaseWithAFormatLimitAndACapIsSolvedCloseToItsBound) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
-  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
-  c.problem.budget_bytes = c.budgets[6];
-  Constraints all;
+FormatLimit limit_of(const test::SolverCase& c, int at_most) {
+  FormatLimit limit{{}, at_most};
   std::vector<std::string> names;
-  FormatLimit& limit = all.formats.emplace_back(FormatLimit{{}, 4});
-  SideConstraint& side = all.side.emplace_back(SideConstraint{"first half", {}, 0});
-  const Solution free = solve(c.problem);
-  for (size_t t = 0; t < c.problem.tensors.size(); ++t) {
+  for (const auto& formats : c.formats) {
     auto& row = limit.format.emplace_back();
-    for (const std::string& f : c.formats[t]) {
+    for (const std::string& f : formats) {
       const auto at = std::ranges::find(names, f);
       row.push_back(static_cast<int>(at - names.begin()));
       if (at == names.end()) names.push_back(f);
     }
+  }
+  return limit;
+}
+
+TEST(SolveWith, AFormatLimitAloneIsSolvedToTheOptimum) {
+  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
+  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
+  c.problem.budget_bytes = c.budgets[6];
+  int64_t last = solve(c.problem).loss;
+  for (const int at_most : {20, 6, 4, 2, 1}) {
+    SCOPED_TRACE(at_most);
+    const Constraints all{{}, {limit_of(c, at_most)}};
+    const Solution s = solve_with(c.problem, all, {.seconds = 20});
+    EXPECT_EQ(s.stop, Stop::optimal);
+    EXPECT_TRUE(keeps(all, s.pick));
+    EXPECT_GE(s.loss, last);
+    last = s.loss;
+  }
+  const Constraints none{{}, {limit_of(c, 0)}};
+  EXPECT_EQ(solve_with(c.problem, none).stop, Stop::infeasible);
+}
+
+TEST(SolveWith, ACapIsSolvedCloseToItsBound) {
+  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
+  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
+  c.problem.budget_bytes = c.budgets[6];
+  Constraints all;
+  SideConstraint& side = all.side.emplace_back(SideConstraint{"first half", {}, 0});
+  const Solution free = solve(c.problem);
+  for (size_t t = 0; t < c.problem.tensors.size(); ++t) {
     auto& cost = side.cost.emplace_back();
     if (t > c.problem.tensors.size() / 2) continue;
     for (const Choice& choice : c.problem.tensors[t]) cost.push_back(choice.bytes);
     side.limit += c.problem.tensors[t][free.pick[t]].bytes;
   }
   side.limit = side.limit / 100 * 97;
-  const Solution s = solve_with(c.problem, all, {.seconds = 3});
-  ASSERT_FALSE(s.pick.empty());
-  EXPECT_TRUE(keeps(all, s.pick));
-  EXPECT_LE(s.bytes, c.problem.budget_bytes);
-  EXPECT_LE(s.certified_bound, s.claimed_bound);
-  EXPECT_LE(s.claimed_bound, s.loss);
-  EXPECT_LT(s.gap(), 0.02);  // the certificate does not know the format limit
-  all.formats.clear();
   const Solution capped = solve_with(c.problem, all, {.seconds = 3});
+  ASSERT_FALSE(capped.pick.empty());
+  EXPECT_TRUE(keeps(all, capped.pick));
   EXPECT_GE(capped.loss, free.loss);
   EXPECT_LT(capped.gap(), 0.002);
+  all.formats.push_back(limit_of(c, 4));
+  const Solution both = solve_with(c.problem, all, {.seconds = 3});
+  ASSERT_FALSE(both.pick.empty());
+  EXPECT_TRUE(keeps(all, both.pick));
+  EXPECT_LE(both.bytes, c.problem.budget_bytes);
+  EXPECT_LE(both.certified_bound, both.claimed_bound);
+  EXPECT_LE(both.claimed_bound, both.loss);
+  EXPECT_GE(both.loss, capped.certified_bound);
 }
 
 }  // namespace
