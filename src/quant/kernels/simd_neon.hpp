@@ -54,9 +54,9 @@ struct Neon {
   }
   static i32 load_u8(const uint8_t* p) { return widen(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p)))); }
   static i32 load_i8(const int8_t* p) { return widen(vmovl_s8(vld1_s8(p))); }
-  static i32 load_i16(const int16_t* p) { return widen(vreinterpretq_s16_u8(bytes(p))); }
+  static i32 load_i16(const int16_t* p) { return widen(vreinterpretq_s16_u8(bytes_at(p))); }
   static i32 load_u16(const uint16_t* p) {
-    const uint16x8_t in = vreinterpretq_u16_u8(bytes(p));
+    const uint16x8_t in = vreinterpretq_u16_u8(bytes_at(p));
     return {vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(in))), vreinterpretq_s32_u32(vmovl_high_u16(in))};
   }
   static void store_u8(uint8_t* p, i32 a) { vst1_u8(p, vmovn_u16(narrow(a))); }
@@ -203,7 +203,7 @@ struct Neon {
     return vget_lane_u16(vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(x))), 0);
   }
   static f32 load_half(const uint16_t* p) {
-    const float16x8_t in = vreinterpretq_f16_u8(bytes(p));
+    const float16x8_t in = vreinterpretq_f16_u8(bytes_at(p));
     return {vcvt_f32_f16(vget_low_f16(in)), vcvt_high_f32_f16(in)};
   }
   static void store_half(uint16_t* p, f32 a) {
@@ -238,7 +238,7 @@ struct Neon {
     c = four(vtrn2q_f64(two(ab0), two(cd0)));
     d = four(vtrn2q_f64(two(ab1), two(cd1)));
   }
-  static uint8x16_t bytes(const void* p) { return vld1q_u8(static_cast<const uint8_t*>(p)); }
+  static uint8x16_t bytes_at(const void* p) { return vld1q_u8(static_cast<const uint8_t*>(p)); }
   static i32 widen(int16x8_t in) { return {vmovl_s16(vget_low_s16(in)), vmovl_high_s16(in)}; }
   static uint16x8_t narrow(i32 a) {
     return vmovn_high_u32(vmovn_u32(vreinterpretq_u32_s32(a.lo)), vreinterpretq_u32_s32(a.hi));
