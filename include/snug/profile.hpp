@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -7,6 +9,9 @@
 #include "snug/format.hpp"
 
 namespace snug {
+
+/// The solver's unit. 100 nats are more than any loss, and sums of that over tensors stay within its limit.
+inline int64_t pico_nats(double nats) { return std::llround(std::min(nats * 1e12, 1e14)); }
 
 /// What one tensor costs and suffers in one format.
 struct Candidate {

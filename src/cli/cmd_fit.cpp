@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options.hpp"
+#include "cli/probe_options.hpp"
 #include "cli/report_table.hpp"
 #include "cli/written_text.hpp"
 #include "fit/quantize_model.hpp"
@@ -19,6 +20,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
+  ProbeArgs probe;
   PlanArgs plan;
   std::string out, recipe;
   bool dry_run = false, force = false;
@@ -70,6 +72,7 @@ int run(const Args& args) {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
     profile = measure(model, columns, state, measuring, &report);
+    args.probe.apply(profile, args.model.model, columns, state);
   }
   Plan plan = Planner{profile, model, columns, options}.plan();
   plan.recipe.effort = measuring.effort;
@@ -101,6 +104,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);
+  args->probe.add_to(*command);
   args->common.add_to(*command);
   command->footer("Stopped at any instant, the same command goes on where it was.\n"
                   "Examples:\n"

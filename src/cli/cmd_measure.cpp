@@ -5,6 +5,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options.hpp"
+#include "cli/probe_options.hpp"
 #include "recipe/profile.hpp"
 #include "snug/error.hpp"
 
@@ -15,6 +16,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
+  ProbeArgs probe;
   std::string profile;
 };
 
@@ -44,7 +46,9 @@ int run(const Args& args) {
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
   Store state = Store::open(path, Access::write);
   MeasureReport report;
-  const Profile profile = measure(model, importance ? &*importance : nullptr, state, options, &report);
+  const Importance* columns = importance ? &*importance : nullptr;
+  Profile profile = measure(model, columns, state, options, &report);
+  args.probe.apply(profile, args.model.model, columns, state);
   if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
   print_out(args.common.json ? to_json(report, path).dump(2) : to_text(report, path));
   return 0;
@@ -57,6 +61,7 @@ void add_measure(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("measure", "measure the error of every tensor in every format");
   args->model.add_to(*command);
   args->measure.add_to(*command, true);
+  args->probe.add_to(*command);
   command->add_option("--profile", args->profile, "write losses and bytes of every tensor and format here, as JSON");
   args->common.add_to(*command);
   command->footer("Examples:\n"

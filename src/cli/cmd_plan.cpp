@@ -5,6 +5,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options.hpp"
+#include "cli/probe_options.hpp"
 #include "cli/report_table.hpp"
 #include "snug/error.hpp"
 
@@ -15,6 +16,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
+  ProbeArgs probe;
   PlanArgs plan;
   std::string out, curve, certificate;
   int64_t curve_points = 200;
@@ -69,7 +71,8 @@ int run(Args args) {
   const MeasureOptions measuring = args.measure.options();
   Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
   Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
-  const Profile profile = measure(model, columns, state, measuring);
+  Profile profile = measure(model, columns, state, measuring);
+  args.probe.apply(profile, args.model.model, columns, state);
   const Planner planner{profile, model, columns, options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
@@ -91,6 +94,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("plan", "choose the best format of every tensor within a budget");
   args->model.add_to(*command);
   args->measure.add_to(*command, false);
+  args->probe.add_to(*command);
   args->plan.add_to(*command);
   command->add_option("-o,--out", args->out, "write the recipe here, as JSON");
   command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON");

@@ -33,11 +33,6 @@ std::vector<size_t> shard_of(const std::vector<const gguf::Tensor*>& tensors, in
   return mine;
 }
 
-int64_t pico_nats(double nats) {
-  constexpr double kMost = 1e14;  // 100 nats: more than any loss, and sums over tensors stay within the solver's limit
-  return std::llround(std::min(nats * 1e12, kMost));
-}
-
 ProfiledTensor profile_tensor(const gguf::Tensor& tensor, const ModelShape& shape, bool weighted,
                               const std::vector<Measurement>& measurements) {
   const Role role = role_of(tensor.name);

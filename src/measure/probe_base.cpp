@@ -1,0 +1,190 @@
+#include "measure/probe_base.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <optional>
+
+#include "base/digest.hpp"
+#include "base/parallel.hpp"
+#include "base/str.hpp"
+#include "infer/divergence.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+constexpr int64_t kHeadRows =
+    32;  // tokens whose logits exist at a time: bounds memory for large vocabularies
+
+constexpr double kAll = -std::numeric_limits<double>::infinity();  // the floor below which nothing counts
+
+using infer::Rows;
+using infer::Session;
+
+Rows rows_from(Matrix<const float> m, int64_t first) {
+  Rows rows(m.rows - first, m.cols);
+  std::copy_n(m.data + first * m.cols, (m.rows - first) * m.cols, rows.at(0));
+  return rows;
+}
+
+/// Logits of rows behind the last block; the session's memory is not touched.
+Rows head(Session& session, std::span<const int32_t> tokens, const Rows& hidden, int64_t begin, int64_t end) {
+  session.reset();
+  return session.resume(session.model().layers(),
+                        tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+                        {hidden.at(begin), end - begin, hidden.width()});
+}
+
+}  // namespace
+
+/// Taken from the pool, with nothing replaced, for as long as it lives.
+class ProbeBase::Borrowed {
+ public:
+  explicit Borrowed(const ProbeBase& base) : base_(base) {
+    {
+      const std::lock_guard lock{base.mutex_};
+      if (!base.idle_.empty()) {
+        session_ = std::move(base.idle_.back());
+        base.idle_.pop_back();
+      }
+    }
+    if (!session_)
+      session_ = std::make_unique<Session>(
+          base.model_, infer::SessionOptions{.context = base.context_, .batch = base.context_});
+  }
+  ~Borrowed() {
+    session_->restore_all();
+    session_->hooks = {};
+    const std::lock_guard lock{base_.mutex_};
+    base_.idle_.push_back(std::move(session_));
+  }
+  Borrowed(const Borrowed&) = delete;
+  Borrowed& operator=(const Borrowed&) = delete;
+
+  Session& operator*() const { return *session_; }
+  Session* operator->() const { return session_.get(); }
+
+ private:
+  const ProbeBase& base_;
+  std::unique_ptr<Session> session_;
+};
+
+ProbeBase::ProbeBase(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options)
+    : model_(model) {
+  context_ =
+      std::min(options.context, model.hparams().context > 0 ? model.hparams().context : options.context);
+  if (context_ < 8)
+    throw Error{str("a context of ", context_, " tokens is too short to probe with"), "", "use 256",
+                Fault::usage};
+  first_ = context_ / 8;  // predictions from next to nothing are alike in all models
+  const auto have = static_cast<int64_t>(tokens.size());
+  if (have < 2 * context_)
+    throw Error{str("the text has ", have, " tokens; at least ", 2 * context_, " are needed for chunks of ",
+                    context_),
+                "", "give a longer text or a smaller context"};
+  const int64_t count = std::min(options.chunks, have / context_);
+  for (int64_t c = 0; c < count; ++c) {
+    const auto text = tokens.subspan(static_cast<size_t>(c * context_), static_cast<size_t>(context_));
+    chunks_.push_back({{text.begin(), text.end()}, {}, {}, {}});
+    if (options.bos) chunks_.back().tokens.front() = *options.bos;
+  }
+  choose_what_to_keep(options.memory_bytes);
+}
+
+/// Logits save a head per probe, hidden states up to all blocks of it: the latter go first.
+void ProbeBase::choose_what_to_keep(int64_t memory_bytes) {
+  const int64_t each = memory_bytes / std::max<int64_t>(chunks(), 1);
+  const int64_t hidden = context_ * model_.hparams().embedding * 4;
+  int64_t left = each - hidden;
+  stride_ = 1;
+  while (stride_ < model_.layers() && model_.layers() / stride_ * hidden > left) stride_ *= 2;
+  left -= model_.layers() / stride_ * hidden;
+  keep_logits_ = scored() * model_.vocabulary() * 4 <= left;
+}
+
+Digest ProbeBase::chunk_digest(int64_t chunk) const {
+  return Hasher{}
+      .add_array<int32_t>(chunks_[static_cast<size_t>(chunk)].tokens)
+      .add(static_cast<uint64_t>(first_))
+      .finish();
+}
+
+std::span<const int32_t> ProbeBase::scored_tokens(const Chunk& chunk) const {
+  return std::span{chunk.tokens}.subspan(static_cast<size_t>(first_));
+}
+
+void ProbeBase::run(Chunk& chunk) const {
+  const Borrowed session{*this};
+  const int layers = model_.layers();
+  session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
+    if (layer == layers) chunk.last = rows_from(hidden, first_);
+    const bool restarts = layer > 0 && layer < layers && model_.architecture().restart(layer) == layer;
+    if (restarts && layer % stride_ == 0) chunk.hidden.emplace(layer, rows_from(hidden, 0));
+  };
+  session->reset();
+  session->forward(chunk.tokens, context_);
+  session->hooks = {};
+  if (!keep_logits_) return;
+  chunk.logits = Rows(scored(), model_.vocabulary());
+  for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
+    const int64_t end = std::min(scored(), begin + kHeadRows);
+    const Rows logits = head(*session, scored_tokens(chunk), chunk.last, begin, end);
+    std::ranges::copy(logits.values(), chunk.logits.at(begin));
+  }
+}
+
+void ProbeBase::prepare(int64_t count) {
+  if (count <= prepared_) return;
+  const auto start = std::chrono::steady_clock::now();
+  parallel_for(count - prepared_, [&](int64_t c) { run(chunks_[static_cast<size_t>(prepared_ + c)]); });
+  prepared_ = count;
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The latest block at or before `layer` whose input was kept; 0 is where every run can start.
+int ProbeBase::start_for(int layer, const Chunk& chunk) const {
+  const auto after = chunk.hidden.upper_bound(model_.architecture().restart(layer));
+  return after == chunk.hidden.begin() ? 0 : std::prev(after)->first;
+}
+
+double ProbeBase::divergence(const Encoded& probe, int layer, int64_t at) const {
+  const Chunk& chunk = chunks_[static_cast<size_t>(at)];
+  const Borrowed session{*this};
+  std::optional<Borrowed> original;
+  if (!keep_logits_) original.emplace(*this);
+  session->replace(probe.tensor, *probe.format, probe.data);
+
+  Rows computed;
+  if (layer < model_.layers()) {
+    session->hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
+      if (l == model_.layers()) computed = rows_from(hidden, first_);
+    };
+    session->reset();
+    if (const int start = start_for(layer, chunk); start > 0)
+      session->resume(start, chunk.tokens, chunk.hidden.at(start).view(), context_);
+    else
+      session->forward(chunk.tokens, context_);
+    session->hooks = {};
+  }
+  const Rows& last = layer < model_.layers() ? computed : chunk.last;
+
+  std::vector<double> kl(static_cast<size_t>(scored()));
+  for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
+    const int64_t end = std::min(scored(), begin + kHeadRows);
+    const Rows logits = head(*session, scored_tokens(chunk), last, begin, end);
+    Rows base;
+    if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.last, begin, end);
+    parallel_for(end - begin, [&](int64_t r) {
+      const std::span<const float> row = keep_logits_ ? chunk.logits.row(begin + r) : base.row(r);
+      const infer::BaseRow original_row{row, infer::log_sum_exp(row), kAll};
+      kl[static_cast<size_t>(begin + r)] =
+          static_cast<double>(infer::compare(original_row, logits.row(r), 0).divergence);
+    });
+  }
+  double sum = 0;
+  for (const double k : kl) sum += k;  // in order: the same sum on any threads
+  return sum / static_cast<double>(scored());
+}
+
+}  // namespace snug
