@@ -8,7 +8,7 @@ namespace snug {
 namespace {
 
 constexpr float kIq3XxsTrials[] = {0.45f, 0.53f, 0.61f, 0.7f, 0.8f, 0.9f, 1.05f};
-constexpr float kIq3STrials[] = {0.45f, 0.54f, 0.65f, 0.78f, 0.92f};
+constexpr float kIq3STrials[] = {0.44f, 0.52f, 0.6f, 0.69f, 0.79f, 0.92f, 1.08f};
 constexpr float kIq3HardTrials[] = {0.35f, 0.38f, 0.41f, 0.44f, 0.47f, 0.50f, 0.53f, 0.56f,
                                     0.60f, 0.64f, 0.68f, 0.72f, 0.76f, 0.80f, 0.85f, 0.90f,
                                     0.95f, 1.00f, 1.06f, 1.12f, 1.20f, 1.30f, 1.40f, 1.55f};
@@ -177,7 +177,7 @@ struct Iq3Form : Traits {
   static constexpr int kLargestSubScale = 15;
   static constexpr float kLow = 0.6f, kStep = 1.054f, kFineStep = 1.0135f;
   static constexpr int kPeakLevels = 3;
-  static constexpr bool kTryNeighbours = true;
+  static constexpr bool kTryNeighbours = Traits::kTryNeighbours;
   static IqMultiples trials(bool hard) { return hard ? IqMultiples{kIq3HardTrials, 24} : Traits::trials(); }
 
   const IqBlock& block;
@@ -297,7 +297,7 @@ struct Iq3Form : Traits {
 
 struct Iq3XxsTraits {
   using Block = BlockIq3Xxs;
-  static constexpr bool kParity = true;
+  static constexpr bool kParity = true, kTryNeighbours = true;
   static constexpr float kUnit = 0.25f, kTypical = 1.0f / 22, kByteRange = 100, kLevelStep = 8;
   static Book<uint8_t> book() { return search_iq3_xxs(); }
   static IqMultiples trials() { return {kIq3XxsTrials, 7}; }
@@ -319,10 +319,10 @@ struct Iq3XxsTraits {
 
 struct Iq3STraits {
   using Block = BlockIq3S;
-  static constexpr bool kParity = false;
+  static constexpr bool kParity = false, kTryNeighbours = false;
   static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kLevelStep = 2;
   static Book<uint8_t> book() { return search_iq3_s(); }
-  static IqMultiples trials() { return {kIq3STrials, 5}; }
+  static IqMultiples trials() { return {kIq3STrials, 7}; }
   static constexpr const auto& kLevels = kIq3SLevels;
 
   template <Simd V>
