@@ -14,6 +14,8 @@ void add_eval(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_state(CLI::App& app, int& exit_code);
 void add_codec(CLI::App& app, int& exit_code);
+void add_run(CLI::App& app, int& exit_code);
+void add_tokenize(CLI::App& app, int& exit_code);
 void add_completion(CLI::App& app, int& exit_code);
 void add_man(CLI::App& app, int& exit_code);
 

@@ -40,6 +40,8 @@ int main(int argc, char** argv) {
   snug::cli::add_inspect(app, exit_code);
   snug::cli::add_codec(app, exit_code);
   snug::cli::add_state(app, exit_code);
+  snug::cli::add_run(app, exit_code);
+  snug::cli::add_tokenize(app, exit_code);
   snug::cli::add_completion(app, exit_code);
   snug::cli::add_man(app, exit_code);
   try {

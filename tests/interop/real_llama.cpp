@@ -133,6 +133,15 @@ std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& g
   return std::unique_ptr<Model>{new Model{*symbols_, model, made}};
 }
 
+std::unique_ptr<RealLlama::Model> RealLlama::load_vocabulary(const std::filesystem::path& gguf) const {
+  constexpr size_t kVocabOnly = 72;  // where the flags of llama_model_params begin in this package's release
+  Opaque params = symbols_->model_default_params();
+  params.bytes[kVocabOnly] = std::byte{1};
+  void* model = symbols_->load(gguf.c_str(), params);
+  if (!model) throw std::runtime_error{"llama.cpp does not load the vocabulary of " + gguf.string()};
+  return std::unique_ptr<Model>{new Model{*symbols_, model, nullptr}};
+}
+
 bool RealLlama::dequantize(const std::string& type, const void* blocks, float* weights, int64_t count) const {
   void* symbol = dlsym(symbols_->base, ("dequantize_row_" + type).c_str());
   if (!symbol) return false;
@@ -152,17 +161,18 @@ RealLlama::Model::Model(const Symbols& symbols, void* model, void* context)
     : symbols_(symbols), model_(model), context_(context) {}
 
 RealLlama::Model::~Model() {
-  symbols_.free_context(context_);
+  if (context_) symbols_.free_context(context_);
   symbols_.free_model(model_);
 }
 
 int RealLlama::Model::vocabulary() const { return symbols_.vocab_size(symbols_.vocab(model_)); }
 int32_t RealLlama::Model::bos() const { return symbols_.bos(symbols_.vocab(model_)); }
 
-std::vector<int32_t> RealLlama::Model::tokenize(const std::string& text, bool add_special) const {
+std::vector<int32_t> RealLlama::Model::tokenize(const std::string& text, bool add_special,
+                                               bool parse_special) const {
   std::vector<int32_t> tokens(text.size() + 8);
   const int32_t count = symbols_.tokenize(symbols_.vocab(model_), text.data(), static_cast<int32_t>(text.size()),
-                                          tokens.data(), static_cast<int32_t>(tokens.size()), add_special, false);
+                                          tokens.data(), static_cast<int32_t>(tokens.size()), add_special, parse_special);
   if (count < 0) throw std::runtime_error{"llama.cpp does not tokenize the text"};
   tokens.resize(static_cast<size_t>(count));
   return tokens;

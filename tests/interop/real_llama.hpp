@@ -22,6 +22,8 @@ class RealLlama {
 
   class Model;
   std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context = 512) const;
+  /// Only tokenizes; the file needs no tensors.
+  std::unique_ptr<Model> load_vocabulary(const std::filesystem::path& gguf) const;
 
   /// Decodes `count` weights of ggml type `type` ("q4_K") with the library's own routine. false: it has none.
   bool dequantize(const std::string& type, const void* blocks, float* weights, int64_t count) const;
@@ -38,7 +40,7 @@ class RealLlama::Model {
   ~Model();
   int vocabulary() const;
   int32_t bos() const;
-  std::vector<int32_t> tokenize(const std::string& text, bool add_special) const;
+  std::vector<int32_t> tokenize(const std::string& text, bool add_special, bool parse_special = false) const;
   std::string piece(int32_t token) const;
 
   /// Logits of every position [tokens.size(), vocabulary()], from an empty cache.

@@ -46,7 +46,9 @@ class SpmMerger final : public Merger {
   static size_t word_length(std::string_view text) {
     size_t at = 0;
     while (text.substr(at).starts_with(kSpaceMark)) at += kSpaceMark.size();
-    return std::min(text.find(kSpaceMark, at), text.size());
+    // By characters: a blank's bytes may have been swallowed by a broken character before it.
+    while (at < text.size() && !text.substr(at).starts_with(kSpaceMark)) at += char_length(text, at);
+    return at;
   }
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {

@@ -1,0 +1,222 @@
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
+#include "base/interrupt.hpp"
+#include "base/mapped_file.hpp"
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "infer/chat.hpp"
+#include "infer/generate.hpp"
+#include "infer/model.hpp"
+#include "infer/session.hpp"
+#include "infer/tokenizer.hpp"
+#include "infer/tokenizer/utf8.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+using infer::ChatForm;
+using infer::Ended;
+using infer::Generation;
+using infer::Message;
+using infer::Role;
+
+struct RunArgs {
+  CommonArgs common;
+  std::string model, prompt, file, system, form;
+  bool chat = false, greedy = false, exact = false, has_prompt = false;
+  int64_t context = 0;
+  int64_t seed = -1;
+  infer::SamplerOptions sampling;
+  infer::GenerateOptions generation;
+};
+
+const ChatForm& form_for(const RunArgs& args, const gguf::Reader& file) {
+  if (!args.form.empty()) {
+    if (const ChatForm* named = infer::find_chat_form(args.form)) return *named;
+    std::string known;
+    for (const ChatForm& form : infer::chat_forms()) known += str(known.empty() ? "" : ", ", form.name);
+    throw Error{str("no chat form '", args.form, "'"), "--form", str("known: ", known), Fault::usage};
+  }
+  const auto words = file.text("tokenizer.chat_template").value_or("");
+  if (const ChatForm* found = infer::recognise_chat_form(words)) return *found;
+  const ChatForm& fallback = *infer::find_chat_form("chatml");
+  if (!args.common.quiet)
+    std::fprintf(
+        stderr, "snug: %s; chatting as ChatML does (--form names another)\n",
+        words.empty() ? "the model has no chat template" : "the model's chat template is not recognised");
+  return fallback;
+}
+
+int64_t checked_context(const RunArgs& args, const infer::Model& model) {
+  const int64_t trained = model.hparams().context;
+  if (trained > 0 && args.context > trained)
+    throw Error{str("a context of ", args.context, " tokens is longer than the model's"), args.model,
+                str("it was trained for ", trained, "; give --ctx ", trained, " or less"), Fault::usage};
+  return args.context;
+}
+
+infer::SamplerOptions sampling_of(const RunArgs& args) {
+  infer::SamplerOptions options = args.sampling;
+  if (args.greedy) options.temperature = 0;
+  options.seed = args.seed >= 0 ? static_cast<uint64_t>(args.seed) : std::random_device{}();
+  return options;
+}
+
+/// A model in talk: keeps what the session has seen, so that a conversation only adds to it.
+class Talk {
+ public:
+  explicit Talk(const RunArgs& args)
+      : args_{args},
+        model_{args.model},
+        tokenizer_{model_.file()},
+        session_{model_,
+                 {.context = checked_context(args, model_),
+                  .cache = FormatId::f16,
+                  .compute = args.exact ? infer::Compute::exact : infer::Compute::fast}},
+        sampler_{sampling_of(args), tokenizer_.suppressed()} {}
+
+  const gguf::Reader& file() const { return model_.file(); }
+
+  Generation say(const std::string& text, bool parse_special) {
+    std::vector<int32_t> tokens = tokenizer_.encode(text, true, parse_special);
+    if (tokenizer_.adds_eos() && !tokens.empty()) tokens.pop_back();  // the text is to go on
+    const bool goes_on =
+        tokens.size() > seen_.size() && std::equal(seen_.begin(), seen_.end(), tokens.begin());
+    if (!goes_on) {
+      session_.reset();
+      seen_.clear();
+    }
+    const auto fresh = std::span{tokens}.subspan(seen_.size());
+    Generation out =
+        infer::generate(session_, tokenizer_, sampler_, fresh, args_.generation, [&](std::string_view t) {
+          if (args_.common.json) return;
+          std::fwrite(t.data(), 1, t.size(), stdout);
+          std::fflush(stdout);
+        });
+    prompt_tokens_ = static_cast<int64_t>(tokens.size());
+    seen_ = std::move(tokens);
+    seen_.insert(seen_.end(), out.tokens.begin(), out.tokens.end());
+    seen_.resize(std::min(seen_.size(), static_cast<size_t>(session_.position())));
+    return out;
+  }
+
+  /// Closes an answer: its line, its JSON, why it ended.
+  int report(const Generation& answer) const {
+    const std::string why{infer::name_of(answer.ended)};
+    if (args_.common.json)
+      print_out(nlohmann::json{
+          {"text", answer.text}, {"tokens", answer.tokens}, {"prompt_tokens", prompt_tokens_}, {"ended", why}}
+                    .dump());
+    else
+      print_out("");
+    if (answer.ended == Ended::context_full && !args_.common.quiet)
+      std::fprintf(stderr, "snug: the context of %lld tokens is full\n",
+                   static_cast<long long>(session_.context()));
+    return answer.ended == Ended::interrupted ? static_cast<int>(Fault::interrupted) : 0;
+  }
+
+ private:
+  const RunArgs& args_;
+  infer::Model model_;
+  infer::Tokenizer tokenizer_;
+  infer::Session session_;
+  infer::Sampler sampler_;
+  std::vector<int32_t> seen_;  // in the session
+  int64_t prompt_tokens_ = 0;
+};
+
+/// A conversation: one answer where a prompt is given, else a line of standard input each turn.
+int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
+  const ChatForm& form = form_for(args, talk.file());
+  std::vector<Message> messages;
+  if (!args.system.empty()) messages.push_back({Role::system, args.system});
+  for (std::string line = prompt;;) {
+    if (!args.has_prompt) {
+      if (!args.common.quiet) std::fprintf(stderr, "> ");
+      if (!std::getline(std::cin, line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
+    }
+    messages.push_back({Role::user, line});
+    const Generation answer = talk.say(infer::render_chat(form, messages), true);
+    if (const int code = talk.report(answer); code || args.has_prompt) return code;
+    messages.push_back({Role::assistant, answer.text});
+  }
+}
+
+int run(RunArgs args) {
+  args.common.apply();
+  std::string prompt = args.prompt;
+  if (!args.file.empty()) {
+    const MappedFile file{args.file};
+    prompt.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  }
+  Talk talk{args};
+  if (args.chat) return chat(args, talk, prompt);
+  if (!args.has_prompt)
+    throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};
+  const std::string shown = infer::valid_utf8(prompt);
+  if (!args.common.json) std::fwrite(shown.data(), 1, shown.size(), stdout);
+  return talk.report(talk.say(prompt, false));
+}
+
+void add_sampling(CLI::App& command, RunArgs& args) {
+  command.add_option("--temp", args.sampling.temperature, "temperature; 0 takes the likeliest token")
+      ->capture_default_str();
+  command.add_option("--top-k", args.sampling.top_k, "keep so many of the likeliest tokens; 0: all")
+      ->capture_default_str();
+  command.add_option("--top-p", args.sampling.top_p, "keep the likeliest tokens up to this share; 1: all")
+      ->capture_default_str();
+  command.add_option("--min-p", args.sampling.min_p, "keep tokens this likely beside the likeliest; 0: all")
+      ->capture_default_str();
+  command.add_flag("--greedy", args.greedy, "the likeliest token always, as --temp 0");
+  command.add_option("--seed", args.seed, "same seed, same text; -1: another each time")
+      ->capture_default_str();
+  command.add_option("-n,--tokens", args.generation.most_tokens, "tokens to say at most; -1: no limit")
+      ->capture_default_str();
+  command.add_option("--stop", args.generation.stops, "end before this text; may be given often")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<RunArgs>();
+  auto* command = app.add_subcommand("run", "let a model go on from a prompt, or chat with it");
+  command->add_option("MODEL", args->model, "GGUF file (of a split model the first)")->required();
+  auto* prompt =
+      command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
+  auto* file = command->add_option("-f,--file", args->file, "the same from a file")->excludes(prompt);
+  command->add_flag("--chat", args->chat,
+                    "in the model's chat form; without -p a turn for every line of input");
+  command->add_option("--system", args->system, "with --chat: what the model is told first");
+  command->add_option("--form", args->form,
+                      "with --chat: a form other than the one recognised, such as chatml");
+  command->add_option("-c,--ctx", args->context, "tokens of context; 0: as many as the model was trained for")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_flag("--exact", args->exact,
+                    "compute in 32-bit floats in one fixed order: slower, same text anywhere");
+  command->add_flag("--special", args->generation.special, "show control tokens");
+  add_sampling(*command, *args);
+  args->common.add_to(*command);
+  command->footer(
+      "Ctrl-C ends the answer, with exit code 4.\n"
+      "Examples:\n"
+      "  snug run model.gguf -p \"Once upon a time\" -n 64 --greedy\n"
+      "  snug run model.gguf --chat --system \"Be brief.\"");
+  command->callback([args, prompt, file, &exit_code] {
+    args->has_prompt = prompt->count() > 0 || file->count() > 0;
+    exit_code = guarded([&] { return run(*args); });
+  });
+}
+
+}  // namespace snug::cli

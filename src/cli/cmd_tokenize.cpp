@@ -1,0 +1,61 @@
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/mapped_file.hpp"
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "gguf/printable.hpp"
+#include "gguf/reader.hpp"
+#include "infer/tokenizer.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct TokenizeArgs {
+  CommonArgs common;
+  std::string model, file;
+  bool bare = false, special = false;
+};
+
+std::string text_of(const std::string& file) {
+  if (file == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
+  const MappedFile mapped{file};
+  return {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()};
+}
+
+int run_tokenize(const TokenizeArgs& args) {
+  args.common.apply();
+  const gguf::Reader model{args.model};
+  const infer::Tokenizer tokenizer{model};
+  const std::vector<int32_t> ids = tokenizer.encode(text_of(args.file), !args.bare, args.special);
+  if (args.common.json) {
+    print_out(nlohmann::json(ids).dump());
+    return 0;
+  }
+  std::string lines;
+  for (const int32_t id : ids) lines += str(id, "\t", gguf::printable(tokenizer.piece(id, true)), "\n");
+  if (!lines.empty()) print_out(lines);
+  return 0;
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<TokenizeArgs>();
+  auto* command = app.add_subcommand("tokenize", "show the tokens a text becomes");
+  command->add_option("MODEL", args->model, "GGUF file; its tensors are not read")->required();
+  command->add_option("FILE", args->file, "text of any bytes; - is standard input")->required();
+  command->add_flag("--bare", args->bare,
+                    "no BOS in front and no EOS behind, even where the model wants them");
+  command->add_flag("--special", args->special, "control tokens written in the text become those tokens");
+  args->common.add_to(*command);
+  command->footer("With --json an array of ids, without it an id and its text a line.");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run_tokenize(*args); }); });
+}
+
+}  // namespace snug::cli
