@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include <algorithm>
 #include <sstream>
 
@@ -34,7 +36,10 @@ class TokenizerBesideLlama : public testing::Test {
  protected:
   void SetUp() override {
     const auto libraries = RealLlama::find_libraries();
-    if (libraries.empty()) GTEST_SKIP() << "the libraries of llama.cpp are not there: run tools/fetch_llama";
+    if (libraries.empty()) {
+      ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr) << "tools/fetch_llama did not bring the libraries";
+      GTEST_SKIP() << "the libraries of llama.cpp are not there: run tools/fetch_llama";
+    }
     if (test::shared_folder().empty()) GTEST_SKIP() << "the folder ../shared is not there";
     static const RealLlama loaded{libraries};
     llama = &loaded;
