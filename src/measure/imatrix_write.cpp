@@ -4,6 +4,7 @@
 #include "base/str.hpp"
 #include "gguf/writer.hpp"
 #include "measure/imatrix_file.hpp"
+#include "measure/second_moment.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -29,11 +30,32 @@ void add_parts(const std::string& name, const ImatrixSums& sums, std::vector<Par
   if (!sums.in_sum.empty()) add(".in_sum", sums.cols, sums.in_sum);
 }
 
+/// The tensors of one input's second moments, and the weights that read it.
+void add_parts(const SecondMoment& moment, std::vector<Part>& parts) {
+  const int64_t n = moment.dim, mats = moment.mats;
+  if (static_cast<int64_t>(moment.counts.size()) != mats ||
+      static_cast<int64_t>(moment.sums.size()) != n * n * mats)
+    throw Error{str("the second moments of '", moment.input, "' are not ", n, " x ", n, " x ", mats)};
+  parts.push_back(
+      {{moment.input + ".in_moment", FormatId::f32, mats > 1 ? 3 : 2, {n, n, mats, 1}}, moment.sums});
+  parts.push_back({{moment.input + ".moment_counts", FormatId::f32, 1, {mats, 1, 1, 1}}, moment.counts});
+}
+
 std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
   return {{"general.type", std::string{"imatrix"}},
           {"imatrix.datasets", imatrix.datasets},
           {"imatrix.chunk_count", Value{static_cast<uint32_t>(imatrix.chunks)}},
           {"imatrix.chunk_size", Value{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
+}
+
+std::vector<OutputKey> keys_of(std::span<const SecondMoment> moments) {
+  if (moments.empty()) return {};
+  std::vector<std::string> tensors, inputs;
+  for (const SecondMoment& moment : moments) {
+    tensors.insert(tensors.end(), moment.tensors.begin(), moment.tensors.end());
+    inputs.resize(tensors.size(), moment.input);
+  }
+  return {{"imatrix.moment_tensors", tensors}, {"imatrix.moment_inputs", inputs}};
 }
 
 template <class T>
@@ -66,14 +88,22 @@ int32_t calls_of(const ImatrixSums& sums, const Imatrix& imatrix) {
 
 }  // namespace
 
-void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
+                   std::span<const SecondMoment> moments, Existing existing) {
   std::vector<Part> parts;
   for (const auto& [name, sums] : imatrix.tensors) add_parts(name, sums, parts);
+  for (const SecondMoment& moment : moments) add_parts(moment, parts);
   std::vector<OutputTensor> tensors;
   for (const Part& part : parts) tensors.push_back(part.tensor);
-  gguf::Writer writer{gguf::plan_layout(path, keys_of(imatrix), std::move(tensors)), existing};
+  std::vector<OutputKey> keys = keys_of(imatrix);
+  for (OutputKey& key : keys_of(moments)) keys.push_back(std::move(key));
+  gguf::Writer writer{gguf::plan_layout(path, std::move(keys), std::move(tensors)), existing};
   for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
   writer.commit();
+}
+
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {
+  write_imatrix(path, imatrix, {}, existing);
 }
 
 void write_legacy_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gguf/reader.hpp"
+#include "measure/imatrix_file.hpp"
+
+namespace snug {
+
+/// What second-order rounding needs of one input: the sum over tokens of x xᵀ, once for every expert of a
+/// 3-D tensor. Tensors that read the same activations (q, k and v of a block) share it.
+struct SecondMoment {
+  std::string input;                   // named after the first weight tensor that reads it
+  std::vector<std::string> tensors{};  // all weight tensors that read it, `input` first
+  int64_t dim = 0, mats = 1;
+  std::vector<float> counts{};    // [mats] tokens summed; 0 for an expert that was never hit
+  std::span<const float> sums{};  // [mats, dim, dim], symmetric; a view
+
+  std::span<const float> matrix(int64_t mat) const {
+    return sums.subspan(static_cast<size_t>(mat * dim * dim), static_cast<size_t>(dim * dim));
+  }
+};
+
+/// E[x xᵀ] of a matrix, [dim, dim]: sums / count; all zero where the count is. A moment of one matrix serves
+/// every matrix of a 3-D tensor. Throws Error where the sums are not finite, not symmetric, or have a
+/// negative diagonal.
+std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat);
+
+/// The second moments of an imatrix written by `snug imatrix --full`: beside its in_sum2 records lie, for
+/// each input, `<input>.in_moment` F32 [dim, dim] or [dim, dim, mats] and `<input>.moment_counts` F32 [mats].
+/// The keys imatrix.moment_tensors and imatrix.moment_inputs, string arrays of the same length, say which
+/// weight tensor reads which input. Other readers pass all of it over.
+class SecondMoments {
+ public:
+  /// Maps the file; matrices are read when they are used. An imatrix without moments, a legacy one included,
+  /// has none. Throws Error for a file that contradicts itself.
+  explicit SecondMoments(const std::filesystem::path& path);
+
+  bool empty() const { return moments_.empty(); }
+  const std::map<std::string, SecondMoment, std::less<>>& inputs() const { return moments_; }  // by name
+  const SecondMoment* find(std::string_view weight_tensor) const;  // nullptr: none
+
+ private:
+  void read();
+  void read_matrix(SecondMoment& moment) const;
+
+  std::unique_ptr<gguf::Reader> file_;  // none for a legacy file
+  std::map<std::string, SecondMoment, std::less<>> moments_;
+  std::map<std::string, std::string, std::less<>> input_of_;
+};
+
+/// An imatrix with second moments, in the form above. Throws Error where counts or sums do not have their
+/// size, or a name is longer than GGUF readers take.
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
+                   std::span<const SecondMoment> moments, Existing existing);
+
+}  // namespace snug
