@@ -7,127 +7,191 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kPiece = 1024;  // weights, at most; a multiple of every block
+constexpr int64_t kMost = 1024;  // weights looked at together; a multiple of every block
+constexpr int kLanes = 8;        // sums are kept apart, so that the compiler may use vectors
+// Squares along the mean, against the diagonal, below which nothing is to be had.
+constexpr double kWorthShifting = 0.003, kWorthAnotherLook = 0.03;
 
 struct Errors {
   double diagonal = 0, along_mean = 0;
   double total() const { return diagonal + along_mean * along_mean; }
+  bool along_mean_exceeds(double share) const { return along_mean * along_mean > share * diagonal; }
+  Errors operator+(const Errors& o) const { return {diagonal + o.diagonal, along_mean + o.along_mean}; }
+  Errors operator-(const Errors& o) const { return {diagonal - o.diagonal, along_mean - o.along_mean}; }
 };
 
-/// One piece of the row with room for all that is tried on it; lives on the stack.
-class Piece {
- public:
-  Piece(const Codec& codec, std::span<const float> x, std::span<const float> mean_square,
-        std::span<const float> mean, bool hard, std::byte* blocks, size_t bytes)
-      : codec_(codec), x_(x), mean_(mean), hard_(hard), blocks_(blocks), bytes_(bytes) {
+float sum(const float (&lanes)[kLanes]) {
+  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+/// Up to kMost weights of a row, with what their errors are weighed with; a multiple of kLanes. Lives on the
+/// stack.
+struct Part {
+  std::span<const float> x, mean;
+  float weights[kMost];  // v - m^2, but sampling noise must not make a column free
+  float shift[kMost];    // m / weight
+
+  Part(std::span<const float> row, const ColumnWeights& columns, int64_t at, int64_t count)
+      : x(row.subspan(at, count)), mean(columns.mean.subspan(at, count)) {
+    const float *v = columns.mean_square.data() + at, *m = mean.data();
     for (size_t j = 0; j < x.size(); ++j) {
-      const float v = mean_square[j];
-      weights_[j] = std::max(v - mean[j] * mean[j], 0.02f * v);  // sampling noise must not make a column free
-      shift_[j] = weights_[j] > 0 ? mean[j] / weights_[j] : 0;
-      leverage_ += static_cast<double>(mean[j]) * shift_[j];
+      weights[j] = std::max(v[j] - m[j] * m[j], 0.02f * v[j]);
+      shift[j] = m[j] / (weights[j] > 0 ? weights[j] : INFINITY);
     }
   }
 
-  /// Encodes the piece so that its sum_j m_j d_j changes by about -along_mean; returns the errors it then
-  /// has.
-  Errors encode(double along_mean) {
-    const double step = leverage_ < 1e30 ? along_mean / (1 + leverage_) : 0;
-    for (size_t j = 0; j < x_.size(); ++j) {
-      const float shifted = x_[j] - static_cast<float>(step * shift_[j]);
-      target_[j] = std::isfinite(shifted) ? shifted : x_[j];
-    }
-    codec_.encode({target_, weights_, nullptr, size(), hard_, blocks_});
-    return errors();
+  /// sum m^2 / weight: how readily the part takes over a change of sum m d.
+  double leverage(size_t from, size_t to) const {
+    float lanes[kLanes] = {};
+    for (size_t j = from; j < to; j += kLanes)
+      for (int k = 0; k < kLanes; ++k) lanes[k] += mean[j + k] * shift[j + k];
+    return sum(lanes);
   }
 
-  Errors errors() {
-    codec_.decode(blocks_, size(), target_);
+  /// The weights, those of from..to shifted by step m / weight.
+  void aim(double step, size_t from, size_t to, float* target) const {
+    std::memcpy(target, x.data(), x.size_bytes());
+    const auto by = static_cast<float>(step);
+    for (size_t j = from; j < to; ++j) {
+      const float shifted = x[j] - by * shift[j];
+      target[j] = std::isfinite(shifted) ? shifted : x[j];
+    }
+  }
+
+  Errors errors(const float* decoded) const {
     Errors out;
-    for (size_t j = 0; j < x_.size(); ++j) {
-      const double d = static_cast<double>(target_[j]) - x_[j];
-      out.diagonal += weights_[j] * d * d;
-      out.along_mean += mean_[j] * d;
+    for (size_t from = 0; from < x.size(); from += 256) {
+      float square[kLanes] = {}, along[kLanes] = {};
+      for (size_t j = from; j < std::min(from + 256, x.size()); j += kLanes)
+        for (int k = 0; k < kLanes; ++k) {
+          const float d = decoded[j + k] - x[j + k];
+          square[k] += weights[j + k] * d * d;
+          along[k] += mean[j + k] * d;
+        }
+      out = out + Errors{sum(square), sum(along)};
     }
     return out;
   }
-
-  void save() { std::memcpy(saved_, blocks_, bytes_); }
-  void restore() { std::memcpy(blocks_, saved_, bytes_); }
-
- private:
-  int64_t size() const { return static_cast<int64_t>(x_.size()); }
-
-  const Codec& codec_;
-  std::span<const float> x_, mean_;
-  const bool hard_;
-  std::byte* blocks_;
-  size_t bytes_;
-  double leverage_ = 0;  // sum m^2 / w
-  float weights_[kPiece], shift_[kPiece], target_[kPiece];
-  std::byte saved_[kPiece];
 };
 
 class RowEncoder {
  public:
   RowEncoder(const Codec& codec, BlockShape shape, std::span<const float> row, const ColumnWeights& columns,
              std::byte* blocks)
-      : codec_(codec), shape_(shape), row_(row), columns_(columns), blocks_(blocks) {
-    // A quarter of the row, so that most of it is encoded once; whole super-blocks, so that pieces hold whole
-    // blocks.
-    piece_ = std::clamp((cols() / 4 + 255) / 256 * 256, int64_t{256}, kPiece);
-  }
+      : codec_(codec),
+        shape_(shape),
+        row_(row),
+        columns_(columns),
+        blocks_(blocks),
+        piece_(std::max<int64_t>(shape.block_weights, 64)) {}
 
   /// Returns the error.
   double encode(bool hard) {
+    const int64_t pieces = (cols() + piece_ - 1) / piece_;
+    const int64_t tail =
+        (pieces - (pieces + 3) / 4) * piece_;  // from here on each takes over the errors before it
+    double leverage = tail < cols() ? leverage_from(tail) : 0;
     Errors all;
-    for (int64_t at = 0; at < cols(); at += piece_) {
-      const Errors own = piece_at(at, hard).encode(0);
-      all.diagonal += own.diagonal;
-      all.along_mean += own.along_mean;
+    for (int64_t at = 0; at < cols();) {
+      const int64_t count = std::min(at < tail ? std::min(kMost, tail - at) : piece_, cols() - at);
+      const Part part{row_, columns_, at, count};
+      double step = 0;
+      if (at >= tail) {
+        if (all.along_mean_exceeds(kWorthShifting)) step = all.along_mean / (1 + leverage);
+        leverage -= part.leverage(0, part.x.size());
+      }
+      all = all + encode_part(part, at, step, hard);
+      at += count;
     }
-    for (int64_t at = 0; at < cols() && all.along_mean * all.along_mean > 0.003 * all.diagonal; at += piece_)
-      cancel(at, hard, all);
+    look_again(hard, all);
     return all.total();
   }
 
  private:
   int64_t cols() const { return static_cast<int64_t>(row_.size()); }
+  std::byte* block_at(int64_t at) const { return blocks_ + at / shape_.block_weights * shape_.block_bytes; }
 
-  Piece piece_at(int64_t at, bool hard) const {
-    const auto from = static_cast<size_t>(at), n = static_cast<size_t>(std::min(piece_, cols() - at));
-    return Piece{codec_,
-                 row_.subspan(from, n),
-                 columns_.mean_square.subspan(from, n),
-                 columns_.mean.subspan(from, n),
-                 hard,
-                 blocks_ + at / shape_.block_weights * shape_.block_bytes,
-                 n / shape_.block_weights * shape_.block_bytes};
+  double leverage_from(int64_t at) const {
+    double sum = 0;
+    for (; at < cols(); at += kMost) {
+      const Part part{row_, columns_, at, std::min(kMost, cols() - at)};
+      sum += part.leverage(0, part.x.size());
+    }
+    return sum;
   }
 
-  /// Encodes one piece shifted against the row's error along the mean; keeps it where that lowers the whole
-  /// error.
-  void cancel(int64_t at, bool hard, Errors& all) const {
-    Piece piece = piece_at(at, hard);
-    const Errors before = piece.errors(), start = all;
+  Errors encode_part(const Part& part, int64_t at, double step, bool hard) const {
+    float target[kMost];
+    const float* wanted = part.x.data();
+    if (step != 0) {
+      part.aim(step, 0, part.x.size(), target);
+      wanted = target;
+    }
+    const auto count = static_cast<int64_t>(part.x.size());
+    codec_.encode({wanted, part.weights, nullptr, count, hard, block_at(at)});
+    codec_.decode(block_at(at), count, target);
+    return part.errors(target);
+  }
+
+  /// Takes what is left along the mean out of the pieces that can take it over most readily, one after the
+  /// other.
+  void look_again(bool hard, Errors& all) const {
+    const int64_t reach = codec_.recode ? kReach : piece_;
+    double bound = INFINITY;
+    for (int tries = 0; tries < 4 && all.along_mean_exceeds(kWorthAnotherLook); ++tries) {
+      int64_t best = -1;
+      double most = 0;
+      for (int64_t from = 0; from < cols(); from += kMost) {
+        const Part part{row_, columns_, from, std::min(kMost, cols() - from)};
+        for (size_t at = 0; at < part.x.size(); at += reach) {
+          const double leverage = part.leverage(at, std::min(at + reach, part.x.size()));
+          if (leverage <= most || leverage >= bound) continue;
+          most = leverage;
+          best = from + static_cast<int64_t>(at);
+        }
+      }
+      if (best < 0) return;
+      bound = most;
+      take_over(best, most, hard, all);
+    }
+  }
+
+  /// Encodes from `at` on against the row's error along the mean; keeps it where that lowers the whole error.
+  void take_over(int64_t at, double leverage, bool hard, Errors& all) const {
+    const int64_t start = at / piece_ * piece_;
+    const Part part{row_, columns_, start, std::min(piece_, cols() - start)};
+    const auto count = part.x.size(), from = static_cast<size_t>(at - start);
+    const size_t to = std::min(from + static_cast<size_t>(codec_.recode ? kReach : piece_), count);
+    std::byte saved[kMost];
+    const size_t bytes = count / shape_.block_weights * shape_.block_bytes;
+    float target[kMost];
+    codec_.decode(block_at(start), static_cast<int64_t>(count), target);
+    const Errors others = all - part.errors(target), was = all;
     for (double share : {1.0, 0.6, 1.5}) {
-      piece.save();
-      const Errors after = piece.encode(share * start.along_mean);
-      const Errors changed{start.diagonal - before.diagonal + after.diagonal,
-                           start.along_mean - before.along_mean + after.along_mean};
-      if (changed.total() < all.total())
-        all = changed;
+      std::memcpy(saved, block_at(start), bytes);
+      part.aim(share * was.along_mean / (1 + leverage), from, to, target);
+      if (codec_.recode)
+        codec_.recode({target, part.weights, static_cast<int>(from), static_cast<int>(to), block_at(start)});
       else
-        piece.restore();
+        codec_.encode({target, part.weights, nullptr, static_cast<int64_t>(count), hard, block_at(start)});
+      codec_.decode(block_at(start), static_cast<int64_t>(count), target);
+      const Errors now = others + part.errors(target);
+      if (now.total() < all.total())
+        all = now;
+      else
+        std::memcpy(block_at(start), saved, bytes);
       if (!hard) break;
     }
   }
+
+  static constexpr int64_t kReach = 64;  // weights of a block that are coded anew
 
   const Codec& codec_;
   const BlockShape shape_;
   std::span<const float> row_;
   const ColumnWeights& columns_;
   std::byte* blocks_;
-  int64_t piece_;
+  const int64_t piece_;  // encoded in one go where errors are to be taken over; whole blocks
 };
 
 }  // namespace

@@ -175,6 +175,47 @@ TEST(Encode, SameBytesOnEveryInstructionSet) {
   }
 }
 
+TEST(Recode, NeverLosesAndLeavesTheOtherWeightsAlone) {
+  const Row row = random_row(7), importance = random_importance(8);
+  Row shifted = row;
+  for (size_t j = 0; j < shifted.size(); ++j) shifted[j] += j % 3 ? 0.004f : -0.002f;
+  for (const test::BlockCodec& at : test::kCodecs) {
+    const Codec& codec = kernels().*at.codec;
+    if (!codec.recode) continue;
+    SCOPED_TRACE(format_name(at.id));
+    const Format& format = *find_format(at.id);
+    auto blocks = encode(format, row, importance, Effort::normal);
+    const Row before = decode(format, blocks, kCols);
+    codec.recode({shifted.data(), importance.data(), 64, 192, blocks.data()});
+    const Row after = decode(format, blocks, kCols);
+    const auto part = [&](const Row& r) { return std::span{r}.subspan(64, 128); };
+    const ColumnWeights columns{part(importance), {}};
+    EXPECT_LT(weighted_error(part(shifted), part(after), columns),
+              weighted_error(part(shifted), part(before), columns));
+    for (size_t j = 256; j < kCols; ++j) EXPECT_EQ(after[j], before[j]);
+    for (size_t j = 0; j < 64 && format.name.starts_with("iq"); ++j) EXPECT_EQ(after[j], before[j]);
+  }
+}
+
+TEST(Recode, SameBytesOnEveryInstructionSet) {
+  const Row importance = random_importance(5);
+  for (const AwkwardRow& row : awkward_rows())
+    for (const test::BlockCodec& at : test::kCodecs) {
+      if (!(kernels().*at.codec).recode) continue;
+      SCOPED_TRACE(str(format_name(at.id), ", row: ", row.name));
+      const Format& format = *find_format(at.id);
+      const Row other = random_row(3);
+      std::vector<std::byte> expected;
+      for (const Kernels* isa : runnable_kernels()) {
+        auto blocks = encode(format, row.row, importance, Effort::normal);
+        (isa->*at.codec).recode({other.data(), importance.data(), 0, 256, blocks.data()});
+        if (expected.empty()) expected = blocks;
+        EXPECT_EQ(blocks, expected) << isa->isa;
+        for (float x : decode(format, blocks, kCols)) ASSERT_TRUE(std::isfinite(x));
+      }
+    }
+}
+
 // --- column means
 // -------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,12 @@ void print_digests(const test::BlockCodec& at, const Codec& codec) {
           {original.data(), mode & 1 ? importance.data() : nullptr, nullptr, kCols, mode > 1, blocks.data()});
       print(mode == 0 ? "plain" : mode == 1 ? "weighted" : mode == 2 ? "plain max" : "weighted max");
     }
+    std::vector<float> shifted = original;
+    for (float& x : shifted) x = 0.93f * x + 0.003f;
+    for (int64_t from = 0; codec.recode && from < kCols; from += 256)
+      codec.recode({shifted.data() + from, importance.data() + from, from % 512 ? 64 : 0, 192,
+                    blocks.data() + from / shape.block_weights * shape.block_bytes});
+    print("recoded");
   }
   for (std::byte& b : blocks)
     b = static_cast<std::byte>(random.bits() & 0x3b);  // bits that make no NaN scale

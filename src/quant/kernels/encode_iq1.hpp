@@ -126,6 +126,17 @@ struct Iq1STraits {
       out->qh[b] = static_cast<uint16_t>(word);
     }
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int b = 0; b < 8; ++b) {
+      scales.s[b] = in.qh[b] >> 12 & 7;
+      for (int l = 0; l < 4; ++l) {
+        codes[b].entry[l] = static_cast<uint16_t>(in.qs[4 * b + l] | (in.qh[b] >> 3 * l & 7) << 8);
+        codes[b].sign[l] = static_cast<uint8_t>(in.qh[b] >> 15);
+      }
+    }
+  }
 };
 
 struct Iq1MTraits {
@@ -148,16 +159,36 @@ struct Iq1MTraits {
       out->scales[k] = static_cast<uint16_t>(word);
     }
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    int bits = 0;
+    for (int k = 0; k < 4; ++k) bits |= in.scales[k] >> 12 << 4 * k;
+    scales.bits = static_cast<uint16_t>(bits);
+    for (int t = 0; t < 16; ++t) scales.s[t] = in.scales[t / 4] >> 3 * (t % 4) & 7;
+    for (int g = 0; g < 32; ++g) {
+      const int nibble = in.qh[g / 2] >> 4 * (g % 2) & 15;
+      codes[g / 2].entry[g % 2] = static_cast<uint16_t>(in.qs[g] | (nibble & 7) << 8);
+      codes[g / 2].sign[g % 2] = static_cast<uint8_t>(nibble >> 3);
+    }
+  }
 };
 
 template <Simd V>
 void encode_iq1_s(const EncodeJob& job) noexcept {
   encode_iq<V, Iq1Form<V, Iq1STraits>>(job);
 }
+template <Simd V>
+void recode_iq1_s(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq1Form<V, Iq1STraits>>(job);
+}
 
 template <Simd V>
 void encode_iq1_m(const EncodeJob& job) noexcept {
   encode_iq<V, Iq1Form<V, Iq1MTraits>>(job);
+}
+template <Simd V>
+void recode_iq1_m(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq1Form<V, Iq1MTraits>>(job);
 }
 
 }  // namespace snug

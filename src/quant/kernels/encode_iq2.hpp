@@ -147,6 +147,18 @@ struct Iq2XxsTraits {
       put_u32(out->qs + 8 * b + 4, word);
     }
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int b = 0; b < 8; ++b) {
+      const uint32_t word = u32_at(in.qs + 8 * b + 4);
+      scales.s[b] = static_cast<uint8_t>(word >> 28);
+      for (int l = 0; l < 4; ++l) {
+        codes[b].entry[l] = in.qs[8 * b + l];
+        codes[b].sign[l] = sign_byte(word >> 7 * l);
+      }
+    }
+  }
 };
 
 struct Iq2XsTraits {
@@ -165,6 +177,15 @@ struct Iq2XsTraits {
       out->qs[g] = static_cast<uint16_t>(codes[g / 2].entry[g % 2] | (codes[g / 2].sign[g % 2] & 127) << 9);
     for (int b = 0; b < 8; ++b)
       out->scales[b] = static_cast<uint8_t>(scales.s[2 * b] | scales.s[2 * b + 1] << 4);
+  }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int t = 0; t < 16; ++t) scales.s[t] = in.scales[t / 2] >> 4 * (t % 2) & 15;
+    for (int g = 0; g < 32; ++g) {
+      codes[g / 2].entry[g % 2] = in.qs[g] & 511;
+      codes[g / 2].sign[g % 2] = sign_byte(in.qs[g] >> 9);
+    }
   }
 };
 
@@ -189,21 +210,42 @@ struct Iq2STraits {
     for (int b = 0; b < 8; ++b)
       out->scales[b] = static_cast<uint8_t>(scales.s[2 * b] | scales.s[2 * b + 1] << 4);
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int t = 0; t < 16; ++t) scales.s[t] = in.scales[t / 2] >> 4 * (t % 2) & 15;
+    for (int g = 0; g < 32; ++g) {
+      codes[g / 2].entry[g % 2] = static_cast<uint16_t>(in.qs[g] | (in.qh[g / 4] >> 2 * (g % 4) & 3) << 8);
+      codes[g / 2].sign[g % 2] = in.signs[g];
+    }
+  }
 };
 
 template <Simd V>
 void encode_iq2_xxs(const EncodeJob& job) noexcept {
   encode_iq<V, Iq2Form<V, Iq2XxsTraits>>(job);
 }
+template <Simd V>
+void recode_iq2_xxs(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq2Form<V, Iq2XxsTraits>>(job);
+}
 
 template <Simd V>
 void encode_iq2_xs(const EncodeJob& job) noexcept {
   encode_iq<V, Iq2Form<V, Iq2XsTraits>>(job);
 }
+template <Simd V>
+void recode_iq2_xs(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq2Form<V, Iq2XsTraits>>(job);
+}
 
 template <Simd V>
 void encode_iq2_s(const EncodeJob& job) noexcept {
   encode_iq<V, Iq2Form<V, Iq2STraits>>(job);
+}
+template <Simd V>
+void recode_iq2_s(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq2Form<V, Iq2STraits>>(job);
 }
 
 }  // namespace snug

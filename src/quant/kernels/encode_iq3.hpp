@@ -315,6 +315,16 @@ struct Iq3XxsTraits {
       put_u32(out->gas + 4 * b, word);
     }
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int b = 0; b < 8; ++b) {
+      const uint32_t word = u32_at(in.gas + 4 * b);
+      scales.s[b] = static_cast<uint8_t>(word >> 28);
+      for (int q = 0; q < 8; ++q) codes[b].entry[q] = in.qs[8 * b + q];
+      for (int l = 0; l < 4; ++l) codes[b].sign[l] = sign_byte(word >> 7 * l);
+    }
+  }
 };
 
 struct Iq3STraits {
@@ -339,16 +349,34 @@ struct Iq3STraits {
       out->scales[b / 2] = static_cast<uint8_t>(out->scales[b / 2] | scales.s[b] << 4 * (b % 2));
     }
   }
+
+  static void load(const Block& in, IqScales& scales, IqCodes* codes) {
+    scales.bits = in.d;
+    for (int b = 0; b < 8; ++b) {
+      scales.s[b] = in.scales[b / 2] >> 4 * (b % 2) & 15;
+      for (int q = 0; q < 8; ++q)
+        codes[b].entry[q] = static_cast<uint16_t>(in.qs[8 * b + q] | (in.qh[b] >> q & 1) << 8);
+      for (int l = 0; l < 4; ++l) codes[b].sign[l] = in.signs[4 * b + l];
+    }
+  }
 };
 
 template <Simd V>
 void encode_iq3_xxs(const EncodeJob& job) noexcept {
   encode_iq<V, Iq3Form<V, Iq3XxsTraits>>(job);
 }
+template <Simd V>
+void recode_iq3_xxs(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq3Form<V, Iq3XxsTraits>>(job);
+}
 
 template <Simd V>
 void encode_iq3_s(const EncodeJob& job) noexcept {
   encode_iq<V, Iq3Form<V, Iq3STraits>>(job);
+}
+template <Simd V>
+void recode_iq3_s(const RecodeJob& job) noexcept {
+  recode_iq<V, Iq3Form<V, Iq3STraits>>(job);
 }
 
 }  // namespace snug

@@ -179,4 +179,15 @@ void encode_iq4_xs(const EncodeJob& job) noexcept {
   });
 }
 
+template <Simd V>
+void recode_iq4_xs(const RecodeJob& job) noexcept {
+  auto& block = *static_cast<BlockIq4Xs*>(job.block);
+  for (int g = job.from / 32; g < job.to / 32; ++g) {
+    const int low = block.scales_l[g / 2] >> 4 * (g % 2) & 15, high = block.scales_h >> 2 * g & 3;
+    const float scale = V::half(block.d) * static_cast<float>((low | high << 4) - 32);
+    put_nibbles<V, 16>(block.qs + 16 * g,
+                       [&](int j) { return codes_at<V, Iq4Levels>(job.x + 32 * g + j, scale); });
+  }
+}
+
 }  // namespace snug

@@ -192,26 +192,51 @@ uint16_t encode_ternary(const Prepared<256>& b, bool hard, uint8_t* codes) noexc
 }
 
 template <Simd V>
-void encode_tq2_0(const EncodeJob& job) noexcept {
-  encode_blocks<V, BlockTq2_0, 256>(job, [&](BlockTq2_0& out, const Prepared<256>& b) {
+void put_trits(BlockTq2_0& out, const uint8_t* codes) noexcept {
+  for (int m = 0; m < 64; ++m) {
+    const uint8_t* c = codes + 128 * (m / 32) + m % 32;
+    out.qs[m] = static_cast<uint8_t>(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
+  }
+}
+template <Simd V>
+void put_trits(BlockTq1_0& out, const uint8_t* codes) noexcept {
+  for (int m = 0; m < 32; ++m) out.qs[m] = pack_trits(codes + m, 32, 5);
+  for (int m = 0; m < 16; ++m) out.qs[32 + m] = pack_trits(codes + 160 + m, 16, 5);
+  for (int j = 0; j < 4; ++j) out.qh[j] = pack_trits(codes + 240 + j, 4, 4);
+}
+
+template <Simd V, class Block>
+void encode_tq(const EncodeJob& job) noexcept {
+  encode_blocks<V, Block, 256>(job, [&](Block& out, const Prepared<256>& b) {
     uint8_t codes[256];
     out.d = encode_ternary<V>(b, job.hard, codes);
-    for (int m = 0; m < 64; ++m) {
-      const uint8_t* c = codes + 128 * (m / 32) + m % 32;
-      out.qs[m] = static_cast<uint8_t>(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
-    }
+    put_trits<V>(out, codes);
   });
+}
+template <Simd V, class Block>
+void recode_tq(const RecodeJob& job) noexcept {
+  auto& block = *static_cast<Block*>(job.block);
+  uint8_t codes[256];
+  for (int j = 0; j < 256; j += 8)
+    V::store_u8(codes + j, codes_at<V, Uniform<-1, 1>>(job.x + j, V::half(block.d)));
+  put_trits<V>(block, codes);
 }
 
 template <Simd V>
 void encode_tq1_0(const EncodeJob& job) noexcept {
-  encode_blocks<V, BlockTq1_0, 256>(job, [&](BlockTq1_0& out, const Prepared<256>& b) {
-    uint8_t codes[256];
-    out.d = encode_ternary<V>(b, job.hard, codes);
-    for (int m = 0; m < 32; ++m) out.qs[m] = pack_trits(codes + m, 32, 5);
-    for (int m = 0; m < 16; ++m) out.qs[32 + m] = pack_trits(codes + 160 + m, 16, 5);
-    for (int j = 0; j < 4; ++j) out.qh[j] = pack_trits(codes + 240 + j, 4, 4);
-  });
+  encode_tq<V, BlockTq1_0>(job);
+}
+template <Simd V>
+void recode_tq1_0(const RecodeJob& job) noexcept {
+  recode_tq<V, BlockTq1_0>(job);
+}
+template <Simd V>
+void encode_tq2_0(const EncodeJob& job) noexcept {
+  encode_tq<V, BlockTq2_0>(job);
+}
+template <Simd V>
+void recode_tq2_0(const RecodeJob& job) noexcept {
+  recode_tq<V, BlockTq2_0>(job);
 }
 
 }  // namespace snug

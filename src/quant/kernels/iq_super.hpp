@@ -12,7 +12,9 @@
 //   Form(const IqBlock&)
 //   void trial(int from, float t, float& a, float& b)     one point of the sub-block, found quickly
 //   Codes settle(int from, float t, float& a, float& b)   the best point, to be stored
-//   static void store(Block*, const IqScales&, const IqCodes*), static decode: as in Kernels
+//   static void store(Block*, const IqScales&, const IqCodes*)   into a block of zeros
+//   static void load(const Block&, IqScales&, IqCodes*)          the inverse; leaves IqScales::d
+//   static decode: as in Kernels
 
 namespace snug {
 
@@ -166,6 +168,26 @@ void encode_iq(const EncodeJob& job) noexcept {
     if (mean_square && !sure && worse_than_zeros<V, Form>(*out, job.x + at, mean_square))
       std::memset(out, 0, sizeof(Block));
   }
+}
+
+/// The best points at the scales that are there.
+template <Simd V, class Form>
+void recode_iq(const RecodeJob& job) noexcept {
+  auto* out = static_cast<typename Form::Block*>(job.block);
+  IqBlock block;
+  IqScales scales;
+  IqCodes codes[kMaxSubBlocks];
+  Form::load(*out, scales, codes);
+  if (scales.bits == 0 || !load_block<V>(block, job.x, job.mean_square)) return;
+  const Form form{block};
+  for (int sub = job.from / Form::kSubWeights; sub < job.to / Form::kSubWeights; ++sub) {
+    const float t =
+        V::half(scales.bits) * block.down * Form::kUnit * static_cast<float>(2 * scales.s[sub] + 1);
+    float a, b;
+    codes[sub] = form.settle(sub * Form::kSubWeights, t, a, b);
+  }
+  std::memset(out, 0, sizeof *out);
+  Form::store(out, scales, codes);
 }
 
 }  // namespace snug

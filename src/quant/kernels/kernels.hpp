@@ -14,12 +14,23 @@ struct EncodeJob {
   void* blocks;              // cols / block_weights blocks, any alignment
 };
 
+/// One block of 256 weights whose scales stay and whose codes are chosen anew.
+struct RecodeJob {
+  const float* x;            // [256] finite: what the block should come near
+  const float* mean_square;  // [256], finite, >= 0
+  int from, to;              // codes of other weights may stay as they are; multiples of 32
+  void* block;               // encoded before, from weights not far away
+};
+
 using EncodeRow = void (*)(const EncodeJob& job) noexcept;
 using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
+using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
 
 struct Codec {
   EncodeRow encode = nullptr;
   DecodeRow decode = nullptr;
+  RecodeBlock recode =
+      nullptr;  // formats of 256 weights a block have one: there it is much less work than encode
 };
 
 /// Everything one instruction set does, the same bytes as every other. Filled by kernels_for() in all.hpp.
