@@ -19,15 +19,22 @@ enum class FormatId : uint32_t {
 /// How hard an encoder searches. Part of the state's key: another effort is another measurement.
 enum class Effort : uint8_t { normal, max };
 
+/// Weight of the error along a row itself where the result counts is what the model says: such an error
+/// turns the signal up or down, and costs about so many times the divergence of one across it (docs/loss.md).
+constexpr float kAlongRow = 16;
+
 /// What the error of one row is weighed with. Both spans are empty, or as long as the row.
 ///
 ///   mean_square  v_j >= 0: mean squared activation of input column j; empty means 1 everywhere
 ///   mean         m_j: mean activation; empty means 0 everywhere (only the diagonal counts)
+///   along_row    >= 1: weight of the error along the row; 1 is the plain squared error
 ///
-/// The error of a row with differences d is  sum_j (v_j - m_j^2) d_j^2 + (sum_j m_j d_j)^2.
+/// The error of a row w with differences d is, with u_j = v_j - m_j^2,
+///   sum_j u_j d_j^2 + (sum_j m_j d_j)^2 + (along_row - 1) (sum_j u_j w_j d_j)^2 / sum_j u_j w_j^2.
 struct ColumnWeights {
   std::span<const float> mean_square;
   std::span<const float> mean;
+  float along_row = 1;
 };
 
 /// What an encoder does with the column weights.

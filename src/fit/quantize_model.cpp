@@ -51,14 +51,10 @@ class RowEncoder {
       from_.decode(source_.row(first + r).data(), std::span{weights}.subspan(static_cast<size_t>(r * source_.cols()),
                                                                              static_cast<size_t>(source_.cols())));
     check_finite(weights, first);
-    quantize(to_, {weights.data(), count, source_.cols()}, columns(first), effort_, blocks);
+    quantize(to_, {weights.data(), count, source_.cols()}, columns_of(importance_, source_, first), effort_, blocks);
   }
 
  private:
-  ColumnWeights columns(int64_t row) const {
-    return importance_ ? importance_->columns(importance_->mats > 1 ? row / source_.shape[1] : 0) : ColumnWeights{};
-  }
-
   void check_finite(const std::vector<float>& weights, int64_t first) const {
     const auto bad = std::ranges::find_if_not(weights, [](float w) { return std::isfinite(w); });
     if (bad == weights.end()) return;

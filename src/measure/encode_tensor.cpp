@@ -20,9 +20,8 @@ Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const Te
     std::vector<float> row(static_cast<size_t>(cols)), decoded(row.size());
     const std::vector<float> zero(row.size());
     for (int64_t r = begin; r < end; ++r) {
-      const int64_t mat = importance && importance->mats > 1 ? r / tensor.shape[1] : 0;
-      const ColumnWeights columns = importance ? importance->columns(mat) : ColumnWeights{};
-      const double share = importance && importance->mats > 1 ? importance->token_share(mat) : 1.0;
+      const ColumnWeights columns = columns_of(importance, tensor, r);
+      const double share = token_share_of(importance, tensor, r);
       std::byte* blocks = encoded.data.data() + r * bytes;
       source.decode(tensor.row(r).data(), row);
       format.encode(row, columns, Effort::normal, blocks);

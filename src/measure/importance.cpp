@@ -111,6 +111,17 @@ double TensorImportance::token_share(int64_t mat) const {
   return counts[static_cast<size_t>(mat)] * static_cast<double>(mats) / sum;
 }
 
+ColumnWeights columns_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row) {
+  ColumnWeights columns;
+  if (importance) columns = importance->columns(importance->mats > 1 ? row / tensor.shape[1] : 0);
+  columns.along_row = kAlongRow;
+  return columns;
+}
+
+double token_share_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row) {
+  return importance && importance->mats > 1 ? importance->token_share(row / tensor.shape[1]) : 1.0;
+}
+
 Importance Importance::load(const std::filesystem::path& path) {
   return from(read_imatrix(path), path);
 }

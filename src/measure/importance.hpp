@@ -28,6 +28,12 @@ struct TensorImportance {
   double token_share(int64_t mat) const;
 };
 
+/// What row `row` of `tensor` is weighed with where the model as a whole counts (along_row = kAlongRow), with
+/// data or without (nullptr).
+ColumnWeights columns_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row);
+/// Its expert's share of the tokens, 1 without experts or data.
+double token_share_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row);
+
 /// An imatrix file: GGUF (in_sum2, counts, in_sum where present) or legacy .dat (reference §5).
 class Importance {
  public:

@@ -1,6 +1,7 @@
 #include "measure/probe.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <variant>
@@ -111,7 +112,7 @@ class Prober {
   void add_subject(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
                    const Digest& contents) {
     Hasher hasher;
-    hasher.add("probe").add(uint64_t{kProbeVersion}).add_array<uint8_t>(contents.bytes).add(tensor.name);
+    hasher.add("probe").add(uint64_t{kProbeVersion}).add(std::bit_cast<uint32_t>(kAlongRow)).add_array<uint8_t>(contents.bytes).add(tensor.name);
     hasher.add(static_cast<uint64_t>(format.id)).add(uint64_t{format.encoder_version});
     if (importance)
       hasher.add_array<float>(importance->mean_square)

@@ -63,7 +63,7 @@ TensorMeasurer::TensorMeasurer(const gguf::Tensor& tensor, const TensorImportanc
       order_(tensor.rows()) {
   Hasher hasher;
   hasher.add("measurement").add(tensor.name).add_array<int64_t>(tensor.shape);
-  hasher.add(uint64_t{kSamplerVersion}).add(static_cast<uint64_t>(tensor.format));
+  hasher.add(uint64_t{kSamplerVersion}).add(std::bit_cast<uint32_t>(kAlongRow)).add(static_cast<uint64_t>(tensor.format));
   hasher.add(std::bit_cast<uint64_t>(settings.precision)).add(static_cast<uint64_t>(settings.effort));
   if (importance_) {
     hasher.add_array<float>(importance_->mean_square).add_array<float>(importance_->mean);
@@ -88,15 +88,6 @@ Digest TensorMeasurer::rows_digest(int64_t count) {
   return found == digests_.end() ? Digest{} : found->second;
 }
 
-ColumnWeights TensorMeasurer::columns_of(int64_t row) const {
-  if (!importance_) return {};
-  return importance_->columns(importance_->mats > 1 ? row / tensor_.shape[1] : 0);
-}
-
-double TensorMeasurer::share_of(int64_t row) const {
-  return importance_ && importance_->mats > 1 ? importance_->token_share(row / tensor_.shape[1]) : 1.0;
-}
-
 void TensorMeasurer::load_row(int64_t row, std::span<float> out) const {
   source_.decode(tensor_.row(row).data(), out);
   const auto bad = std::ranges::find_if_not(out, [](float w) { return std::isfinite(w); });
@@ -116,8 +107,8 @@ void TensorMeasurer::measure_batch(int64_t begin, int64_t end, std::vector<Pendi
     scratch.fit(tensor_.cols(), largest_row(candidates_, tensor_.cols()));
     const int64_t row = order_[begin + i];
     load_row(row, scratch.row);
-    const ColumnWeights columns = columns_of(row);
-    const double share = share_of(row);
+    const ColumnWeights columns = columns_of(importance_, tensor_, row);
+    const double share = token_share_of(importance_, tensor_, row);
     const auto at = static_cast<size_t>(i);
     energies[at] = share * weighted_error(scratch.zero, scratch.row, columns);
     for (Pending& p : pending) {

@@ -41,8 +41,6 @@ class TensorMeasurer {
   Digest rows_digest(int64_t count);
   void measure_batch(int64_t begin, int64_t end, std::vector<Pending>& pending, MeasureCounters& counters) const;
   void load_row(int64_t row, std::span<float> out) const;
-  ColumnWeights columns_of(int64_t row) const;
-  double share_of(int64_t row) const;
 
   const gguf::Tensor& tensor_;
   const TensorImportance* importance_;

@@ -6,6 +6,7 @@
 
 #include "quant/blocks.hpp"
 #include "quant/encode_row.hpp"
+#include "quant/gain.hpp"
 #include "quant/kernels/kernels.hpp"
 
 namespace snug {
@@ -63,6 +64,7 @@ constexpr const Layout* find_layout(FormatId id) {
 template <Codec Kernels::*codec, FormatId id>
 void encode(std::span<const float> row, const ColumnWeights& weights, Effort effort, std::byte* blocks) {
   encode_row(kernels().*codec, find_layout(id)->shape, row, weights, effort, blocks);
+  if (weights.along_row > 1) restore_gain(*find_format(id), row, weights, blocks);
 }
 
 template <Codec Kernels::*codec>

@@ -63,15 +63,19 @@ void dequantize(const Format& format, std::span<const std::byte> blocks, Matrix<
 
 double weighted_error(std::span<const float> original, std::span<const float> decoded,
                       const ColumnWeights& columns) {
-  double diagonal = 0, along_mean = 0;
+  double diagonal = 0, along_mean = 0, along_row = 0, row_square = 0;
   for (size_t j = 0; j < original.size(); ++j) {
-    const double d = static_cast<double>(decoded[j]) - original[j];
+    const double w = original[j], d = static_cast<double>(decoded[j]) - w;
     const double m = columns.mean.empty() ? 0 : columns.mean[j];
     const double v = columns.mean_square.empty() ? 1 : columns.mean_square[j];
-    diagonal += (v - m * m) * d * d;
+    const double u = v - m * m;
+    diagonal += u * d * d;
     along_mean += m * d;
+    along_row += u * w * d;
+    row_square += u * w * w;
   }
-  return diagonal + along_mean * along_mean;
+  const double extra = row_square > 0 ? (columns.along_row - 1) * along_row * along_row / row_square : 0;
+  return diagonal + along_mean * along_mean + extra;
 }
 
 }  // namespace snug

@@ -283,6 +283,17 @@ TEST(EncodeWithMeans, AwkwardRowsStayFinite) {
       }
 }
 
+TEST(EncodeAlongTheRow, AwkwardRowsStayFinite) {
+  for (const Format& format : formats())
+    for (const AwkwardRow& row : awkward_rows())
+      for (const AwkwardRow& weights : awkward_importances()) {
+        SCOPED_TRACE(str(format.name, ", row: ", row.name, ", importance: ", weights.name));
+        std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
+        quantize(format, {row.row.data(), 1, kCols}, {weights.row, {}, kAlongRow}, Effort::normal, blocks);
+        for (float x : decode(format, blocks, kCols)) ASSERT_TRUE(std::isfinite(x));
+      }
+}
+
 TEST(Quantize, NamesRowAndColumnOfAWeightThatIsNoNumber) {
   for (float bad : {NAN, INFINITY, -INFINITY}) {
     Row weights(3 * kCols, 0.5f);
@@ -324,6 +335,8 @@ TEST(WeightedError, IsTheQuadraticFormOfTheColumnMoments) {
   EXPECT_DOUBLE_EQ(weighted_error(original, decoded, {mean_square, mean}), 0.25 + 2 + 0.0625 + 4);
   EXPECT_DOUBLE_EQ(weighted_error(original, decoded, {mean_square, {}}), 0.5 + 3 + 0.3125);
   EXPECT_DOUBLE_EQ(weighted_error(original, decoded, {}), 0.25 + 1 + 0.0625);
+  // along the row: 1(.5) - 2(1) + 3(.25) = -0.75 of 1 + 4 + 9, three times more
+  EXPECT_DOUBLE_EQ(weighted_error(original, decoded, {{}, {}, 4}), 1.3125 + 3 * 0.75 * 0.75 / 14);
 }
 
 TEST(Encode, PlainFormatsTakeRowsOfAnyLength) {
