@@ -16,7 +16,7 @@ int32_t to_bytes(const float* x, int64_t count, float by, int8_t* q, int32_t* su
   int32_t all = 0;
   for (int64_t k = 0; k < count; k += 32) {
     typename V::i32 part[4];
-    for (int n = 0; n < 4; ++n) {  // clamped for values so small that the factor is infinite
+    for (int n = 0; n < 4; ++n) {  // clamped: activations that are not finite give anything, but no trap
       const auto scaled = V::load(x + k + 8 * n) * factor;
       part[n] = V::to_i(V::round(V::min(V::max(scaled, V::splat(-127)), V::splat(127))));
     }
@@ -35,6 +35,11 @@ float largest(const float* x, int64_t count) {
   return V::max_of(most);
 }
 
+/// Takes the largest value to 127; values too small for that are zero.
+inline float factor_of(float most) {
+  return most > 0x1p-120f ? 127.0f / most : 0.0f;
+}
+
 template <class V>
 float through_half(float x) {
   return V::half(V::to_half(x));
@@ -45,7 +50,7 @@ void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
   for (int64_t b = 0; b < cols / 32; ++b) {
     const float most = largest<V>(x + 32 * b, 32), d = most / 127.0f;
     int32_t sums[2];
-    const int32_t sum = to_bytes<V>(x + 32 * b, 32, most != 0 ? 127.0f / most : 0.0f, out.q + 32 * b, sums);
+    const int32_t sum = to_bytes<V>(x + 32 * b, 32, factor_of(most), out.q + 32 * b, sums);
     out.d[b] = through_half<V>(d);
     out.s[b] = through_half<V>(d * static_cast<float>(sum));
   }
@@ -54,11 +59,11 @@ void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
 template <class V>
 void round_blocks256(const float* x, int64_t cols, const RoundedRow& out) {
   for (int64_t b = 0; b < cols / 256; ++b) {
-    const float most = largest<V>(x + 256 * b, 256), by = most != 0 ? 127.0f / most : 0.0f;
+    const float most = largest<V>(x + 256 * b, 256), by = factor_of(most);
     int32_t sums[16];
     to_bytes<V>(x + 256 * b, 256, by, out.q + 256 * b, sums);
     for (int k = 0; k < 16; ++k) out.sums[16 * b + k] = static_cast<int16_t>(sums[2 * (k % 8) + k / 8]);
-    out.d[b] = most != 0 ? 1.0f / by : 0.0f;
+    out.d[b] = by != 0 ? 1.0f / by : 0.0f;
   }
 }
 
