@@ -28,6 +28,7 @@ struct ProfiledTensor {
   int64_t cols = 0, rows = 0, experts = 1;  // rows counts all experts' rows
   FormatId source{};
   double alpha = 0;            // nats per unit of rho
+  double alpha_error = 0;      // its standard error, absolute; 0 where it is not known (priors)
   std::string alpha_from;      // "prior" or "probe"
   double energy = 0;           // E: mean squared output per token
   bool weighted = false;       // an importance was used

@@ -10,6 +10,7 @@
 #include "cli/probe_options.hpp"
 #include "cli/report_table.hpp"
 #include "cli/written_text.hpp"
+#include "fit/profile_store.hpp"
 #include "fit/quantize_model.hpp"
 #include "snug/error.hpp"
 
@@ -73,6 +74,7 @@ int run(const Args& args) {
     Store state = Store::open(path, Access::write);
     profile = measure(model, columns, state, measuring, &report);
     args.probe.apply(profile, args.model.model, columns, state);
+    save_profile(state, profile, model, columns);
   }
   Plan plan = Planner{profile, model, columns, options}.plan();
   plan.recipe.effort = measuring.effort;

@@ -6,6 +6,7 @@
 #include "cli/common.hpp"
 #include "cli/options.hpp"
 #include "cli/probe_options.hpp"
+#include "fit/profile_store.hpp"
 #include "recipe/profile.hpp"
 #include "snug/error.hpp"
 
@@ -49,6 +50,7 @@ int run(const Args& args) {
   const Importance* columns = importance ? &*importance : nullptr;
   Profile profile = measure(model, columns, state, options, &report);
   args.probe.apply(profile, args.model.model, columns, state);
+  if (options.shards == 1) save_profile(state, profile, model, columns);
   if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
   print_out(args.common.json ? to_json(report, path).dump(2) : to_text(report, path));
   return 0;

@@ -7,6 +7,7 @@
 #include "cli/options.hpp"
 #include "cli/probe_options.hpp"
 #include "cli/report_table.hpp"
+#include "fit/profile_store.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -73,6 +74,7 @@ int run(Args args) {
   Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
   Profile profile = measure(model, columns, state, measuring);
   args.probe.apply(profile, args.model.model, columns, state);
+  save_profile(state, profile, model, columns);
   const Planner planner{profile, model, columns, options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);

@@ -39,6 +39,7 @@ void apply_probes(Profile& profile, const ProbeResults& probes) {
     const auto found = probes.tensors.find(tensor.name);
     const bool probed = found != probes.tensors.end();
     tensor.alpha = probed ? std::max(found->second.alpha, kLeastOfPrior * prior) : prior;
+    tensor.alpha_error = probed ? found->second.standard_error : 0;
     if (probed) tensor.alpha_from = "probe";
     for (Candidate& candidate : tensor.candidates)
       candidate.loss = pico_nats(tensor.alpha * candidate.relative_error);

@@ -39,7 +39,7 @@ ProfiledTensor profile_tensor(const gguf::Tensor& tensor, const ModelShape& shap
   ProfiledTensor profiled{.name = std::string(tensor.name), .role = std::string(role_name(role)),
                           .layer = layer_of(tensor.name), .cols = tensor.cols(), .rows = tensor.rows(),
                           .experts = tensor.experts(), .source = tensor.format,
-                          .alpha = alpha_prior(role, layer_of(tensor.name), shape), .alpha_from = "prior",
+                          .alpha = alpha_prior(role, layer_of(tensor.name), shape), .alpha_error = 0, .alpha_from = "prior",
                           .energy = 0, .weighted = weighted, .candidates = {}};
   for (const Measurement& m : measurements) {
     const Format& format = *find_format(m.format);

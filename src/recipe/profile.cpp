@@ -24,7 +24,7 @@ Json to_json(const ProfiledTensor& tensor) {
                           {"loss_pico_nats", c.loss}});
   return {{"name", tensor.name},   {"role", tensor.role},       {"layer", tensor.layer},
           {"cols", tensor.cols},   {"rows", tensor.rows},       {"experts", tensor.experts},
-          {"source", format_name(tensor.source)}, {"alpha", tensor.alpha}, {"alpha_from", tensor.alpha_from},
+          {"source", format_name(tensor.source)}, {"alpha", tensor.alpha}, {"alpha_error", tensor.alpha_error}, {"alpha_from", tensor.alpha_from},
           {"energy", tensor.energy}, {"weighted", tensor.weighted}, {"candidates", candidates}};
 }
 
@@ -47,6 +47,7 @@ ProfiledTensor parse_tensor(const JsonNode& node) {
   if (tensor.cols < 1 || tensor.rows < 1 || tensor.experts < 1) node.refuse("a tensor without weights");
   tensor.source = parse_format(node.at("source"));
   tensor.alpha = node.at("alpha").number_from_zero();
+  if (node.has("alpha_error")) tensor.alpha_error = node.at("alpha_error").number_from_zero();
   tensor.alpha_from = node.at("alpha_from").text();
   tensor.energy = node.at("energy").number_from_zero();
   tensor.weighted = node.at("weighted").boolean();

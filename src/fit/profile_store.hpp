@@ -1,0 +1,22 @@
+#pragma once
+
+#include <vector>
+
+#include "gguf/reader.hpp"
+#include "measure/importance.hpp"
+#include "recipe/saved_profile.hpp"
+#include "snug/state.hpp"
+
+namespace snug {
+
+/// The profile of a whole model and what a report needs besides.
+SavedProfile with_model(const Profile& profile, const gguf::Reader& model, const Importance* importance);
+
+/// Puts it among the notes of `state`, under a digest of what it was made from: reports need no model then.
+void save_profile(Store& state, const Profile& profile, const gguf::Reader& model,
+                  const Importance* importance);
+
+/// All that `state` holds, those with the most probed tensors first. Throws Error on one that is malformed.
+std::vector<SavedProfile> saved_profiles(const Store& state, const std::string& where);
+
+}  // namespace snug
