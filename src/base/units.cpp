@@ -21,12 +21,6 @@ constexpr std::array<Unit, 13> kUnits{{{"", 1}, {"b", 1}, {"kb", 1e3}, {"mb", 1e
                                        {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40},
                                        {"k", 1e3}, {"m", 1e6}, {"g", 1e9}}};
 
-std::string fixed(double value, int digits) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
-  return text.data();
-}
-
 [[noreturn]] void refuse(std::string_view text) {
   throw Error{str("'", text, "' is not a size"), "", "write it as 11GB (11e9 bytes), 11GiB (11 * 2^30) or a number of bytes",
               Fault::usage};
@@ -73,6 +67,32 @@ std::string show_count(int64_t count) {
   for (auto at = static_cast<int64_t>(digits.size()) - 3; at > (count < 0 ? 1 : 0); at -= 3)
     digits.insert(static_cast<size_t>(at), 1, ',');
   return digits;
+}
+
+std::string fixed(double number, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, number);
+  return text;
+}
+
+std::string significant(double number, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*g", digits, number);
+  return text;
+}
+
+std::string show_weights(int64_t weights) {
+  const auto number = static_cast<double>(weights);
+  if (number >= 1e9) return fixed(number / 1e9, 2) + " G";
+  if (number >= 1e6) return fixed(number / 1e6, 2) + " M";
+  if (number >= 1e3) return fixed(number / 1e3, 2) + " k";
+  return str(weights);
+}
+
+SizeUnits units_for(int64_t largest) {
+  if (largest >= 1'000'000'000) return {"GB", "GiB", 1e9, 0x1p30};
+  if (largest >= 1'000'000) return {"MB", "MiB", 1e6, 0x1p20};
+  return {"kB", "KiB", 1e3, 0x1p10};
 }
 
 }  // namespace snug

@@ -19,4 +19,18 @@ std::string show_duration(double seconds);
 /// 1234567 as "1,234,567".
 std::string show_count(int64_t count);
 
+/// "6.74 G", "131.07 k", "256".
+std::string show_weights(int64_t weights);
+
+std::string fixed(double number, int digits);  // 4.500
+std::string significant(double number, int digits = 4);
+
+/// The units of a whole table of sizes, so that its lines compare at a glance.
+struct SizeUnits {
+  const char* decimal_name;
+  const char* binary_name;
+  double decimal, binary;
+};
+SizeUnits units_for(int64_t largest);
+
 }  // namespace snug

@@ -35,6 +35,10 @@ void parse_shard(const std::string& text, MeasureOptions& options) {
 
 void ModelArgs::add_to(CLI::App& command) {
   command.add_option("model", model, "GGUF model in F32, F16 or BF16 (the first file of a split one)")->required();
+  add_imatrix_to(command);
+}
+
+void ModelArgs::add_imatrix_to(CLI::App& command) {
   command.add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file");
 }
 

@@ -20,6 +20,7 @@ struct ModelArgs {
   std::string model, imatrix;
 
   void add_to(CLI::App& command);
+  void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
   /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
   std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
 };

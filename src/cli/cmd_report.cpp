@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <iterator>
+
+#include "base/atomic_file.hpp"
+#include "base/progress.hpp"
+#include "base/read_file.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/file_kind.hpp"
+#include "cli/options.hpp"
+#include "cli/probe_options.hpp"
+#include "fit/profile_store.hpp"
+#include "report/page.hpp"
+#include "report/report.hpp"
+#include "report/tables.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct Args {
+  CommonArgs common;
+  ModelArgs model;  // with --model, not a positional
+  MeasureArgs measure;
+  ProbeArgs probe;
+  std::string source, out;
+  std::vector<std::string> measured;
+  std::optional<double> bpw;
+  bool csv = false, force = false;
+};
+
+/// What --model, --imatrix and --probe say, as `plan` would work it out: what the state lacks is measured.
+SavedProfile profile_of_model(const Args& args, const std::string& state_path) {
+  const gguf::Reader model{args.model.model};
+  const std::optional<Importance> importance = args.model.load_importance(model);
+  const Importance* columns = importance ? &*importance : nullptr;
+  Store state = Store::open(state_path, Access::write);
+  Profile profile = measure(model, columns, state, args.measure.options());
+  args.probe.apply(profile, args.model.model, columns, state);
+  save_profile(state, profile, model, columns);
+  return with_model(profile, model, columns);
+}
+
+std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<SavedProfile> saved) {
+  const auto same = [&](const SavedProfile& s) {
+    return s.profile.model_digest == recipe.model_digest && s.profile.state_digest == recipe.state_digest;
+  };
+  const auto found = std::ranges::find_if(saved, same);
+  if (found == saved.end()) return std::nullopt;
+  return std::move(*found);
+}
+
+/// The profile the recipe was planned with, out of a state that lies beside it.
+std::optional<SavedProfile> profile_beside(const Recipe& recipe, const std::filesystem::path& recipe_path) {
+  std::vector<std::filesystem::path> states;
+  std::error_code unreadable;
+  for (const auto& entry : std::filesystem::directory_iterator{folder_of(recipe_path), unreadable})
+    if (entry.path().extension() == ".snug-state") states.push_back(entry.path());
+  std::ranges::sort(states);
+  for (const std::filesystem::path& path : states) {
+    try {
+      if (auto found = belonging_to(recipe, saved_profiles(Store::open(path, Access::read), path.string()))) {
+        notice(str("measurements from ", path.string()));
+        return found;
+      }
+    } catch (const Error&) {
+      continue;  // nobody asked for this one
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<SavedProfile> profile_for(const Recipe& recipe, const Args& args) {
+  if (!args.model.model.empty())
+    return profile_of_model(args, args.measure.state_path(args.model.model, ".").string());
+  if (args.measure.state.empty()) {
+    auto beside = profile_beside(recipe, args.source);
+    if (!beside)
+      notice(
+          "no state beside the recipe holds its measurements: no curve and no presets; --state or --model "
+          "gives "
+          "them");
+    return beside;
+  }
+  std::vector<SavedProfile> saved =
+      saved_profiles(Store::open(args.measure.state, Access::read), args.measure.state);
+  const size_t count = saved.size();
+  if (auto found = belonging_to(recipe, std::move(saved))) return found;
+  throw Error{
+      str("the state holds ", count, " profiles, none of them the recipe's"),
+      str(args.measure.state, ": the recipe was planned with measurements ", recipe.state_digest),
+      "name the state it was planned with, or add --model (and --imatrix, --probe) as they were then"};
+}
+
+SavedProfile profile_of_state(const Args& args) {
+  if (!args.model.model.empty()) return profile_of_model(args, args.source);
+  std::vector<SavedProfile> saved = saved_profiles(Store::open(args.source, Access::read), args.source);
+  if (saved.empty())
+    throw Error{"the state does not say how large the tensors are", args.source,
+                "add --model MODEL (and --imatrix and --probe as they were), or run `snug plan` on it once",
+                Fault::usage};
+  if (saved.size() > 1)
+    notice(str("the state holds ", saved.size(), " profiles; this is the one with most measured, ",
+               saved.front().profile.state_digest));
+  return std::move(saved.front());
+}
+
+report::Inputs inputs_of(const Args& args) {
+  report::Inputs inputs;
+  switch (file_kind(args.source)) {
+    case FileKind::recipe:
+      inputs.recipe = parse_recipe(read_file(args.source), args.source);
+      inputs.profile = profile_for(*inputs.recipe, args);
+      break;
+    case FileKind::state:
+      if (!args.measure.state.empty())
+        throw Error{"two states are named", args.measure.state, "leave --state out", Fault::usage};
+      inputs.profile = profile_of_state(args);
+      break;
+    default:
+      throw Error{"a report is made of a recipe or a state", args.source,
+                  "`snug plan MODEL --bpw 4.25 -o recipe.json` writes a recipe", Fault::usage};
+  }
+  if (args.bpw) inputs.bits_per_weight = *args.bpw;
+  for (const std::string& file : args.measured)
+    std::ranges::move(report::read_measured(file), std::back_inserter(inputs.measured));
+  return inputs;
+}
+
+int run(const Args& args) {
+  args.common.apply();
+  if (args.out.empty() && !args.csv && !args.common.json)
+    throw Error{"no output named", "", "add -o report.html, or --csv or --json for numbers on stdout",
+                Fault::usage};
+  const report::Report report = report::make_report(inputs_of(args));
+  if (!args.out.empty()) {
+    const std::filesystem::path extension = std::filesystem::path{args.out}.extension();
+    const std::string text = extension == ".json"  ? report::to_json(report)
+                             : extension == ".csv" ? report::to_csv(report)
+                                                   : report::to_html(report);
+    write_file(args.out, text, args.force ? Existing::replace : Existing::refuse);
+    if (!args.csv && !args.common.json)
+      print_out(str("wrote ", args.out, ", ", show_count(static_cast<int64_t>(text.size())), " bytes"));
+  }
+  if (args.csv) print_out(report::to_csv(report));
+  if (args.common.json) print_out(report::to_json(report));
+  return 0;
+}
+
+}  // namespace
+
+void add_report(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<Args>();
+  auto* command = app.add_subcommand("report", "what a recipe is and how sure of it, as one page");
+  command->add_option("source", args->source, "a recipe, or the state of a model that was measured")
+      ->required();
+  command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)");
+  auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
+  command
+      ->add_option(
+          "--measured", args->measured,
+          "divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, measured, se")
+      ->check(CLI::ExistingFile);
+  command->add_option("--bpw", args->bpw, "of the plan to show for a state (default: 4.25)")
+      ->check(CLI::Range(0.1, 64.0));
+  command->add_option("--model", args->model.model, "the model, where state or recipe are not enough")
+      ->check(CLI::ExistingFile);
+  args->model.add_imatrix_to(*command);
+  args->measure.add_to(*command, false);
+  args->probe.add_to(*command);
+  command->add_flag("--force", args->force, "replace an existing file");
+  args->common.add_to(*command);
+  csv->excludes("--json");
+  command->footer(
+      "A recipe finds its measurements in a *.snug-state beside it, or in --state.\n"
+      "Examples:\n"
+      "  snug report recipe.json -o report.html\n"
+      "  snug report model.snug-state --bpw 4 -o report.html\n"
+      "  snug report recipe.json --measured kl.csv --json");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+}
+
+}  // namespace snug::cli

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace snug::report {
+
+/// A whole recipe whose divergence was measured.
+struct MeasuredPoint {
+  std::string label;
+  int64_t bytes = 0;     // of the file; 0 if unknown
+  double predicted = 0;  // nats per token; 0 if unknown
+  double measured = 0;   // nats per token
+  double error = 0;      // standard error of measured; 0 if unknown
+};
+
+/// How well predictions agree with measurements, over the points that have both.
+struct Agreement {
+  int64_t points = 0;
+  double rank_correlation = 0;  // Spearman's, ties at their mean rank; 0 for fewer than 3 points
+  double median_factor = 0;     // the median of max(measured / predicted, predicted / measured)
+  double median_ratio = 0;      // the median of measured / predicted
+};
+Agreement agreement_of(const std::vector<MeasuredPoint>& points);
+
+/// Reads a list of measurements. JSON: an array of {"label", "bytes", "predicted", "measured", "se"}, of
+/// which "measured" must be there; {"recipe": FILE} in place of label, bytes and predicted takes them from a
+/// recipe (the path relative to the list). CSV: a header line with the same names, in any order. Throws Error
+/// that says which entry and what was expected.
+std::vector<MeasuredPoint> read_measured(const std::filesystem::path& path);
+
+}  // namespace snug::report
