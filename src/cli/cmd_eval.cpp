@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -31,8 +32,16 @@ struct EvalArgs {
   std::string model, text, token_file, base, base_logits, save_logits, logits;
   std::vector<int32_t> tokens;
   int64_t context = 256, chunks = 0;
+  Compute compute = Compute::exact;
   bool force = false;
   CLI::Option* context_given = nullptr;
+
+  /// Fast as llama.cpp computes: keys and values in f16 too.
+  SessionOptions session(int64_t positions) const {
+    return {.context = positions,
+            .cache = compute == Compute::fast ? FormatId::f16 : FormatId::f32,
+            .compute = compute};
+  }
 };
 
 /// The model's tokenizer; none where the file has none, or (if it is not
@@ -73,7 +82,7 @@ std::vector<int32_t> read_token_file(const std::string& path) {
 /// f32.
 int write_logits(const EvalArgs& args) {
   const Model model{args.model};
-  Session session{model, {.context = static_cast<int64_t>(args.tokens.size())}};
+  Session session{model, args.session(static_cast<int64_t>(args.tokens.size()))};
   const Rows logits = session.forward(args.tokens);
   AtomicFile file{args.logits, args.force ? Existing::replace : Existing::refuse,
                   static_cast<int64_t>(logits.values().size_bytes())};
@@ -138,7 +147,7 @@ void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport&
   report.context = chunks.context;
   report.chunks = args.chunks > 0 ? std::min(args.chunks, chunks.count()) : chunks.count();
   report.base = args.base_logits;
-  Session session{model, {.context = chunks.context}};
+  Session session{model, args.session(chunks.context)};
   Watch watch{chunks, report.chunks};
   const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), false);
   fill(chunks, compare_chunks(session, base, report.chunks, bos_of(tokenizer), watch.callback()), tokenizer,
@@ -160,13 +169,13 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
     save.emplace(args.save_logits, args.force ? Existing::replace : Existing::refuse, chunks,
                  model.vocabulary());
   BaseLogitsWriter* saved = save ? &*save : nullptr;
-  Session session{model, {.context = chunks.context}};
+  Session session{model, args.session(chunks.context)};
   Watch watch{chunks, report.chunks};
   if (args.base.empty()) {
     report.perplexity = summarise(score_chunks(session, chunks, bos, saved, watch.callback()));
   } else {
     const Model original{args.base};
-    Session base{original, {.context = chunks.context}};
+    Session base{original, args.session(chunks.context)};
     report.base = args.base;
     fill(chunks, compare_chunks(session, base, chunks, bos, saved, watch.callback()), tokenizer, report);
   }
@@ -212,6 +221,12 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
       cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
           ->delimiter(',');
   auto* logits = cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]");
+  cmd.add_option("--compute", args.compute,
+                 "exact: 32-bit activations, same figures everywhere; fast: activations in 8 bits, figures as "
+                 "llama.cpp gives them")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, Compute>{{"exact", Compute::exact}, {"fast", Compute::fast}}))
+      ->default_str("exact");
   cmd.add_flag("--force", args.force, "replace existing files");
   text->excludes(token_file);
   base_logits->excludes(text, token_file, base, save);

@@ -9,6 +9,8 @@ namespace snug::infer {
 
 /// y[t, r] = sum_k w[matrix, r, k] * x[t, k]:  x [tokens, w.cols] -> [tokens, w.rows].
 /// Exact: each sum in the order of ExactKernels, whatever the number of tokens and threads.
+/// Fast: activations rounded as PackedFormat says; the number of threads changes nothing, the number of
+/// tokens the f32 rounding of sums.
 Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute);
 
 /// One row of a matrix as f32, e.g. a token's embedding. out [w.cols]

@@ -1,0 +1,59 @@
+#include "infer/packed/activations.hpp"
+
+#include <algorithm>
+
+#include "base/parallel.hpp"
+
+namespace snug::infer {
+
+void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
+  const auto size = [rows](int64_t each) { return static_cast<size_t>(rows * each); };
+  const bool bytes = rounding >= Rounding::blocks32;
+  const int64_t blocks = cols / block_of(rounding);
+  if (!bytes) x_.resize(size(cols));
+  if (bytes) q_.resize(size(cols));
+  if (bytes) d_.resize(size(blocks));
+  if (rounding == Rounding::blocks32) s_.resize(size(blocks));
+  if (rounding == Rounding::blocks256) sums_.resize(size(cols / 16));
+  for (int64_t r = 0; r < rows; ++r)
+    rows_.push_back({q_.data() + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
+                     s_.data() + (s_.empty() ? 0 : r * blocks),
+                     sums_.data() + (sums_.empty() ? 0 : r * cols / 16), x_.data() + (bytes ? 0 : r * cols)});
+}
+
+void Activations::allocate_tiles(Rounding rounding, int64_t tokens, int64_t cols) {
+  tiles_ = {.tokens = tokens, .cols = cols};
+  const int64_t padded = tiles_.tiles() * kTileTokens;
+  const auto size = [padded](int64_t each) { return static_cast<size_t>(padded * each); };
+  if (rounding < Rounding::blocks32) {
+    tile_x_.resize(size(cols));
+  } else {
+    tile_q_.resize(size(cols));
+    tile_d_.resize(size(cols / block_of(rounding)));
+  }
+  if (rounding == Rounding::blocks32) tile_s_.resize(size(cols / 32));
+  if (rounding == Rounding::blocks256) tile_sums_.resize(size(cols / 16));
+  tiles_.q = tile_q_.data();
+  tiles_.d = tile_d_.data();
+  tiles_.s = tile_s_.data();
+  tiles_.sums = tile_sums_.data();
+  tiles_.x = tile_x_.data();
+}
+
+Activations::Activations(const PackedKernels& kernels, Rounding rounding, const Rows& x, bool tiled) {
+  const int64_t tokens = x.count(), cols = x.width();
+  allocate(rounding, tiled ? (tokens + kTileTokens - 1) / kTileTokens * kTileTokens : tokens, cols);
+  if (!tiled) {
+    for (int64_t t = 0; t < tokens; ++t) kernels.round(rounding, x.at(t), cols, row(t));
+    return;
+  }
+  allocate_tiles(rounding, tokens, cols);
+  parallel_for(tiles_.tiles(), [&](int64_t tile) {
+    const int64_t first = tile * kTileTokens;
+    for (int64_t t = first; t < std::min(tokens, first + kTileTokens); ++t)
+      kernels.round(rounding, x.at(t), cols, row(t));
+    kernels.interleave(rounding, &row(first), tile, tiles_);
+  });
+}
+
+}  // namespace snug::infer

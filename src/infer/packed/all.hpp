@@ -1,0 +1,65 @@
+#pragma once
+
+#include "infer/packed/codes_iq.hpp"
+#include "infer/packed/codes_short.hpp"
+#include "infer/packed/product.hpp"
+#include "infer/packed/round.hpp"
+
+namespace snug::infer {
+namespace {
+
+template <class V, class Codes>
+constexpr PackedFormat super_format(FormatId id) {
+  return {id, Rounding::blocks256, dots_of_blocks<V, Codes, dot_super<V, Codes>>,
+          product<V, UnpackSuper<V, Codes>>};
+}
+template <class V, class Codes>
+constexpr PackedFormat short_format(FormatId id) {
+  return {id, Rounding::blocks32, dots_of_blocks<V, Codes, dot_short<V, Codes>>,
+          product<V, UnpackShort<V, Codes>>};
+}
+template <class V, class Read>
+constexpr PackedFormat real_format(FormatId id, Rounding rounding) {
+  return {id, rounding, dots_of_reals<V, Read>, product<V, UnpackReal<V, Read>>};
+}
+
+/// Every format, in the order of their ids.
+template <class V>
+constinit const PackedFormat kPackedFormats[] = {
+    real_format<V, ReadF32<V>>(FormatId::f32, Rounding::none),
+    real_format<V, ReadF16<V>>(FormatId::f16, Rounding::f16),
+    short_format<V, CodesQ4_0<V>>(FormatId::q4_0),
+    short_format<V, CodesQ4_1<V>>(FormatId::q4_1),
+    short_format<V, CodesQ5_0<V>>(FormatId::q5_0),
+    short_format<V, CodesQ5_1<V>>(FormatId::q5_1),
+    short_format<V, CodesQ8_0<V>>(FormatId::q8_0),
+    super_format<V, CodesQ2K<V>>(FormatId::q2_K),
+    super_format<V, CodesQ3K<V>>(FormatId::q3_K),
+    super_format<V, CodesQ4K<V>>(FormatId::q4_K),
+    super_format<V, CodesQ5K<V>>(FormatId::q5_K),
+    super_format<V, CodesQ6K<V>>(FormatId::q6_K),
+    super_format<V, CodesIq2Xxs<V>>(FormatId::iq2_xxs),
+    super_format<V, CodesIq2Xs<V>>(FormatId::iq2_xs),
+    super_format<V, CodesIq3Xxs<V>>(FormatId::iq3_xxs),
+    super_format<V, CodesIq1S<V>>(FormatId::iq1_s),
+    short_format<V, CodesIq4Nl<V>>(FormatId::iq4_nl),
+    super_format<V, CodesIq3S<V>>(FormatId::iq3_s),
+    super_format<V, CodesIq2S<V>>(FormatId::iq2_s),
+    super_format<V, CodesIq4Xs<V>>(FormatId::iq4_xs),
+    super_format<V, CodesIq1M<V>>(FormatId::iq1_m),
+    real_format<V, ReadBf16<V>>(FormatId::bf16, Rounding::bf16),
+    super_format<V, CodesTq1_0<V>>(FormatId::tq1_0),
+    super_format<V, CodesTq2_0<V>>(FormatId::tq2_0),
+    short_format<V, CodesMxfp4<V>>(FormatId::mxfp4),
+    short_format<V, CodesNvfp4<V>>(FormatId::nvfp4),
+    short_format<V, CodesQ1_0<V>>(FormatId::q1_0),
+    short_format<V, CodesQ2_0<V>>(FormatId::q2_0),
+};
+
+template <class V>
+constexpr PackedKernels packed_kernels_for(const char* isa) {
+  return {isa, round_row<V>, interleave_tile<V>, kPackedFormats<V>};
+}
+
+}  // namespace
+}  // namespace snug::infer

@@ -1,0 +1,139 @@
+#pragma once
+
+#include "infer/packed/codes.hpp"
+#include "infer/packed/kernels.hpp"
+
+// Rows of packed weights times one row of activations. Lane j of a sum belongs to the codes 4j.. of each 32,
+// so that every instruction set adds the same numbers in the same order.
+
+namespace snug::infer {
+namespace {
+
+/// Calls f.template operator()<k>() for k = 0 to 7.
+template <class F>
+inline void each_of_8(F&& f) {
+  f.template operator()<0>();
+  f.template operator()<1>();
+  f.template operator()<2>();
+  f.template operator()<3>();
+  f.template operator()<4>();
+  f.template operator()<5>();
+  f.template operator()<6>();
+  f.template operator()<7>();
+}
+
+/// The integer sum of a super-block: sum of scale (code - bias) q.
+template <class V, class Codes>
+inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* sums) {
+  const typename V::w scales = c.scales();
+  typename V::i even = V::zero_i(), odd = V::zero_i();
+  each_of_8([&]<int k>() {
+    auto x = V::load_b(q + 32 * k);
+    if constexpr (Codes::kSigned) x = V::sign_b(x, c.template signs<k>());
+    const auto part = V::pairs(V::multiply(c.template codes<k>(), x), V::template pair_of<k>(scales));
+    if constexpr (k % 2 == 0)
+      even = V::add_i(even, part);
+    else
+      odd = V::add_i(odd, part);
+  });
+  const auto sum = V::add_i(even, odd);
+  if constexpr (Codes::kBias == 0)
+    return sum;
+  else
+    return V::sub_i(sum, V::times(V::pairs(scales, V::load_w(sums)), Codes::kBias));
+}
+
+template <class V, class Codes>
+float dot_super(const typename Codes::Block* blocks, const RoundedRow& x, int64_t count) {
+  typename V::f32 sum = V::zero(), below = V::zero();
+  for (int64_t b = 0; b < count; ++b) {
+    const Codes c{blocks[b]};
+    const int16_t* sums = x.sums + 16 * b;
+    sum = V::fma(V::real(super_sum<V>(c, x.q + 256 * b, sums)), V::splat(c.d() * x.d[b]), sum);
+    if constexpr (Codes::kMins)
+      below = V::fma(V::real(V::pairs(c.mins(), V::load_w(sums))), V::splat(c.dmin() * x.d[b]), below);
+  }
+  return V::sum(sum - below);
+}
+
+template <class V, class Codes>
+float dot_short(const typename Codes::Block* blocks, const RoundedRow& x, int64_t count) {
+  typename V::f32 sum = V::zero();
+  float offsets = 0;
+  for (int64_t b = 0; b < count; ++b) {
+    const Codes c{blocks[b]};
+    for (int g = 0; g < Codes::kGroups; ++g) {
+      const int64_t group = b * Codes::kGroups + g;
+      const auto codes = c.codes(g), q = V::load_b(x.q + 32 * group);
+      typename V::w products;
+      if constexpr (Codes::kOffset)
+        products = V::multiply(codes, q);
+      else
+        products = V::multiply(V::abs_b(codes), V::sign_b(q, codes));
+      const auto real = V::real(V::pairs(products, V::splat_w(1)));
+      if constexpr (Codes::kHalves)
+        sum = V::fma(real, V::splat_halves(c.d(2 * g) * x.d[group], c.d(2 * g + 1) * x.d[group]), sum);
+      else
+        sum = V::fma(real, V::splat(c.d(g) * x.d[group]), sum);
+      if constexpr (Codes::kOffset) offsets += c.m(g) * x.s[group];
+    }
+  }
+  return V::sum(sum) + offsets;
+}
+
+template <class V, class Codes, auto dot>
+void dots_of_blocks(const PackedRows& rows, const RoundedRow& x, float* y) {
+  constexpr int64_t weights = sizeof(typename Codes::Block);
+  for (int64_t r = 0; r < rows.count; ++r)
+    y[r] = dot(reinterpret_cast<const typename Codes::Block*>(rows.data + r * rows.row_bytes), x,
+               rows.row_bytes / weights);
+}
+
+// --- unquantized weights
+// ------------------------------------------------------------------------------------
+
+template <class V>
+struct ReadF32 {
+  using Value = float;
+  static typename V::f32 eight(const float* p) { return V::load(p); }
+};
+template <class V>
+struct ReadF16 {
+  using Value = uint16_t;
+  static typename V::f32 eight(const uint16_t* p) { return V::load_half(p); }
+};
+template <class V>
+struct ReadBf16 {
+  using Value = uint16_t;
+  static typename V::f32 eight(const uint16_t* p) { return V::load_bf16(p); }
+};
+
+/// Eight values of which only `count` are there; the others read as zero.
+template <class V, class Read>
+inline typename V::f32 read_some(const typename Read::Value* p, int64_t count) {
+  typename Read::Value some[8] = {};
+  for (int64_t k = 0; k < count; ++k) some[k] = p[k];
+  return Read::eight(some);
+}
+
+template <class V, class Read>
+float dot_real(const typename Read::Value* w, const float* x, int64_t cols) {
+  typename V::f32 sum[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  int64_t k = 0;
+  for (; k + 32 <= cols; k += 32)
+    for (int n = 0; n < 4; ++n) sum[n] = V::fma(Read::eight(w + k + 8 * n), V::load(x + k + 8 * n), sum[n]);
+  for (; k + 8 <= cols; k += 8) sum[0] = V::fma(Read::eight(w + k), V::load(x + k), sum[0]);
+  if (k < cols)
+    sum[1] = V::fma(read_some<V, Read>(w + k, cols - k), read_some<V, ReadF32<V>>(x + k, cols - k), sum[1]);
+  return V::sum((sum[0] + sum[1]) + (sum[2] + sum[3]));
+}
+
+template <class V, class Read>
+void dots_of_reals(const PackedRows& rows, const RoundedRow& x, float* y) {
+  for (int64_t r = 0; r < rows.count; ++r)
+    y[r] = dot_real<V, Read>(reinterpret_cast<const typename Read::Value*>(rows.data + r * rows.row_bytes),
+                             x.x, rows.cols);
+}
+
+}  // namespace
+}  // namespace snug::infer

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "snug/format.hpp"
+
+// Products of packed weights with activations rounded as llama.cpp rounds them: what Compute::fast is made
+// of.
+
+namespace snug::infer {
+
+/// What the activations of a product are rounded to.
+enum class Rounding : uint8_t {
+  none,      // f32
+  f16,       // to nearest even
+  bf16,      // to nearest even
+  blocks32,  // 8 bits: d = max |x| / 127 a block, q = x * 127 / max to nearest even; d is then rounded to f16
+  blocks256,  // 8 bits: d = max |x| / 127 a block, kept as f32
+};
+
+constexpr int64_t block_of(Rounding rounding) {
+  return rounding == Rounding::blocks256 ? 256 : rounding == Rounding::blocks32 ? 32 : 1;
+}
+
+/// One row of rounded activations. Which arrays are there follows from the rounding.
+struct RoundedRow {
+  int8_t* q = nullptr;  // [cols]: 8-bit roundings
+  float* d = nullptr;   // [cols / block]: 8-bit roundings
+  float* s = nullptr;   // [cols / 32]: d (before its rounding) times the sum of q, rounded to f16: blocks32
+  int16_t* sums = nullptr;  // [cols / 16] sums of 16 q: blocks256; of each 16 the even ones first
+  float* x = nullptr;       // [cols]: the others, as f32
+};
+
+/// Rows of rounded activations with the tokens side by side: tiles of kTileTokens, the last padded with
+/// zeros.
+struct TokenTiles {
+  int64_t tokens = 0, cols = 0;
+  int16_t* q = nullptr;     // [tile][cols / 2][token][2]
+  float* d = nullptr;       // [tile][cols / block][token]
+  float* s = nullptr;       // [tile][cols / 32][token]
+  int16_t* sums = nullptr;  // [tile][cols / 32][token][2]
+  float* x = nullptr;       // [tile][cols][token]
+
+  int64_t tiles() const { return (tokens + 7) / 8; }
+};
+
+inline constexpr int64_t kTileTokens = 8;
+inline constexpr int64_t kProductRows = 32;  // of weights, in one call of PackedFormat::product
+
+/// Rows of a packed matrix.
+struct PackedRows {
+  const std::byte* data;
+  int64_t row_bytes;
+  int64_t count;
+  int64_t cols;  // a multiple of the format's block
+};
+
+/// What one instruction set does with one format. Integer sums are exact within a block of activations and
+/// added up in f32 in one order, the same on every instruction set.
+struct PackedFormat {
+  FormatId id{};
+  Rounding rounding{};
+  /// y[r] = row r times x.
+  void (*dots)(const PackedRows& rows, const RoundedRow& x, float* y) = nullptr;
+  /// y[t * y_stride + r] = row r times token t, for at most kProductRows rows. The rows are unpacked once.
+  /// `scratch` [tiles() * kProductRows * kTileTokens] is overwritten. Differs from dots() by f32 rounding of
+  /// sums.
+  void (*product)(const PackedRows& rows, const TokenTiles& x, float* scratch, float* y,
+                  int64_t y_stride) = nullptr;
+};
+
+struct PackedKernels {
+  const char* isa;
+  /// Rounds one row of `cols` values, a multiple of the rounding's block. Values are finite.
+  void (*round)(Rounding rounding, const float* x, int64_t cols, const RoundedRow& out);
+  /// Fills one tile from kTileTokens rounded rows.
+  void (*interleave)(Rounding rounding, const RoundedRow* rows, int64_t tile, const TokenTiles& out);
+  std::span<const PackedFormat> formats;
+
+  const PackedFormat* find(FormatId id) const {
+    for (const PackedFormat& format : formats)
+      if (format.id == id) return &format;
+    return nullptr;
+  }
+};
+
+/// The kernels for the instruction set of snug::kernels(); SNUG_ISA forces one.
+const PackedKernels& packed_kernels();
+/// Those this machine runs, the best first.
+std::span<const PackedKernels* const> runnable_packed_kernels();
+
+extern const PackedKernels kPackedScalar;
+#if defined(__x86_64__)
+extern const PackedKernels kPackedAvx2;
+#endif
+
+}  // namespace snug::infer

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+// What the packed kernels need of an instruction set beyond quant/kernels/simd.hpp, which a set of lanes V
+// derives from (V::f32 and its arithmetic, load, store, fma, half, transpose, sum):
+//
+//   b   32 bytes, u8 or i8 by use          w   16 x i16          i   8 x i32
+//
+//   load_b(p) twice(p) splat_byte(x)       32 bytes; 16 bytes in both halves; one byte everywhere
+//   nibbles(p)                             low nibbles of 16 bytes, then their high nibbles
+//   from_u64(a, c, d, e)                   8 bytes each
+//   four_of_8(p0, p1, p2, p3)              four groups of 8 bytes
+//   eight_of_4(table, index)               eight 4-byte entries of a table
+//   indices(low8) indices(low8, ninth)     i: eight bytes; with bit k of `ninth` as ninth bit of index k
+//   halves(low, high)                      low half of each
+//   mask_of(word)                          byte k: bit k of the word ? 0xff : 0
+//   and_b or_b add_b sub_b ge_b            bytewise; add and sub wrap; ge_b: unsigned x >= y ? 0xff : 0
+//   shift_right<n> shift_left<n>           bits of the neighbour byte come in: mask afterwards
+//   look_up(table16, index)                table[index], index < 16
+//   abs_b(x) sign_b(x, s)                  |x| as u8; s < 0 ? -x : s == 0 ? 0 : x
+//   multiply(u, x)                         w: products of u8 and i8, added in pairs; these must fit 16 bits
+//   splat_pair(p)                          w: two neighbouring i16 everywhere
+//   scales8(s) scales16(s)                 w: i8 scales of a super-block: lane k and lane 8 + k belong to the
+//                                          32 weights k, to their first and second half
+//   pair_of<k>(scales)                     w: lane k in the first half, lane 8 + k in the second
+//   store_products(p, x, pair)             32 i16: i8 codes times the scale of their half
+//   store_wide(p, x)                       32 i16
+//   pairs(x, y)                            i: products of i16, added in pairs
+//   times add_i sub_i zero_i real          of i; real: to f32, rounded to nearest even
+//   splat_halves(low, high)                f32: four lanes each
+//   widen(p)                               w: 16 i8
+//   as_f32(w) as_w(f32)                    the same bits
+//   load_bf16(p)                           f32
+
+namespace snug::infer {
+
+struct Bytes16 {
+  uint64_t low, high;
+};
+
+}  // namespace snug::infer

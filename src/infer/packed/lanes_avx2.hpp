@@ -1,0 +1,122 @@
+#pragma once
+
+#include "infer/packed/lanes.hpp"
+#include "quant/kernels/simd_avx2.hpp"
+
+namespace snug::infer {
+namespace {
+
+/// Contract: lanes.hpp.
+struct Avx2Lanes : Avx2 {
+  using b = __m256i;
+  using w = __m256i;
+  using i = __m256i;
+
+  static b load_b(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static b twice(const void* p) { return _mm256_broadcastsi128_si256(half_of(p)); }
+  static b nibbles(const void* p) {
+    const __m128i both = half_of(p);
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), splat_byte(15));
+  }
+  static b splat_byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+  static b from_u64(uint64_t a, uint64_t c, uint64_t d, uint64_t e) {
+    return _mm256_set_epi64x(static_cast<int64_t>(e), static_cast<int64_t>(d), static_cast<int64_t>(c),
+                             static_cast<int64_t>(a));
+  }
+  static b four_of_8(const void* p0, const void* p1, const void* p2, const void* p3) {
+    const __m128i low = _mm_castps_si128(_mm_loadh_pi(
+        _mm_castsi128_ps(_mm_loadl_epi64(static_cast<const __m128i*>(p0))), static_cast<const __m64*>(p1)));
+    const __m128i high = _mm_castps_si128(_mm_loadh_pi(
+        _mm_castsi128_ps(_mm_loadl_epi64(static_cast<const __m128i*>(p2))), static_cast<const __m64*>(p3)));
+    return _mm256_set_m128i(high, low);
+  }
+  static b eight_of_4(const void* table, i index) {
+    return _mm256_i32gather_epi32(static_cast<const int*>(table), index, 4);
+  }
+  static i indices(const uint8_t* low8) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(low8)));
+  }
+  static i indices(const uint8_t* low8, uint32_t ninth) {
+    const i bit = _mm256_sllv_epi32(_mm256_set1_epi32(static_cast<int>(ninth)),
+                                    _mm256_setr_epi32(8, 7, 6, 5, 4, 3, 2, 1));
+    return _mm256_or_si256(indices(low8), _mm256_and_si256(bit, _mm256_set1_epi32(256)));
+  }
+  static b halves(b low, b high) { return _mm256_permute2x128_si256(low, high, 0x20); }
+  static b mask_of(uint32_t word) {
+    const __m256i where = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i each = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    const __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32(static_cast<int>(word)), where);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, each), each);
+  }
+
+  static b and_b(b x, b y) { return _mm256_and_si256(x, y); }
+  static b or_b(b x, b y) { return _mm256_or_si256(x, y); }
+  static b add_b(b x, b y) { return _mm256_add_epi8(x, y); }
+  static b sub_b(b x, b y) { return _mm256_sub_epi8(x, y); }
+  static b ge_b(b x, b y) { return _mm256_cmpeq_epi8(_mm256_max_epu8(x, y), x); }
+  template <int n>
+  static b shift_right(b x) {
+    return _mm256_srli_epi16(x, n);
+  }
+  template <int n>
+  static b shift_left(b x) {
+    return _mm256_slli_epi16(x, n);
+  }
+  static b look_up(const int8_t* table16, b index) { return _mm256_shuffle_epi8(twice(table16), index); }
+  static b abs_b(b x) { return _mm256_abs_epi8(x); }
+  static b sign_b(b x, b s) { return _mm256_sign_epi8(x, s); }
+
+  static w multiply(b unsigned_x, b signed_y) { return _mm256_maddubs_epi16(unsigned_x, signed_y); }
+  static w load_w(const int16_t* p) { return load_b(p); }
+  static void store_w(int16_t* p, w x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }
+  static w splat_w(int x) { return _mm256_set1_epi16(static_cast<int16_t>(x)); }
+  static w splat_pair(const int16_t* p) {
+    int32_t both;
+    __builtin_memcpy(&both, p, sizeof both);
+    return _mm256_set1_epi32(both);
+  }
+  static w scales8(uint64_t s) {
+    return _mm256_broadcastsi128_si256(_mm_cvtepi8_epi16(_mm_cvtsi64_si128(static_cast<int64_t>(s))));
+  }
+  static w scales16(Bytes16 s) {
+    const __m128i natural = _mm_set_epi64x(static_cast<int64_t>(s.high), static_cast<int64_t>(s.low));
+    const __m128i even_first = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    return _mm256_cvtepi8_epi16(_mm_shuffle_epi8(natural, even_first));
+  }
+  template <int k>
+  static w pair_of(w scales) {
+    return _mm256_shuffle_epi8(scales, _mm256_set1_epi16(static_cast<int16_t>(2 * k | (2 * k + 1) << 8)));
+  }
+  static void store_products(int16_t* p, b x, w pair) {
+    const w low = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)),
+            high = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1));
+    store_w(p, _mm256_mullo_epi16(low, _mm256_permute2x128_si256(pair, pair, 0x00)));
+    store_w(p + 16, _mm256_mullo_epi16(high, _mm256_permute2x128_si256(pair, pair, 0x11)));
+  }
+  static void store_wide(int16_t* p, b x) {
+    store_w(p, _mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)));
+    store_w(p + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)));
+  }
+
+  static i zero_i() { return _mm256_setzero_si256(); }
+  static i add_i(i x, i y) { return _mm256_add_epi32(x, y); }
+  static i sub_i(i x, i y) { return _mm256_sub_epi32(x, y); }
+  static i times(i x, int y) { return _mm256_mullo_epi32(x, _mm256_set1_epi32(y)); }
+  static i pairs(w x, w y) { return _mm256_madd_epi16(x, y); }
+  static f32 real(i x) { return {_mm256_cvtepi32_ps(x)}; }
+  static f32 splat_halves(float low, float high) {
+    return {_mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low))};
+  }
+  static w widen(const int8_t* p) { return _mm256_cvtepi8_epi16(half_of(p)); }
+  static f32 as_f32(w x) { return {_mm256_castsi256_ps(x)}; }
+  static w as_w(f32 x) { return _mm256_castps_si256(x.v); }
+  static f32 load_bf16(const uint16_t* p) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half_of(p)), 16))};
+  }
+
+ private:
+  static __m128i half_of(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+};
+
+}  // namespace
+}  // namespace snug::infer

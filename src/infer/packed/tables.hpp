@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+// Codebooks and levels in the form the packed kernels want them.
+
+namespace snug::infer {
+
+/// A 7-bit sign index as eight factors: -1 where the sign byte has a bit, else 1.
+struct SignFactors {
+  int8_t at[128][8];
+};
+extern const SignFactors kSignFactors;
+
+/// The grid of iq1 times 8 plus 9, so that with a delta of -1 or 1 it is unsigned: 1, 9 or 17.
+struct Iq1Shifted {
+  uint8_t at[2048][8];
+};
+extern const Iq1Shifted kIq1Shifted;
+
+alignas(16) inline constexpr int8_t kIq4Bytes[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                     1,    13,   25,  38,  53,  69,  89,  113};
+alignas(16) inline constexpr int8_t kFp4Bytes[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+}  // namespace snug::infer

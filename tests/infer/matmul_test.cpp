@@ -1,0 +1,80 @@
+#include "infer/matmul.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "base/parallel.hpp"
+
+namespace snug::infer {
+namespace {
+
+struct Made {
+  std::vector<std::byte> data;
+  Weight weight;
+};
+
+Made make_weight(std::mt19937_64& random, const Format& format, int64_t rows, int64_t cols,
+                 int64_t matrices) {
+  Made made;
+  made.data.resize(static_cast<size_t>(matrices * rows * format.row_bytes(cols)));
+  std::normal_distribution<float> normal;
+  std::vector<float> row(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < matrices * rows; ++r) {
+    for (float& v : row) v = normal(random);
+    format.encode(row, {}, Effort::normal, made.data.data() + r * format.row_bytes(cols));
+  }
+  made.weight = {"w", &format, cols, rows, matrices, made.data};
+  return made;
+}
+
+Rows make_rows(std::mt19937_64& random, int64_t count, int64_t width) {
+  std::normal_distribution<float> normal;
+  Rows rows(count, width);
+  for (float& v : rows.values()) v = normal(random);
+  return rows;
+}
+
+/// Fast differs from exact by the rounding of activations: 8 bits of them, so about half a per cent.
+TEST(Matmul, FastIsNearExactForEveryFormatShapeAndMatrix) {
+  for (const Format& format : formats())
+    for (uint64_t seed = 0; seed < 3; ++seed) {
+      SCOPED_TRACE(::testing::Message() << format.name << " seed " << seed);
+      std::mt19937_64 random{seed};
+      const auto rows = static_cast<int64_t>(1 + random() % 100),
+                 tokens = static_cast<int64_t>(1 + random() % 12);
+      const int64_t cols = format.block_weights == 1 ? 131 : 512;
+      const Made made = make_weight(random, format, rows, cols, 2);
+      const Rows x = make_rows(random, tokens, cols);
+      const Rows exact = matmul(made.weight, 1, x, Compute::exact),
+                 fast = matmul(made.weight, 1, x, Compute::fast);
+      double error = 0, size = 0;
+      for (size_t k = 0; k < exact.values().size(); ++k) {
+        error += std::pow(static_cast<double>(fast.values()[k] - exact.values()[k]), 2);
+        size += std::pow(static_cast<double>(exact.values()[k]), 2);
+      }
+      EXPECT_LE(std::sqrt(error), 0.012 * std::sqrt(size));
+    }
+}
+
+TEST(Matmul, FastIsTheSameOnAnyNumberOfThreads) {
+  for (const FormatId id : {FormatId::q4_K, FormatId::q8_0, FormatId::iq3_s, FormatId::f16})
+    for (const int64_t tokens : {1, 4, 30}) {
+      SCOPED_TRACE(::testing::Message() << format_name(id) << " tokens " << tokens);
+      std::mt19937_64 random{1};
+      const Made made = make_weight(random, *find_format(id), 333, 1024, 1);
+      const Rows x = make_rows(random, tokens, 1024);
+      const Rows first = matmul(made.weight, 0, x, Compute::fast);
+      for (const int n : {1, 2, 3}) {
+        set_threads(n);
+        const Rows again = matmul(made.weight, 0, x, Compute::fast);
+        EXPECT_EQ(std::memcmp(first.at(0), again.at(0), first.values().size_bytes()), 0) << n << " threads";
+      }
+      set_threads(0);
+    }
+}
+
+}  // namespace
+}  // namespace snug::infer
