@@ -7,7 +7,7 @@ namespace snug {
 
 namespace {
 
-constexpr float kIq1Trials[] = {0.55f, 0.7f, 0.88f, 1.1f};
+constexpr float kIq1Trials[] = {0.7f, 1.0f};
 constexpr float kIq1HardTrials[] = {0.45f, 0.55f, 0.65f, 0.75f, 0.85f, 0.95f, 1.05f, 1.2f};
 
 }  // namespace
@@ -21,11 +21,13 @@ struct Iq1Form : Traits {
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kShiftWeights = Traits::kShiftWeights;
   static constexpr int kLargestSubScale = 7;
-  static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kLow = 0.6f, kStep = 1.07f, kFineStep = 1.017f;
+  static constexpr float kUnit = 1, kTypical = 1 / 0.75f, kFineStep = 1.017f;
+  static constexpr IqRange kRange{24, 0.6f, 1.07f};
   static constexpr int kPeakLevels = 0;
-  static constexpr bool kTryNeighbours = Traits::kShiftWeights == 8;
+  static constexpr bool kTryAtLast = true;
+  static constexpr int kAlternatives = 2, kSets = kShiftWeights == 8 ? 1 : 2;
   static IqMultiples trials(bool hard) {
-    return hard ? IqMultiples{kIq1HardTrials, 8} : IqMultiples{kIq1Trials, 4};
+    return hard ? IqMultiples{kIq1HardTrials, 8} : IqMultiples{kIq1Trials, 2};
   }
 
   const IqBlock& block;
@@ -70,10 +72,17 @@ struct Iq1Form : Traits {
     b = V::sum(sum_b);
   }
 
-  void trial(int from, float t, float& a, float& b) const {
-    uint8_t down[4];
-    const auto quick = [&](int shift, int j, F u, F) { return shifted[shift].quick(u, V::load(priced + j)); };
-    fit(from, t, a, b, quick, down);
+  /// Where the shift is negative, 1 << 15 is added to the entry.
+  void guess(int group, F per_t, int alternative, uint16_t* entry) const {
+    const int found =
+        shifted[alternative].quick(V::load(block.x + 8 * group) * per_t, V::load(priced + 8 * group));
+    *entry = static_cast<uint16_t>(found | alternative << 15);
+  }
+  F point(const uint16_t* entry) const { return shifted[*entry >> 15].point(*entry & 0x7fff); }
+  F target(int group) const { return V::load(block.x + 8 * group); }
+  void put(int, const uint16_t* entry, int at, IqCodes& codes) const {
+    codes.entry[at] = *entry & 0x7fff;
+    codes.sign[at] = static_cast<uint8_t>(*entry >> 15);
   }
 
   /// Which shift is decided by quick guesses where it is common to 32 weights: those hardly err together.

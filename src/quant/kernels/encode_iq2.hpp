@@ -7,7 +7,7 @@ namespace snug {
 
 namespace {
 
-constexpr float kIq2Trials[] = {0.5f, 0.62f, 0.77f, 0.96f, 1.2f};
+constexpr float kIq2Trials[] = {0.52f, 0.68f, 0.88f, 1.15f};
 constexpr float kIq2HardTrials[] = {0.4f,  0.47f, 0.55f, 0.62f, 0.7f, 0.78f,
                                     0.86f, 0.94f, 1.02f, 1.1f,  1.2f, 1.35f};
 
@@ -23,17 +23,19 @@ struct Iq2Form : Traits {
   static constexpr DecodeRow decode = Traits::template kDecode<V>;
   static constexpr int kSubWeights = Traits::kSubWeights;
   static constexpr int kLargestSubScale = 15;
-  static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kLow = 0.6f, kStep = 1.054f,
-                         kFineStep = 1.0135f;
+  static constexpr float kUnit = 0.125f, kTypical = 1.0f / 19, kFineStep = 1.0135f;
+  static constexpr IqRange kRange{24, 0.6f, 1.054f};
   static constexpr int kPeakLevels = 0;
-  static constexpr bool kTryNeighbours = false;
+  static constexpr bool kTryAtLast = false;
+  static constexpr int kAlternatives = 1, kSets = 1;
   static IqMultiples trials(bool hard) {
-    return hard ? IqMultiples{kIq2HardTrials, 12} : IqMultiples{kIq2Trials, 5};
+    return hard ? IqMultiples{kIq2HardTrials, 12} : IqMultiples{kIq2Trials, 4};
   }
 
   const IqBlock& block;
   Nearest8<V, uint8_t> grid;
-  alignas(32) float magnitude[kSuperBlock];  // of the weights; negative where the quick search flips the sign
+  alignas(32) float magnitude[kSuperBlock];  // of the weights; negative (or -0) where the quick search flips
+                                             // the sign
   alignas(32) float priced[kSuperBlock];     // v in byte units of cost
   uint8_t sign[kSuperBlock / 8];             // of the weights themselves
 
@@ -58,18 +60,16 @@ struct Iq2Form : Traits {
     return v * V::splat(255.0f / (Traits::kByteRange * V::sum(V::min(v, even))));
   }
 
-  void trial(int from, float t, float& a, float& b) const {
-    const F per_t = V::splat(1 / t);
-    F sum_a = V::zero(), sum_b = V::zero();
-    for (int j = from; j < from + kSubWeights; j += 8) {
-      const F m = V::load(magnitude + j), v = V::load(block.v + j), price = V::load(priced + j);
-      const F u = m * per_t;
-      const F p = grid.point(Traits::kScan ? grid.scan(u, price) : grid.quick(u, price));
-      sum_a = sum_a + v * p * p;
-      sum_b = sum_b + v * m * p;
-    }
-    a = V::sum(sum_a);
-    b = V::sum(sum_b);
+  void guess(int group, F per_t, int, uint16_t* entry) const {
+    const F u = V::load(magnitude + 8 * group) * per_t, price = V::load(priced + 8 * group);
+    *entry = static_cast<uint16_t>(Traits::kScan ? grid.scan(u, price) : grid.quick(u, price));
+  }
+  F point(const uint16_t* entry) const { return grid.point(*entry); }
+  F target(int group) const { return V::load(magnitude + 8 * group); }
+  void put(int group, const uint16_t* entry, int at, IqCodes& codes) const {
+    codes.entry[at] = *entry;
+    codes.sign[at] =
+        static_cast<uint8_t>(sign[group] ^ V::bits(V::lt_i(V::bits_i(target(group)), V::splat_i(0))));
   }
 
   IqCodes settle(int from, float t, float& a, float& b) const {

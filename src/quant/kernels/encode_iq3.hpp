@@ -7,8 +7,7 @@ namespace snug {
 
 namespace {
 
-constexpr float kIq3XxsTrials[] = {0.45f, 0.53f, 0.61f, 0.7f, 0.8f, 0.9f, 1.05f};
-constexpr float kIq3STrials[] = {0.44f, 0.52f, 0.6f, 0.69f, 0.79f, 0.92f, 1.08f};
+constexpr float kIq3Trials[] = {0.5f, 0.65f, 0.82f, 1.0f};
 constexpr float kIq3HardTrials[] = {0.35f, 0.38f, 0.41f, 0.44f, 0.47f, 0.50f, 0.53f, 0.56f,
                                     0.60f, 0.64f, 0.68f, 0.72f, 0.76f, 0.80f, 0.85f, 0.90f,
                                     0.95f, 1.00f, 1.06f, 1.12f, 1.20f, 1.30f, 1.40f, 1.55f};
@@ -34,7 +33,8 @@ struct NearestQuads {
   Book<uint8_t> book;
   static F level(int l) { return V::splat(static_cast<float>(Traits::kLevels[l])); }
 
-  F point(const int (&entry)[2]) const {
+  template <class Entry>
+  F point(const Entry* entry) const {
     const uint64_t low = u32_at(book.values + 4 * entry[0]), high = u32_at(book.values + 4 * entry[1]);
     const uint64_t values = low | high << 32;  // joined here: two narrow stores would stall the load
     uint8_t both[8];
@@ -92,7 +92,8 @@ struct NearestQuads {
   }
 
   /// The best of sixteen neighbours of the rounded quads, up to the rounding of costs to bytes.
-  void quick(F u, F price_of, int (&entry)[2]) const {
+  template <class Entry>
+  void quick(F u, F price_of, Entry* entry) const {
     const F reach = V::splat(static_cast<float>(2 * Traits::kLevels[7]));  // far enough for a guess
     u = V::max(V::min(u, reach), -reach);
     const F step = V::splat(Traits::kLevelStep);  // the last of iq3_xxs is a little off
@@ -175,14 +176,18 @@ struct Iq3Form : Traits {
   using Pair = typename NearestQuads<V, Traits>::Pair;
   static constexpr int kSubWeights = 32;
   static constexpr int kLargestSubScale = 15;
-  static constexpr float kLow = 0.6f, kStep = 1.054f, kFineStep = 1.0135f;
+  static constexpr float kFineStep = 1.0135f;
+  static constexpr IqRange kRange{24, 0.6f, 1.054f};
   static constexpr int kPeakLevels = 3;
-  static constexpr bool kTryNeighbours = Traits::kTryNeighbours;
-  static IqMultiples trials(bool hard) { return hard ? IqMultiples{kIq3HardTrials, 24} : Traits::trials(); }
+  static constexpr bool kTryAtLast = true;
+  static constexpr int kAlternatives = 1, kSets = 1;
+  static IqMultiples trials(bool hard) {
+    return hard ? IqMultiples{kIq3HardTrials, 24} : IqMultiples{kIq3Trials, 4};
+  }
 
   const IqBlock& block;
   NearestQuads<V, Traits> grid;
-  alignas(32) float magnitude[kSuperBlock];  // negative where the quick search flips the sign
+  alignas(32) float magnitude[kSuperBlock];  // negative (or -0) where the quick search flips the sign
   alignas(32) float priced[kSuperBlock];     // v in byte units of cost
   uint8_t sign[kSuperBlock / 8];
 
@@ -216,19 +221,16 @@ struct Iq3Form : Traits {
     return V::load(w);
   }
 
-  void trial(int from, float t, float& a, float& b) const {
-    const F per_t = V::splat(1 / t);
-    F sum_a = V::zero(), sum_b = V::zero();
-    for (int j = from; j < from + kSubWeights; j += 8) {
-      const F m = V::load(magnitude + j), v = V::load(block.v + j);
-      int entry[2];
-      grid.quick(m * per_t, V::load(priced + j), entry);
-      const F p = grid.point(entry);
-      sum_a = sum_a + v * p * p;
-      sum_b = sum_b + v * m * p;
-    }
-    a = V::sum(sum_a);
-    b = V::sum(sum_b);
+  void guess(int group, F per_t, int, uint16_t* entry) const {
+    grid.quick(V::load(magnitude + 8 * group) * per_t, V::load(priced + 8 * group), entry);
+  }
+  F point(const uint16_t* entry) const { return grid.point(entry); }
+  F target(int group) const { return V::load(magnitude + 8 * group); }
+  void put(int group, const uint16_t* entry, int at, IqCodes& codes) const {
+    codes.entry[2 * at] = entry[0];
+    codes.entry[2 * at + 1] = entry[1];
+    codes.sign[at] =
+        static_cast<uint8_t>(sign[group] ^ V::bits(V::lt_i(V::bits_i(target(group)), V::splat_i(0))));
   }
 
   IqCodes settle(int from, float t, float& a, float& b) const {
@@ -297,10 +299,9 @@ struct Iq3Form : Traits {
 
 struct Iq3XxsTraits {
   using Block = BlockIq3Xxs;
-  static constexpr bool kParity = true, kTryNeighbours = true;
+  static constexpr bool kParity = true;
   static constexpr float kUnit = 0.25f, kTypical = 1.0f / 22, kByteRange = 100, kLevelStep = 8;
   static Book<uint8_t> book() { return search_iq3_xxs(); }
-  static IqMultiples trials() { return {kIq3XxsTrials, 7}; }
   static constexpr const auto& kLevels = kIq3XxsLevels;
 
   template <Simd V>
@@ -329,10 +330,9 @@ struct Iq3XxsTraits {
 
 struct Iq3STraits {
   using Block = BlockIq3S;
-  static constexpr bool kParity = false, kTryNeighbours = false;
+  static constexpr bool kParity = false;
   static constexpr float kUnit = 1, kTypical = 1.0f / 6.5f, kByteRange = 6, kLevelStep = 2;
   static Book<uint8_t> book() { return search_iq3_s(); }
-  static IqMultiples trials() { return {kIq3STrials, 7}; }
   static constexpr const auto& kLevels = kIq3SLevels;
 
   template <Simd V>

@@ -9,10 +9,11 @@
 // its super-scale and sub-scales.
 //
 // Every format decodes to y = t p, where p is a point (a codebook entry with its signs, or with its delta)
-// and t = d unit (2s + 1) the scale of a sub-block. With weights v the error of a sub-block in point p is
-//   sum v (t p - x)^2 = t^2 A - 2 t B + sum v x^2,   A = sum v p^2,   B = sum v p x:
-// a parabola in t. A few points of every sub-block are found at scales spread over the likely range; their
-// parabolas then tell the error of every super-scale and sub-scale without another search.
+// and t = d unit (2s + 1) the scale of a sub-block. With weights v the error of some weights in point p is
+//   sum v (t p - x)^2 = t^2 a - 2 t b + sum v x^2,   a = sum v p^2,   b = sum v p x:
+// a parabola in t. A few points of every eight weights are found at scales spread over the likely range;
+// their parabolas then tell the error of every super-scale and sub-scale without another search
+// (iq_tried.hpp).
 
 namespace snug {
 
@@ -34,11 +35,9 @@ struct IqScales {
   uint8_t s[kMaxSubBlocks];
 };
 
-/// The parabolas of all sub-blocks, [trial][sub-block]; lanes beyond the last sub-block are zero.
-struct IqParabolas {
-  int trials = 0;
-  alignas(32) float a[kMaxTrials][kMaxSubBlocks] = {};
-  alignas(32) float b[kMaxTrials][kMaxSubBlocks] = {};
+/// The parabolas of settled points, of whole sub-blocks.
+struct IqSettled {
+  alignas(32) float a[kMaxSubBlocks] = {}, b[kMaxSubBlocks] = {};
 };
 
 namespace {
@@ -130,107 +129,53 @@ void set_scale(IqScales& scales, const IqBlock& block, float d) {
   scales.d = V::half(scales.bits) * block.down;
 }
 
+/// Scales for settled points.
 template <Simd V, int kSubs>
-struct IqScaleSearch {
-  static constexpr int kVectors = kSubs / 8;
+struct IqRefit {
   using F = typename V::f32;
 
   float unit;
   float largest_sub_scale;
 
-  /// Error of a sub-block in one parabola at its best sub-scale for super-scale d, less sum v x^2; `s` is
-  /// set.
-  F error(F a, F b, F best_scale, F d_unit, F per_d_unit, F& s) const {
-    const auto half = V::splat(0.5f);
-    s = V::round(best_scale * per_d_unit * half - half);
-    s = V::min(V::max(s, V::zero()), V::splat(largest_sub_scale));
-    const auto t = d_unit * (s + s + V::splat(1.0f));
-    return t * (t * a - b - b);
-  }
-
-  /// The same for all sub-blocks, each in its best parabola.
-  float total(const IqParabolas& p, int trials, const float (&best_scale)[kMaxTrials][kMaxSubBlocks],
-              IqScales& scales) const {
-    const auto d_unit = V::splat(scales.d * unit), per_d_unit = V::splat(1.0f / (scales.d * unit));
-    auto sum = V::zero();
-    for (int v = 0; v < kSubs; v += 8) {
-      auto least = V::splat(0x1p100f), chosen = V::zero();
-      for (int k = 0; k < trials; ++k) {
-        F s;
-        const auto e = error(V::load(p.a[k] + v), V::load(p.b[k] + v), V::load(best_scale[k] + v), d_unit,
-                             per_d_unit, s);
-        chosen = V::select(V::lt(e, least), s, chosen);
-        least = V::min(e, least);
-      }
-      sum = sum + least;
-      V::store_u8(scales.s + v, V::to_i(chosen));
-    }
-    return V::sum(sum);
-  }
-
-  /// The best of a geometric range of super-scales, none of which leaves the largest sub-block out of reach
-  /// by much.
-  IqScales choose(const IqBlock& block, const IqParabolas& p, int candidates, float low, float step) const {
-    IqScales best{}, scales{};
-    alignas(32) float best_scale[kMaxTrials][kMaxSubBlocks];
-    auto widest = V::zero();
-    for (int v = 0; v < kSubs; v += 8) {
-      auto gain = V::zero(), at = V::zero();
-      for (int k = 0; k < p.trials; ++k) {
-        const auto b = V::load(p.b[k] + v);
-        const auto t = b / V::max(V::load(p.a[k] + v), V::splat(1e-30f));
-        V::store(best_scale[k] + v, t);
-        at = V::select(V::lt(gain, b * t), t, at);
-        gain = V::max(gain, b * t);
-      }
-      widest = V::max(widest, at);
-    }
-    const float middle = V::max_of(widest) / (unit * (2 * largest_sub_scale + 1));
-    float least = 0x1p100f, d = middle * low;
-    for (int i = 0; i < candidates; ++i, d *= step) {
-      set_scale<V>(scales, block, d);
-      const float e = total(p, p.trials, best_scale, scales);
-      if (e < least) {
-        least = e;
-        best = scales;
-      }
-    }
-    return best;
-  }
-
-  /// Error less sum v x^2 of settled points (trial 0 of `p`).
-  float settled_error(const IqParabolas& p, const IqScales& scales) const {
+  /// Error less sum v x^2.
+  float error(const IqSettled& p, const IqScales& scales) const {
     alignas(32) float multiple[kMaxSubBlocks];
     for (int b = 0; b < kSubs; ++b) multiple[b] = static_cast<float>(2 * scales.s[b] + 1);
     auto sum = V::zero();
     for (int v = 0; v < kSubs; v += 8) {
       const auto t = V::splat(scales.d * unit) * V::load(multiple + v);
-      const auto b = V::load(p.b[0] + v);
-      sum = sum + t * (t * V::load(p.a[0] + v) - b - b);
+      const auto b = V::load(p.b + v);
+      sum = sum + t * (t * V::load(p.a + v) - b - b);
     }
     return V::sum(sum);
   }
 
-  /// Fits d, then s, to settled points; keeps what was there if that is no better. Returns the error.
-  float refit(const IqBlock& block, const IqParabolas& p, IqScales& scales) const {
-    float least = settled_error(p, scales);
+  /// The best sub-scales for scales.d.
+  void choose_sub_scales(const IqSettled& p, IqScales& scales) const {
+    const auto per_d_unit = V::splat(1.0f / (scales.d * unit)), half = V::splat(0.5f);
+    for (int v = 0; v < kSubs; v += 8) {
+      const auto best = V::load(p.b + v) / V::max(V::load(p.a + v), V::splat(1e-30f));
+      const auto s = V::round(best * per_d_unit * half - half);
+      V::store_u8(scales.s + v, V::to_i(V::min(V::max(s, V::zero()), V::splat(largest_sub_scale))));
+    }
+  }
+
+  /// Fits d, then s; keeps what was there if that is no better. Returns the error.
+  float fit(const IqBlock& block, const IqSettled& p, IqScales& scales) const {
+    float least = error(p, scales);
     float a = 0, b = 0;
     for (int k = 0; k < kSubs; ++k) {
       const float multiple = static_cast<float>(2 * scales.s[k] + 1) * unit;
-      a += multiple * multiple * p.a[0][k];
-      b += multiple * p.b[0][k];
+      a += multiple * multiple * p.a[k];
+      b += multiple * p.b[k];
     }
     if (!(a > 0 && b > 0)) return least;
     IqScales fitted = scales;
     set_scale<V>(fitted, block, b / a);
-    if (const float e = settled_error(p, fitted); e < least) {
-      least = e;
-      scales = fitted;
-    }
-    alignas(32) float best_scale[kMaxTrials][kMaxSubBlocks];
-    for (int v = 0; v < kSubs; v += 8)
-      V::store(best_scale[0] + v, V::load(p.b[0] + v) / V::max(V::load(p.a[0] + v), V::splat(1e-30f)));
-    if (const float e = total(p, 1, best_scale, fitted); e < least) {
+    for (int step = 0; step < 2; ++step) {
+      if (step) choose_sub_scales(p, fitted);
+      const float e = error(p, fitted);
+      if (!(e < least)) continue;
       least = e;
       scales = fitted;
     }

@@ -1,19 +1,23 @@
 #pragma once
 
 #include "quant/kernels/decode_iquant.hpp"
-#include "quant/kernels/iq_block.hpp"
+#include "quant/kernels/iq_tried.hpp"
 
 // The order of work in a super-block of a codebook format, whichever codebook it has.
 //
 // A Form supplies the constants kSubWeights, kLargestSubScale, kUnit (t = d kUnit (2s + 1)), kTypical (t of a
-// sub-block whose weighted root mean square is 1), kLow and kStep (super-scales tried), trials(hard) -> the
-// multiples of the typical scale to try, and
+// sub-block whose weighted root mean square is 1), kRange and kFineStep (super-scales tried), trials(hard) ->
+// the multiples of the typical scale to try, kPeakLevels (how many more scales to try, which take the
+// weightiest element to the last levels), kTryAtLast (the scale settled on too), kAlternatives (points found
+// at each), kSets (as in IqTried), and
 //
 //   Form(const IqBlock&)
-//   void trial(int from, float t, float& a, float& b)     one point of the sub-block, found quickly
-//   Codes settle(int from, float t, float& a, float& b)   the best point, to be stored
-//   static void store(Block*, const IqScales&, const IqCodes*)   into a block of zeros
-//   static void load(const Block&, IqScales&, IqCodes*)          the inverse; leaves IqScales::d
+//   void guess(int group, F per_t, int alternative, uint16_t* entry)   a point of eight weights, found
+//   quickly F point(const uint16_t* entry), F target(int group)                it, and what it should come
+//   near, over t void put(int group, const uint16_t* entry, int at, IqCodes&)       it, to be stored as group
+//   `at` of a sub-block IqCodes settle(int from, float t, float& a, float& b)              the best points of
+//   a sub-block static void store(Block*, const IqScales&, const IqCodes*)         into a block of zeros
+//   static void load(const Block&, IqScales&, IqCodes*)                the inverse; leaves IqScales::d
 //   static decode: as in Kernels
 
 namespace snug {
@@ -31,8 +35,12 @@ struct IqCodes {
 
 template <Simd V, class Form>
 struct IqSuperBlock {
-  static constexpr int kSubs = kSuperBlock / Form::kSubWeights;
-  static constexpr IqScaleSearch<V, kSubs> kScales{Form::kUnit, Form::kLargestSubScale};
+  using F = typename V::f32;
+  static constexpr int kSubs = kSuperBlock / Form::kSubWeights, kGroups = Form::kSubWeights / 8;
+  static constexpr int kSets = Form::kSets,
+                       kPoints = Form::kAlternatives / kSets;  // points in a set at each scale
+  static constexpr IqRefit<V, kSubs> kScales{Form::kUnit, Form::kLargestSubScale};
+  using Tried = IqTried<V, kSubs, kSets>;
 
   struct Result {
     IqScales scales;
@@ -45,36 +53,109 @@ struct IqSuperBlock {
 
   explicit IqSuperBlock(const IqBlock& from) : block(from), form(from) {}
 
-  /// Points at multiples of the typical scale, and where the weightiest element would be met exactly.
-  IqParabolas try_scales(IqMultiples multiples) {
-    static_assert(24 + Form::kPeakLevels <= kMaxTrials);
-    IqParabolas p;
-    for (int sub = 0; sub < kSubs; ++sub) {
-      const int from = sub * Form::kSubWeights;
-      const float typical = typical_scale<V>(block, from, Form::kSubWeights) * Form::kTypical;
-      const auto trial = [&](int k, float t) { form.trial(from, t, p.a[k][sub], p.b[k][sub]); };
-      p.trials = 0;
-      for (int k = 0; k < multiples.count; ++k) trial(p.trials++, typical * multiples.at[k]);
-      if constexpr (Form::kPeakLevels > 0) {
-        const float peak = weightiest<V>(block, from, Form::kSubWeights);
-        for (int l = 0; l < Form::kPeakLevels; ++l)
-          trial(p.trials++, peak / static_cast<float>(Form::kLevels[7 - l]));
-      }
+  /// Finds points at scale t of every sub-block.
+  void try_at(const float* t, Tried& tried) const {
+    alignas(32) float per_t[kSubs];
+    for (int v = 0; v < kSubs; v += 8) V::store(per_t + v, V::splat(1.0f) / V::load(t + v));
+    for (int alternative = 0; alternative < Form::kAlternatives; ++alternative) {
+      const int set = alternative % kSets, k = tried.trials + alternative / kSets;
+      for (int i = 0; i < kGroups; ++i)
+        for (int v = 0; v < kSubs; v += 8) {
+          F a[8], b[8];
+          for (int lane = 0; lane < 8; ++lane) {
+            const int group = (v + lane) * kGroups + i;
+            uint16_t* entry = tried.entry[set][k][i][v + lane];
+            form.guess(group, V::splat(per_t[v + lane]), alternative, entry);
+            const F p = form.point(entry), vp = V::load(block.v + 8 * group) * p;
+            a[lane] = vp * p;
+            b[lane] = vp * form.target(group);
+          }
+          V::store(&tried.a[set][k][i][v], sums(a));
+          const F sum_b = sums(b);
+          V::store(&tried.twice_b[set][k][i][v], sum_b + sum_b);
+        }
     }
-    return p;
+    tried.trials += kPoints;
   }
 
-  /// The points of every sub-block at the given scales, and at `around` sub-scales to either side.
-  Result settle(const IqScales& scales, int around) {
+  /// Lane k: the sum over vector k.
+  static F sums(F (&of)[8]) {
+    V::transpose(of);
+    return ((of[0] + of[4]) + (of[2] + of[6])) + ((of[1] + of[5]) + (of[3] + of[7]));
+  }
+
+  /// Points at multiples of the typical scale, and where the weightiest element would be met exactly.
+  void try_scales(IqMultiples multiples, Tried& tried) const {
+    static_assert(24 + Form::kPeakLevels <= kMaxTrials);
+    alignas(32) float typical[kSubs], t[kSubs];
+    for (int sub = 0; sub < kSubs; ++sub)
+      typical[sub] = typical_scale<V>(block, sub * Form::kSubWeights, Form::kSubWeights) * Form::kTypical;
+    tried.trials = 0;
+    for (int k = 0; k < multiples.count; ++k) {
+      for (int sub = 0; sub < kSubs; ++sub) t[sub] = typical[sub] * multiples.at[k];
+      try_at(t, tried);
+    }
+    if constexpr (Form::kPeakLevels > 0) {
+      for (int sub = 0; sub < kSubs; ++sub)
+        typical[sub] = weightiest<V>(block, sub * Form::kSubWeights, Form::kSubWeights);
+      for (int l = 0; l < Form::kPeakLevels; ++l) {
+        for (int sub = 0; sub < kSubs; ++sub)
+          t[sub] = typical[sub] / static_cast<float>(Form::kLevels[7 - l]);
+        try_at(t, tried);
+      }
+    }
+  }
+
+  /// The best of the points tried of one sub-block at scale t.
+  IqCodes take(const Tried& tried, int sub, float t, float& a, float& b) const {
+    int which[kSets][kGroups], best = 0;
+    float least = 0x1p100f;
+    for (int set = 0; set < kSets; ++set) {
+      float sum = 0;
+      for (int i = 0; i < kGroups; ++i) {
+        float e;
+        which[set][i] = tried.best_trial(set, i, sub, t, e);
+        sum += e;
+      }
+      if (!(sum < least)) continue;
+      least = sum;
+      best = set;
+    }
+    IqCodes codes{};
+    a = b = 0;
+    for (int i = 0; i < kGroups; ++i) {
+      const int k = which[best][i];
+      a += tried.a[best][k][i][sub];
+      b += 0.5f * tried.twice_b[best][k][i][sub];
+      form.put(sub * kGroups + i, tried.entry[best][k][i][sub], i, codes);
+    }
+    return codes;
+  }
+
+  Result take(const Tried& tried, const IqScales& scales) const {
     Result r;
     r.scales = scales;
-    IqParabolas settled;
-    settled.trials = 1;
+    IqSettled settled;
+    for (int sub = 0; sub < kSubs; ++sub)
+      r.codes[sub] = take(tried, sub, scale_at(scales, scales.s[sub]), settled.a[sub], settled.b[sub]);
+    r.error = kScales.fit(block, settled, r.scales);
+    return r;
+  }
+
+  static float scale_at(const IqScales& scales, int s) {
+    return scales.d * Form::kUnit * static_cast<float>(2 * s + 1);
+  }
+
+  /// The best points of every sub-block at the given scales, and at `around` sub-scales to either side.
+  Result settle(const IqScales& scales, int around) const {
+    Result r;
+    r.scales = scales;
+    IqSettled settled;
     for (int sub = 0; sub < kSubs; ++sub) {
       float least = 0x1p100f;
       for (int s = scales.s[sub] - around; s <= scales.s[sub] + around; ++s) {
         if (s < 0 || s > Form::kLargestSubScale) continue;
-        const float t = scales.d * Form::kUnit * static_cast<float>(2 * s + 1);
+        const float t = scale_at(scales, s);
         float a, b;
         const IqCodes codes = form.settle(sub * Form::kSubWeights, t, a, b);
         const float e = t * (t * a - b - b);
@@ -82,57 +163,47 @@ struct IqSuperBlock {
         least = e;
         r.scales.s[sub] = static_cast<uint8_t>(s);
         r.codes[sub] = codes;
-        settled.a[0][sub] = a;
-        settled.b[0][sub] = b;
+        settled.a[sub] = a;
+        settled.b[sub] = b;
       }
     }
-    r.error = kScales.refit(block, settled, r.scales);
+    r.error = kScales.fit(block, settled, r.scales);
     return r;
   }
 
-  Result encode(bool hard) {
-    const IqParabolas tried = try_scales(Form::trials(false));
-    IqScales scales = kScales.choose(block, tried, 24, Form::kLow, Form::kStep);
-    if (Form::kTryNeighbours) try_neighbours(scales);
-    const Result best = settle(scales, 0);
-    return hard ? encode_hard(best) : best;
-  }
-
-  /// Moves each sub-scale to a neighbour where quick points are better there.
-  void try_neighbours(IqScales& scales) {
-    for (int sub = 0; sub < kSubs; ++sub) {
-      float least = 0x1p100f;
-      const int middle = scales.s[sub];
-      for (int s = middle - 1; s <= middle + 1; ++s) {
-        if (s < 0 || s > Form::kLargestSubScale) continue;
-        const float t = scales.d * Form::kUnit * static_cast<float>(2 * s + 1);
-        float a, b;
-        form.trial(sub * Form::kSubWeights, t, a, b);
-        const float e = t * (t * a - b - b);
-        if (!(e < least)) continue;
-        least = e;
-        scales.s[sub] = static_cast<uint8_t>(s);
-      }
+  Result encode(bool hard) const {
+    Tried tried;
+    try_scales(Form::trials(false), tried);
+    const IqScales scales = choose_scales(block, tried, kScales, Form::kRange);
+    if constexpr (Form::kTryAtLast) {
+      alignas(32) float t[kSubs];
+      for (int sub = 0; sub < kSubs; ++sub) t[sub] = scale_at(scales, scales.s[sub]);
+      try_at(t, tried);
     }
+    const Result best = take(tried, scales);
+    return hard ? encode_hard(best, tried) : best;
   }
 
-  /// More trials, and for the best super-scale in each of four ranges: neighbouring sub-scales, and all again
-  /// from what that gives. What is no better than rounding errors can tell is not taken, so that this is
-  /// never worse.
-  Result encode_hard(Result best) {
+  /// More trials, and for the best super-scale in each of four ranges: the best points, neighbouring
+  /// sub-scales, and all again from what that gives. What is no better than rounding errors can tell is not
+  /// taken, so that this is never worse.
+  Result encode_hard(Result best, Tried& tried) const {
     const float gain = 1e-6f * block.energy;
-    const IqParabolas tried = try_scales(Form::trials(true));
-    float low = Form::kLow;
-    for (int range = 0; range < 4; ++range) {
-      const Result next = settle(kScales.choose(block, tried, 24, low, Form::kFineStep), 1);
-      if (next.error < best.error - gain) best = next;
-      for (int k = 0; k < 24; ++k) low *= Form::kFineStep;
+    const auto consider = [&](const IqScales& scales) {
+      const Result next = settle(scales, 1);
+      const bool better = next.error < best.error - gain;
+      if (better) best = next;
+      return better;
+    };
+    consider(best.scales);
+    try_scales(Form::trials(true), tried);
+    IqRange range{24, Form::kRange.low, Form::kFineStep};
+    for (int i = 0; i < 4; ++i) {
+      consider(choose_scales(block, tried, kScales, range));
+      for (int k = 0; k < range.candidates; ++k) range.low *= range.step;
     }
-    for (int round = 0; round < 2; ++round) {
-      const Result next = settle(best.scales, 1);
-      if (!(next.error < best.error - gain)) break;
-      best = next;
-    }
+    for (int round = 0; round < 2; ++round)
+      if (!consider(best.scales)) break;
     return best;
   }
 };
@@ -170,21 +241,21 @@ void encode_iq(const EncodeJob& job) noexcept {
   }
 }
 
-/// The best points at the scales that are there.
+/// Points anew at the scales that are there.
 template <Simd V, class Form>
 void recode_iq(const RecodeJob& job) noexcept {
+  using Super = IqSuperBlock<V, Form>;
   auto* out = static_cast<typename Form::Block*>(job.block);
   IqBlock block;
   IqScales scales;
   IqCodes codes[kMaxSubBlocks];
   Form::load(*out, scales, codes);
   if (scales.bits == 0 || !load_block<V>(block, job.x, job.mean_square)) return;
-  const Form form{block};
+  scales.d = V::half(scales.bits) * block.down;
+  const Super super{block};
   for (int sub = job.from / Form::kSubWeights; sub < job.to / Form::kSubWeights; ++sub) {
-    const float t =
-        V::half(scales.bits) * block.down * Form::kUnit * static_cast<float>(2 * scales.s[sub] + 1);
     float a, b;
-    codes[sub] = form.settle(sub * Form::kSubWeights, t, a, b);
+    codes[sub] = super.form.settle(sub * Form::kSubWeights, Super::scale_at(scales, scales.s[sub]), a, b);
   }
   std::memset(out, 0, sizeof *out);
   Form::store(out, scales, codes);
