@@ -12,6 +12,7 @@ void add_quantize(CLI::App& app, int& exit_code);
 void add_export(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
+void add_imatrix(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
 void add_state(CLI::App& app, int& exit_code);
 void add_codec(CLI::App& app, int& exit_code);

@@ -38,6 +38,7 @@ int main(int argc, char** argv) {
   snug::cli::add_export(app, exit_code);
   snug::cli::add_eval(app, exit_code);
   snug::cli::add_report(app, exit_code);
+  snug::cli::add_imatrix(app, exit_code);
   snug::cli::add_inspect(app, exit_code);
   snug::cli::add_codec(app, exit_code);
   snug::cli::add_state(app, exit_code);

@@ -30,15 +30,25 @@ void add_parts(const std::string& name, const ImatrixSums& sums, std::vector<Par
   if (!sums.in_sum.empty()) add(".in_sum", sums.cols, sums.in_sum);
 }
 
-/// The tensors of one input's second moments, and the weights that read it.
-void add_parts(const SecondMoment& moment, std::vector<Part>& parts) {
+/// The tensors of one input's second moments.
+void add_parts(const SecondMoment& moment, std::vector<OutputTensor>& tensors) {
   const int64_t n = moment.dim, mats = moment.mats;
-  if (static_cast<int64_t>(moment.counts.size()) != mats ||
-      static_cast<int64_t>(moment.sums.size()) != n * n * mats)
-    throw Error{str("the second moments of '", moment.input, "' are not ", n, " x ", n, " x ", mats)};
-  parts.push_back(
-      {{moment.input + ".in_moment", FormatId::f32, mats > 1 ? 3 : 2, {n, n, mats, 1}}, moment.sums});
-  parts.push_back({{moment.input + ".moment_counts", FormatId::f32, 1, {mats, 1, 1, 1}}, moment.counts});
+  if (static_cast<int64_t>(moment.counts.size()) != mats)
+    throw Error{str("the second moments of '", moment.input, "' do not have ", mats, " counts")};
+  tensors.push_back({moment.input + ".in_moment", FormatId::f32, mats > 1 ? 3 : 2, {n, n, mats, 1}});
+  tensors.push_back({moment.input + ".moment_counts", FormatId::f32, 1, {mats, 1, 1, 1}});
+}
+
+void write_moment(gguf::Writer& writer, size_t index, const SecondMoment& moment,
+                  const MatrixSource& source) {
+  const auto values = static_cast<size_t>(moment.dim * moment.dim);
+  for (int64_t mat = 0; mat < moment.mats; ++mat) {
+    const std::span<const float> matrix = source(moment, mat);
+    if (matrix.size() != values)
+      throw Error{str("a second moment of '", moment.input, "' is not ", moment.dim, " x ", moment.dim)};
+    writer.write(index, mat * static_cast<int64_t>(matrix.size_bytes()), std::as_bytes(matrix));
+  }
+  writer.write(index + 1, 0, std::as_bytes(std::span{moment.counts}));
 }
 
 std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
@@ -89,17 +99,27 @@ int32_t calls_of(const ImatrixSums& sums, const Imatrix& imatrix) {
 }  // namespace
 
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
-                   std::span<const SecondMoment> moments, Existing existing) {
+                   std::span<const SecondMoment> moments, const MatrixSource& source, Existing existing) {
   std::vector<Part> parts;
   for (const auto& [name, sums] : imatrix.tensors) add_parts(name, sums, parts);
-  for (const SecondMoment& moment : moments) add_parts(moment, parts);
   std::vector<OutputTensor> tensors;
   for (const Part& part : parts) tensors.push_back(part.tensor);
+  for (const SecondMoment& moment : moments) add_parts(moment, tensors);
   std::vector<OutputKey> keys = keys_of(imatrix);
   for (OutputKey& key : keys_of(moments)) keys.push_back(std::move(key));
   gguf::Writer writer{gguf::plan_layout(path, std::move(keys), std::move(tensors)), existing};
   for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
+  for (size_t i = 0; i < moments.size(); ++i) write_moment(writer, parts.size() + 2 * i, moments[i], source);
   writer.commit();
+}
+
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
+                   std::span<const SecondMoment> moments, Existing existing) {
+  for (const SecondMoment& moment : moments)
+    if (static_cast<int64_t>(moment.sums.size()) != moment.dim * moment.dim * moment.mats)
+      throw Error{str("the second moments of '", moment.input, "' do not have their size")};
+  const auto own = [](const SecondMoment& moment, int64_t mat) { return moment.matrix(mat); };
+  write_imatrix(path, imatrix, moments, own, existing);
 }
 
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix, Existing existing) {

@@ -4,7 +4,6 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
-#include <variant>
 
 #include "base/digest.hpp"
 #include "base/interrupt.hpp"
@@ -12,6 +11,7 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "infer/divergence.hpp"
+#include "measure/contents_digest.hpp"
 #include "measure/encode_tensor.hpp"
 #include "measure/probe_base.hpp"
 #include "measure/probe_record.hpp"
@@ -32,38 +32,6 @@ const Format* probe_format(const gguf::Tensor& tensor) {
       return format;
   }
   return nullptr;
-}
-
-void add_value(Hasher& hasher, const gguf::Value& value) {
-  hasher.add(static_cast<uint64_t>(value.index()));
-  std::visit(
-      [&](const auto& v) {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, std::string_view>)
-          hasher.add(v);
-        else if constexpr (std::is_same_v<T, gguf::Array>)
-          hasher.add(v.bytes);
-        else
-          hasher.add_array<T>({&v, 1});
-      },
-      value);
-}
-
-/// Everything the forward pass depends on: hyperparameters and all weights.
-Digest contents_digest(const gguf::Reader& model, const std::string& architecture) {
-  Hasher hasher;
-  hasher.add(architecture);
-  for (const gguf::KeyValue& entry : model.keys()) {
-    if (!entry.key.starts_with(architecture + ".")) continue;
-    hasher.add(entry.key);
-    add_value(hasher, entry.value);
-  }
-  for (const gguf::Tensor& tensor : model.tensors())
-    hasher.add(tensor.name)
-        .add(static_cast<uint64_t>(tensor.format))
-        .add_array<int64_t>(tensor.shape)
-        .add(tensor.data);
-  return hasher.finish();
 }
 
 /// One tensor and what is known of it.

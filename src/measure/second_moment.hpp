@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -60,5 +61,10 @@ class SecondMoments {
 /// size, or a name is longer than GGUF readers take.
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
                    std::span<const SecondMoment> moments, Existing existing);
+
+/// The same where the sums lie elsewhere: source(moment, mat) gives a matrix [dim, dim], asked for in order.
+using MatrixSource = std::function<std::span<const float>(const SecondMoment& moment, int64_t mat)>;
+void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
+                   std::span<const SecondMoment> moments, const MatrixSource& source, Existing existing);
 
 }  // namespace snug

@@ -1,0 +1,134 @@
+// `snug imatrix` as a person or a script meets it.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+namespace snug {
+namespace {
+
+std::string contents(const std::filesystem::path& path) {
+  std::ifstream in{path, std::ios::binary};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+struct Outcome {
+  int exit_code;
+  std::string out, err;
+};
+
+class ImatrixCommand : public testing::Test {
+ protected:
+  ImatrixCommand() {
+    std::mt19937_64 random{3};
+    const std::string words[] = {"the ", "cat ", "was ", "happy. ", "One day ", "Lily ", "saw ", "a big "};
+    std::ofstream out{scratch_ / "text.txt"};
+    for (int i = 0; i < 3000; ++i) out << words[random() % 8];
+  }
+  /// `before` goes in front of the program, e.g. "ulimit -f 10;".
+  Outcome snug(const std::string& arguments, const std::string& before = "") {
+    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " +
+                                arguments + ") >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(scratch_ / "out.txt"),
+            contents(scratch_ / "err.txt")};
+  }
+  Outcome collect(const std::string& more, const std::string& before = "") {
+    return snug("imatrix " + model_ + " -f text.txt --chunk 64 " + more, before);
+  }
+  bool exists(const std::string& name) { return std::filesystem::exists(scratch_ / name); }
+
+  const std::string model_ = test::tiny_model().string();
+  test::Scratch scratch_;
+};
+
+TEST_F(ImatrixCommand, WritesWhatFitReads) {
+  const Outcome outcome = collect("--output-weights -o im.gguf --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["tensors"], 15);
+  EXPECT_EQ(json["chunk_tokens"], 64);
+  EXPECT_EQ(json["chunks_resumed"], 0);
+  const Outcome fit = snug("fit " + model_ + " --imatrix im.gguf --formats q4_K --bpw 8 --dry-run");
+  EXPECT_EQ(fit.exit_code, 0) << fit.err;
+  EXPECT_EQ(fit.err.find("no data"), std::string::npos) << fit.err;
+  EXPECT_EQ(collect("-o im.gguf").exit_code, 5) << "the output is there already";
+  EXPECT_EQ(collect("-o im.gguf --force").exit_code, 0);
+}
+
+TEST_F(ImatrixCommand, ASplitRunAndOneInterruptedManyTimesGiveTheSameBytes) {
+  for (const std::string options : {"", "--full --memory 700kB "}) {
+    SCOPED_TRACE(options);
+    ASSERT_EQ(collect(options + "-o whole.gguf --force").exit_code, 0);
+    std::mt19937_64 random{7};
+    int finished = 0, stopped = 0;
+    for (int i = 0; i < 200 && !finished; ++i) {
+      const bool kill = random() % 2;
+      const std::string after = std::to_string(0.05 + 0.001 * static_cast<double>(random() % 150));
+      const Outcome outcome = collect(options + "--save-every 0.001 -o part.gguf",
+                                      std::string{"timeout -s "} + (kill ? "KILL " : "INT ") + after);
+      if (outcome.exit_code == 0)
+        ++finished;
+      else
+        ++stopped;
+      if (!kill && outcome.exit_code == 4) {
+        EXPECT_NE(outcome.err.find("saved"), std::string::npos) << outcome.err;
+      }
+    }
+    EXPECT_EQ(finished, 1);
+    EXPECT_GT(stopped, 0);
+    EXPECT_EQ(contents(scratch_ / "whole.gguf"), contents(scratch_ / "part.gguf"));
+    for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
+      EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
+    std::filesystem::remove(scratch_ / "part.gguf");
+  }
+}
+
+TEST_F(ImatrixCommand, ARunOfAnotherTextDoesNotGoOnFromThis) {
+  for (int ms = 100; !exists("im.gguf.resume-1") && ms < 2000; ms += 50) {
+    collect("-o im.gguf --save-every 0.001", "timeout -s KILL " + std::to_string(ms / 1000.0));
+    std::filesystem::remove(scratch_ / "im.gguf");
+  }
+  const Outcome other = collect("-o im.gguf --chunks 3");
+  EXPECT_EQ(other.exit_code, 0) << other.err;
+  EXPECT_NE(other.err.find("starting anew"), std::string::npos) << other.err;
+}
+
+TEST_F(ImatrixCommand, BadInputIsAMessageAndAnExitCode) {
+  const auto expect = [](const Outcome& outcome, int code, const std::string& part) {
+    EXPECT_EQ(outcome.exit_code, code) << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << outcome.err;
+  };
+  std::ofstream{scratch_ / "empty.txt"};
+  std::ofstream{scratch_ / "short.txt"} << "Once upon a time";
+  std::ofstream{scratch_ / "latin1.txt"} << "caf\xE9 au lait";
+  const auto with = [&](const std::string& text) {
+    return "imatrix " + model_ + " -f " + text + " -o im.gguf";
+  };
+  expect(snug("imatrix " + model_ + " -f text.txt"), 2, "-o");
+  expect(snug("imatrix " + model_ + " -o im.gguf"), 2, "-f");
+  expect(snug(with("empty.txt")), 1, "empty");
+  expect(snug(with("short.txt")), 1, "tokens");
+  expect(snug(with("latin1.txt")), 1, "not UTF-8: byte 3");
+  expect(snug(with("nowhere.txt")), 5, "nowhere.txt");
+  expect(snug("imatrix text.txt -f text.txt -o im.gguf"), 1, "GGUF");
+  expect(snug("imatrix " + test::tiny_imatrix().string() + " -f text.txt -o im.gguf"), 1, "imatrix");
+  expect(collect("-o nowhere/im.gguf"), 5, "nowhere");
+  expect(collect("-o im.gguf --memory lots --full"), 2, "lots");
+  expect(collect("-o im.gguf", "ulimit -f 8;"), 5, "im.gguf");
+  EXPECT_FALSE(exists("im.gguf"));
+}
+
+}  // namespace
+}  // namespace snug
