@@ -19,10 +19,12 @@
 #include "base/units.hpp"
 #include "gguf/writer.hpp"
 #include "snug/error.hpp"
+#include "tools/random_bits.hpp"
 
 namespace {
 
 using namespace snug;
+using tools::mix_bits;
 using gguf::OutputKey;
 using gguf::OutputTensor;
 using gguf::Value;
@@ -205,13 +207,6 @@ std::vector<OutputKey> keys_of(const Options& o, const Vocabulary& vocabulary) {
 // --- its weights
 // --------------------------------------------------------------------------------------------------
 
-uint64_t mix(uint64_t x) {  // SplitMix64
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
-
 /// One value much like Student's t with 5 degrees of freedom, from 64 random bits, by exact operations alone
 /// so that every machine gives the same: four uniform numbers added up, widened by one of 16 quantiles of
 /// sqrt(5 / chi-square).
@@ -227,9 +222,9 @@ float heavy_tailed(uint64_t bits) {
 
 /// Row `row` of tensor `index`: a stream of its own, so that rows may be made in any order.
 void fill_row(uint64_t seed, size_t index, int64_t row, float scale, std::span<float> out) {
-  uint64_t state = mix(mix(seed ^ (uint64_t{index} << 40)) + static_cast<uint64_t>(row));
+  uint64_t state = mix_bits(mix_bits(seed ^ (uint64_t{index} << 40)) + static_cast<uint64_t>(row));
   const float row_scale = scale * (0.75f + static_cast<float>(state >> 40) / 33554432.0f);  // 0.75 to 1.25
-  for (float& value : out) value = row_scale * heavy_tailed(mix(state++));
+  for (float& value : out) value = row_scale * heavy_tailed(mix_bits(state++));
 }
 
 void encode(FormatId format, std::span<const float> values, std::byte* out) {

@@ -50,6 +50,18 @@ void bind(void* library, const char* name, Function& function) {
 
 void silent(int, const char*, void*) {}
 
+/// Where this package's release has flash attention and the cache's types among llama_context_params.
+void ask_for_exact(Opaque& params) {
+  constexpr size_t kFlash = 52, kTypes = 104;
+  const int32_t automatic = -1, off = 0;
+  const std::array<int32_t, 2> f16{1, 1}, f32{0, 0};
+  if (std::memcmp(params.bytes.data() + kFlash, &automatic, sizeof automatic) != 0 ||
+      std::memcmp(params.bytes.data() + kTypes, f16.data(), sizeof f16) != 0)
+    throw std::runtime_error{"llama_context_params of this release lie differently"};
+  std::memcpy(params.bytes.data() + kFlash, &off, sizeof off);
+  std::memcpy(params.bytes.data() + kTypes, f32.data(), sizeof f32);
+}
+
 }  // namespace
 
 struct RealLlama::Symbols {
@@ -119,11 +131,22 @@ RealLlama::RealLlama(const std::filesystem::path& libraries) : symbols_(std::mak
 RealLlama::~RealLlama() = default;
 
 std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& gguf, uint32_t context) const {
+  return load(gguf, context, context, Cache::half);
+}
+
+std::unique_ptr<RealLlama::Model> RealLlama::load_exact(const std::filesystem::path& gguf, uint32_t context,
+                                                        uint32_t batch) const {
+  return load(gguf, context, std::min(batch, context), Cache::exact);
+}
+
+std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& gguf, uint32_t context,
+                                                  uint32_t batch, Cache cache) const {
   void* model = symbols_->load(gguf.c_str(), symbols_->model_default_params());
   if (!model) throw std::runtime_error{"llama.cpp does not load " + gguf.string()};
   Opaque params = symbols_->context_default_params();
-  const std::array<uint32_t, 3> sizes{context, context, context};  // n_ctx, n_batch, n_ubatch come first
+  const std::array<uint32_t, 3> sizes{context, context, batch};  // n_ctx, n_batch, n_ubatch come first
   std::memcpy(params.bytes.data(), sizes.data(), sizeof sizes);
+  if (cache == Cache::exact) ask_for_exact(params);
   void* made = symbols_->init(model, params);
   if (!made) {
     symbols_->free_model(model);

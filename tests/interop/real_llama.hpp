@@ -22,6 +22,8 @@ class RealLlama {
 
   class Model;
   std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context = 512) const;
+  /// The same with keys and values in f32 and without flash attention: as exact as it gets. `batch` tokens at a time.
+  std::unique_ptr<Model> load_exact(const std::filesystem::path& gguf, uint32_t context = 512, uint32_t batch = 512) const;
   /// Only tokenizes; the file needs no tensors.
   std::unique_ptr<Model> load_vocabulary(const std::filesystem::path& gguf) const;
 
@@ -32,6 +34,8 @@ class RealLlama {
 
  private:
   struct Symbols;
+  enum class Cache { half, exact };
+  std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context, uint32_t batch, Cache cache) const;
   std::unique_ptr<Symbols> symbols_;
 };
 

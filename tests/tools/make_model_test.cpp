@@ -102,5 +102,19 @@ TEST(MakeModel, RefusesShapesThatCannotBe) {
   EXPECT_FALSE(std::filesystem::exists(scratch / "m.gguf"));
 }
 
+TEST(MakeArchModel, GivesTheSameBytesForTheSameSeed) {
+  const test::Scratch scratch;
+  const auto make = [&](const char* file, const char* options) {
+    return std::system(str(MAKE_ARCH_MODEL, " ", options, " -o ", (scratch / file).string(), " >/dev/null 2>&1").c_str());
+  };
+  ASSERT_EQ(make("a.gguf", "gemma4_experts"), 0);
+  ASSERT_EQ(make("b.gguf", "gemma4_experts --seed 0"), 0);
+  ASSERT_EQ(make("c.gguf", "gemma4_experts --seed 1"), 0);
+  EXPECT_EQ(contents(scratch / "a.gguf"), contents(scratch / "b.gguf"));
+  EXPECT_NE(contents(scratch / "a.gguf"), contents(scratch / "c.gguf"));
+  EXPECT_NE(make("d.gguf", "gemma9"), 0);
+  EXPECT_FALSE(std::filesystem::exists(scratch / "d.gguf"));
+}
+
 }  // namespace
 }  // namespace snug

@@ -1,0 +1,86 @@
+// qwen3next, qwen35, qwen35moe: gated delta nets (§2.14 of the architectures reference).
+#include "tools/arch_models/families.hpp"
+
+namespace snug::tools {
+namespace {
+
+struct Delta {
+  int64_t kernel = 4, dim = 8, key_heads = 2, value_heads = 4;
+  int64_t keys() const { return key_heads * dim; }
+  int64_t values() const { return value_heads * dim; }
+  int64_t channels() const { return 2 * keys() + values(); }
+};
+
+void add_gated_attention(Draft& d, const Sizes& s, int64_t l) {
+  const auto name = [&](const char* base) { return in_block(l, base); };
+  d.linear(name("attn_q"), s.embedding, 2 * s.heads * s.head_dim);
+  d.linear(name("attn_k"), s.embedding, s.kv_heads * s.head_dim);
+  d.linear(name("attn_v"), s.embedding, s.kv_heads * s.head_dim);
+  d.linear(name("attn_output"), s.heads * s.head_dim, s.embedding);
+  d.norm(name("attn_q_norm"), s.head_dim);
+  d.norm(name("attn_k_norm"), s.head_dim);
+}
+
+void add_delta_net(Draft& d, const Sizes& s, const Delta& m, int64_t l, bool fused_in) {
+  const auto name = [&](const char* base) { return in_block(l, base); };
+  if (fused_in) {
+    d.linear(name("ssm_in"), s.embedding, m.channels() + m.values());
+  } else {
+    d.linear(name("attn_qkv"), s.embedding, m.channels());
+    d.linear(name("attn_gate"), s.embedding, m.values());
+  }
+  if (d.arch() == "qwen3next") {
+    d.linear(name("ssm_ba"), s.embedding, 2 * m.value_heads);
+  } else {
+    d.linear(name("ssm_beta"), s.embedding, m.value_heads);
+    d.linear(name("ssm_alpha"), s.embedding, m.value_heads);
+  }
+  d.matrix(name("ssm_conv1d.weight"), m.kernel, m.channels());
+  d.vector(name("ssm_dt.bias"), m.value_heads, Fill::bias);
+  d.vector(name("ssm_a"), m.value_heads, Fill::decay);
+  d.norm(name("ssm_norm"), m.dim);
+  d.linear(name("ssm_out"), m.values(), s.embedding);
+}
+
+void add_keys(Draft& d, const Sizes& s, const Delta& m) {
+  add_common_keys(d, s);
+  d.count("rope.dimension_count", 8);
+  if (d.arch() != "qwen3next") d.counts("rope.dimension_sections", {2, 1, 1, 0});
+  d.count("ssm.conv_kernel", m.kernel);
+  d.count("ssm.state_size", m.dim);
+  d.count("ssm.group_count", m.key_heads);
+  d.count("ssm.time_step_rank", m.value_heads);
+  d.count("ssm.inner_size", m.values());
+}
+
+}  // namespace
+
+void draft_qwen_next(Draft& d, Recurrent form) {
+  const bool experts = d.arch() != "qwen35";
+  Sizes s;
+  s.layers = 5;
+  Delta m;
+  m.key_heads = d.pick({2, 4, 1});
+  ExpertSizes e;
+  add_keys(d, s, m);
+  int64_t interval = 4;
+  if (d.on()) d.count("full_attention_interval", interval = d.pick({2, 3}));
+  if (experts) {
+    add_expert_keys(d, e);
+    d.count("expert_feed_forward_length", e.width);
+    d.count("expert_shared_feed_forward_length", e.shared);
+  }
+  add_ends(d, s, !d.varies() || d.on());
+  const ExpertParts parts{.fused = d.varies() && d.on(), .shared = SharedExpert::gated};
+  for (int64_t l = 0; l < s.layers; ++l) {
+    d.norm(in_block(l, "attn_norm"), s.embedding);
+    if ((l + 1) % interval == 0)
+      add_gated_attention(d, s, l);
+    else
+      add_delta_net(d, s, m, l, form == Recurrent::fused_in);
+    d.norm(in_block(l, "post_attention_norm"), s.embedding);
+    experts ? add_experts(d, s, l, e, parts) : add_dense_ffn(d, s, l);
+  }
+}
+
+}  // namespace snug::tools
