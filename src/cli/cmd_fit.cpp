@@ -83,8 +83,10 @@ int run(const Args& args) {
   if (!args.recipe.empty()) write_file(args.recipe, to_json(plan.recipe), existing);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    written = quantize_model(model, columns, plan.recipe, args.out, existing);
-    verify_written(model, columns, plan.recipe, *written);
+    const std::optional<SecondMoments> loaded = args.model.load_moments(plan.recipe.effort);
+    const SecondMoments* moments = loaded ? &*loaded : nullptr;
+    written = quantize_model(model, columns, plan.recipe, args.out, existing, moments);
+    verify_written(model, columns, plan.recipe, *written, moments);
   }
   if (args.common.json) {
     print_out(json_of(plan, written ? &*written : nullptr, report));

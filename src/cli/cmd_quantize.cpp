@@ -65,8 +65,10 @@ int run(const Args& args) {
   check_sources(model, recipe, args.allow_requantize);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    written = quantize_model(model, columns, recipe, args.out, args.force ? Existing::replace : Existing::refuse);
-    verify_written(model, columns, recipe, *written);
+    const std::optional<SecondMoments> loaded = args.model.load_moments(recipe.effort);
+    const SecondMoments* moments = loaded ? &*loaded : nullptr;
+    written = quantize_model(model, columns, recipe, args.out, args.force ? Existing::replace : Existing::refuse, moments);
+    verify_written(model, columns, recipe, *written, moments);
   }
   if (args.common.json) {
     print_out(to_json(recipe));

@@ -55,6 +55,14 @@ std::optional<Importance> ModelArgs::load_importance(const gguf::Reader& model_f
   return importance;
 }
 
+std::optional<SecondMoments> ModelArgs::load_moments(Effort effort) const {
+  if (effort != Effort::max || imatrix.empty()) return std::nullopt;
+  SecondMoments moments{imatrix};
+  if (!moments.empty()) return moments;
+  notice("the imatrix has no second moments: errors are not fed back; `snug imatrix --full` makes one that has");
+  return std::nullopt;
+}
+
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
   for (const std::string_view name : runtime_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);

@@ -11,6 +11,7 @@
 #include "gguf/reader.hpp"
 #include "measure/importance.hpp"
 #include "measure/measure.hpp"
+#include "measure/second_moment.hpp"
 #include "snug/state.hpp"
 
 namespace snug::cli {
@@ -23,6 +24,8 @@ struct ModelArgs {
   void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
   /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
   std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
+  /// Second moments of the --imatrix, where `effort` uses them and it has some; says on stderr where it has none.
+  std::optional<SecondMoments> load_moments(Effort effort) const;
 };
 
 /// How measuring is done, and where it is kept.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <optional>
 #include <set>
 
 #include "base/interrupt.hpp"
@@ -12,8 +14,9 @@
 #include "base/str.hpp"
 #include "fit/output.hpp"
 #include "gguf/writer.hpp"
+#include "measure/encode_tensor.hpp"
+#include "quant/second_order.hpp"
 #include "snug/error.hpp"
-#include "snug/quantize.hpp"
 
 namespace snug {
 namespace {
@@ -26,10 +29,14 @@ struct Piece {
   int64_t first, count;
 };
 
-std::vector<Piece> cut_pieces(const gguf::Tensor& source, size_t index) {
-  const int64_t step = std::max<int64_t>(1, kPieceWeights / source.cols());
+constexpr int64_t kSecondOrderRows = 16;  // of a piece whose codes wait for each other: much work a row
+
+/// Pieces of some experts of a tensor.
+std::vector<Piece> cut_pieces(const gguf::Tensor& source, size_t index, int64_t experts, int64_t first_expert,
+                              bool second_order) {
+  const int64_t step = second_order ? kSecondOrderRows : std::max<int64_t>(1, kPieceWeights / source.cols());
   std::vector<Piece> pieces;
-  for (int64_t expert = 0; expert < source.experts(); ++expert)
+  for (int64_t expert = first_expert; expert < first_expert + experts; ++expert)
     for (int64_t row = 0; row < source.shape[1]; row += step)
       pieces.push_back({index, expert * source.shape[1] + row, std::min(step, source.shape[1] - row)});
   return pieces;
@@ -43,15 +50,17 @@ class RowEncoder {
       : source_(source), from_(*find_format(source.format)), to_(to),
         importance_(importance ? importance->find(source.name) : nullptr), effort_(effort), model_(model) {}
 
-  /// Rows of one expert; `blocks` is resized to fit.
-  void encode(int64_t first, int64_t count, std::vector<float>& weights, std::vector<std::byte>& blocks) const {
+  /// Rows of one expert; `blocks` is resized to fit. `curvature` is the expert's or nullptr.
+  void encode(int64_t first, int64_t count, const Curvature* curvature, std::vector<float>& weights,
+              std::vector<std::byte>& blocks) const {
     weights.resize(static_cast<size_t>(count * source_.cols()));
     blocks.resize(static_cast<size_t>(count * to_.row_bytes(source_.cols())));
     for (int64_t r = 0; r < count; ++r)
       from_.decode(source_.row(first + r).data(), std::span{weights}.subspan(static_cast<size_t>(r * source_.cols()),
                                                                              static_cast<size_t>(source_.cols())));
     check_finite(weights, first);
-    quantize(to_, {weights.data(), count, source_.cols()}, columns_of(importance_, source_, first), effort_, blocks);
+    encode_rows(to_, {weights.data(), count, source_.cols()}, columns_of(importance_, source_, first), curvature,
+                effort_, blocks);
   }
 
  private:
@@ -70,6 +79,24 @@ class RowEncoder {
   const TensorImportance* importance_;
   Effort effort_;
   const std::filesystem::path& model_;
+};
+
+/// Curvatures for encoders that take them: at Effort::max, where there are moments.
+class CurvaturesOf {
+ public:
+  CurvaturesOf(const SecondMoments* moments, Effort effort) {
+    if (moments && effort == Effort::max) curvatures_.emplace(*moments), moments_ = moments;
+  }
+  bool may_have(const gguf::Tensor& source, const Format& to) const {
+    return moments_ && moments_->find(source.name) && has_second_order(to);
+  }
+  std::shared_ptr<const Curvature> find(const gguf::Tensor& source, const Format& to, int64_t expert) {
+    return may_have(source, to) ? curvatures_->find(source, expert) : nullptr;
+  }
+
+ private:
+  const SecondMoments* moments_ = nullptr;
+  std::optional<Curvatures> curvatures_;
 };
 
 void copy_tensor(const gguf::Tensor& source, size_t index, gguf::Writer& writer, Progress& progress) {
@@ -105,12 +132,14 @@ void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe) {
 }
 
 WrittenModel quantize_model(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
-                            const std::filesystem::path& out, Existing existing) {
+                            const std::filesystem::path& out, Existing existing,
+                            const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
   gguf::Writer writer{output_layout(model, importance, recipe, out), existing};
   int64_t total = 0;
   for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());
   Progress progress{"writing", total, Progress::Unit::bytes};
+  CurvaturesOf curvatures{moments, recipe.effort};
 
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const gguf::Tensor& source = *model.find_tensor(recipe.tensors[i].name);
@@ -119,16 +148,23 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
       const RowEncoder encoder{source, to, importance, recipe.effort, model.path()};
-      const std::vector<Piece> pieces = cut_pieces(source, i);
-      parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t p) {
-        check_interrupt();
-        thread_local std::vector<float> weights;
-        thread_local std::vector<std::byte> blocks;
-        const Piece& piece = pieces[static_cast<size_t>(p)];
-        encoder.encode(piece.first, piece.count, weights, blocks);
-        writer.write(i, piece.first * to.row_bytes(source.cols()), blocks);
-        progress.advance(piece.count * source.row_bytes(), std::string(source.name));
-      });
+      const auto write = [&](const std::vector<Piece>& pieces, const Curvature* curvature) {
+        parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t p) {
+          check_interrupt();
+          thread_local std::vector<float> weights;
+          thread_local std::vector<std::byte> blocks;
+          const Piece& piece = pieces[static_cast<size_t>(p)];
+          encoder.encode(piece.first, piece.count, curvature, weights, blocks);
+          writer.write(i, piece.first * to.row_bytes(source.cols()), blocks);
+          progress.advance(piece.count * source.row_bytes(), std::string(source.name));
+        });
+      };
+      if (!curvatures.may_have(source, to)) write(cut_pieces(source, i, source.experts(), 0, false), nullptr);
+      else
+        for (int64_t expert = 0; expert < source.experts(); ++expert) {
+          const auto curvature = curvatures.find(source, to, expert);
+          write(cut_pieces(source, i, 1, expert, curvature != nullptr), curvature.get());
+        }
     }
     MappedFile::done_with(source.data);
   }
@@ -140,7 +176,7 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
 }
 
 void verify_written(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
-                    const WrittenModel& written) {
+                    const WrittenModel& written, const SecondMoments* moments) {
   const gguf::Reader file{written.files.front()};
   const auto refuse = [&](const std::string& what) {
     throw Error{what, written.files.front().string(), "the disk or memory may be faulty; write it again", Fault::io};
@@ -149,6 +185,7 @@ void verify_written(const gguf::Reader& model, const Importance* importance, con
   if (file.tensors().size() != recipe.tensors.size()) refuse("a tensor is missing");
   std::vector<float> weights;
   std::vector<std::byte> blocks;
+  CurvaturesOf curvatures{moments, recipe.effort};
   for (const RecipeTensor& wanted : recipe.tensors) {
     const gguf::Tensor* got = file.find_tensor(wanted.name);
     const gguf::Tensor& source = *model.find_tensor(wanted.name);
@@ -160,7 +197,8 @@ void verify_written(const gguf::Reader& model, const Importance* importance, con
         if (!std::ranges::equal(source.row(row), got->row(row))) refuse(str("row ", row, " of '", wanted.name, "' differs"));
         continue;
       }
-      encoder.encode(row, 1, weights, blocks);
+      const auto curvature = curvatures.find(source, *find_format(wanted.format), row / source.shape[1]);
+      encoder.encode(row, 1, curvature.get(), weights, blocks);
       if (!std::ranges::equal(std::span<const std::byte>{blocks}, got->row(row)))
         refuse(str("row ", row, " of '", wanted.name, "' differs"));
     }

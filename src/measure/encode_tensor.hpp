@@ -3,13 +3,23 @@
 #include <vector>
 
 #include "gguf/reader.hpp"
+#include "measure/curvatures.hpp"
 #include "measure/importance.hpp"
 #include "measure/probe_base.hpp"
 
 namespace snug {
 
 /// The whole tensor in `format`, which fits its rows, and its rho as docs/loss.md defines it, over all rows.
-/// On all threads; the same bytes on any number of them.
-Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance);
+/// With `curvatures`, and where they know its input, by encode_second_order(): the same bytes as
+/// quantize_model() writes at that effort. On all threads; the same bytes on any number of them.
+Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+                      Effort effort = Effort::normal, Curvatures* curvatures = nullptr);
+
+/// Rows of one matrix of a tensor, as encode_tensor() encodes them. One thread.
+///
+///   weights  [rows, cols], the rows from `first` on
+///   blocks   rows * format.row_bytes(cols) bytes, overwritten
+void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
+                 const Curvature* curvature, Effort effort, std::span<std::byte> blocks);
 
 }  // namespace snug

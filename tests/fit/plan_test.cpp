@@ -8,6 +8,7 @@
 #include "base/mapped_file.hpp"
 #include "base/progress.hpp"
 #include "fit/quantize_model.hpp"
+#include "measure/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -199,6 +200,38 @@ TEST_F(PlanTiny, TheRecipeGivesTheSameBytesAgain) {
   quantize_model(*model_, importance_, again, *scratch_ / "b.gguf", Existing::refuse);
   const MappedFile a{*scratch_ / "a.gguf"}, b{*scratch_ / "b.gguf"};
   EXPECT_TRUE(std::ranges::equal(a.bytes(), b.bytes()));
+}
+
+/// Moments for the 256 inputs of some tensors: neighbours that go together.
+std::vector<float> some_moments(int64_t dim) {
+  std::vector<float> sums(static_cast<size_t>(dim * dim));
+  for (int64_t i = 0; i < dim; ++i)
+    for (int64_t j = 0; j < dim; ++j) sums[static_cast<size_t>(i * dim + j)] = 1000.0f / static_cast<float>(1 + std::abs(i - j));
+  return sums;
+}
+
+TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
+  Recipe recipe = plan(size(1'000'000)).recipe;
+  recipe.effort = Effort::max;
+  const std::vector<float> sums = some_moments(256);
+  SecondMoment moment{"blk.0.attn_q.weight", {"blk.0.attn_q.weight", "blk.1.attn_output.weight"}, 256, 1, {1000}, sums};
+  const std::filesystem::path imatrix = *scratch_ / "moments.gguf", out = *scratch_ / "moments-out.gguf";
+  write_imatrix(imatrix, {}, {&moment, 1}, Existing::replace);
+  const SecondMoments moments{imatrix};
+  const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
+  verify_written(*model_, importance_, recipe, written, &moments);
+  quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
+  const gguf::Reader file{out}, plain{*scratch_ / "plain.gguf"};
+  Curvatures curvatures{moments};
+  for (const gguf::Tensor& source : model_->tensors()) {
+    const gguf::Tensor& got = *file.find_tensor(source.name);
+    const bool fed_back = moments.find(source.name);
+    EXPECT_EQ(!fed_back, std::ranges::equal(got.data, plain.find_tensor(source.name)->data)) << source.name;
+    if (!fed_back) continue;
+    const Encoded expected = encode_tensor(source, *find_format(got.format), importance_->find(source.name),
+                                           Effort::max, &curvatures);
+    EXPECT_TRUE(std::ranges::equal(got.data, expected.data)) << source.name;
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "quant/kernels/dispatch.hpp"
+#include "quant/second_order.hpp"
 #include "tests/quant/codecs.hpp"
 
 namespace snug {
@@ -62,9 +63,26 @@ void print_digests(const test::BlockCodec& at, const Codec& codec) {
   print("decode");
 }
 
+/// Two rows under second moments of neighbours that go together.
+void print_second_order(const Format& format) {
+  constexpr int64_t cols = 256, rows = 2;
+  Random random{static_cast<uint64_t>(format.id) + 1000};
+  std::vector<float> weights(rows * cols), moment(cols * cols);
+  for (float& x : weights) x = 0.05f * random.heavy();
+  for (int64_t i = 0; i < cols; ++i)
+    for (int64_t j = 0; j < cols; ++j)
+      moment[static_cast<size_t>(i * cols + j)] = (i == j ? 1.0f : 0.6f / static_cast<float>(1 + (i > j ? i - j : j - i)));
+  std::vector<std::byte> blocks(static_cast<size_t>(rows * format.row_bytes(cols)));
+  encode_second_order(format, {weights.data(), rows, cols}, {{}, {}, kAlongRow},
+                      make_curvature({moment.data(), cols, cols}, 0.1), Effort::normal, blocks);
+  std::printf("%s second order %016llx\n", format.name.data(), static_cast<unsigned long long>(digest(blocks)));
+}
+
 }  // namespace
 }  // namespace snug
 
 int main() {
   for (const auto& codec : snug::test::kCodecs) snug::print_digests(codec, snug::kernels().*codec.codec);
+  for (const snug::Format& format : snug::formats())
+    if (snug::has_second_order(format)) snug::print_second_order(format);
 }

@@ -13,6 +13,7 @@
 #include "quant/kernels/encode_iq2.hpp"
 #include "quant/kernels/encode_iq3.hpp"
 #include "quant/kernels/plain.hpp"
+#include "quant/kernels/vectors.hpp"
 
 namespace snug {
 
@@ -51,6 +52,8 @@ constexpr Kernels kernels_for(const char* isa) {
   k.iq2_s = {encode_iq2_s<V>, decode_iq2_s<V>, recode_iq2_s<V>};
   k.iq3_xxs = {encode_iq3_xxs<V>, decode_iq3_xxs<V>, recode_iq3_xxs<V>};
   k.iq3_s = {encode_iq3_s<V>, decode_iq3_s<V>, recode_iq3_s<V>};
+
+  k.add_scaled = add_scaled<V>;
   return k;
 }
 

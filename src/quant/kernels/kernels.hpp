@@ -24,6 +24,8 @@ struct RecodeJob {
 
 using EncodeRow = void (*)(const EncodeJob& job) noexcept;
 using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
+/// y[i] += scale x[i], each product rounded before it is added.
+using AddScaled = void (*)(float* y, const float* x, float scale, int64_t n) noexcept;
 using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
 
 struct Codec {
@@ -42,6 +44,7 @@ struct Kernels {
   Codec tq1_0, tq2_0;
   Codec iq4_nl, iq4_xs, mxfp4, nvfp4;
   Codec iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s;
+  AddScaled add_scaled = nullptr;
 };
 
 /// The best set this machine runs, or the one named by the environment variable SNUG_ISA.
