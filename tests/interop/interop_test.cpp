@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/progress.hpp"
+#include "base/str.hpp"
 #include "fit/plan.hpp"
 #include "fit/quantize_model.hpp"
 #include "fit/simple_recipes.hpp"
@@ -115,6 +116,30 @@ TEST_F(Interop, TenBudgetsOfTheMoeModelRun) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "../shared is not here";
   fit_and_check(shared / "models/moe-f16.gguf", shared / "models/moe.imatrix.gguf");
+}
+
+/// Experts with down projections 704 wide, which K- and IQ-formats do not fit.
+TEST_F(Interop, AwkwardRowsAtTwoBitsRun) {
+  const std::filesystem::path shared = test::shared_folder();
+  if (shared.empty()) GTEST_SKIP() << "../shared is not here";
+  const std::string wide = (scratch_ / "wide.gguf").string(), imatrix = (scratch_ / "imatrix.gguf").string();
+  ASSERT_EQ(std::system(str(WIDEN_FFN, " ", (shared / "models/moe-f16.gguf").string(), " --ffn 704 -o ", wide,
+                            " --imatrix ", (shared / "models/moe.imatrix.gguf").string(), " --imatrix-out ",
+                            imatrix, " >/dev/null")
+                            .c_str()),
+            0);
+  const gguf::Reader model{wide};
+  const Importance importance = Importance::load(imatrix);
+  Store store = Store::open(scratch_ / "state", Access::write);
+  MeasureOptions measuring;
+  measuring.precision = 0.1;
+  PlanOptions options;
+  options.bpw = 2.0;
+  const Profile profile = measure(model, &importance, store, measuring);
+  const Plan plan = Planner{profile, model, &importance, options}.plan();
+  EXPECT_LE(plan.recipe.bits_per_weight(), 2.0);
+  quantize_model(model, &importance, plan.recipe, scratch_ / "out.gguf", Existing::replace);
+  expect_runs_in_llama(scratch_ / "out.gguf");
 }
 
 TEST_F(Interop, SplitFilesLoad) {
