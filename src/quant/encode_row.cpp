@@ -8,77 +8,51 @@ namespace snug {
 namespace {
 
 constexpr int64_t kMost = 1024;  // weights looked at together; a multiple of every block
-constexpr int kLanes = 8;        // sums are kept apart, so that the compiler may use vectors
 // Squares along the mean, against the diagonal, below which nothing is to be had.
 constexpr double kWorthShifting = 0.003, kWorthAnotherLook = 0.03;
 
-struct Errors {
-  double diagonal = 0, along_mean = 0;
+struct Errors : RowErrors {
   double total() const { return diagonal + along_mean * along_mean; }
   bool along_mean_exceeds(double share) const { return along_mean * along_mean > share * diagonal; }
-  Errors operator+(const Errors& o) const { return {diagonal + o.diagonal, along_mean + o.along_mean}; }
-  Errors operator-(const Errors& o) const { return {diagonal - o.diagonal, along_mean - o.along_mean}; }
+  Errors operator+(const RowErrors& o) const { return {{diagonal + o.diagonal, along_mean + o.along_mean}}; }
+  Errors operator-(const RowErrors& o) const { return {{diagonal - o.diagonal, along_mean - o.along_mean}}; }
 };
 
-float sum(const float (&lanes)[kLanes]) {
-  return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
-}
-
-/// Up to kMost weights of a row, with what their errors are weighed with; a multiple of kLanes. Lives on the
-/// stack.
+/// Up to kMost weights of a row, with what their errors are weighed with. Lives on the stack.
 struct Part {
+  const RowWork& work;
   std::span<const float> x, mean;
-  float weights[kMost];  // v - m^2, but sampling noise must not make a column free
-  float shift[kMost];    // m / weight
+  float weights[kMost], shift[kMost];  // as RowWork::weigh has them
 
-  Part(std::span<const float> row, const ColumnWeights& columns, int64_t at, int64_t count)
-      : x(row.subspan(at, count)), mean(columns.mean.subspan(at, count)) {
-    const float *v = columns.mean_square.data() + at, *m = mean.data();
-    for (size_t j = 0; j < x.size(); ++j) {
-      weights[j] = std::max(v[j] - m[j] * m[j], 0.02f * v[j]);
-      shift[j] = m[j] / (weights[j] > 0 ? weights[j] : INFINITY);
-    }
+  Part(const RowWork& row_work, std::span<const float> row, const ColumnWeights& columns, int64_t at,
+       int64_t count)
+      : work(row_work), x(row.subspan(at, count)), mean(columns.mean.subspan(at, count)) {
+    work.weigh(columns.mean_square.data() + at, mean.data(), count, weights, shift);
   }
 
   /// sum m^2 / weight: how readily the part takes over a change of sum m d.
   double leverage(size_t from, size_t to) const {
-    float lanes[kLanes] = {};
-    for (size_t j = from; j < to; j += kLanes)
-      for (int k = 0; k < kLanes; ++k) lanes[k] += mean[j + k] * shift[j + k];
-    return sum(lanes);
+    return work.sum_products(mean.data() + from, shift + from, static_cast<int64_t>(to - from));
   }
 
   /// The weights, those of from..to shifted by step m / weight.
   void aim(double step, size_t from, size_t to, float* target) const {
     std::memcpy(target, x.data(), x.size_bytes());
-    const auto by = static_cast<float>(step);
-    for (size_t j = from; j < to; ++j) {
-      const float shifted = x[j] - by * shift[j];
-      target[j] = std::isfinite(shifted) ? shifted : x[j];
-    }
+    work.aim(x.data() + from, shift + from, static_cast<float>(step), static_cast<int64_t>(to - from),
+             target + from);
   }
 
-  Errors errors(const float* decoded) const {
-    Errors out;
-    for (size_t from = 0; from < x.size(); from += 256) {
-      float square[kLanes] = {}, along[kLanes] = {};
-      for (size_t j = from; j < std::min(from + 256, x.size()); j += kLanes)
-        for (int k = 0; k < kLanes; ++k) {
-          const float d = decoded[j + k] - x[j + k];
-          square[k] += weights[j + k] * d * d;
-          along[k] += mean[j + k] * d;
-        }
-      out = out + Errors{sum(square), sum(along)};
-    }
-    return out;
+  RowErrors errors(const float* decoded) const {
+    return work.errors(decoded, x.data(), weights, mean.data(), static_cast<int64_t>(x.size()));
   }
 };
 
 class RowEncoder {
  public:
-  RowEncoder(const Codec& codec, BlockShape shape, std::span<const float> row, const ColumnWeights& columns,
-             std::byte* blocks)
-      : codec_(codec),
+  RowEncoder(const RowWork& work, const Codec& codec, BlockShape shape, std::span<const float> row,
+             const ColumnWeights& columns, std::byte* blocks)
+      : work_(work),
+        codec_(codec),
         shape_(shape),
         row_(row),
         columns_(columns),
@@ -91,10 +65,10 @@ class RowEncoder {
     const int64_t tail =
         (pieces - (pieces + 3) / 4) * piece_;  // from here on each takes over the errors before it
     double leverage = tail < cols() ? leverage_from(tail) : 0;
-    Errors all;
+    Errors all{};
     for (int64_t at = 0; at < cols();) {
       const int64_t count = std::min(at < tail ? std::min(kMost, tail - at) : piece_, cols() - at);
-      const Part part{row_, columns_, at, count};
+      const Part part{work_, row_, columns_, at, count};
       double step = 0;
       if (at >= tail) {
         if (all.along_mean_exceeds(kWorthShifting)) step = all.along_mean / (1 + leverage);
@@ -114,13 +88,13 @@ class RowEncoder {
   double leverage_from(int64_t at) const {
     double sum = 0;
     for (; at < cols(); at += kMost) {
-      const Part part{row_, columns_, at, std::min(kMost, cols() - at)};
+      const Part part{work_, row_, columns_, at, std::min(kMost, cols() - at)};
       sum += part.leverage(0, part.x.size());
     }
     return sum;
   }
 
-  Errors encode_part(const Part& part, int64_t at, double step, bool hard) const {
+  RowErrors encode_part(const Part& part, int64_t at, double step, bool hard) const {
     float target[kMost];
     const float* wanted = part.x.data();
     if (step != 0) {
@@ -142,7 +116,7 @@ class RowEncoder {
       int64_t best = -1;
       double most = 0;
       for (int64_t from = 0; from < cols(); from += kMost) {
-        const Part part{row_, columns_, from, std::min(kMost, cols() - from)};
+        const Part part{work_, row_, columns_, from, std::min(kMost, cols() - from)};
         for (size_t at = 0; at < part.x.size(); at += reach) {
           const double leverage = part.leverage(at, std::min(at + reach, part.x.size()));
           if (leverage <= most || leverage >= bound) continue;
@@ -159,7 +133,7 @@ class RowEncoder {
   /// Encodes from `at` on against the row's error along the mean; keeps it where that lowers the whole error.
   void take_over(int64_t at, double leverage, bool hard, Errors& all) const {
     const int64_t start = at / piece_ * piece_;
-    const Part part{row_, columns_, start, std::min(piece_, cols() - start)};
+    const Part part{work_, row_, columns_, start, std::min(piece_, cols() - start)};
     const auto count = part.x.size(), from = static_cast<size_t>(at - start);
     const size_t to = std::min(from + static_cast<size_t>(codec_.recode ? kReach : piece_), count);
     std::byte saved[kMost];
@@ -186,6 +160,7 @@ class RowEncoder {
 
   static constexpr int64_t kReach = 64;  // weights of a block that are coded anew
 
+  const RowWork& work_;
   const Codec& codec_;
   const BlockShape shape_;
   std::span<const float> row_;
@@ -196,7 +171,7 @@ class RowEncoder {
 
 }  // namespace
 
-void encode_row(const Codec& codec, BlockShape shape, std::span<const float> row,
+void encode_row(const RowWork& work, const Codec& codec, BlockShape shape, std::span<const float> row,
                 const ColumnWeights& columns, Effort effort, std::byte* blocks) {
   const bool hard = effort == Effort::max, fine = shape.block_bytes >= shape.block_weights;
   if (fine || columns.mean.empty() || columns.mean_square.empty()) {
@@ -204,7 +179,7 @@ void encode_row(const Codec& codec, BlockShape shape, std::span<const float> row
                   static_cast<int64_t>(row.size()), hard, blocks});
     return;
   }
-  RowEncoder encoder{codec, shape, row, columns, blocks};
+  RowEncoder encoder{work, codec, shape, row, columns, blocks};
   const double normal = encoder.encode(false);
   if (hard && encoder.encode(true) > normal) encoder.encode(false);
 }

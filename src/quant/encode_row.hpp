@@ -14,7 +14,7 @@ namespace snug {
 /// weights with the largest sum m^2 / w get new codes against what is left, and the next 64, as long as s
 /// matters. The exact error decides. Block by block the layout is as ever. Without means, or in a format of 8
 /// bits and more, this is codec.encode. No allocation.
-void encode_row(const Codec& codec, BlockShape shape, std::span<const float> row,
+void encode_row(const RowWork& work, const Codec& codec, BlockShape shape, std::span<const float> row,
                 const ColumnWeights& columns, Effort effort, std::byte* blocks);
 
 }  // namespace snug

@@ -63,7 +63,7 @@ constexpr const Layout* find_layout(FormatId id) {
 
 template <Codec Kernels::*codec, FormatId id>
 void encode(std::span<const float> row, const ColumnWeights& weights, Effort effort, std::byte* blocks) {
-  encode_row(kernels().*codec, find_layout(id)->shape, row, weights, effort, blocks);
+  encode_row(kernels().row, kernels().*codec, find_layout(id)->shape, row, weights, effort, blocks);
   if (weights.along_row > 1) restore_gain(*find_format(id), row, weights, blocks);
 }
 
@@ -88,32 +88,32 @@ constexpr Format kFormats[] = {
     //  kernels            id                      importance, encoder version, rmse ceiling
     row<&Kernels::f32,     FormatId::f32>(     no,  1, 1e-12),
     row<&Kernels::f16,     FormatId::f16>(     no,  1, 0.00023),
-    row<&Kernels::q4_0,    FormatId::q4_0>(    yes, 4, 0.085),
-    row<&Kernels::q4_1,    FormatId::q4_1>(    yes, 4, 0.072),
-    row<&Kernels::q5_0,    FormatId::q5_0>(    yes, 4, 0.041),
-    row<&Kernels::q5_1,    FormatId::q5_1>(    yes, 4, 0.035),
+    row<&Kernels::q4_0,    FormatId::q4_0>(    yes, 5, 0.085),
+    row<&Kernels::q4_1,    FormatId::q4_1>(    yes, 5, 0.072),
+    row<&Kernels::q5_0,    FormatId::q5_0>(    yes, 5, 0.041),
+    row<&Kernels::q5_1,    FormatId::q5_1>(    yes, 5, 0.035),
     row<&Kernels::q8_0,    FormatId::q8_0>(    no,  1, 0.0057),
-    row<&Kernels::q2_K,    FormatId::q2_K>(    yes, 4, 0.29),
-    row<&Kernels::q3_K,    FormatId::q3_K>(    yes, 5, 0.15),
-    row<&Kernels::q4_K,    FormatId::q4_K>(    yes, 4, 0.075),
-    row<&Kernels::q5_K,    FormatId::q5_K>(    yes, 4, 0.038),
-    row<&Kernels::q6_K,    FormatId::q6_K>(    yes, 5, 0.019),
-    row<&Kernels::iq2_xxs, FormatId::iq2_xxs>( yes, 4, 0.345),
-    row<&Kernels::iq2_xs,  FormatId::iq2_xs>(  yes, 4, 0.3),
-    row<&Kernels::iq3_xxs, FormatId::iq3_xxs>( yes, 4, 0.185),
-    row<&Kernels::iq1_s,   FormatId::iq1_s>(   yes, 4, 0.46),
-    row<&Kernels::iq4_nl,  FormatId::iq4_nl>(  yes, 4, 0.076),
-    row<&Kernels::iq3_s,   FormatId::iq3_s>(   yes, 4, 0.137),
-    row<&Kernels::iq2_s,   FormatId::iq2_s>(   yes, 4, 0.25),
-    row<&Kernels::iq4_xs,  FormatId::iq4_xs>(  yes, 4, 0.077),
-    row<&Kernels::iq1_m,   FormatId::iq1_m>(   yes, 4, 0.43),
+    row<&Kernels::q2_K,    FormatId::q2_K>(    yes, 5, 0.29),
+    row<&Kernels::q3_K,    FormatId::q3_K>(    yes, 6, 0.15),
+    row<&Kernels::q4_K,    FormatId::q4_K>(    yes, 5, 0.075),
+    row<&Kernels::q5_K,    FormatId::q5_K>(    yes, 5, 0.038),
+    row<&Kernels::q6_K,    FormatId::q6_K>(    yes, 6, 0.019),
+    row<&Kernels::iq2_xxs, FormatId::iq2_xxs>( yes, 5, 0.345),
+    row<&Kernels::iq2_xs,  FormatId::iq2_xs>(  yes, 5, 0.3),
+    row<&Kernels::iq3_xxs, FormatId::iq3_xxs>( yes, 5, 0.185),
+    row<&Kernels::iq1_s,   FormatId::iq1_s>(   yes, 5, 0.46),
+    row<&Kernels::iq4_nl,  FormatId::iq4_nl>(  yes, 5, 0.076),
+    row<&Kernels::iq3_s,   FormatId::iq3_s>(   yes, 5, 0.137),
+    row<&Kernels::iq2_s,   FormatId::iq2_s>(   yes, 5, 0.25),
+    row<&Kernels::iq4_xs,  FormatId::iq4_xs>(  yes, 5, 0.077),
+    row<&Kernels::iq1_m,   FormatId::iq1_m>(   yes, 5, 0.43),
     row<&Kernels::bf16,    FormatId::bf16>(    no,  1, 0.00175),
-    row<&Kernels::tq1_0,   FormatId::tq1_0>(   yes, 4, 0.455),
-    row<&Kernels::tq2_0,   FormatId::tq2_0>(   yes, 4, 0.455),
-    row<&Kernels::mxfp4,   FormatId::mxfp4>(   yes, 3, 0.115),
-    row<&Kernels::nvfp4,   FormatId::nvfp4>(   yes, 3, 0.09),
-    row<&Kernels::q1_0,    FormatId::q1_0>(    yes, 3, 0.615),
-    row<&Kernels::q2_0,    FormatId::q2_0>(    yes, 4, 0.365),
+    row<&Kernels::tq1_0,   FormatId::tq1_0>(   yes, 5, 0.455),
+    row<&Kernels::tq2_0,   FormatId::tq2_0>(   yes, 5, 0.455),
+    row<&Kernels::mxfp4,   FormatId::mxfp4>(   yes, 4, 0.115),
+    row<&Kernels::nvfp4,   FormatId::nvfp4>(   yes, 4, 0.09),
+    row<&Kernels::q1_0,    FormatId::q1_0>(    yes, 4, 0.615),
+    row<&Kernels::q2_0,    FormatId::q2_0>(    yes, 5, 0.365),
 };
 // clang-format on
 static_assert(std::ranges::is_sorted(kFormats, {}, &Format::id));

@@ -6,6 +6,7 @@
 
 #include "base/half.hpp"
 #include "quant/blocks.hpp"
+#include "quant/kernels/kernels.hpp"
 
 namespace snug {
 namespace {
@@ -76,25 +77,15 @@ struct Products {
 Products products(const Format& format, std::span<const float> row, const ColumnWeights& columns,
                   const std::byte* blocks) {
   float decoded[kPiece];
-  Products p;
-  double mean_w = 0, mean_q = 0, own_qq = 0;
+  GainSums sums{};
   for (size_t at = 0; at < row.size(); at += kPiece) {
     const size_t n = std::min(row.size() - at, static_cast<size_t>(kPiece));
     format.decode(blocks + format.row_bytes(static_cast<int64_t>(at)), {decoded, n});
-    for (size_t j = 0; j < n; ++j) {
-      const double m = columns.mean.empty() ? 0 : columns.mean[at + j];
-      const double v = columns.mean_square.empty() ? 1 : columns.mean_square[at + j];
-      const double w = row[at + j], q = decoded[j], weight = v - m * m;
-      mean_w += m * w;
-      mean_q += m * q;
-      p.own_ww += weight * w * w;
-      p.own_wq += weight * w * q;
-      own_qq += weight * q * q;
-    }
+    kernels().row.gain(row.data() + at, decoded,
+                       columns.mean_square.empty() ? nullptr : &columns.mean_square[at],
+                       columns.mean.empty() ? nullptr : &columns.mean[at], static_cast<int64_t>(n), sums);
   }
-  p.whole_qq = own_qq + mean_q * mean_q;
-  p.whole_wq = p.own_wq + mean_w * mean_q;
-  return p;
+  return {sums.qq + sums.mean_q * sums.mean_q, sums.wq + sums.mean_w * sums.mean_q, sums.wq, sums.ww};
 }
 
 }  // namespace
@@ -123,7 +114,8 @@ void restore_gain(const Format& format, std::span<const float> row, const Column
   const double extra = columns.along_row - 1;
   const double best = (p.whole_wq + extra * p.own_wq) / (p.whole_qq + extra * p.own_wq * p.own_wq / p.own_ww);
   if (!(best > 0.25 && best < 4)) return;  // a form that is none, or a row of which nothing is left
-  multiply_scales(format.id, {blocks, static_cast<size_t>(format.row_bytes(static_cast<int64_t>(row.size())))},
+  multiply_scales(format.id,
+                  {blocks, static_cast<size_t>(format.row_bytes(static_cast<int64_t>(row.size())))},
                   static_cast<float>(best));
 }
 

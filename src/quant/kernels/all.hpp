@@ -3,17 +3,18 @@
 #include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/decode_kquant.hpp"
 #include "quant/kernels/decode_legacy.hpp"
-#include "quant/kernels/encode_offset.hpp"
 #include "quant/kernels/encode_fp4.hpp"
-#include "quant/kernels/encode_iq4_xs.hpp"
-#include "quant/kernels/encode_legacy.hpp"
-#include "quant/kernels/encode_kquant_pack.hpp"
-#include "quant/kernels/recode_kquant.hpp"
 #include "quant/kernels/encode_iq1.hpp"
 #include "quant/kernels/encode_iq2.hpp"
 #include "quant/kernels/encode_iq3.hpp"
+#include "quant/kernels/encode_iq4_xs.hpp"
+#include "quant/kernels/encode_kquant_pack.hpp"
+#include "quant/kernels/encode_legacy.hpp"
+#include "quant/kernels/encode_offset.hpp"
 #include "quant/kernels/plain.hpp"
 #include "quant/kernels/vectors.hpp"
+#include "quant/kernels/recode_kquant.hpp"
+#include "quant/kernels/row_errors.hpp"
 
 namespace snug {
 
@@ -22,6 +23,7 @@ template <Simd V>
 constexpr Kernels kernels_for(const char* isa) {
   Kernels k{};
   k.isa = isa;
+  k.row = {weigh_columns<V>, sum_products<V>, row_errors<V>, gain_sums<V>, aim<V>};
   k.f32 = {encode_f32<V>, decode_f32<V>};
   k.f16 = {encode_f16<V>, decode_f16<V>};
   k.bf16 = {encode_bf16<V>, decode_bf16<V>};

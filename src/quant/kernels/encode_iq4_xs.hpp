@@ -42,7 +42,7 @@ class Iq4XsSearch {
     const float high = V::max_of(most), low = V::min_of(least), widest = high >= -low ? high : low;
     if (b_.widest == 0 || (widest < 0x1p-40f && widest > -0x1p-40f)) return 0;
     const Ladder ladder =
-        hard_ ? Ladder{kFineIq4.levels, 48, kTypicalIq4, 8, 4} : Ladder{kLadderIq4, 16, kTypicalIq4, 8, 2};
+        hard_ ? Ladder{kFineIq4.levels, 48, kTypicalIq4, 8, 4} : Ladder{kLadderIq4, 16, kTypicalIq4, 8, 1};
     return search_scale<V, Iq4Levels>(x(g), w(g), 32, widest, ladder);
   }
 

@@ -75,7 +75,7 @@ void encode_q4_0(const EncodeJob& job) noexcept {
 template <Simd V>
 void encode_iq4_nl(const EncodeJob& job) noexcept {
   encode_blocks<V, BlockIq4Nl, 32>(job, [&](BlockIq4Nl& out, const Prepared<32>& b) {
-    const float d = choose_scale<V, Iq4Levels>(b, {kLadderIq4, 16, kTypicalIq4, 8, 2},
+    const float d = choose_scale<V, Iq4Levels>(b, {kLadderIq4, 16, kTypicalIq4, 8, 1},
                                                {kFineIq4.levels, 48, kTypicalIq4, 8, 4}, job.hard)
                         .scale;
     out.d = V::to_half(d);

@@ -56,6 +56,9 @@ void prepare(const EncodeJob& job, int64_t at, Prepared<n>& block) noexcept {
   if (high < 0x1p-40f && low > -0x1p-40f) block.widest = 0;
 }
 
+// Levels: level(t) is the nearest to t, code(t) its code, and quick_level(t) the nearest or one hardly
+// further away: the best scale for such codes is a candidate as good as another.
+
 /// Equally spaced levels lo..hi.
 template <int lo, int hi>
 struct Uniform {
@@ -64,22 +67,37 @@ struct Uniform {
     return V::max(V::min(V::round(t), V::splat(hi)), V::splat(lo));
   }
   template <Simd V>
+  static typename V::f32 quick_level(typename V::f32 t) noexcept {
+    return level<V>(t);
+  }
+  template <Simd V>
   static typename V::i32 code(typename V::f32 t) noexcept {
     return V::to_i(level<V>(t)) - V::splat_i(lo);
   }
 };
 
-/// kIq4. A cubic guesses the code or the one below it; one comparison with the midpoint above the guess
-/// decides.
+/// kIq4. A cubic guesses the code, off by no more than a tenth of a step beside each midpoint; half a step
+/// lower it guesses the code or the one below, and one comparison with the midpoint above decides.
 struct Iq4Levels {
   static constexpr float kMidpoints[16] = {-115.5f, -93.5f, -74,   -57,   -42, -28.5f, -16, -4.5f,
                                            7,       19,     31.5f, 45.5f, 61,  79,     101, 1e9f};
   template <Simd V>
-  static typename V::i32 code(typename V::f32 x) noexcept {
-    const auto t = V::max(V::min(x, V::splat(113)), V::splat(-127));
+  static typename V::f32 cubic(typename V::f32 t, float at_zero) noexcept {
     const auto bend = V::fma(V::splat(-1.3990109e-6f), t, V::splat(-4.606404e-6f));
-    const auto slope = V::fma(bend, t, V::splat(0.08121264f));
-    const auto guess = V::to_i(V::fma(slope, t, V::splat(7.3880078f)));
+    return V::fma(V::fma(bend, t, V::splat(0.08121264f)), t, V::splat(at_zero));
+  }
+  template <Simd V>
+  static typename V::f32 within(typename V::f32 x) noexcept {
+    return V::max(V::min(x, V::splat(113)), V::splat(-127));
+  }
+  template <Simd V>
+  static typename V::f32 quick_level(typename V::f32 x) noexcept {
+    return V::lookup16(kIq4, V::to_i(cubic<V>(within<V>(x), 7.8880078f)));
+  }
+  template <Simd V>
+  static typename V::i32 code(typename V::f32 x) noexcept {
+    const auto t = within<V>(x);
+    const auto guess = V::to_i(cubic<V>(t, 7.3880078f));
     const auto above = V::lt(V::lookup16(kMidpoints, guess), t);
     return guess + V::select(above, V::splat_i(1), V::splat_i(0));
   }
@@ -136,13 +154,14 @@ struct Candidates {
   }
 };
 
-template <Simd V, class Levels>
+template <Simd V, class Levels, bool quick>
 void offer_inverses(const float* x, const float* w, int n, typename V::f32 inverse,
                     Candidates<V>& to) noexcept {
   auto xy = V::zero(), yy = V::zero();
   for (int j = 0; j < n; ++j) {
     const auto xj = V::splat(x[j]);
-    const auto y = Levels::template level<V>(xj * inverse);
+    const auto y =
+        quick ? Levels::template quick_level<V>(xj * inverse) : Levels::template level<V>(xj * inverse);
     const auto wy = V::splat(w[j]) * y;
     xy = V::fma(wy, xj, xy);
     yy = V::fma(wy, y, yy);
@@ -164,7 +183,8 @@ typename V::f32 scale_errors(const float* x, const float* w, int n, typename V::
 }
 
 /// Where a search starts: levels, of either sign, that the widest weight may be taken to, and levels for the
-/// weighted root mean square, which help where the widest weight counts for little. Multiples of eight of both.
+/// weighted root mean square, which help where the widest weight counts for little. Multiples of eight of
+/// both.
 struct Ladder {
   const float* levels;
   int count;
@@ -190,13 +210,13 @@ float search_scale(const float* x, const float* w, int n, float widest, const La
   if (widest == 0) return 0;
   Candidates<V> found;
   for (int k = 0; k < ladder.count; k += 8)
-    offer_inverses<V, Levels>(x, w, n, V::load(ladder.levels + k) / V::splat(widest), found);
+    offer_inverses<V, Levels, true>(x, w, n, V::load(ladder.levels + k) / V::splat(widest), found);
   const float rms = ladder.typical_count ? weighted_rms<V>(x, w, n) : 0;
   for (int k = 0; rms > 0 && k < ladder.typical_count; k += 8)
-    offer_inverses<V, Levels>(x, w, n, V::load(ladder.typical + k) / V::splat(rms), found);
+    offer_inverses<V, Levels, true>(x, w, n, V::load(ladder.typical + k) / V::splat(rms), found);
   for (int r = 0; r < ladder.rounds; ++r) {
     const auto inverse = V::select(V::eq(found.scale, V::zero()), V::zero(), V::splat(1) / found.scale);
-    offer_inverses<V, Levels>(x, w, n, inverse, found);
+    offer_inverses<V, Levels, false>(x, w, n, inverse, found);
   }
   return found.best();
 }

@@ -35,9 +35,35 @@ struct Codec {
       nullptr;  // formats of 256 weights a block have one: there it is much less work than encode
 };
 
+/// sum w d^2 and sum m d, d = decoded - original.
+struct RowErrors {
+  double diagonal, along_mean;
+};
+
+/// Over a row w and what it decodes to, q, with u = v - m^2: sum u w w, u w q, u q q, m w, m q.
+struct GainSums {
+  double ww, wq, qq, mean_w, mean_q;
+};
+
+/// What it takes to weigh the errors of a row, for any format. Counts are multiples of eight.
+struct RowWork {
+  /// weights = v - m^2, but no less than a fiftieth of v: sampling noise must not make a column free.
+  /// shift = m / weight, or 0.
+  void (*weigh)(const float* v, const float* m, int64_t count, float* weights, float* shift) noexcept;
+  float (*sum_products)(const float* a, const float* b, int64_t count) noexcept;
+  RowErrors (*errors)(const float* decoded, const float* x, const float* weights, const float* mean,
+                      int64_t count) noexcept;
+  /// Adds to sums; null is 1 everywhere for v, 0 for m.
+  void (*gain)(const float* w, const float* q, const float* v, const float* m, int64_t count,
+               GainSums& sums) noexcept;
+  /// target = x - step shift where that is finite, else x.
+  void (*aim)(const float* x, const float* shift, float step, int64_t count, float* target) noexcept;
+};
+
 /// Everything one instruction set does, the same bytes as every other. Filled by kernels_for() in all.hpp.
 struct Kernels {
   const char* isa;
+  RowWork row;
   Codec f32, f16, bf16;
   Codec q4_0, q4_1, q5_0, q5_1, q8_0, q1_0, q2_0;
   Codec q2_K, q3_K, q4_K, q5_K, q6_K;
