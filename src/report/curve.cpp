@@ -129,21 +129,30 @@ std::optional<Total> total_of_preset(const Preset& preset, const SavedProfile& s
   return total;
 }
 
+/// Budgets for the choices, rising. `also` are file sizes; `beside` is what a file holds besides the choices.
+std::vector<int64_t> budgets_of(Range range, int count, const std::vector<int64_t>& also, int64_t beside) {
+  const double ratio = std::log(static_cast<double>(range.largest) / static_cast<double>(range.smallest));
+  std::vector<int64_t> budgets{range.smallest, range.largest};
+  for (int i = 1; i + 1 < count; ++i)
+    budgets.push_back(std::llround(static_cast<double>(range.smallest) * std::exp(i * ratio / (count - 1))));
+  for (const int64_t bytes : also)
+    if (bytes - beside > range.smallest && bytes - beside < range.largest) budgets.push_back(bytes - beside);
+  std::ranges::sort(budgets);
+  return budgets;
+}
+
 }  // namespace
 
-std::vector<CurvePoint> make_curve(const SavedProfile& saved, int budgets) {
+std::vector<CurvePoint> make_curve(const SavedProfile& saved, int budgets, const std::vector<int64_t>& also) {
   const Profile& profile = saved.profile;
   Problem problem = problem_of(profile, true);
   const Range range = reachable(problem);
   const int64_t weights = weights_of(profile);
-  const double ratio = std::log(static_cast<double>(range.largest) / static_cast<double>(range.smallest));
   const Options fast{.seconds = 1, .gap = 1e-6};
   std::vector<CurvePoint> curve;
-  for (int i = 0; i < budgets; ++i) {
-    const double share = budgets > 1 ? static_cast<double>(i) / (budgets - 1) : 1;
-    problem.budget_bytes = i + 1 == budgets
-                               ? range.largest
-                               : std::llround(static_cast<double>(range.smallest) * std::exp(share * ratio));
+  for (const int64_t budget :
+       budgets_of(range, budgets, also, saved.header_bytes + fixed_part(profile).padded_bytes)) {
+    problem.budget_bytes = budget;
     const Solution solution = solve(problem, fast);
     if (solution.pick.empty()) continue;
     const Total total = total_of(profile, solution.pick);

@@ -8,8 +8,10 @@
 
 namespace snug::report {
 
-/// The best recipe of `budgets` sizes, in equal ratios from the smallest to the largest that can be reached.
-std::vector<CurvePoint> make_curve(const SavedProfile& saved, int budgets);
+/// The best recipe of `budgets` sizes, in equal ratios from the smallest to the largest that can be reached,
+/// and of the file sizes `also`: where something else of that size is compared with it.
+std::vector<CurvePoint> make_curve(const SavedProfile& saved, int budgets,
+                                   const std::vector<int64_t>& also = {});
 
 /// Each preset of llama.cpp whose formats were all measured, rising by size; those that choose the same for
 /// every tensor are one.

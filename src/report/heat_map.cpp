@@ -160,8 +160,9 @@ std::string heat_legend(const Report& report) {
     for (const Line& line : *list) shown += static_cast<int64_t>(line.cells.size());
   const int64_t left_out = static_cast<int64_t>(report.tensors.size()) - shown;
   if (left_out > 0)
-    html += str("<p class=\"legend\">Not shown: ", show_count(left_out),
-                " small tensors, norms above all, that are copied as they are.</p>\n");
+    html +=
+        str("<p class=\"legend\">Small tensors that are copied as they are, norms above all, are not shown: ",
+            show_count(left_out), ".</p>\n");
   return html;
 }
 

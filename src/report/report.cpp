@@ -160,8 +160,10 @@ Report make_report(const Inputs& inputs) {
   report.tensors = rows_of(recipe, saved ? &saved->profile : nullptr);
   report.certainty = certainty_of(report.tensors);
   if (saved) {
-    report.curve = make_curve(*saved, inputs.budgets);
     report.presets = preset_points(*saved);
+    std::vector<int64_t> compared{report.file_bytes};
+    for (const PresetPoint& preset : report.presets) compared.push_back(preset.file_bytes);
+    report.curve = make_curve(*saved, inputs.budgets, compared);
   }
   report.measured = inputs.measured;
   fill_predictions(report);

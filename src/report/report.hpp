@@ -78,7 +78,7 @@ struct Inputs {
   std::optional<SavedProfile> profile;  // at least one of the two
   std::vector<MeasuredPoint> measured;
   double bits_per_weight = 4.25;  // of the plan that stands in for a recipe
-  int budgets = 60;               // points of the curve
+  int budgets = 60;               // points of the curve, besides those at presets' sizes
 };
 
 /// Throws Error where recipe and profile are of different models, or the bits per weight out of reach.

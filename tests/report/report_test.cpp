@@ -79,6 +79,16 @@ TEST(Curve, NoPresetLiesBelowIt) {
   }
 }
 
+TEST(Curve, HasAPointAtEveryPresetsSizeThatIsNoWorse) {
+  const Report report = report_of_state(5);
+  for (const PresetPoint& preset : report.presets) {
+    double loss = std::numeric_limits<double>::infinity();
+    for (const CurvePoint& point : report.curve)
+      if (point.file_bytes <= preset.file_bytes) loss = point.loss;
+    EXPECT_LE(loss, preset.loss * (1 + 2e-6)) << preset.name;
+  }
+}
+
 TEST(Curve, PlansWithinTheBits) {
   const SavedProfile saved = test::random_profile(6);
   for (const double bits : {2.75, 3.0, 4.25, 6.0, 20.0}) {
