@@ -14,6 +14,8 @@ void add_eval(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_imatrix(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_bench(CLI::App& app, int& exit_code);
+void add_bench_encode(CLI::App& bench, int& exit_code);  // its subcommand
 void add_state(CLI::App& app, int& exit_code);
 void add_codec(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   snug::cli::add_inspect(app, exit_code);
   snug::cli::add_codec(app, exit_code);
   snug::cli::add_state(app, exit_code);
+  snug::cli::add_bench(app, exit_code);
   snug::cli::add_run(app, exit_code);
   snug::cli::add_tokenize(app, exit_code);
   snug::cli::add_completion(app, exit_code);

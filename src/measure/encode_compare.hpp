@@ -7,11 +7,11 @@
 
 #include "snug/format.hpp"
 
-namespace snug::bench {
+namespace snug {
 
-struct EncodeOptions {
-  std::filesystem::path ggml;                      // libggml-base.so; empty: only our own figures
-  std::vector<std::filesystem::path> models;       // f16 or f32 GGUF files whose rows join the synthetic ones
+struct EncodeComparison {
+  std::filesystem::path ggml;                 // libggml-base.so or its folder; empty: only our own figures
+  std::vector<std::filesystem::path> models;  // f16 or f32 GGUF files whose rows join the synthetic ones
   std::vector<std::filesystem::path> importances;  // their imatrix files, in the same order; may be fewer
   std::vector<std::string> formats;                // empty: all
   int64_t rows = 64;                               // of each data set
@@ -19,8 +19,8 @@ struct EncodeOptions {
   bool max = true;                                 // Effort::max too
 };
 
-/// One format, over all data sets. Errors are geometric means of ours / ggml's error, as ColumnWeights
-/// defines it.
+/// One format, over all data sets. Errors are geometric means of ours / ggml's weighted squared error; means
+/// of columns are left out, which ggml does not know.
 struct EncodeFigures {
   std::string format;
   double plain_ratio = 0,
@@ -32,10 +32,11 @@ struct EncodeFigures {
   double plain_speed = 0, plain_speed_ratio = 0;      // without importance
 };
 
-/// Encodes the same rows with our encoders and with ggml's. Throws Error if the library does not load.
-std::vector<EncodeFigures> compare_encoders(const EncodeOptions& options);
+/// Encodes the same rows with our encoders and with ggml's. One thread. Throws Error if the library does not
+/// load.
+std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options);
 
 /// The figures as a Markdown table.
 std::string to_markdown(const std::vector<EncodeFigures>& figures);
 
-}  // namespace snug::bench
+}  // namespace snug

@@ -1,4 +1,4 @@
-#include "bench/encode_compare.hpp"
+#include "measure/encode_compare.hpp"
 
 #include <dlfcn.h>
 
@@ -12,13 +12,14 @@
 #include <random>
 #include <sstream>
 
+#include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "gguf/reader.hpp"
 #include "measure/importance.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
 
-namespace snug::bench {
+namespace snug {
 namespace {
 
 struct DataSet {
@@ -37,10 +38,12 @@ struct DataSet {
 /// ggml's encoders, reached by dlopen.
 class Ggml {
  public:
-  explicit Ggml(const std::filesystem::path& path) : library_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  explicit Ggml(std::filesystem::path path) {
+    if (std::filesystem::is_directory(path)) path /= "libggml-base.so";
+    library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library_)
       throw Error{str("cannot load ggml: ", dlerror()), path.string(),
-                  "name a libggml-base.so of this machine"};
+                  "name a libggml-base.so of this machine, or its folder"};
     init_ = reinterpret_cast<Init*>(dlsym(library_, "ggml_quantize_init"));
     chunk_ = reinterpret_cast<Chunk*>(dlsym(library_, "ggml_quantize_chunk"));
     name_ = reinterpret_cast<Name*>(dlsym(library_, "ggml_type_name"));
@@ -122,7 +125,7 @@ std::vector<DataSet> rows_of_model(const std::filesystem::path& path, const Impo
   return sets;
 }
 
-std::vector<DataSet> data_sets(const EncodeOptions& options) {
+std::vector<DataSet> data_sets(const EncodeComparison& options) {
   std::student_t_distribution<float> heavy{5};
   std::normal_distribution<float> normal;
   std::vector<DataSet> sets;
@@ -207,8 +210,8 @@ void compare_errors(const Format& format, const std::vector<DataSet>& sets, cons
   }
 }
 
-void compare_speed(const Format& format, const DataSet& data, const Ggml* ggml, const EncodeOptions& options,
-                   EncodeFigures& figures) {
+void compare_speed(const Format& format, const DataSet& data, const Ggml* ggml,
+                   const EncodeComparison& options, EncodeFigures& figures) {
   std::vector<std::byte> blocks(static_cast<size_t>(data.rows() * format.row_bytes(data.cols)));
   for (const bool importance : {false, true}) {
     std::vector<double> ours, theirs, hard;
@@ -229,7 +232,7 @@ void compare_speed(const Format& format, const DataSet& data, const Ggml* ggml, 
 
 }  // namespace
 
-std::vector<EncodeFigures> compare_encoders(const EncodeOptions& options) {
+std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
   std::unique_ptr<Ggml> ggml;
   if (!options.ggml.empty()) ggml = std::make_unique<Ggml>(options.ggml);
   const std::vector<DataSet> sets = data_sets(options);
@@ -239,6 +242,7 @@ std::vector<EncodeFigures> compare_encoders(const EncodeOptions& options) {
     if (format.id == FormatId::f32 ||
         (!options.formats.empty() && std::ranges::none_of(options.formats, wanted)))
       continue;
+    check_interrupt();
     EncodeFigures figures;
     figures.format = format.name;
     const Ggml* theirs = ggml && ggml->has(format) ? ggml.get() : nullptr;
@@ -276,4 +280,4 @@ std::string to_markdown(const std::vector<EncodeFigures>& figures) {
   return out.str();
 }
 
-}  // namespace snug::bench
+}  // namespace snug
