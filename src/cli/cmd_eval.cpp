@@ -15,6 +15,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/eval_report.hpp"
+#include "cli/eval_tasks.hpp"
 #include "infer/evaluate.hpp"
 #include "infer/tokenizer.hpp"
 #include "snug/error.hpp"
@@ -29,7 +30,7 @@ constexpr int64_t kWordsBefore = 12;  // tokens of context shown with each
 
 struct EvalArgs {
   CommonArgs common;
-  std::string model, text, token_file, base, base_logits, save_logits, logits;
+  std::string model, text, token_file, base, base_logits, save_logits, logits, task;
   std::vector<int32_t> tokens;
   int64_t context = 256, chunks = 0;
   Compute compute = Compute::exact;
@@ -185,6 +186,10 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
 int run_eval(const EvalArgs& args) {
   args.common.apply();
   if (!args.logits.empty()) return write_logits(args);
+  if (!args.task.empty()) {
+    evaluate_tasks({args.model, args.task, args.text, args.chunks, args.session(0), args.common.json});
+    return 0;
+  }
   if (args.text.empty() && args.token_file.empty() && args.base_logits.empty())
     throw Error{"nothing to evaluate on", "", "give a text (-f), a --token-file or --base-logits",
                 Fault::usage};
@@ -227,7 +232,11 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Compute>{{"exact", Compute::exact}, {"fast", Compute::fast}}))
       ->default_str("exact");
+  auto* task = cmd.add_option("--task", args.task,
+                              "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")
+                   ->check(CLI::IsMember({"hellaswag", "arc", "mmlu", "truthfulqa", "winogrande", "choices"}));
   cmd.add_flag("--force", args.force, "replace existing files");
+  task->needs(text)->excludes(token_file, base, base_logits, save, tokens, args.context_given);
   text->excludes(token_file);
   base_logits->excludes(text, token_file, base, save);
   tokens->needs(logits)->excludes(text, token_file, base, base_logits, save);

@@ -57,6 +57,21 @@ void Session::reset() {
   }
 }
 
+Session::Mark Session::mark() const {
+  Mark mark{position_, {}, memory_.states};
+  for (size_t l = 0; l < memory_.kv.size(); ++l) {
+    const KvCache& cache = memory_.kv[l];
+    if (cache.bytes() > 0 && cache.cells() < options_.context) mark.windows.emplace(l, cache);
+  }
+  return mark;
+}
+
+void Session::rewind(const Mark& mark) {
+  position_ = mark.position;
+  for (const auto& [l, cache] : mark.windows) memory_.kv[l] = cache;
+  memory_.states = mark.states;
+}
+
 int64_t Session::memory_bytes() const {
   int64_t sum = 0;
   for (const KvCache& cache : memory_.kv) sum += cache.bytes();

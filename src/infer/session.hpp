@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "infer/model.hpp"
 #include "infer/step.hpp"
@@ -35,6 +37,15 @@ class Session {
 
   /// Forgets everything: the next token has position 0. Hooks and replaced weights stay.
   void reset();
+  /// A place to come back to, as often as wanted, from anywhere behind it: texts that begin alike share their
+  /// beginning. Holds copies of what the layers with a window or a state would overwrite.
+  struct Mark {
+    int64_t position = 0;
+    std::map<size_t, KvCache> windows;
+    std::vector<RecurrentState> states;
+  };
+  Mark mark() const;
+  void rewind(const Mark& mark);
   int64_t position() const { return position_; }
   int64_t context() const { return options_.context; }
   int64_t memory_bytes() const;

@@ -1,46 +1,26 @@
 // The program as a person or a script meets it: exit codes, messages, what is left on the disk.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "support/scratch.hpp"
+#include "cli/run_program.hpp"
 #include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
 
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream in{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
+using test::Outcome;
 
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-};
-
-class Cli : public testing::Test {
+class Cli : public test::RunProgram {
  protected:
-  /// `before` goes in front of the program, e.g. "ulimit -f 10;".
-  Outcome snug(const std::string& arguments, const std::string& before = "") {
-    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " + arguments +
-                                ") >out.txt 2>err.txt </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(scratch_ / "out.txt"),
-            contents(scratch_ / "err.txt")};
-  }
-
   Outcome fit(const std::string& more, const std::string& before = "") {
     return snug("fit " + model_ + " --imatrix " + imatrix_ + " --formats q2_K,q4_K,q6_K " + more, before);
   }
 
   const std::string model_ = test::tiny_model().string(), imatrix_ = test::tiny_imatrix().string();
-  test::Scratch scratch_;
 };
 
 TEST_F(Cli, FitWritesAModelWithinTheSizeAndShowsTables) {
