@@ -1,5 +1,5 @@
-// Writes the fuzzers' first inputs: make_seeds FOLDER fills FOLDER/gguf and FOLDER/imatrix. Each is below 4
-// kB.
+// Writes the fuzzers' first inputs: make_seeds FOLDER fills FOLDER/gguf, FOLDER/imatrix and
+// FOLDER/base_logits. Each is below 4 kB.
 #include <cstdio>
 #include <string>
 
@@ -57,6 +57,18 @@ std::string legacy_imatrix() {
   return bytes + GgufBytes::le<int32_t>(31) + GgufBytes::le<int32_t>(4) + "text";
 }
 
+/// Two chunks of 8 tokens, 3 of each scored, a vocabulary of 5 (6 codes a row).
+std::string base_logits() {
+  std::string bytes =
+      "_logits_" + GgufBytes::le<uint32_t>(8) + GgufBytes::le<int32_t>(5) + GgufBytes::le<int32_t>(2);
+  for (int32_t i = 0; i < 16; ++i) bytes += GgufBytes::le<int32_t>(i % 5);
+  for (int row = 0; row < 6; ++row) {
+    bytes += GgufBytes::le(0.001f) + GgufBytes::le(-9.0f);
+    for (int code = 0; code < 6; ++code) bytes += GgufBytes::le<uint16_t>(static_cast<uint16_t>(code * 1500));
+  }
+  return bytes;
+}
+
 void save(const std::filesystem::path& path, const std::string& bytes) {
   std::filesystem::create_directories(path.parent_path());
   std::ofstream{path, std::ios::binary}.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
@@ -75,4 +87,5 @@ int main(int argc, char** argv) {
   save(folder / "gguf" / "version2", version2().bytes());
   save(folder / "imatrix" / "gguf", imatrix().bytes());
   save(folder / "imatrix" / "legacy", legacy_imatrix());
+  save(folder / "base_logits" / "two_chunks", base_logits());
 }
