@@ -226,15 +226,17 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
       cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
           ->delimiter(',');
   auto* logits = cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]");
-  cmd.add_option("--compute", args.compute,
-                 "exact: 32-bit activations, same figures everywhere; fast: activations in 8 bits, figures as "
-                 "llama.cpp gives them")
+  cmd.add_option(
+         "--compute", args.compute,
+         "exact: 32-bit activations, same figures everywhere; fast: activations in 8 bits, figures as "
+         "llama.cpp gives them")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, Compute>{{"exact", Compute::exact}, {"fast", Compute::fast}}))
       ->default_str("exact");
-  auto* task = cmd.add_option("--task", args.task,
-                              "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")
-                   ->check(CLI::IsMember({"hellaswag", "arc", "mmlu", "truthfulqa", "winogrande", "choices"}));
+  auto* task =
+      cmd.add_option("--task", args.task,
+                     "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")
+          ->check(CLI::IsMember({"hellaswag", "arc", "mmlu", "truthfulqa", "winogrande", "choices"}));
   cmd.add_flag("--force", args.force, "replace existing files");
   task->needs(text)->excludes(token_file, base, base_logits, save, tokens, args.context_given);
   text->excludes(token_file);

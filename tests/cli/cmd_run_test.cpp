@@ -1,4 +1,5 @@
-// snug run, tokenize and eval as a person or a script meets them: what is said, exit codes, and what bad input does.
+// snug run, tokenize and eval as a person or a script meets them: what is said, exit codes, and what bad
+// input does.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -89,9 +90,9 @@ TEST_F(RunCli, InvalidUtf8IsReadAndNothingInvalidIsShown) {
 }
 
 TEST_F(RunCli, CtrlCEndsTheAnswerWithItsLine) {
-  const test::Outcome outcome =
-      snug("run " + model_ + " -p Once --seed 1 --temp 3 --top-k 0 --top-p 1 --min-p 0 --exact -q --stop \x01",
-           "timeout -k 5 -s INT --preserve-status 0.15");
+  const test::Outcome outcome = snug(
+      "run " + model_ + " -p Once --seed 1 --temp 3 --top-k 0 --top-p 1 --min-p 0 --exact -q --stop \x01",
+      "timeout -k 5 -s INT --preserve-status 0.15");
   // Either the signal came first, or the context was full: a clean end of line in any case.
   EXPECT_TRUE(outcome.exit_code == 4 || outcome.exit_code == 0) << outcome.exit_code << outcome.err;
   EXPECT_TRUE(outcome.out.empty() || outcome.out.back() == '\n') << outcome.out;
@@ -104,7 +105,8 @@ TEST_F(RunCli, TokenizeGivesIdsAndTheirText) {
   ASSERT_GT(ids.size(), 4u);
   EXPECT_EQ(ids[0], 1);
   EXPECT_EQ(json::parse(snug("tokenize " + model_ + " text.txt --json --bare").out).size(), ids.size() - 1);
-  EXPECT_EQ(static_cast<size_t>(std::ranges::count(snug("tokenize " + model_ + " text.txt").out, '\n')), ids.size());
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(snug("tokenize " + model_ + " text.txt").out, '\n')),
+            ids.size());
   EXPECT_EQ(json::parse(snug("tokenize " + model_ + " - --json", "printf 'Once upon a time\\n' |").out), ids);
   write("empty.txt", "");
   EXPECT_EQ(json::parse(snug("tokenize " + model_ + " empty.txt --json").out), json::parse("[1]"));
@@ -114,7 +116,9 @@ TEST_F(RunCli, TokenizeGivesIdsAndTheirText) {
 TEST_F(RunCli, EvalScoresTasks) {
   std::string lines;
   for (int i = 0; i < 4; ++i)
-    lines += R"({"query": "The dog was hungry so it", "choices": ["ate the food.", "xylophone purple 7"], "gold": 0})" "\n";
+    lines +=
+        R"({"query": "The dog was hungry so it", "choices": ["ate the food.", "xylophone purple 7"], "gold": 0})"
+        "\n";
   write("tasks.jsonl", lines);
   const std::string eval = "eval " + model_ + " --task choices -f tasks.jsonl -q ";
   const test::Outcome outcome = snug(eval + "--json");
@@ -138,7 +142,8 @@ TEST_F(RunCli, EvalScoresTasks) {
 TEST_F(RunCli, RawLogitsAreOneRowPerToken) {
   ASSERT_EQ(snug("eval " + model_ + " --tokens 1,2,3 --logits out.f32").exit_code, 0);
   EXPECT_EQ(contents("out.f32").size(), 3u * 4096u * 4u);
-  EXPECT_EQ(snug("eval " + model_ + " --tokens 1,2,3 --logits out.f32").exit_code, 5) << "it is there already";
+  EXPECT_EQ(snug("eval " + model_ + " --tokens 1,2,3 --logits out.f32").exit_code, 5)
+      << "it is there already";
   EXPECT_EQ(snug("eval " + model_ + " --tokens 1,2,3 --logits out.f32 --force").exit_code, 0);
   EXPECT_EQ(snug("eval " + model_ + " --tokens 1,4096 --logits new.f32").exit_code, 1);
   EXPECT_EQ(snug("eval " + model_ + " --tokens 1,x --logits new.f32").exit_code, 2);
@@ -148,7 +153,8 @@ TEST_F(RunCli, RawLogitsAreOneRowPerToken) {
 TEST_F(RunCli, ACutFileAndAnotherVocabularyAreToldSo) {
   const std::string whole = contents(model_);
   write("cut.gguf", whole.substr(0, whole.size() * 2 / 3));
-  for (const char* command : {"run cut.gguf -p Once", "eval cut.gguf --tokens 1 --logits o.f32", "tokenize cut.gguf cut.gguf"}) {
+  for (const char* command :
+       {"run cut.gguf -p Once", "eval cut.gguf --tokens 1 --logits o.f32", "tokenize cut.gguf cut.gguf"}) {
     const test::Outcome outcome = snug(command);
     EXPECT_EQ(outcome.exit_code, 1) << command;
     EXPECT_NE(outcome.err.find("cut.gguf"), std::string::npos) << outcome.err;

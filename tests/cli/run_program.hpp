@@ -23,10 +23,11 @@ class RunProgram : public testing::Test {
   /// `before` goes in front of the program, e.g. "ulimit -f 10;". Standard input is empty unless it pipes.
   Outcome snug(const std::string& arguments, const std::string& before = "") {
     const bool pipes = before.ends_with("|");
-    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " + arguments +
-                                ") >out.txt 2>err.txt" + (pipes ? "" : " </dev/null");
+    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " +
+                                arguments + ") >out.txt 2>err.txt" + (pipes ? "" : " </dev/null");
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"), contents("err.txt")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"),
+            contents("err.txt")};
   }
 
   /// Of a file there, or anywhere if `name` is a whole path.
