@@ -12,13 +12,13 @@
 #include <string>
 #include <vector>
 
-#include "base/half.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "gguf/writer.hpp"
 #include "snug/error.hpp"
+#include "snug/format.hpp"
 #include "tools/random_bits.hpp"
 
 namespace {
@@ -70,7 +70,7 @@ void complete(Options& o) {
 }
 
 FormatId format_of(const std::string& type) {
-  return type == "f32" ? FormatId::f32 : type == "bf16" ? FormatId::bf16 : FormatId::f16;
+  return find_format(type)->id;
 }
 
 class Tensors {
@@ -227,40 +227,42 @@ void fill_row(uint64_t seed, size_t index, int64_t row, float scale, std::span<f
   for (float& value : out) value = row_scale * heavy_tailed(mix_bits(state++));
 }
 
-void encode(FormatId format, std::span<const float> values, std::byte* out) {
-  if (format == FormatId::f32) {
-    std::memcpy(out, values.data(), values.size_bytes());
-    return;
-  }
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t bits = format == FormatId::f16 ? to_f16(values[i]) : to_bf16(values[i]);
-    std::memcpy(out + 2 * i, &bits, sizeof bits);
-  }
-}
-
 int64_t rows(const OutputTensor& tensor) {
   return tensor.shape[1] * tensor.shape[2];
 }
 int64_t row_bytes(const OutputTensor& tensor) {
-  return tensor.shape[0] * (tensor.format == FormatId::f32 ? 4 : 2);
+  return find_format(tensor.format)->row_bytes(tensor.shape[0]);
+}
+/// Block formats are slow to encode: their tensors repeat so many rows.
+int64_t distinct_rows(const OutputTensor& tensor) {
+  return find_format(tensor.format)->block_weights == 1 ? rows(tensor) : std::min<int64_t>(64, rows(tensor));
 }
 
 /// One tensor, some 256 thousand weights at a time to a thread. Vectors are norms: ones.
 void write_tensor(gguf::Writer& writer, size_t index, const Options& o, Progress& progress) {
   const OutputTensor& tensor = writer.layout().tensors[index];
-  const int64_t cols = tensor.shape[0], width = row_bytes(tensor);
+  const int64_t cols = tensor.shape[0], width = row_bytes(tensor), distinct = distinct_rows(tensor);
   const float scale = 1.0f / std::sqrt(static_cast<float>(cols));
-  parallel_ranges(rows(tensor), std::max<int64_t>(1, (int64_t{1} << 18) / cols),
-                  [&](int64_t begin, int64_t end) {
-                    std::vector<float> row(static_cast<size_t>(cols), 1.0f);
-                    std::vector<std::byte> bytes(static_cast<size_t>((end - begin) * width));
-                    for (int64_t r = begin; r < end; ++r) {
-                      if (tensor.dims > 1) fill_row(o.seed, index, r, scale, row);
-                      encode(tensor.format, row, bytes.data() + (r - begin) * width);
-                    }
-                    writer.write(index, begin * width, bytes);
-                    progress.advance((end - begin) * width, tensor.name);
-                  });
+  const int64_t grain = std::max<int64_t>(1, (int64_t{1} << 18) / cols);
+  const auto make = [&](int64_t begin, int64_t end) {
+    std::vector<float> row(static_cast<size_t>(cols), 1.0f);
+    std::vector<std::byte> bytes(static_cast<size_t>((end - begin) * width));
+    for (int64_t r = begin; r < end; ++r) {
+      if (tensor.dims > 1) fill_row(o.seed, index, r, scale, row);
+      find_format(tensor.format)->encode(row, {}, Effort::normal, bytes.data() + (r - begin) * width);
+    }
+    return bytes;
+  };
+  const std::vector<std::byte> repeated =
+      distinct < rows(tensor) ? make(0, distinct) : std::vector<std::byte>{};
+  parallel_ranges(rows(tensor), repeated.empty() ? grain : distinct, [&](int64_t begin, int64_t end) {
+    const auto bytes = static_cast<size_t>((end - begin) * width);
+    if (repeated.empty())
+      writer.write(index, begin * width, make(begin, end));
+    else
+      writer.write(index, begin * width, std::span{repeated}.first(bytes));
+    progress.advance((end - begin) * width, tensor.name);
+  });
 }
 
 void write_random(const gguf::Layout& layout, Existing existing, const Options& o) {
@@ -319,7 +321,9 @@ void add_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   app.add_option("--context", o.context)->check(CLI::Range(1, 1 << 24))->capture_default_str();
-  app.add_option("--type", o.type)->check(CLI::IsMember({"f16", "bf16", "f32"}))->capture_default_str();
+  app.add_option("--type", o.type, "a format; block formats repeat rows, and are for benches of speed")
+      ->check([](const std::string& name) { return find_format(name) ? "" : "no format of that name"; })
+      ->capture_default_str();
   app.add_option("--fill", o.fill, "random: heavy-tailed weights; sparse: holes")
       ->check(CLI::IsMember({"random", "sparse"}))
       ->capture_default_str();

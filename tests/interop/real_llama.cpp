@@ -231,6 +231,27 @@ std::vector<float> RealLlama::Model::logits(std::span<const int32_t> tokens) con
   return all;
 }
 
+void RealLlama::Model::append(std::span<const int32_t> tokens, bool fresh) {
+  if (fresh) {
+    symbols_.clear(symbols_.memory(context_), true);
+    position_ = 0;
+  }
+  Batch batch = symbols_.batch_init(static_cast<int32_t>(tokens.size()), 0, 1);
+  batch.n_tokens = static_cast<int32_t>(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    batch.token[i] = tokens[i];
+    batch.pos[i] = position_++;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = 0;
+    batch.logits[i] = i + 1 == tokens.size();
+  }
+  const int32_t failed = symbols_.decode(context_, batch);
+  symbols_.batch_free(batch);
+  if (failed || !symbols_.logits(context_, -1)) throw std::runtime_error{"llama_decode fails"};
+}
+
+void RealLlama::Model::use_threads(int threads) { symbols_.set_threads(context_, threads, threads); }
+
 std::vector<int32_t> RealLlama::Model::generate(std::vector<int32_t> tokens, int count) const {
   const auto width = static_cast<size_t>(vocabulary());
   for (int i = 0; i < count; ++i) {

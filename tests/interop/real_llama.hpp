@@ -50,6 +50,11 @@ class RealLlama::Model {
   /// Logits of every position [tokens.size(), vocabulary()], from an empty cache.
   std::vector<float> logits(std::span<const int32_t> tokens) const;
 
+  /// Appends tokens (after emptying the cache if `fresh`) and computes the logits after the last: what speed is
+  /// measured on.
+  void append(std::span<const int32_t> tokens, bool fresh);
+  void use_threads(int threads);
+
   /// Greedy continuation.
   std::vector<int32_t> generate(std::vector<int32_t> tokens, int count) const;
 
@@ -59,6 +64,7 @@ class RealLlama::Model {
   const Symbols& symbols_;
   void* model_;
   void* context_;
+  int32_t position_ = 0;  // of append()
 };
 
 }  // namespace snug::test

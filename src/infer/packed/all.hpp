@@ -2,6 +2,7 @@
 
 #include "infer/packed/codes_iq.hpp"
 #include "infer/packed/codes_short.hpp"
+#include "infer/packed/peak.hpp"
 #include "infer/packed/product.hpp"
 #include "infer/packed/round.hpp"
 
@@ -58,7 +59,8 @@ constinit const PackedFormat kPackedFormats[] = {
 
 template <class V>
 constexpr PackedKernels packed_kernels_for(const char* isa) {
-  return {isa, round_row<V>, interleave_tile<V>, kPackedFormats<V>};
+  return {isa,         round_row<V>,    interleave_tile<V>, kPackedFormats<V>,
+          read_all<V>, integer_peak<V>, real_peak<V>};
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ struct TokenTiles {
 };
 
 inline constexpr int64_t kTileTokens = 8;
+inline constexpr int kIntegerPeakOperations = 384, kRealPeakOperations = 192;
 inline constexpr int64_t kProductRows = 32;  // of weights, in one call of PackedFormat::product
 
 /// Rows of a packed matrix.
@@ -78,6 +79,11 @@ struct PackedKernels {
   /// Fills one tile from kTileTokens rounded rows.
   void (*interleave)(Rounding rounding, const RoundedRow* rows, int64_t tile, const TokenTiles& out);
   std::span<const PackedFormat> formats;
+  /// What `snug bench` puts beside its figures: reads everything; so many operations a step,
+  /// in registers.
+  uint64_t (*read)(const void* from, int64_t bytes);
+  float (*integer_peak)(int64_t steps);
+  float (*real_peak)(int64_t steps);
 
   const PackedFormat* find(FormatId id) const {
     for (const PackedFormat& format : formats)

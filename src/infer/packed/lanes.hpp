@@ -30,7 +30,7 @@
 //   times add_i sub_i zero_i real          of i; real: to f32, rounded to nearest even
 //   splat_halves(low, high)                f32: four lanes each
 //   widen(p)                               w: 16 i8
-//   as_f32(w) as_w(f32)                    the same bits
+//   as_f32(w) as_w(f32) as_i(b) from_i(i)  the same bits
 //   load_bf16(p)                           f32
 
 namespace snug::infer {

@@ -98,6 +98,8 @@ struct Avx2Lanes : Avx2 {
     store_w(p + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)));
   }
 
+  static i as_i(b x) { return x; }
+  static w from_i(i x) { return x; }
   static i zero_i() { return _mm256_setzero_si256(); }
   static i add_i(i x, i y) { return _mm256_add_epi32(x, y); }
   static i sub_i(i x, i y) { return _mm256_sub_epi32(x, y); }

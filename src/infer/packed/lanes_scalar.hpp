@@ -148,18 +148,29 @@ struct ScalarLanes : Scalar {
     for (int k = 0; k < 32; ++k) p[k] = as_i8(x.v[k]);
   }
 
+  static i as_i(b x) {
+    i out;
+    std::memcpy(out.v, x.v, sizeof out.v);
+    return out;
+  }
+  static w from_i(i x) {
+    w out;
+    std::memcpy(out.v, x.v, sizeof out.v);
+    return out;
+  }
   static i zero_i() { return {}; }
   static i add_i(i x, i y) {
-    return make<i, 8>([&](int k) { return x.v[k] + y.v[k]; });
+    return make<i, 8>([&](int k) { return s(u(x.v[k]) + u(y.v[k])); });
   }
   static i sub_i(i x, i y) {
-    return make<i, 8>([&](int k) { return x.v[k] - y.v[k]; });
+    return make<i, 8>([&](int k) { return s(u(x.v[k]) - u(y.v[k])); });
   }
   static i times(i x, int y) {
-    return make<i, 8>([&](int k) { return x.v[k] * y; });
+    return make<i, 8>([&](int k) { return s(u(x.v[k]) * u(y)); });
   }
   static i pairs(w x, w y) {
-    return make<i, 8>([&](int k) { return x.v[2 * k] * y.v[2 * k] + x.v[2 * k + 1] * y.v[2 * k + 1]; });
+    return make<i, 8>(
+        [&](int k) { return s(u(x.v[2 * k] * y.v[2 * k]) + u(x.v[2 * k + 1] * y.v[2 * k + 1])); });
   }
   static f32 real(i x) {
     return each<f32>([&](int k) { return static_cast<float>(x.v[k]); });

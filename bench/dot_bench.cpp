@@ -1,0 +1,99 @@
+// dot_bench [--format NAME]... [--mib N] [-r N]
+//
+// Row dot products and decoding of every format on one thread beside a plain read of the same bytes, in GB/s
+// of packed weights: median of repetitions that take turns.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+
+#include "base/parallel.hpp"
+#include "infer/packed/activations.hpp"
+
+namespace {
+
+using namespace snug;
+using namespace snug::infer;
+
+constexpr int64_t kCols = 4096;
+
+double median(std::vector<double>& values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+template <class F>
+double seconds(F&& f) {
+  const auto start = std::chrono::steady_clock::now();
+  f();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// A matrix of that many bytes: encoded rows, repeated.
+std::vector<std::byte> matrix_of(const Format& format, int64_t bytes) {
+  constexpr int64_t distinct = 16;
+  std::mt19937_64 random{1};
+  std::normal_distribution<float> normal;
+  std::vector<float> row(kCols);
+  const int64_t row_bytes = format.row_bytes(kCols), rows = std::max<int64_t>(distinct, bytes / row_bytes);
+  std::vector<std::byte> data(static_cast<size_t>(rows * row_bytes));
+  for (int64_t r = 0; r < rows; ++r) {
+    std::byte* to = data.data() + r * row_bytes;
+    if (r >= distinct) {
+      std::copy_n(to - distinct * row_bytes, row_bytes, to);
+      continue;
+    }
+    for (float& v : row) v = normal(random);
+    format.encode(row, {}, Effort::normal, to);
+  }
+  return data;
+}
+
+void bench(const Format& format, int64_t bytes, int repeats) {
+  const PackedKernels& kernels = packed_kernels();
+  const PackedFormat& packed = *kernels.find(format.id);
+  const std::vector<std::byte> data = matrix_of(format, bytes);
+  const int64_t row_bytes = format.row_bytes(kCols), rows = static_cast<int64_t>(data.size()) / row_bytes;
+  Rows x(1, kCols);
+  for (int64_t k = 0; k < kCols; ++k) x.at(0)[k] = static_cast<float>(k % 17) - 8;
+  const Activations in{kernels, packed.rounding, x, false};
+  std::vector<float> y(static_cast<size_t>(rows)), decoded(kCols);
+  std::vector<double> read, dot, decode;
+  uint64_t sum = 0;
+  for (int r = 0; r < repeats; ++r) {
+    read.push_back(
+        seconds([&] { sum += kernels.read(data.data(), static_cast<int64_t>(data.size()) / 128 * 128); }));
+    dot.push_back(seconds([&] { packed.dots({data.data(), row_bytes, rows, kCols}, in.row(0), y.data()); }));
+    decode.push_back(seconds([&] {
+      for (int64_t k = 0; k < rows; ++k) format.decode(data.data() + k * row_bytes, decoded);
+    }));
+  }
+  const double size = static_cast<double>(data.size()) * 1e-9;
+  const double r = size / median(read), d = size / median(dot), e = size / median(decode);
+  std::printf("| %s | %.1f | %.1f | %.0f %% | %.1f | %.0f %% | %.0f |\n", std::string{format.name}.c_str(), r,
+              d, 100 * d / r, e, 100 * e / r, d * 1e3 * 8 / format.bits_per_weight());
+  std::fflush(stdout);
+  if (sum == 1) std::puts("");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::vector<std::string> names;
+  int64_t mib = 64;
+  int repeats = 5;
+  CLI::App app{"row dot products and decoding beside a plain read"};
+  app.add_option("--format", names);
+  app.add_option("--mib", mib, "bytes of each matrix")->check(CLI::Range(1, 1 << 16));
+  app.add_option("-r", repeats)->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  set_threads(1);
+  std::printf(
+      "| format | read GB/s | dot GB/s | of read | decode GB/s | of read | dot Mw/s "
+      "|\n|---|---:|---:|---:|---:|---:|---:|\n");
+  for (const Format& format : formats())
+    if (names.empty() || std::ranges::find(names, format.name) != names.end())
+      bench(format, mib << 20, repeats);
+}
