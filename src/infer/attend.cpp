@@ -93,6 +93,7 @@ class Tile {
 }  // namespace
 
 Rows attend(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position) {
+  if (args.compute == Compute::fast) return attend_fast(args, cache, queries, first_position);
   Rows out(queries.count(), args.heads * args.value_dim);
   const int64_t tiles = (queries.count() + kTile - 1) / kTile;
   parallel_for(tiles * args.kv_heads, [&](int64_t i) {

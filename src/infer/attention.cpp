@@ -80,7 +80,8 @@ Rows Attention::operator()(Step& step, const Rows& a) const {
                         .scale = shape_.scale_queries ? 1.0f : shape_.scale,
                         .soft_cap = shape_.soft_cap,
                         .window = shape_.window,
-                        .sinks = sinks_};
+                        .sinks = sinks_,
+                        .compute = step.compute};
   return apply(step, out_, attend(args, step.memory.kv[static_cast<size_t>(layer_)], q, step.first_position));
 }
 

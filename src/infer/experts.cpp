@@ -108,7 +108,7 @@ Rows Experts::run(const Step& step, int64_t expert, const Rows& x) const {
     gated = apply(step, gate_, x, expert);
     raised = apply(step, up_, x, expert);
   }
-  gate_with(activation_, gated, raised);
+  gate_with(activation_, gated, raised, step.compute);
   return apply(step, down_, gated, expert);
 }
 

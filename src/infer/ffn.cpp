@@ -20,7 +20,7 @@ Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
     gated = columns(raised, 0, width);
     raised = columns(raised, width, width);
   }
-  gate_with(activation, gated, raised);
+  gate_with(activation, gated, raised, step.compute);
   return apply(step, down, gated);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/half.hpp"
 #include "base/parallel.hpp"
+#include "infer/packed/kernels.hpp"
 
 namespace snug::infer {
 namespace {
@@ -81,13 +82,15 @@ void add_bias(Rows& x, std::span<const float> bias) {
     for (size_t i = 0; i < bias.size(); ++i) x.row(t)[i] += bias[i];
 }
 
-void gate_with(Activation activation, Rows& gate, const Rows& up) {
+void gate_with(Activation activation, Rows& gate, const Rows& up, Compute compute) {
   assert(gate.values().size() == up.values().size());
   parallel_for(
       gate.count(),
       [&](int64_t t) {
         const std::span<float> g = gate.row(t);
         const std::span<const float> u = up.row(t);
+        if (activation == Activation::silu && compute == Compute::fast)
+          return packed_kernels().silu(g.data(), u.data(), gate.width());
         for (size_t i = 0; i < g.size(); ++i) {
           if (activation == Activation::silu)
             g[i] = silu(g[i]) * u[i];

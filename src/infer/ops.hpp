@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "infer/rows.hpp"
+#include "infer/weight.hpp"
 
 namespace snug::infer {
 
@@ -23,7 +24,7 @@ void add(Rows& x, const Rows& y);  // x += y
 void scale(Rows& x, float by);
 void add_bias(Rows& x, std::span<const float> bias);  // to every row
 /// gate = activation(gate) * up
-void gate_with(Activation activation, Rows& gate, const Rows& up);
+void gate_with(Activation activation, Rows& gate, const Rows& up, Compute compute = Compute::exact);
 /// x = cap * tanh(x / cap)
 void soft_cap(Rows& x, float cap);
 

@@ -168,8 +168,12 @@ Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Row
     put(queries, h * row, apply(step, block.k_b, columns(q, h * key_dim(), plain_), h), 0, latent_);
     put(queries, h * row + latent_, q, h * key_dim() + plain_, rotated_);
   }
-  const AttendArgs args{
-      .heads = heads_, .kv_heads = 1, .key_dim = row, .value_dim = latent_, .scale = scale_};
+  const AttendArgs args{.heads = heads_,
+                        .kv_heads = 1,
+                        .key_dim = row,
+                        .value_dim = latent_,
+                        .scale = scale_,
+                        .compute = step.compute};
   const Rows seen = attend(args, step.memory.kv[static_cast<size_t>(layer)], queries, step.first_position);
   Rows o(q.count(), heads_ * value_dim_);
   for (int64_t h = 0; h < heads_; ++h)
@@ -189,8 +193,12 @@ Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows
     put(values, h * value_dim_, kv, from + plain_, value_dim_);
   }
   store(step, layer, keys, values);
-  const AttendArgs args{
-      .heads = heads_, .kv_heads = heads_, .key_dim = key_dim(), .value_dim = value_dim_, .scale = scale_};
+  const AttendArgs args{.heads = heads_,
+                        .kv_heads = heads_,
+                        .key_dim = key_dim(),
+                        .value_dim = value_dim_,
+                        .scale = scale_,
+                        .compute = step.compute};
   return attend(args, step.memory.kv[static_cast<size_t>(layer)], q, step.first_position);
 }
 

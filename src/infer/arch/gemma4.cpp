@@ -179,7 +179,8 @@ Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
                         .key_dim = block.head_dim,
                         .value_dim = block.head_dim,
                         .scale = 1,
-                        .window = block.window};
+                        .window = block.window,
+                        .compute = step.compute};
   return apply(step, block.out,
                attend(args, step.memory.kv[static_cast<size_t>(block.kv_owner)], q, step.first_position));
 }

@@ -157,7 +157,8 @@ Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
                         .kv_heads = kv_heads_,
                         .key_dim = d,
                         .value_dim = d,
-                        .scale = 1.0f / std::sqrt(static_cast<float>(d))};
+                        .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+                        .compute = step.compute};
   Rows o = attend(args, step.memory.kv[static_cast<size_t>(layer)], q, step.first_position);
   for (int64_t t = 0; t < o.count(); ++t)
     for (int64_t h = 0; h < heads_; ++h)

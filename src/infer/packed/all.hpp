@@ -1,5 +1,6 @@
 #pragma once
 
+#include "infer/packed/attend_block.hpp"
 #include "infer/packed/codes_iq.hpp"
 #include "infer/packed/codes_short.hpp"
 #include "infer/packed/peak.hpp"
@@ -59,8 +60,19 @@ constinit const PackedFormat kPackedFormats[] = {
 
 template <class V>
 constexpr PackedKernels packed_kernels_for(const char* isa) {
-  return {isa,         round_row<V>,    interleave_tile<V>, kPackedFormats<V>,
-          read_all<V>, integer_peak<V>, real_peak<V>};
+  PackedKernels k{};
+  k.isa = isa;
+  k.round = round_row<V>;
+  k.interleave = interleave_tile<V>;
+  k.formats = kPackedFormats<V>;
+  k.score = score<V>;
+  k.gather = gather<V>;
+  k.attend_one = attend_one<V>;
+  k.silu = silu_rows<V>;
+  k.read = read_all<V>;
+  k.integer_peak = integer_peak<V>;
+  k.real_peak = real_peak<V>;
+  return k;
 }
 
 }  // namespace

@@ -22,13 +22,6 @@ template <class V>
 typename V::b sign_factors_of_bits(const uint8_t* signs) {
   return V::or_b(V::mask_of(u32_at(signs)), V::splat_byte(1));
 }
-/// Scales of the upper four bits of eight words.
-inline uint64_t top_nibbles(const uint8_t* words, int step) {
-  uint64_t s = 0;
-  for (int k = 0; k < 8; ++k) s |= static_cast<uint64_t>(words[step * k + 3] >> 4) << 8 * k;
-  return s;
-}
-
 template <class V>
 struct CodesIq2Xxs {
   using Block = BlockIq2Xxs;
@@ -37,7 +30,7 @@ struct CodesIq2Xxs {
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.125f; }
-  typename V::w scales() const { return V::scales8(odd(top_nibbles(block.qs + 4, 8))); }
+  typename V::w scales() const { return V::top_scales(V::every_other(block.qs)); }
   template <int k>
   typename V::b codes() const {
     const uint32_t index = u32_at(block.qs + 8 * k);
@@ -108,7 +101,7 @@ struct CodesIq3Xxs {
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.25f; }
-  typename V::w scales() const { return V::scales8(odd(top_nibbles(block.gas, 4))); }
+  typename V::w scales() const { return V::top_scales(V::as_i(V::load_b(block.gas))); }
   template <int k>
   typename V::b codes() const {
     return V::eight_of_4(kIq3XxsGrid.at, V::indices(block.qs + 8 * k));

@@ -19,6 +19,7 @@ struct CodesQ4_0 : NoOffset {
   explicit CodesQ4_0(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int) const { return V::sub_b(V::nibbles(block.qs), V::splat_byte(8)); }
 };
 
@@ -31,6 +32,7 @@ struct CodesQ4_1 {
   explicit CodesQ4_1(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   float m(int) const { return V::half(block.m); }
   typename V::b codes(int) const { return V::nibbles(block.qs); }
 };
@@ -48,6 +50,7 @@ struct CodesQ5_0 : NoOffset {
   explicit CodesQ5_0(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int) const { return V::sub_b(five_bits<V>(block.qh, block.qs), V::splat_byte(16)); }
 };
 
@@ -60,6 +63,7 @@ struct CodesQ5_1 {
   explicit CodesQ5_1(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   float m(int) const { return V::half(block.m); }
   typename V::b codes(int) const { return five_bits<V>(block.qh, block.qs); }
 };
@@ -72,6 +76,7 @@ struct CodesQ8_0 : NoOffset {
   explicit CodesQ8_0(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int) const { return V::load_b(block.qs); }
 };
 
@@ -83,6 +88,7 @@ struct CodesIq4Nl : NoOffset {
   explicit CodesIq4Nl(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int) const { return V::look_up(kIq4Bytes, V::nibbles(block.qs)); }
 };
 
@@ -94,6 +100,7 @@ struct CodesMxfp4 : NoOffset {
   explicit CodesMxfp4(const Block& b) : block{b} {}
 
   float d(int) const { return mxfp4_scale(block.e); }
+  typename V::f32 d_everywhere(int) const { return V::splat(mxfp4_scale(block.e)); }
   typename V::b codes(int) const { return V::look_up(kFp4Bytes, V::nibbles(block.qs)); }
 };
 
@@ -106,6 +113,7 @@ struct CodesNvfp4 {
   explicit CodesNvfp4(const Block& b) : block{b} {}
 
   float d(int half) const { return nvfp4_scale(block.d[half]); }  // of 16 weights
+  typename V::f32 d_everywhere(int group) const { return V::splat_halves(d(2 * group), d(2 * group + 1)); }
   typename V::b codes(int group) const {
     constexpr uint64_t low = 15 * kEachByte;
     const uint64_t a = load_u64(block.qs + 16 * group), b = load_u64(block.qs + 16 * group + 8);
@@ -121,6 +129,7 @@ struct CodesQ1_0 : NoOffset {
   explicit CodesQ1_0(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int group) const {
     const auto minus = V::or_b(V::mask_of(u32_at(block.qs + 4 * group)), V::splat_byte(1));
     return V::sub_b(V::splat_byte(0), minus);
@@ -135,6 +144,7 @@ struct CodesQ2_0 : NoOffset {
   explicit CodesQ2_0(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
+  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
   typename V::b codes(int group) const {
     const uint64_t q = load_u64(block.qs + 8 * group);
     const auto eight = [&](int at) { return spread_pairs(static_cast<uint32_t>(q >> 16 * at & 0xffff)); };

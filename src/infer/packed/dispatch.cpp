@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <string_view>
 #include <vector>
 
@@ -8,20 +9,40 @@
 namespace snug::infer {
 namespace {
 
-/// The portable kernels stand in for a set that has none of its own.
-const PackedKernels* matching(const Kernels& kernels) {
 #if defined(__x86_64__)
-  if (std::string_view{kernels.isa} == kPackedAvx2.isa) return &kPackedAvx2;
+bool has_vnni() {
+  return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bw");
+}
 #endif
+
+/// Those for a set, best first. The portable kernels stand in for a set that has none of its own.
+std::vector<const PackedKernels*> matching(const Kernels& kernels) {
+  std::vector<const PackedKernels*> found;
+#if defined(__x86_64__)
+  if (std::string_view{kernels.isa} == kPackedAvx2.isa) {
+    if (has_vnni()) found.push_back(&kPackedAvx512);
+    found.push_back(&kPackedAvx2);
+  }
+#endif
+  if (found.empty()) found.push_back(&kPackedScalar);
   (void)kernels;
-  return &kPackedScalar;
+  return found;
 }
 
 std::vector<const PackedKernels*> find_runnable() {
   std::vector<const PackedKernels*> found;
   for (const Kernels* k : runnable_kernels())
-    if (std::ranges::find(found, matching(*k)) == found.end()) found.push_back(matching(*k));
+    for (const PackedKernels* packed : matching(*k))
+      if (std::ranges::find(found, packed) == found.end()) found.push_back(packed);
   return found;
+}
+
+/// SNUG_ISA=avx2 means that and no more.
+const PackedKernels& choose() {
+  const char* forced = std::getenv("SNUG_ISA");
+  const std::vector<const PackedKernels*> found = matching(kernels());
+  return forced && *forced ? *found.back() : *found.front();
 }
 
 }  // namespace
@@ -32,7 +53,7 @@ std::span<const PackedKernels* const> runnable_packed_kernels() {
 }
 
 const PackedKernels& packed_kernels() {
-  static const PackedKernels& chosen = *matching(kernels());
+  static const PackedKernels& chosen = choose();
   return chosen;
 }
 

@@ -30,11 +30,8 @@ inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* s
   each_of_8([&]<int k>() {
     auto x = V::load_b(q + 32 * k);
     if constexpr (Codes::kSigned) x = V::sign_b(x, c.template signs<k>());
-    const auto part = V::pairs(V::multiply(c.template codes<k>(), x), V::template pair_of<k>(scales));
-    if constexpr (k % 2 == 0)
-      even = V::add_i(even, part);
-    else
-      odd = V::add_i(odd, part);
+    auto& sum = k % 2 ? odd : even;
+    sum = V::add_pairs(sum, V::multiply(c.template codes<k>(), x), V::template pair_of<k>(scales));
   });
   const auto sum = V::add_i(even, odd);
   if constexpr (Codes::kBias == 0)
@@ -56,29 +53,38 @@ float dot_super(const typename Codes::Block* blocks, const RoundedRow& x, int64_
   return V::sum(sum - below);
 }
 
+/// The part of group `g` of a short block, as eight lanes.
+template <class V, class Codes>
+inline typename V::f32 add_group(typename V::f32 sum, const Codes& c, int g, const RoundedRow& x,
+                                 int64_t group) {
+  const auto codes = c.codes(g), q = V::load_b(x.q + 32 * group);
+  typename V::i products;
+  if constexpr (Codes::kOffset)
+    products = V::products(codes, q);
+  else
+    products = V::products(V::abs_b(codes), V::sign_b(q, codes));
+  return V::fma(V::real(products), c.d_everywhere(g) * V::splat(x.d[group]), sum);
+}
+
+/// Four sums take turns, so that none waits for the one before.
 template <class V, class Codes>
 float dot_short(const typename Codes::Block* blocks, const RoundedRow& x, int64_t count) {
-  typename V::f32 sum = V::zero();
+  constexpr int groups = Codes::kGroups, at_once = 4 / groups;
+  typename V::f32 sum[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
   float offsets = 0;
-  for (int64_t b = 0; b < count; ++b) {
+  const auto block = [&](int64_t b, int n) {
     const Codes c{blocks[b]};
-    for (int g = 0; g < Codes::kGroups; ++g) {
-      const int64_t group = b * Codes::kGroups + g;
-      const auto codes = c.codes(g), q = V::load_b(x.q + 32 * group);
-      typename V::w products;
-      if constexpr (Codes::kOffset)
-        products = V::multiply(codes, q);
-      else
-        products = V::multiply(V::abs_b(codes), V::sign_b(q, codes));
-      const auto real = V::real(V::pairs(products, V::splat_w(1)));
-      if constexpr (Codes::kHalves)
-        sum = V::fma(real, V::splat_halves(c.d(2 * g) * x.d[group], c.d(2 * g + 1) * x.d[group]), sum);
-      else
-        sum = V::fma(real, V::splat(c.d(g) * x.d[group]), sum);
+    for (int g = 0; g < groups; ++g) {
+      const int64_t group = b * groups + g;
+      sum[n * groups + g] = add_group<V>(sum[n * groups + g], c, g, x, group);
       if constexpr (Codes::kOffset) offsets += c.m(g) * x.s[group];
     }
-  }
-  return V::sum(sum) + offsets;
+  };
+  int64_t b = 0;
+  for (; b + at_once <= count; b += at_once)
+    for (int n = 0; n < at_once; ++n) block(b + n, n);
+  for (; b < count; ++b) block(b, 0);
+  return V::sum((sum[0] + sum[1]) + (sum[2] + sum[3])) + offsets;
 }
 
 template <class V, class Codes, auto dot>

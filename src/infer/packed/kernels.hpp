@@ -72,6 +72,24 @@ struct PackedFormat {
                   int64_t y_stride) = nullptr;
 };
 
+inline constexpr int64_t kAttendKeys = 64;  // keys in a block
+
+/// Queries that share a key/value head, eight side by side, and what they have gathered so far.
+struct AttendQueries {
+  int64_t tiles = 0, key_dim = 0, value_dim = 0;
+  float scale = 1, soft_cap = 0;
+  const float* q = nullptr;  // [tile][key_dim][8]
+  float* scores = nullptr;   // [tile][kAttendKeys][8]
+  float* most = nullptr;     // [tile][8] largest score so far
+  float* sum = nullptr;      // [tile][8] of weights, relative to it
+  float* out = nullptr;      // [tile][value_dim][8] weighted values, relative to it
+};
+struct AttendKeys {
+  const float* k;  // [count rounded up to 4][key_dim]
+  const float* v;  // [count][value_dim]
+  int64_t count;   // at most kAttendKeys
+};
+
 struct PackedKernels {
   const char* isa;
   /// Rounds one row of `cols` values, a multiple of the rounding's block. Values are finite.
@@ -79,6 +97,13 @@ struct PackedKernels {
   /// Fills one tile from kTileTokens rounded rows.
   void (*interleave)(Rounding rounding, const RoundedRow* rows, int64_t tile, const TokenTiles& out);
   std::span<const PackedFormat> formats;
+  /// Attention to a block of keys: scores of all of them, to be masked (-1e30) by the caller, then their part
+  /// of the output. attend_one is both for one query alone, without the side by side.
+  void (*score)(const AttendQueries& queries, const AttendKeys& keys);
+  void (*gather)(const AttendQueries& queries, const AttendKeys& keys);
+  void (*attend_one)(const AttendQueries& query, const AttendKeys& keys);
+  /// gate = silu(gate) * up
+  void (*silu)(float* gate, const float* up, int64_t count);
   /// What `snug bench` puts beside its figures: reads everything; so many operations a step,
   /// in registers.
   uint64_t (*read)(const void* from, int64_t bytes);
@@ -100,6 +125,7 @@ std::span<const PackedKernels* const> runnable_packed_kernels();
 extern const PackedKernels kPackedScalar;
 #if defined(__x86_64__)
 extern const PackedKernels kPackedAvx2;
+extern const PackedKernels kPackedAvx512;  // VNNI on registers of 256 bits
 #endif
 
 }  // namespace snug::infer

@@ -26,9 +26,13 @@
 //   pair_of<k>(scales)                     w: lane k in the first half, lane 8 + k in the second
 //   store_products(p, x, pair)             32 i16: i8 codes times the scale of their half
 //   store_wide(p, x)                       32 i16
-//   pairs(x, y)                            i: products of i16, added in pairs
+//   every_other(p)                         i: the second, fourth, ... of 16 words
+//   top_scales(words)                      w as scales8: 2 s + 1 with s the top four bits of a word
+//   pairs(x, y) add_pairs(sum, x, y)       i: products of i16, added in pairs; added to a sum
+//   products(u, x)                         i: products of u8 and i8, added in fours, in pairs as multiply()
 //   times add_i sub_i zero_i real          of i; real: to f32, rounded to nearest even
 //   splat_halves(low, high)                f32: four lanes each
+//   splat_half(bits)                       f32: an f16 everywhere
 //   widen(p)                               w: 16 i8
 //   as_f32(w) as_w(f32) as_i(b) from_i(i)  the same bits
 //   load_bf16(p)                           f32

@@ -24,11 +24,10 @@ struct Avx2Lanes : Avx2 {
                              static_cast<int64_t>(a));
   }
   static b four_of_8(const void* p0, const void* p1, const void* p2, const void* p3) {
-    const __m128i low = _mm_castps_si128(_mm_loadh_pi(
-        _mm_castsi128_ps(_mm_loadl_epi64(static_cast<const __m128i*>(p0))), static_cast<const __m64*>(p1)));
-    const __m128i high = _mm_castps_si128(_mm_loadh_pi(
-        _mm_castsi128_ps(_mm_loadl_epi64(static_cast<const __m128i*>(p2))), static_cast<const __m64*>(p3)));
-    return _mm256_set_m128i(high, low);
+    // Broadcasts from memory and blends: shuffles all wait for one port.
+    const b low = _mm256_blend_epi32(splat_8(p0), splat_8(p1), 0x0c);
+    const b high = _mm256_blend_epi32(splat_8(p2), splat_8(p3), 0xc0);
+    return _mm256_blend_epi32(low, high, 0xf0);
   }
   static b eight_of_4(const void* table, i index) {
     return _mm256_i32gather_epi32(static_cast<const int*>(table), index, 4);
@@ -100,11 +99,23 @@ struct Avx2Lanes : Avx2 {
 
   static i as_i(b x) { return x; }
   static w from_i(i x) { return x; }
+  static i every_other(const void* p) {
+    const auto* from = static_cast<const float*>(p);
+    const __m256 odd = _mm256_shuffle_ps(_mm256_loadu_ps(from), _mm256_loadu_ps(from + 8), 0xdd);
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(odd), 0xd8);
+  }
+  static w top_scales(i words) {
+    const i odd = _mm256_or_si256(_mm256_slli_epi32(_mm256_srli_epi32(words, 28), 1), _mm256_set1_epi32(1));
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(odd, odd), 0x88);
+  }
   static i zero_i() { return _mm256_setzero_si256(); }
   static i add_i(i x, i y) { return _mm256_add_epi32(x, y); }
   static i sub_i(i x, i y) { return _mm256_sub_epi32(x, y); }
   static i times(i x, int y) { return _mm256_mullo_epi32(x, _mm256_set1_epi32(y)); }
   static i pairs(w x, w y) { return _mm256_madd_epi16(x, y); }
+  static i add_pairs(i sum, w x, w y) { return add_i(sum, pairs(x, y)); }
+  static i products(b unsigned_x, b signed_y) { return pairs(multiply(unsigned_x, signed_y), splat_w(1)); }
+  static f32 splat_half(uint16_t x) { return {_mm256_cvtph_ps(_mm_set1_epi16(static_cast<int16_t>(x)))}; }
   static f32 real(i x) { return {_mm256_cvtepi32_ps(x)}; }
   static f32 splat_halves(float low, float high) {
     return {_mm256_set_m128(_mm_set1_ps(high), _mm_set1_ps(low))};
@@ -117,6 +128,11 @@ struct Avx2Lanes : Avx2 {
   }
 
  private:
+  static b splat_8(const void* p) {
+    int64_t both;
+    __builtin_memcpy(&both, p, sizeof both);
+    return _mm256_set1_epi64x(both);
+  }
   static __m128i half_of(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 };
 

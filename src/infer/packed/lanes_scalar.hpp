@@ -158,6 +158,14 @@ struct ScalarLanes : Scalar {
     std::memcpy(out.v, x.v, sizeof out.v);
     return out;
   }
+  static i every_other(const void* p) {
+    int32_t all[16];
+    std::memcpy(all, p, sizeof all);
+    return make<i, 8>([&](int k) { return all[2 * k + 1]; });
+  }
+  static w top_scales(i words) {
+    return make<w, 16>([&](int k) { return (u(words.v[k % 8]) >> 28) * 2 + 1; });
+  }
   static i zero_i() { return {}; }
   static i add_i(i x, i y) {
     return make<i, 8>([&](int k) { return s(u(x.v[k]) + u(y.v[k])); });
@@ -172,6 +180,9 @@ struct ScalarLanes : Scalar {
     return make<i, 8>(
         [&](int k) { return s(u(x.v[2 * k] * y.v[2 * k]) + u(x.v[2 * k + 1] * y.v[2 * k + 1])); });
   }
+  static i add_pairs(i sum, w x, w y) { return add_i(sum, pairs(x, y)); }
+  static i products(b x, b y) { return pairs(multiply(x, y), splat_w(1)); }
+  static f32 splat_half(uint16_t x) { return splat(half(x)); }
   static f32 real(i x) {
     return each<f32>([&](int k) { return static_cast<float>(x.v[k]); });
   }

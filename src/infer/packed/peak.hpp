@@ -35,7 +35,7 @@ float integer_peak(int64_t steps) {
   typename V::i sum[kChains];
   for (auto& s : sum) s = V::zero_i();
   for (int64_t step = 0; step < steps; ++step)
-    for (auto& s : sum) s = V::add_i(s, V::pairs(V::from_i(s), x));
+    for (auto& s : sum) s = V::add_pairs(s, V::from_i(s), x);
   auto all = sum[0];
   for (int n = 1; n < kChains; ++n) all = V::add_i(all, sum[n]);
   return V::sum(V::real(all));

@@ -47,7 +47,7 @@ struct IntegerTile {
       for (int t = 0; t < T; ++t) in[t] = V::load_w(x + t * x_stride + p * 2 * kTileTokens);
       for (int r = 0; r < R; ++r) {
         const auto weight = V::splat_pair(w + r * w_stride + 2 * p);
-        for (int t = 0; t < T; ++t) sum[r][t] = V::add_i(sum[r][t], V::pairs(weight, in[t]));
+        for (int t = 0; t < T; ++t) sum[r][t] = V::add_pairs(sum[r][t], weight, in[t]);
       }
     }
   }

@@ -1,0 +1,178 @@
+#pragma once
+
+#include "infer/packed/dot.hpp"
+#include "infer/packed/kernels.hpp"
+
+// Attention over one block of keys at a time with a running maximum, so that no matrix of scores is ever
+// whole. Either eight queries lie side by side in a register (tiles), or one query alone is worked on along
+// its width.
+
+namespace snug::infer {
+namespace {
+
+/// e^x to about 2 units in the last place; 0 below -87.3.
+template <class V>
+typename V::f32 exponential(typename V::f32 x) {
+  const auto least = V::splat(-87.3f);
+  const auto gone = V::lt(x, least);
+  x = V::min(V::max(x, least), V::splat(88.3f));
+  const auto n = V::round(x * V::splat(1.44269504f));
+  const auto r = V::fma(n, V::splat(-1.42860677e-6f), V::fma(n, V::splat(-0.693145752f), x));
+  auto p = V::fma(r, V::splat(1.0f / 720), V::splat(1.0f / 120));
+  p = V::fma(p, r, V::splat(1.0f / 24));
+  p = V::fma(p, r, V::splat(1.0f / 6));
+  p = V::fma(p, r, V::splat(0.5f));
+  p = V::fma(p, r, V::splat(1.0f));
+  p = V::fma(p, r, V::splat(1.0f));
+  const auto power = V::bits_f(V::template shl<23>(V::to_i(n) + V::splat_i(127)));
+  return V::select(gone, V::zero(), p * power);
+}
+
+/// cap tanh(x / cap)
+template <class V>
+typename V::f32 soft_capped(typename V::f32 x, float cap) {
+  const auto e = exponential<V>(x * V::splat(2 / cap));
+  const auto one = V::splat(1);
+  return V::splat(cap) * (one - V::splat(2) / (e + one));
+}
+
+/// sum[r][t] += sum over k < count of w[r * w_row + k * w_step] * x[t * x_tile + k * 8 ...]
+template <class V, int R, int T>
+inline void multiply_reals(const float* w, int64_t w_row, int64_t w_step, const float* x, int64_t x_tile,
+                           int64_t count, typename V::f32 (&sum)[R][T]) {
+  for (int64_t k = 0; k < count; ++k) {
+    typename V::f32 in[T];
+    for (int t = 0; t < T; ++t) in[t] = V::load(x + t * x_tile + k * kTileTokens);
+    for (int r = 0; r < R; ++r) {
+      const auto weight = V::splat(w[r * w_row + k * w_step]);
+      for (int t = 0; t < T; ++t) sum[r][t] = V::fma(weight, in[t], sum[r][t]);
+    }
+  }
+}
+
+template <class V, int T>
+void score_tiles(const AttendQueries& q, int64_t tile, const AttendKeys& keys) {
+  for (int64_t key = 0; key < keys.count; key += 4) {  // the buffer has room for a multiple of four
+    typename V::f32 sum[4][T];
+    for (auto& row : sum)
+      for (auto& s : row) s = V::zero();
+    multiply_reals<V, 4, T>(keys.k + key * q.key_dim, q.key_dim, 1, q.q + tile * q.key_dim * kTileTokens,
+                            q.key_dim * kTileTokens, q.key_dim, sum);
+    for (int r = 0; r < 4; ++r)
+      for (int t = 0; t < T; ++t) {
+        auto s = sum[r][t] * V::splat(q.scale);
+        if (q.soft_cap > 0) s = soft_capped<V>(s, q.soft_cap);
+        V::store(q.scores + ((tile + t) * kAttendKeys + key + r) * kTileTokens, s);
+      }
+  }
+}
+
+template <class V>
+void score(const AttendQueries& q, const AttendKeys& keys) {
+  int64_t tile = 0;
+  for (; tile + 2 <= q.tiles; tile += 2) score_tiles<V, 2>(q, tile, keys);
+  if (tile < q.tiles) score_tiles<V, 1>(q, tile, keys);
+}
+
+template <class V, int T>
+void add_values(const AttendQueries& q, int64_t tile, const AttendKeys& keys) {
+  const float* p = q.scores + tile * kAttendKeys * kTileTokens;
+  const int64_t out_tile = q.value_dim * kTileTokens;
+  float* out = q.out + tile * out_tile;
+  const auto rows = [&]<int R>(int64_t d) {
+    typename V::f32 sum[R][T];
+    for (int r = 0; r < R; ++r)
+      for (int t = 0; t < T; ++t) sum[r][t] = V::load(out + t * out_tile + (d + r) * kTileTokens);
+    multiply_reals<V, R, T>(keys.v + d, 1, q.value_dim, p, kAttendKeys * kTileTokens, keys.count, sum);
+    for (int r = 0; r < R; ++r)
+      for (int t = 0; t < T; ++t) V::store(out + t * out_tile + (d + r) * kTileTokens, sum[r][t]);
+  };
+  int64_t d = 0;
+  for (; d + 4 <= q.value_dim; d += 4) rows.template operator()<4>(d);
+  for (; d < q.value_dim; ++d) rows.template operator()<1>(d);
+}
+
+/// Scores to weights under the running maximum; what was gathered so far shrinks with it.
+template <class V>
+void weigh(const AttendQueries& q, int64_t tile, int64_t count) {
+  float* s = q.scores + tile * kAttendKeys * kTileTokens;
+  const auto before = V::load(q.most + tile * kTileTokens);
+  auto most = before;
+  for (int64_t k = 0; k < count; ++k) most = V::max(V::load(s + k * kTileTokens), most);
+  const auto shrink = exponential<V>(before - most);
+  auto sum = V::load(q.sum + tile * kTileTokens) * shrink;
+  for (int64_t k = 0; k < count; ++k) {
+    const auto p = exponential<V>(V::load(s + k * kTileTokens) - most);
+    V::store(s + k * kTileTokens, p);
+    sum = sum + p;
+  }
+  V::store(q.most + tile * kTileTokens, most);
+  V::store(q.sum + tile * kTileTokens, sum);
+  if (V::bits(V::lt(before, most)) == 0) return;
+  float* out = q.out + tile * q.value_dim * kTileTokens;
+  for (int64_t d = 0; d < q.value_dim; ++d)
+    V::store(out + d * kTileTokens, V::load(out + d * kTileTokens) * shrink);
+}
+
+template <class V>
+void gather(const AttendQueries& q, const AttendKeys& keys) {
+  for (int64_t tile = 0; tile < q.tiles; ++tile) weigh<V>(q, tile, keys.count);
+  int64_t tile = 0;
+  for (; tile + 2 <= q.tiles; tile += 2) add_values<V, 2>(q, tile, keys);
+  if (tile < q.tiles) add_values<V, 1>(q, tile, keys);
+}
+
+/// One query: q.q [key_dim], q.scores [kAttendKeys], q.out [value_dim], one most and one sum.
+template <class V>
+void attend_one(const AttendQueries& q, const AttendKeys& keys) {
+  float most = *q.most;
+  for (int64_t k = 0; k < keys.count; ++k) {
+    float s = q.scale * dot_real<V, ReadF32<V>>(keys.k + k * q.key_dim, q.q, q.key_dim);
+    if (q.soft_cap > 0) s = V::sum(soft_capped<V>(V::splat(s), q.soft_cap)) * 0.125f;
+    q.scores[k] = s;
+    most = s > most ? s : most;
+  }
+  for (int64_t k = keys.count; k < (keys.count + 7) / 8 * 8; ++k) q.scores[k] = -1e30f;
+  const auto top = V::splat(most), shrink = exponential<V>(V::splat(*q.most) - top);
+  auto sum = V::zero();
+  for (int64_t k = 0; k < keys.count; k += 8) {
+    const auto p = exponential<V>(V::load(q.scores + k) - top);
+    V::store(q.scores + k, p);
+    sum = sum + p;
+  }
+  float shrinks[8];
+  V::store(shrinks, shrink);
+  *q.sum = *q.sum * shrinks[0] + V::sum(sum);
+  *q.most = most;
+  int64_t d = 0;
+  for (; d + 8 <= q.value_dim; d += 8) {
+    auto out = V::load(q.out + d) * shrink;
+    for (int64_t k = 0; k < keys.count; ++k)
+      out = V::fma(V::splat(q.scores[k]), V::load(keys.v + k * q.value_dim + d), out);
+    V::store(q.out + d, out);
+  }
+  for (; d < q.value_dim; ++d) {
+    float out = q.out[d] * shrinks[0];
+    for (int64_t k = 0; k < keys.count; ++k) out += q.scores[k] * keys.v[k * q.value_dim + d];
+    q.out[d] = out;
+  }
+}
+
+/// gate = silu(gate) * up
+template <class V>
+void silu_rows(float* gate, const float* up, int64_t count) {
+  const auto one = V::splat(1);
+  int64_t k = 0;
+  for (; k + 8 <= count; k += 8) {
+    const auto g = V::load(gate + k);
+    V::store(gate + k, g / (one + exponential<V>(-g)) * V::load(up + k));
+  }
+  for (; k < count; ++k) {
+    float e[8];
+    V::store(e, exponential<V>(V::splat(-gate[k])));
+    gate[k] = gate[k] / (1 + e[0]) * up[k];
+  }
+}
+
+}  // namespace
+}  // namespace snug::infer

@@ -1,0 +1,91 @@
+#include "infer/attend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "infer/ops.hpp"
+
+namespace snug::infer {
+namespace {
+
+Rows normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
+  std::normal_distribution<float> normal;
+  Rows rows(count, width);
+  for (float& v : rows.values()) v = normal(random);
+  return rows;
+}
+
+/// A cache that a batch of `batch` tokens after `before` others sees.
+KvCache filled(std::mt19937_64& random, FormatId format, const AttendArgs& args, int64_t before,
+               int64_t batch) {
+  const LayerMemory memory{.key_width = args.kv_heads * args.key_dim,
+                           .value_width = args.kv_heads * args.value_dim};
+  const int64_t cells = args.window > 0 ? std::min(before + batch, args.window + batch - 1) : before + batch;
+  KvCache cache{*find_format(format), memory, cells};
+  for (int64_t p = 0; p < before + batch; ++p)
+    cache.store(p, normal_rows(random, 1, memory.key_width).row(0),
+                normal_rows(random, 1, memory.value_width).row(0));
+  return cache;
+}
+
+TEST(Attend, FastIsExactButForRoundingForEveryShape) {
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    std::mt19937_64 random{seed};
+    const auto pick = [&](std::initializer_list<int64_t> from) {
+      return from.begin()[random() % from.size()];
+    };
+    AttendArgs args{.heads = 0,
+                    .kv_heads = pick({1, 2}),
+                    .key_dim = pick({2, 6, 32, 64}),
+                    .value_dim = pick({2, 6, 32, 40})};
+    args.heads = args.kv_heads * pick({1, 2, 3, 5, 8});
+    args.scale = 1 / std::sqrt(static_cast<float>(args.key_dim));
+    args.soft_cap = seed % 4 == 1 ? 2.0f : 0;
+    args.window = seed % 3 == 1 ? pick({1, 7, 70}) : 0;
+    std::vector<float> sinks(static_cast<size_t>(args.heads), 0.5f);
+    if (seed % 5 == 2) args.sinks = sinks;
+    const int64_t before = pick({0, 1, 63, 200}), batch = pick({1, 2, 5, 33, 70});
+    SCOPED_TRACE(::testing::Message()
+                 << "seed " << seed << " heads " << args.heads << "/" << args.kv_heads << " before " << before
+                 << " batch " << batch << " window " << args.window);
+    const KvCache cache = filled(random, FormatId::f32, args, before, batch);
+    const Rows q = normal_rows(random, batch, args.heads * args.key_dim);
+    const Rows exact = attend(args, cache, q, before);
+    args.compute = Compute::fast;
+    const Rows fast = attend(args, cache, q, before);
+    for (size_t k = 0; k < exact.values().size(); ++k)
+      ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f) << k;
+  }
+}
+
+TEST(Attend, FastReadsPackedCaches) {
+  for (const FormatId format : {FormatId::f16, FormatId::q8_0}) {
+    std::mt19937_64 random{3};
+    AttendArgs args{.heads = 4, .kv_heads = 2, .key_dim = 64, .value_dim = 32, .scale = 0.125f};
+    const KvCache cache = filled(random, format, args, 90, 20);
+    const Rows q = normal_rows(random, 20, 256);
+    const Rows exact = attend(args, cache, q, 90);
+    args.compute = Compute::fast;
+    const Rows fast = attend(args, cache, q, 90);
+    for (size_t k = 0; k < exact.values().size(); ++k)
+      ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f);
+  }
+}
+
+TEST(Ops, FastSiluIsSiluButForRounding) {
+  Rows gate(1, 1001), up(1, 1001);
+  for (int k = 0; k < 1001; ++k) {
+    gate.at(0)[k] = static_cast<float>(k - 500) * 0.25f;
+    up.at(0)[k] = 1.5f;
+  }
+  Rows fast = gate;
+  gate_with(Activation::silu, gate, up);
+  gate_with(Activation::silu, fast, up, Compute::fast);
+  for (int k = 0; k < 1001; ++k)
+    EXPECT_NEAR(fast.at(0)[k], gate.at(0)[k], 1e-6f * std::abs(gate.at(0)[k]) + 1e-30f) << k;
+}
+
+}  // namespace
+}  // namespace snug::infer
