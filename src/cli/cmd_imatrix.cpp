@@ -1,16 +1,20 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/imatrix_report.hpp"
 #include "measure/calibration.hpp"
 #include "measure/collect.hpp"
+#include "measure/imatrix_merge.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -20,12 +24,19 @@ constexpr int64_t kUsualChunk = 512;  // llama-imatrix's
 
 struct Args {
   CommonArgs common;
-  std::string model, out, memory, compute = "exact";
+  std::string model, out, memory, compute = "exact", statistics;
+  std::vector<std::filesystem::path> merge;
   CalibrationSource source;
   CollectOptions options;
   int64_t chunk = 0;
   bool force = false;
+
+  Existing existing() const { return force ? Existing::replace : Existing::refuse; }
 };
+
+[[noreturn]] void refuse_usage(const std::string& problem, const std::string& remedy) {
+  throw Error{problem, "", remedy, Fault::usage};
+}
 
 int64_t chunk_for(const Args& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context;
@@ -36,41 +47,55 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
   return args.chunk;
 }
 
-std::string json_of(const Args& args, const CollectReport& report) {
-  return nlohmann::ordered_json{{"imatrix", args.out},       {"file_bytes", report.file_bytes},
-                                {"tensors", report.tensors}, {"second_moments", report.inputs},
-                                {"chunks", report.chunks},   {"chunk_tokens", args.options.chunk_tokens},
-                                {"passes", report.passes},   {"chunks_resumed", report.resumed},
-                                {"seconds", report.seconds}}
-      .dump(2);
+void print(const Args& args, const std::string& text, const nlohmann::ordered_json& json) {
+  print_out(args.common.json ? json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) : text);
 }
 
-std::string text_of(const Args& args, const CollectReport& report) {
-  std::string text = str("wrote ", args.out, ": ", show_count(report.tensors), " tensors over ",
-                         show_count(report.chunks), " chunks of ", args.options.chunk_tokens, " tokens");
-  if (report.inputs)
-    text += str("\n  second moments of ", report.inputs, " inputs, in ", report.passes,
-                report.passes > 1 ? " passes" : " pass");
-  return text + str("\n  ", show_size(report.file_bytes), ", in ", show_duration(report.seconds),
-                    report.resumed ? str("; ", report.resumed, " chunks were done before") : "");
+int show_statistics(const Args& args) {
+  const Imatrix imatrix = read_imatrix(args.statistics);
+  print(args, statistics_text(imatrix), statistics_json(imatrix));
+  return 0;
+}
+
+int merge(const Args& args) {
+  if (args.merge.size() < 2) refuse_usage("--merge takes two files or more", "snug imatrix --merge A B -o C");
+  const ImatrixMergeReport report = merge_imatrices(args.merge, args.out, args.existing());
+  print(args, merged_text(args.out, args.merge.size(), report),
+        merged_json(args.out, args.merge.size(), report));
+  return 0;
+}
+
+int collect(Args& args) {
+  if (args.source.text.empty()) refuse_usage("no calibration text named", "add -f TEXT, or --calib self");
+  if (!args.memory.empty()) args.options.memory_bytes = parse_size(args.memory);
+  if (args.compute == "fast") args.options.compute = infer::Compute::fast;
+  AtomicFile{args.out, args.existing()};  // what can be refused before the work is
+  const infer::Model model{args.model};
+  args.options.chunk_tokens = chunk_for(args, model);
+  const std::filesystem::path kept = args.out + ".resume-text";
+  std::optional<Store> keep;
+  if (args.source.text == kSelfText) keep = Store::open(kept, Access::write);
+  const Calibration text = calibration_tokens(args.source, model, keep ? &*keep : nullptr);
+  const CollectReport report = collect_imatrix(model, text, args.options, args.out, args.existing());
+  keep.reset();
+  std::filesystem::remove(kept);
+  print(args, collected_text(args.out, args.options.chunk_tokens, report),
+        collected_json(args.out, args.options.chunk_tokens, report));
+  return 0;
 }
 
 int run(Args& args) {
   args.common.apply();
-  if (args.out.empty()) throw Error{"no output named", "", "add -o OUT.gguf", Fault::usage};
-  if (args.source.text.empty()) throw Error{"no calibration text named", "", "add -f TEXT", Fault::usage};
-  if (!args.memory.empty()) args.options.memory_bytes = parse_size(args.memory);
-  const infer::Model model{args.model};
-  args.options.chunk_tokens = chunk_for(args, model);
-  if (args.compute == "fast") args.options.compute = infer::Compute::fast;
-  const Calibration text = calibration_tokens(args.source, model);
-  const CollectReport report =
-      collect_imatrix(model, text, args.options, args.out, args.force ? Existing::replace : Existing::refuse);
-  print_out(args.common.json ? json_of(args, report) : text_of(args, report));
-  return 0;
+  const int tasks = !args.model.empty() + !args.merge.empty() + !args.statistics.empty();
+  if (tasks != 1) refuse_usage("name a MODEL, or --merge FILES, or --statistics FILE", "see --help");
+  if (!args.statistics.empty()) return show_statistics(args);
+  if (args.out.empty()) refuse_usage("no output named", "add -o OUT.gguf");
+  return args.merge.empty() ? collect(args) : merge(args);
 }
 
-void add_collecting(CLI::App& command, Args& args) {
+void add_text(CLI::App& command, Args& args) {
+  command.add_option("-f,--file,--calib", args.source.text,
+                     "calibration text, UTF-8; `self`: what the model writes itself");
   command
       .add_option("--chunk", args.chunk, "tokens of a chunk (default: 512, or the model's context if less)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
@@ -81,6 +106,17 @@ void add_collecting(CLI::App& command, Args& args) {
       .add_option("--skip-chunks", args.options.skip_chunks,
                   "chunks to leave to another run; join with --merge")
       ->check(CLI::NonNegativeNumber);
+  command.add_option("--self-tokens", args.source.self.tokens, "with --calib self: tokens to write")
+      ->check(CLI::Range(int64_t{16}, int64_t{1} << 30))
+      ->capture_default_str();
+  command.add_option("--seed", args.source.self.seed, "with --calib self: another seed gives another text")
+      ->capture_default_str();
+  command.add_option("--temperature", args.source.self.temperature, "with --calib self")
+      ->check(CLI::Range(0.0f, 10.0f))
+      ->capture_default_str();
+}
+
+void add_collecting(CLI::App& command, Args& args) {
   command.add_flag("--output-weights,--process-output", args.options.output,
                    "also the output matrix (the token embedding where it is that)");
   command.add_flag("--full", args.options.full,
@@ -101,13 +137,22 @@ void add_collecting(CLI::App& command, Args& args) {
 void add_imatrix(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
   auto* command = app.add_subcommand("imatrix", "collect the importance of every input column from a text");
-  command->add_option("MODEL", args->model, "GGUF file (of a split model the first)")->required();
-  command->add_option("-f,--file", args->source.text, "calibration text, UTF-8");
+  command->add_option("MODEL", args->model, "GGUF file (of a split model the first)");
   command->add_option("-o,--out", args->out,
                       "the imatrix to write: GGUF, or the legacy form if it ends in .dat");
   command->add_flag("--force", args->force, "replace an existing output");
+  add_text(*command, *args);
   add_collecting(*command, *args);
+  command->add_option("--merge", args->merge, "add up imatrix files of one model instead");
+  command->add_option("--statistics", args->statistics, "show what an imatrix says of each tensor instead");
   args->common.add_to(*command);
+  command->footer(
+      "Stopped at any instant, the same command goes on where it was.\n"
+      "Examples:\n"
+      "  snug imatrix model-f16.gguf -f calibration.txt --output-weights -o imatrix.gguf\n"
+      "  snug imatrix model-f16.gguf --calib self -o imatrix.gguf\n"
+      "  snug imatrix --merge part-1.gguf part-2.gguf -o imatrix.gguf\n"
+      "  snug imatrix --statistics imatrix.gguf");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

@@ -21,19 +21,27 @@ void check_text(std::string_view text, const std::string& path) {
                 "convert it, e.g. with iconv, or name another file"};
 }
 
+/// Chunks of a text start with BOS where the vocabulary wants that.
+std::optional<int32_t> bos_of(const infer::Tokenizer& tokenizer) {
+  return tokenizer.adds_bos() ? std::optional{tokenizer.bos()} : std::nullopt;
+}
+
 Calibration read_text(const std::string& path, const infer::Model& model) {
   const infer::Tokenizer tokenizer{model.file()};
   const std::string text = read_file(path);
   check_text(text, path);
-  Calibration calibration{tokenizer.encode(text, true, false), {}, path};
-  if (tokenizer.adds_bos()) calibration.bos = tokenizer.bos();
-  return calibration;
+  return {tokenizer.encode(text, true, false), bos_of(tokenizer), path};
 }
 
 }  // namespace
 
-Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model) {
-  return read_text(source.text, model);
+Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model, Store* keep) {
+  if (source.text != kSelfText) return read_text(source.text, model);
+  Calibration text{write_self_text(model, source.self, keep),
+                   {},
+                   str("written by the model itself, seed ", source.self.seed)};
+  if (model.file().find("tokenizer.ggml.model")) text.bos = bos_of(infer::Tokenizer{model.file()});
+  return text;
 }
 
 }  // namespace snug

@@ -3,16 +3,21 @@
 #include <string>
 
 #include "measure/chunk_runner.hpp"
+#include "measure/self_text.hpp"
 
 namespace snug {
 
 /// Where calibration text comes from.
 struct CalibrationSource {
-  std::string text;  // a file of UTF-8 text
+  std::string text;        // a file of UTF-8 text; kSelfText: what the model writes itself
+  SelfTextOptions self{};  // how it does that
 };
+inline constexpr const char* kSelfText = "self";
 
-/// The tokens to run `model` on. Throws Error where the file cannot be read or is no text, or where the model
-/// has no tokenizer.
-Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model);
+/// The tokens to run `model` on. What the model writes is kept in `keep`, if given: see write_self_text().
+/// Throws Error where the file cannot be read or is no text, or where a file needs a tokenizer that the model
+/// does not have.
+Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model,
+                               Store* keep = nullptr);
 
 }  // namespace snug

@@ -106,6 +106,35 @@ TEST_F(ImatrixCommand, ARunOfAnotherTextDoesNotGoOnFromThis) {
   EXPECT_NE(other.err.find("starting anew"), std::string::npos) << other.err;
 }
 
+TEST_F(ImatrixCommand, PartsAreMergedAndStatisticsShown) {
+  ASSERT_EQ(collect("--chunks 2 -o a.gguf").exit_code, 0);
+  ASSERT_EQ(collect("--skip-chunks 2 --chunks 1 -o b.gguf").exit_code, 0);
+  const Outcome merged = snug("imatrix --merge a.gguf b.gguf -o c.gguf --json");
+  ASSERT_EQ(merged.exit_code, 0) << merged.err;
+  EXPECT_EQ(nlohmann::json::parse(merged.out)["chunks"], 3);
+  const Outcome table = snug("imatrix --statistics c.gguf");
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  for (const char* part : {"blk.1.ffn_down.weight", "entropy", "heaviest columns"})
+    EXPECT_NE(table.out.find(part), std::string::npos) << part;
+  const auto json = nlohmann::json::parse(snug("imatrix --statistics c.gguf --json").out);
+  EXPECT_EQ(json["chunks"], 3);
+  EXPECT_EQ(json["tensors"][0]["tokens"], 192);
+  EXPECT_EQ(json["tensors"][0]["top"].size(), 10u);
+}
+
+TEST_F(ImatrixCommand, TheModelCanWriteItsText) {
+  const std::string command =
+      "imatrix " + model_ + " --calib self --self-tokens 200 --chunk 64 -q -o self.gguf";
+  const Outcome outcome = snug(command + " --json");
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["chunks"], 3);
+  const std::string first = contents(scratch_ / "self.gguf");
+  EXPECT_NE(first.find("written by the model itself, seed 1"), std::string::npos);
+  EXPECT_FALSE(exists("self.gguf.resume-text"));
+  EXPECT_EQ(snug(command + " --force --threads 1").exit_code, 0);
+  EXPECT_EQ(contents(scratch_ / "self.gguf"), first);
+}
+
 TEST_F(ImatrixCommand, BadInputIsAMessageAndAnExitCode) {
   const auto expect = [](const Outcome& outcome, int code, const std::string& part) {
     EXPECT_EQ(outcome.exit_code, code) << outcome.err;
@@ -128,6 +157,11 @@ TEST_F(ImatrixCommand, BadInputIsAMessageAndAnExitCode) {
   expect(collect("-o nowhere/im.gguf"), 5, "nowhere");
   expect(collect("-o im.gguf --memory lots --full"), 2, "lots");
   expect(collect("-o im.gguf", "ulimit -f 8;"), 5, "im.gguf");
+  expect(snug("imatrix --merge a.gguf -o b.gguf"), 2, "two files");
+  expect(snug("imatrix --merge a.gguf b.gguf"), 2, "-o");
+  expect(snug("imatrix --merge " + test::tiny_imatrix().string() + " " + model_ + " -o im.gguf"), 1, "model");
+  expect(snug("imatrix " + model_ + " --statistics a.gguf"), 2, "--statistics");
+  expect(snug("imatrix --statistics " + model_), 1, "not an imatrix");
   EXPECT_FALSE(exists("im.gguf"));
 }
 
