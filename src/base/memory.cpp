@@ -1,19 +1,38 @@
 #include "base/memory.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <limits>
 #include <string>
 
 namespace snug {
+namespace {
 
-int64_t available_memory() {
+int64_t free_in_machine() {
   std::ifstream in{"/proc/meminfo"};
   std::string name;
   for (int64_t kib = 0; in >> name >> kib; in.ignore(std::numeric_limits<std::streamsize>::max(), '\n'))
     if (name == "MemAvailable:") return kib * 1024;
   return static_cast<int64_t>(sysconf(_SC_AVPHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+}
+
+/// What is left of a limit on the process's address space (ulimit -v).
+int64_t free_in_process() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return std::numeric_limits<int64_t>::max();
+  int64_t pages = 0;
+  std::ifstream{"/proc/self/statm"} >> pages;
+  return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - pages * sysconf(_SC_PAGE_SIZE));
+}
+
+}  // namespace
+
+int64_t available_memory() {
+  return std::min(free_in_machine(), free_in_process());
 }
 
 }  // namespace snug

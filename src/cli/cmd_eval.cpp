@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -16,6 +17,7 @@
 #include "cli/common.hpp"
 #include "cli/eval_report.hpp"
 #include "cli/eval_tasks.hpp"
+#include "gguf/printable.hpp"
 #include "infer/evaluate.hpp"
 #include "infer/tokenizer.hpp"
 #include "snug/error.hpp"
@@ -155,6 +157,19 @@ void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport&
        report);
 }
 
+/// Logits of different tokens say nothing beside each other. Files without a tokenizer are taken on trust.
+void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) {
+  constexpr const char* key = "tokenizer.ggml.tokens";
+  const gguf::Array *a = model.array(key), *b = original.array(key);
+  if (!a || !b || a->count != b->count) return;  // how many there are is checked with the logits
+  const std::vector<std::string_view> ours = a->strings(), theirs = b->strings();
+  const auto [at, other] = std::ranges::mismatch(ours, theirs);
+  if (at == ours.end()) return;
+  throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", gguf::printable(*at),
+                  "' in the model and '", gguf::printable(*other), "' in the original"),
+              original.path().string(), "compare a model with what it was made from"};
+}
+
 void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report) {
   const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), !args.text.empty());
   const Chunks chunks =
@@ -176,6 +191,7 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
     report.perplexity = summarise(score_chunks(session, chunks, bos, saved, watch.callback()));
   } else {
     const Model original{args.base};
+    check_same_tokens(model.file(), original.file());
     Session base{original, args.session(chunks.context)};
     report.base = args.base;
     fill(chunks, compare_chunks(session, base, chunks, bos, saved, watch.callback()), tokenizer, report);
@@ -197,6 +213,9 @@ int run_eval(const EvalArgs& args) {
   EvalReport report;
   report.model = args.model;
   const Model model{args.model};
+  if (const int64_t trained = model.hparams().context; trained > 0 && args.context > trained)
+    notice(str("chunks of ", args.context, " tokens are longer than the context of ", trained,
+               " that the model was trained for"));
   if (!args.base_logits.empty())
     evaluate_against_file(args, model, report);
   else
@@ -252,7 +271,7 @@ void add_eval(CLI::App& app, int& exit_code) {
   auto* cmd = app.add_subcommand("eval", "perplexity, and how far a model is from its original");
   add_options(*cmd, *args);
   args->common.add_to(*cmd);
-  cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_eval(*args); }); });
+  cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_eval(*args); }, Keeps::nothing); });
 }
 
 }  // namespace snug::cli

@@ -1,7 +1,5 @@
 #include <algorithm>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -9,9 +7,12 @@
 
 #include "base/interrupt.hpp"
 #include "base/mapped_file.hpp"
+#include "base/memory.hpp"
+#include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/typed_lines.hpp"
 #include "infer/chat.hpp"
 #include "infer/generate.hpp"
 #include "infer/model.hpp"
@@ -28,6 +29,8 @@ using infer::Ended;
 using infer::Generation;
 using infer::Message;
 using infer::Role;
+
+constexpr int64_t kLeastContext = 512;  // that is tried where memory is short
 
 struct RunArgs {
   CommonArgs common;
@@ -56,8 +59,27 @@ const ChatForm& form_for(const RunArgs& args, const gguf::Reader& file) {
   return fallback;
 }
 
-int64_t checked_context(const RunArgs& args, const infer::Model& model) {
+infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
+  return {.context = context,
+          .cache = FormatId::f16,
+          .compute = args.exact ? infer::Compute::exact : infer::Compute::fast};
+}
+
+/// What the model was trained for, unless that would take most of the memory.
+int64_t usual_context(const RunArgs& args, const infer::Model& model) {
+  const int64_t trained = model.hparams().context, memory = available_memory() / 2;
+  int64_t context = trained;
+  while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
+    context /= 2;
+  if (context < trained)
+    notice(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
+               " (--ctx)"));
+  return context;
+}
+
+int64_t context_for(const RunArgs& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context;
+  if (args.context == 0) return usual_context(args, model);
   if (trained > 0 && args.context > trained)
     throw Error{str("a context of ", args.context, " tokens is longer than the model's"), args.model,
                 str("it was trained for ", trained, "; give --ctx ", trained, " or less"), Fault::usage};
@@ -78,10 +100,7 @@ class Talk {
       : args_{args},
         model_{args.model},
         tokenizer_{model_.file()},
-        session_{model_,
-                 {.context = checked_context(args, model_),
-                  .cache = FormatId::f16,
-                  .compute = args.exact ? infer::Compute::exact : infer::Compute::fast}},
+        session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {}
 
   const gguf::Reader& file() const { return model_.file(); }
@@ -139,10 +158,11 @@ int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
   const ChatForm& form = form_for(args, talk.file());
   std::vector<Message> messages;
   if (!args.system.empty()) messages.push_back({Role::system, args.system});
+  TypedLines lines;
   for (std::string line = prompt;;) {
     if (!args.has_prompt) {
       if (!args.common.quiet) std::fprintf(stderr, "> ");
-      if (!std::getline(std::cin, line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
+      if (!lines.next(line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
     }
     messages.push_back({Role::user, line});
     const Generation answer = talk.say(infer::render_chat(form, messages), true);
@@ -164,7 +184,12 @@ int run(RunArgs args) {
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};
   const std::string shown = infer::valid_utf8(prompt);
   if (!args.common.json) std::fwrite(shown.data(), 1, shown.size(), stdout);
-  return talk.report(talk.say(prompt, false));
+  try {
+    return talk.report(talk.say(prompt, false));
+  } catch (const Error&) {
+    if (!args.common.json) std::fputc('\n', stdout);  // behind the prompt
+    throw;
+  }
 }
 
 void add_sampling(CLI::App& command, RunArgs& args) {
@@ -215,7 +240,7 @@ void add_run(CLI::App& app, int& exit_code) {
       "  snug run model.gguf --chat --system \"Be brief.\"");
   command->callback([args, prompt, file, &exit_code] {
     args->has_prompt = prompt->count() > 0 || file->count() > 0;
-    exit_code = guarded([&] { return run(*args); });
+    exit_code = guarded([&] { return run(*args); }, Keeps::nothing);
   });
 }
 

@@ -55,7 +55,8 @@ void add_tokenize(CLI::App& app, int& exit_code) {
   command->add_flag("--special", args->special, "control tokens written in the text become those tokens");
   args->common.add_to(*command);
   command->footer("With --json an array of ids, without it an id and its text a line.");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run_tokenize(*args); }); });
+  command->callback(
+      [args, &exit_code] { exit_code = guarded([&] { return run_tokenize(*args); }, Keeps::nothing); });
 }
 
 }  // namespace snug::cli

@@ -25,11 +25,14 @@ void CommonArgs::apply() const {
   install_interrupt_handler();
 }
 
-int guarded(const std::function<int()>& work) {
+int guarded(const std::function<int()>& work, Keeps keeps) {
   try {
     return work();
   } catch (const Error& error) {
-    std::fprintf(stderr, "snug: %s\n", error.what());
+    if (error.fault() == Fault::interrupted && keeps == Keeps::nothing)
+      std::fprintf(stderr, "snug: interrupted; nothing was written\n");
+    else
+      std::fprintf(stderr, "snug: %s\n", error.what());
     return static_cast<int>(error.fault());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "snug: out of memory\n  try:   --threads 1, or a machine with more memory\n");

@@ -16,10 +16,14 @@ struct CommonArgs {
   void apply() const;  // before the work
 };
 
-/// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
-int guarded(const std::function<int()>& work);
+/// What is left of a command's work when Ctrl-C ends it.
+enum class Keeps { finished_work, nothing };
 
-/// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take it.
+/// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
+int guarded(const std::function<int()>& work, Keeps keeps = Keeps::finished_work);
+
+/// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take
+/// it.
 void print_out(const std::string& text);
 
 }  // namespace snug::cli

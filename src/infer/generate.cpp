@@ -1,7 +1,6 @@
 #include "infer/generate.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "base/interrupt.hpp"
@@ -10,8 +9,6 @@
 
 namespace snug::infer {
 namespace {
-
-constexpr size_t kPromptPiece = 512;  // tokens between two looks at Ctrl-C
 
 void check(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt) {
   if (tokenizer.size() > session.model().vocabulary())
@@ -27,15 +24,9 @@ void check(const Session& session, const Tokenizer& tokenizer, std::span<const i
                 "", "shorten the prompt, or raise --ctx if the model allows it"};
 }
 
-/// Logits behind the prompt; none if interrupted.
-std::optional<Rows> read_prompt(Session& session, std::span<const int32_t> prompt) {
-  while (prompt.size() > kPromptPiece) {
-    if (interrupted()) return {};
-    session.forward(prompt.first(kPromptPiece), kPromptPiece);
-    prompt = prompt.subspan(kPromptPiece);
-  }
-  if (interrupted()) return {};
-  return session.forward(prompt, static_cast<int64_t>(prompt.size()) - 1);
+/// Logits behind the tokens. The session looks at Ctrl-C between two batches.
+Rows read(Session& session, std::span<const int32_t> tokens) {
+  return session.forward(tokens, static_cast<int64_t>(tokens.size()) - 1);
 }
 
 /// How much of the end of `text` begins `stop` without being all of it.
@@ -96,12 +87,11 @@ Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampl
     show(text);
   };
   const auto draw = [&] {
-    std::optional<Rows> logits = read_prompt(session, prompt);
-    for (;; logits = session.forward(std::span{&out.tokens.back(), 1})) {
-      if (!logits || interrupted()) return Ended::interrupted;
+    for (Rows logits = read(session, prompt);; logits = read(session, {&out.tokens.back(), 1})) {
+      check_interrupt();
       if (static_cast<int64_t>(out.tokens.size()) == options.most_tokens) return Ended::at_most_tokens;
       // A padded output layer has rows that are no tokens.
-      const int32_t token = sampler.next(logits->row(0).first(static_cast<size_t>(tokenizer.size())));
+      const int32_t token = sampler.next(logits.row(0).first(static_cast<size_t>(tokenizer.size())));
       out.tokens.push_back(token);
       if (tokenizer.ends_generation(token)) return Ended::by_itself;
       give(stops.add(stream.add(token)));
@@ -109,7 +99,12 @@ Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampl
       if (session.position() == session.context()) return Ended::context_full;
     }
   };
-  out.ended = draw();
+  try {
+    out.ended = draw();
+  } catch (const Error& error) {
+    if (error.fault() != Fault::interrupted) throw;
+    out.ended = Ended::interrupted;
+  }
   give(stops.add(stream.finish()));
   if (stops.stopped())
     out.ended = Ended::at_stop;

@@ -24,13 +24,17 @@ KvCache::KvCache(const Format& format, const LayerMemory& memory, int64_t cells)
       keys_(static_cast<size_t>(cells * key_bytes_)),
       values_(static_cast<size_t>(cells * value_bytes_)) {}
 
+int64_t KvCache::bytes_of(const Format& format, const LayerMemory& memory, int64_t cells) {
+  return cells * (row_bytes(format, memory.key_width) + row_bytes(format, memory.value_width));
+}
+
 void KvCache::store(int64_t position, std::span<const float> key, std::span<const float> value) {
   const int64_t cell = position % cells_;
   format_->encode(key, {}, Effort::normal, keys_.data() + cell * key_bytes_);
   if (value_bytes_) format_->encode(value, {}, Effort::normal, values_.data() + cell * value_bytes_);
 }
 
-const float* KvCache::read(const std::vector<std::byte>& rows, int64_t bytes, int64_t position, int64_t first,
+const float* KvCache::read(const ZeroedBytes& rows, int64_t bytes, int64_t position, int64_t first,
                            int64_t count, float* scratch) const {
   const std::byte* row = rows.data() + position % cells_ * bytes;
   if (format_->id == FormatId::f32) return reinterpret_cast<const float*>(row) + first;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "infer/rows.hpp"
+#include "infer/zeroed.hpp"
 #include "snug/format.hpp"
 
 namespace snug::infer {
@@ -21,7 +22,8 @@ struct LayerMemory {
 class KvCache {
  public:
   KvCache() = default;
-  /// `format`: f32, f16 or q8_0 (any that can encode). cells > 0; position p lives in cell p % cells.
+  /// `format`: f32, f16 or q8_0 (any that can encode). cells > 0; position p lives in cell p % cells. Takes
+  /// memory as cells are filled.
   KvCache(const Format& format, const LayerMemory& memory, int64_t cells);
 
   void store(int64_t position, std::span<const float> key, std::span<const float> value);
@@ -31,15 +33,17 @@ class KvCache {
   const float* value(int64_t position, int64_t first, int64_t count, float* scratch) const;
 
   int64_t cells() const { return cells_; }
+  /// Of all cells, before there is a cache.
+  static int64_t bytes_of(const Format& format, const LayerMemory& memory, int64_t cells);
   int64_t bytes() const { return static_cast<int64_t>(keys_.size() + values_.size()); }
 
  private:
-  const float* read(const std::vector<std::byte>& rows, int64_t row_bytes, int64_t position, int64_t first,
+  const float* read(const ZeroedBytes& rows, int64_t row_bytes, int64_t position, int64_t first,
                     int64_t count, float* scratch) const;
 
   const Format* format_ = nullptr;
   int64_t cells_ = 0, key_bytes_ = 0, value_bytes_ = 0;
-  std::vector<std::byte> keys_, values_;
+  ZeroedBytes keys_, values_;
 };
 
 /// State of a recurrent layer, started at zero.

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "base/interrupt.hpp"
+#include "base/memory.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -26,6 +28,16 @@ int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
   return std::min(options.context, layer.window + options.batch - 1);
 }
 
+/// With the context and batch that will be used.
+SessionOptions settled(SessionOptions options, const Model& model) {
+  if (options.context <= 0) options.context = model.hparams().context;
+  if (options.context > kLargestContext)
+    throw Error{str("a context of ", options.context, " tokens is too long"), "",
+                str("the model was trained for ", model.hparams().context), Fault::usage};
+  options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
+  return options;
+}
+
 Rows copy_of(Matrix<const float> m) {
   Rows rows(m.rows, m.cols);
   std::copy_n(m.data, m.rows * m.cols, rows.at(0));
@@ -34,12 +46,13 @@ Rows copy_of(Matrix<const float> m) {
 
 }  // namespace
 
-Session::Session(const Model& model, const SessionOptions& options) : model_{model}, options_{options} {
-  if (options_.context <= 0) options_.context = model.hparams().context;
-  if (options_.context > kLargestContext)
-    throw Error{str("a context of ", options_.context, " tokens is too long"), "",
-                str("the model was trained for ", model.hparams().context), Fault::usage};
-  options_.batch = std::clamp<int64_t>(options_.batch, 1, options_.context);
+Session::Session(const Model& model, const SessionOptions& options)
+    : model_{model}, options_{settled(options, model)} {
+  const int64_t needed = cache_bytes(model, options_), free = available_memory();
+  if (needed > free)
+    throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
+                    show_size(needed), ", more than the ", show_size(free), " of free memory"),
+                model.file().path().string(), "give a shorter context (--ctx)"};
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
     const LayerMemory layer = model.architecture().memory(l);
@@ -47,6 +60,16 @@ Session::Session(const Model& model, const SessionOptions& options) : model_{mod
     memory_.states.push_back({std::vector<float>(static_cast<size_t>(layer.conv_values)),
                               std::vector<float>(static_cast<size_t>(layer.state_values))});
   }
+}
+
+int64_t Session::cache_bytes(const Model& model, const SessionOptions& options) {
+  const SessionOptions used = settled(options, model);
+  int64_t sum = 0;
+  for (int l = 0; l < model.layers(); ++l) {
+    const LayerMemory layer = model.architecture().memory(l);
+    sum += KvCache::bytes_of(cache_format(used.cache), layer, cells_of(layer, used));
+  }
+  return sum;
 }
 
 void Session::reset() {

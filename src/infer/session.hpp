@@ -35,6 +35,9 @@ class Session {
   Rows resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
               int64_t first_wanted = 0);
 
+  /// Bytes that keys and values would take with `options`, once the context is full.
+  static int64_t cache_bytes(const Model& model, const SessionOptions& options);
+
   /// Forgets everything: the next token has position 0. Hooks and replaced weights stay.
   void reset();
   /// A place to come back to, as often as wanted, from anywhere behind it: texts that begin alike share their

@@ -25,7 +25,8 @@ class Tokenizer {
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
-  /// Any bytes; O(n log n). Byte pairs read what is no UTF-8 as U+FFFD, the others as bytes.
+  /// Any bytes; O(n log n); Ctrl-C is an Error. Byte pairs read what is no UTF-8 as U+FFFD, the others as
+  /// bytes.
   ///   add_special    BOS in front and EOS behind where the model wants them
   ///   parse_special  control tokens written out in the text become those tokens (chat prompts)
   std::vector<int32_t> encode(std::string_view text, bool add_special, bool parse_special) const;

@@ -12,23 +12,15 @@
 #include <random>
 #include <string>
 
-#include "support/scratch.hpp"
+#include "cli/run_program.hpp"
 #include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
 
-std::string contents(const std::filesystem::path& path) {
-  std::ifstream in{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
+using test::Outcome;
 
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-};
-
-class ImatrixCommand : public testing::Test {
+class ImatrixCommand : public test::RunProgram {
  protected:
   ImatrixCommand() {
     std::mt19937_64 random{3};
@@ -36,21 +28,11 @@ class ImatrixCommand : public testing::Test {
     std::ofstream out{scratch_ / "text.txt"};
     for (int i = 0; i < 3000; ++i) out << words[random() % 8];
   }
-  /// `before` goes in front of the program, e.g. "ulimit -f 10;".
-  Outcome snug(const std::string& arguments, const std::string& before = "") {
-    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " +
-                                arguments + ") >out.txt 2>err.txt </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(scratch_ / "out.txt"),
-            contents(scratch_ / "err.txt")};
-  }
   Outcome collect(const std::string& more, const std::string& before = "") {
     return snug("imatrix " + model_ + " -f text.txt --chunk 64 " + more, before);
   }
-  bool exists(const std::string& name) { return std::filesystem::exists(scratch_ / name); }
 
   const std::string model_ = test::tiny_model().string();
-  test::Scratch scratch_;
 };
 
 TEST_F(ImatrixCommand, WritesWhatFitReads) {
@@ -77,19 +59,22 @@ TEST_F(ImatrixCommand, ASplitRunAndOneInterruptedManyTimesGiveTheSameBytes) {
       const bool kill = random() % 2;
       // Longer each time, so that a busy machine comes to an end as well.
       const double seconds = 0.05 + 0.001 * static_cast<double>(random() % 150) + 0.003 * i;
-      const Outcome outcome = collect(options + "--save-every 0.001 -o part.gguf",
-                                      std::string{"timeout -s "} + (kill ? "KILL " : "INT ") + std::to_string(seconds));
+      const Outcome outcome = collect(
+          options + "--save-every 0.001 -o part.gguf --force",  // killed behind the last step, it is there
+          std::string{"timeout --preserve-status -s "} + (kill ? "KILL " : "INT ") + std::to_string(seconds));
       if (outcome.exit_code == 0)
         ++finished;
       else
         ++stopped;
+      ASSERT_TRUE(outcome.exit_code == 0 || outcome.exit_code == (kill ? 137 : 4) || outcome.exit_code == 130)
+          << outcome.exit_code << outcome.err;  // 130: before it listened
       if (!kill && outcome.exit_code == 4) {
         EXPECT_NE(outcome.err.find("saved"), std::string::npos) << outcome.err;
       }
     }
     EXPECT_EQ(finished, 1);
     EXPECT_GT(stopped, 0);
-    EXPECT_EQ(contents(scratch_ / "whole.gguf"), contents(scratch_ / "part.gguf"));
+    EXPECT_EQ(contents("whole.gguf"), contents("part.gguf"));
     for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
       EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
     std::filesystem::remove(scratch_ / "part.gguf");

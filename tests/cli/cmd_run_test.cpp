@@ -2,6 +2,8 @@
 // input does.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "cli/run_program.hpp"
@@ -17,6 +19,20 @@ class RunCli : public test::RunProgram {
  protected:
   const std::string model_ = test::tiny_model().string();
   const std::string greedy_ = "run " + model_ + " --greedy -q ";
+
+  /// The model with another number for one of its keys, e.g. a context in which it talks for hours.
+  void write_with(const std::string& name, const std::string& key, uint32_t value) const {
+    std::string bytes = contents(model_);
+    const size_t at = bytes.find(key);
+    ASSERT_NE(at, bytes.npos) << key;
+    std::memcpy(bytes.data() + at + key.size() + 4, &value, sizeof value);
+    write(name, bytes);
+  }
+  void write_text(const std::string& name, int words) const {
+    std::string text;
+    for (int i = 0; i < words; ++i) text += i % 7 ? "the little dog " : "Lily saw ";
+    write(name, text);
+  }
 };
 
 TEST_F(RunCli, APromptGoesOnTheSameWayEachTime) {
@@ -90,13 +106,43 @@ TEST_F(RunCli, InvalidUtf8IsReadAndNothingInvalidIsShown) {
 }
 
 TEST_F(RunCli, CtrlCEndsTheAnswerWithItsLine) {
-  const test::Outcome outcome = snug(
-      "run " + model_ + " -p Once --seed 1 --temp 3 --top-k 0 --top-p 1 --min-p 0 --exact -q --stop \x01",
-      "timeout -k 5 -s INT --preserve-status 0.15");
-  // Either the signal came first, or the context was full: a clean end of line in any case.
-  EXPECT_TRUE(outcome.exit_code == 4 || outcome.exit_code == 0) << outcome.exit_code << outcome.err;
-  EXPECT_TRUE(outcome.out.empty() || outcome.out.back() == '\n') << outcome.out;
-  EXPECT_EQ(outcome.err.find("terminate"), std::string::npos) << outcome.err;
+  write_with("talks.gguf", "llama.context_length", 1 << 20);
+  const std::string run = "run talks.gguf -q --seed 1 -n -1 ";
+  const auto shown = [&](size_t bytes) { return [=, this] { return contents("out.txt").size() > bytes; }; };
+  test::Outcome outcome = interrupt(run + "-p Once --temp 3 --top-k 0 --top-p 1 --min-p 0", shown(40));
+  EXPECT_TRUE(outcome.exit_code == 4 || outcome.exit_code == 0) << outcome.exit_code;  // it may end by itself
+  EXPECT_TRUE(outcome.out.starts_with("Once") && outcome.out.ends_with("\n")) << outcome.out;
+  EXPECT_EQ(outcome.err, "");
+  write_text("long.txt", 100000);
+  outcome = interrupt(run + "-f long.txt", shown(0));  // while it reads the prompt
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_TRUE(outcome.out.ends_with("\n"));
+  outcome = interrupt(run + "-f long.txt --json");
+  EXPECT_EQ(outcome.exit_code, 4) << outcome.err;
+  if (!outcome.out.empty()) {
+    EXPECT_EQ(json::parse(outcome.out)["ended"], "interrupted");
+  }
+}
+
+TEST_F(RunCli, CtrlCEndsTheWaitForALine) {
+  const test::Outcome outcome =
+      interrupt("run " + model_ + " --chat", [&] { return contents("err.txt").ends_with("> "); });
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_EQ(outcome.out, "");
+}
+
+TEST_F(RunCli, CtrlCLeavesNothingHalfWritten) {
+  write_text("long.txt", 300000);
+  for (const std::string& command :
+       {"eval " + model_ + " -f long.txt --save-logits out.bin",
+        "eval " + model_ + " -f long.txt --base " + model_, "tokenize " + model_ + " long.txt --json",
+        "imatrix " + model_ + " -f long.txt -o out.bin"}) {
+    const test::Outcome outcome = interrupt(command);
+    EXPECT_EQ(outcome.exit_code, 4) << command;
+    EXPECT_EQ(outcome.out, "") << command;
+    EXPECT_NE(outcome.err.find("snug: interrupted"), std::string::npos) << outcome.err;
+    EXPECT_FALSE(exists("out.bin")) << command;
+  }
 }
 
 TEST_F(RunCli, TokenizeGivesIdsAndTheirText) {
@@ -150,28 +196,102 @@ TEST_F(RunCli, RawLogitsAreOneRowPerToken) {
   EXPECT_FALSE(exists("new.f32"));
 }
 
-TEST_F(RunCli, ACutFileAndAnotherVocabularyAreToldSo) {
+TEST_F(RunCli, ACutFileIsToldSo) {
   const std::string whole = contents(model_);
-  write("cut.gguf", whole.substr(0, whole.size() * 2 / 3));
-  for (const char* command :
-       {"run cut.gguf -p Once", "eval cut.gguf --tokens 1 --logits o.f32", "tokenize cut.gguf cut.gguf"}) {
-    const test::Outcome outcome = snug(command);
-    EXPECT_EQ(outcome.exit_code, 1) << command;
-    EXPECT_NE(outcome.err.find("cut.gguf"), std::string::npos) << outcome.err;
+  write_text("text.txt", 600);
+  for (const size_t size :
+       {size_t{0}, size_t{3}, size_t{100}, whole.size() / 100, whole.size() * 2 / 3, whole.size() - 1}) {
+    write("cut.gguf", whole.substr(0, size));
+    for (const char* command : {"run cut.gguf -p Once", "eval cut.gguf --tokens 1 --logits o.bin",
+                                "tokenize cut.gguf text.txt", "imatrix cut.gguf -f text.txt -o o.bin"}) {
+      const test::Outcome outcome = snug(command);
+      EXPECT_EQ(outcome.exit_code, 1) << command << " of " << size << " bytes: " << outcome.out;
+      EXPECT_NE(outcome.err.find("cut.gguf"), std::string::npos) << outcome.err;
+      EXPECT_FALSE(exists("o.bin"));
+    }
   }
-  test::write_tiny_llama({}, (scratch_ / "other.gguf").string());
-  write("text.txt", std::string(4000, 'a'));
-  const test::Outcome other = snug("eval " + model_ + " --base other.gguf -f text.txt --ctx 16");
-  EXPECT_EQ(other.exit_code, 1);
-  EXPECT_NE(other.err.find("vocabulary"), std::string::npos) << other.err;
+}
+
+TEST_F(RunCli, AnotherVocabularyIsToldSo) {
+  write_text("text.txt", 600);
+  test::write_tiny_llama({}, scratch_ / "fewer.gguf");
+  std::string bytes = contents(model_);
+  const size_t at = bytes.find("<0x41>");  // a token's text
+  ASSERT_NE(at, bytes.npos);
+  bytes.replace(at, 6, "<other");
+  write("other.gguf", bytes);
+  for (const char* original : {"fewer.gguf", "other.gguf"}) {
+    const test::Outcome other =
+        snug("eval " + model_ + " --base " + original + " -f text.txt --ctx 16 --chunks 2");
+    EXPECT_EQ(other.exit_code, 1);
+    EXPECT_NE(other.err.find("vocabular"), std::string::npos) << other.err;
+  }
+  // A tokenizer that knows more tokens than the model has rows.
+  const std::string fewer = "run fewer.gguf -p Once";
+  EXPECT_EQ(snug(fewer).exit_code, 1) << "it has no tokenizer";
+}
+
+TEST_F(RunCli, AContextFarLongerThanTheModelsIsToldSo) {
+  write_text("text.txt", 600);
+  const std::string text = " -f text.txt --ctx 512 --chunks 1";
+  const test::Outcome eval = snug("eval " + model_ + text);
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_NE(eval.err.find("trained for"), std::string::npos) << eval.err;
+  EXPECT_EQ(snug("eval " + model_ + text + " -q").err, "");
+  const test::Outcome short_text = snug("eval " + model_ + " -f text.txt --ctx 16777216");
+  EXPECT_EQ(short_text.exit_code, 1);
+  EXPECT_NE(short_text.err.find("longer text"), std::string::npos) << short_text.err;
+  EXPECT_EQ(snug("eval " + model_ + " -f text.txt --ctx 3").exit_code, 2);
+  const test::Outcome imatrix = snug("imatrix " + model_ + " -f text.txt --chunk 512 -o im.gguf");
+  EXPECT_EQ(imatrix.exit_code, 0) << imatrix.err;
+  EXPECT_NE(imatrix.err.find("trained for"), std::string::npos) << imatrix.err;
+}
+
+TEST_F(RunCli, AnEmptyOrStrangeTextIsToldSoOrRead) {
+  write("empty.txt", "");
+  EXPECT_EQ(snug("eval " + model_ + " -f empty.txt").exit_code, 1);
+  EXPECT_EQ(snug("imatrix " + model_ + " -f empty.txt -o im.gguf").exit_code, 1);
+  EXPECT_EQ(snug(greedy_ + "-f empty.txt -n 2").exit_code, 0);
+  std::string strange;
+  for (int i = 0; i < 4000; ++i) strange += static_cast<char>(i * 37 % 256);
+  write("strange.txt", strange);
+  const test::Outcome eval = snug("eval " + model_ + " -f strange.txt --chunks 1 --json");
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+  EXPECT_GT(json::parse(eval.out)["perplexity"]["value"], 1);
+  const test::Outcome imatrix = snug("imatrix " + model_ + " -f strange.txt -o im.gguf");
+  EXPECT_EQ(imatrix.exit_code, 1);
+  EXPECT_NE(imatrix.err.find("UTF-8"), std::string::npos) << imatrix.err;
+  EXPECT_FALSE(exists("im.gguf"));
 }
 
 TEST_F(RunCli, TooLittleMemoryIsAMessage) {
-  const std::string words = "run " + model_ + " -p Once -n 4 -q";
-  const test::Outcome outcome = snug(words, "ulimit -v 60000;");
-  if (outcome.exit_code == 0) return;
-  EXPECT_TRUE(outcome.exit_code == 1 || outcome.exit_code == 5) << outcome.exit_code << outcome.err;
-  EXPECT_NE(outcome.err, "");
+  write_text("text.txt", 600);
+  const std::string commands[] = {
+      "run " + model_ + " -p Once -n 4 -q", "eval " + model_ + " -f text.txt --chunks 1 -q",
+      "imatrix " + model_ + " -f text.txt -o im.gguf -q", "tokenize " + model_ + " text.txt -q"};
+  // From too little for the program's own libraries to enough for all: never a crash.
+  for (int kilobytes = 14000; kilobytes < 64000; kilobytes = kilobytes * 5 / 4)
+    for (const std::string& command : commands) {
+      const test::Outcome outcome = snug(command, "ulimit -v " + std::to_string(kilobytes) + ";");
+      const bool left = std::filesystem::remove(scratch_ / "im.gguf");
+      if (outcome.exit_code == 0 || outcome.err.find("shared libraries") != std::string::npos) continue;
+      EXPECT_TRUE(outcome.exit_code == 1 || outcome.exit_code == 5)
+          << command << " in " << kilobytes << ": " << outcome.exit_code << outcome.err;
+      EXPECT_TRUE(outcome.err.starts_with("snug: ")) << outcome.err;
+      EXPECT_FALSE(left) << command;
+    }
+}
+
+/// Nobody's memory holds keys and values for these; a context that was not asked for is cut instead.
+TEST_F(RunCli, AContextThatDoesNotFitInMemoryIsToldSo) {
+  write_with("long.gguf", "llama.context_length", 1 << 24);
+  const test::Outcome outcome = snug("run long.gguf -p Once -n 2 --greedy", "ulimit -v 8000000;");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("trained for"), std::string::npos) << outcome.err;
+  const test::Outcome asked =
+      snug("run long.gguf -p Once -n 2 --greedy --ctx 16777216", "ulimit -v 8000000;");
+  EXPECT_EQ(asked.exit_code, 1) << asked.out;
+  EXPECT_NE(asked.err.find("memory"), std::string::npos) << asked.err;
 }
 
 }  // namespace

@@ -1,12 +1,19 @@
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
+#include <thread>
 
 #include "support/scratch.hpp"
 
@@ -30,6 +37,32 @@ class RunProgram : public testing::Test {
             contents("err.txt")};
   }
 
+  /// The program, interrupted as by Ctrl-C once it listens for that and `ready` holds. Nothing comes on its
+  /// standard input, which stays open.
+  Outcome interrupt(const std::string& arguments, const std::function<bool()>& ready = {}) {
+    int input[2];
+    if (pipe2(input, O_CLOEXEC) != 0) return {-1, "", "no pipe"};
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(input[0], STDIN_FILENO);
+      const std::string command = "cd '" + scratch_.path().string() + "'; exec '" SNUG_BINARY "' " +
+                                  arguments + " >out.txt 2>err.txt";
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+    const auto start = std::chrono::steady_clock::now();
+    while (!has_ended(child) && !(listens(child) && (!ready || ready())) &&
+           std::chrono::steady_clock::now() - start < std::chrono::seconds{60})
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    kill(child, SIGINT);
+    int status = 0;
+    waitpid(child, &status, 0);
+    close(input[0]);
+    close(input[1]);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"),
+            contents("err.txt")};
+  }
+
   /// Of a file there, or anywhere if `name` is a whole path.
   std::string contents(const std::filesystem::path& name) const {
     std::ifstream in{scratch_.path() / name, std::ios::binary};
@@ -41,6 +74,21 @@ class RunProgram : public testing::Test {
   bool exists(const std::string& name) const { return std::filesystem::exists(scratch_ / name); }
 
   Scratch scratch_;
+
+ private:
+  static std::string status_of(pid_t process, const std::string& key) {
+    std::ifstream in{"/proc/" + std::to_string(process) + "/status"};
+    for (std::string line; std::getline(in, line);)
+      if (line.starts_with(key + ":\t")) return line.substr(key.size() + 2);
+    return "";
+  }
+  static bool has_ended(pid_t process) { return status_of(process, "State").starts_with("Z"); }
+  /// Whether the process is the program already, no longer the shell, and catches SIGINT.
+  static bool listens(pid_t process) {
+    const std::string caught = status_of(process, "SigCgt");
+    return status_of(process, "Name") == std::filesystem::path{SNUG_BINARY}.filename() && !caught.empty() &&
+           (std::stoull(caught, nullptr, 16) >> (SIGINT - 1) & 1);
+  }
 };
 
 }  // namespace snug::test

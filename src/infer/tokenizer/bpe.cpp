@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "gguf/printable.hpp"
 #include "infer/tokenizer/byte_map.hpp"
@@ -101,6 +102,7 @@ class BpeMerger final : public Merger {
   }
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
+    check_interrupt();
     if (is_token(word, scratch, ids)) return;
     scratch.symbols.clear();
     for (size_t at = 0; at < word.size();) {
