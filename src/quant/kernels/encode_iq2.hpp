@@ -40,12 +40,15 @@ struct Iq2Form : Traits {
   uint8_t sign[kSuperBlock / 8];             // of the weights themselves
 
   explicit Iq2Form(const IqBlock& from) : block(from), grid(Traits::book(), 8, 25, 43, 0) {
+    float reach = 0;  // what the lowest level comes to
     for (int g = 0; g < kSuperBlock / 8; ++g) {
+      if (Traits::kParity && 8 * g % kSubWeights == 0)
+        reach = 8 * kTypical * typical_scale<V>(block, 8 * g, kSubWeights);
       const F x = V::load(block.x + 8 * g), v = V::load(block.v + 8 * g);
       sign[g] = static_cast<uint8_t>(V::bits(V::lt(x, V::zero())));
       F a = V::abs(x);
       if (odd(g)) {
-        const F price = v * a;
+        const F price = wrong_sign_price<V>(a, v, reach);
         a = V::select(lane(__builtin_ctz(V::bits(V::eq(price, V::splat(V::min_of(price)))))), -a, a);
       }
       V::store(magnitude + 8 * g, a);

@@ -7,10 +7,9 @@ namespace snug {
 
 namespace {
 
-constexpr float kIq3Trials[] = {0.5f, 0.65f, 0.82f, 1.0f};
-constexpr float kIq3HardTrials[] = {0.35f, 0.38f, 0.41f, 0.44f, 0.47f, 0.50f, 0.53f, 0.56f,
-                                    0.60f, 0.64f, 0.68f, 0.72f, 0.76f, 0.80f, 0.85f, 0.90f,
-                                    0.95f, 1.00f, 1.06f, 1.12f, 1.20f, 1.30f, 1.40f, 1.55f};
+constexpr float kIq3Trials[] = {0.5f, 0.65f, 0.82f, 1.0f, 1.2f};
+constexpr float kIq3HardTrials[] = {0.35f, 0.41f, 0.47f, 0.53f, 0.6f, 0.68f,
+                                    0.76f, 0.85f, 0.95f, 1.06f, 1.2f, 1.4f};
 // From V::pack of four levels of coordinates 0..3 of a half to the levels of each coordinate together.
 constexpr uint8_t kByCoordinate[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
 
@@ -182,7 +181,7 @@ struct Iq3Form : Traits {
   static constexpr bool kTryAtLast = true;
   static constexpr int kAlternatives = 1, kSets = 1;
   static IqMultiples trials(bool hard) {
-    return hard ? IqMultiples{kIq3HardTrials, 24} : IqMultiples{kIq3Trials, 4};
+    return hard ? IqMultiples{kIq3HardTrials, 12} : IqMultiples{kIq3Trials, 5};
   }
 
   const IqBlock& block;
@@ -192,12 +191,16 @@ struct Iq3Form : Traits {
   uint8_t sign[kSuperBlock / 8];
 
   explicit Iq3Form(const IqBlock& from) : block(from), grid{Traits::book()} {
+    float reach = 0;  // what the lowest level comes to
     for (int g = 0; g < kSuperBlock / 8; ++g) {
+      if (Traits::kParity && 8 * g % kSubWeights == 0)
+        reach = 0.8f * Traits::kTypical * static_cast<float>(Traits::kLevels[0]) *
+                typical_scale<V>(block, 8 * g, kSubWeights);
       const F x = V::load(block.x + 8 * g), v = V::load(block.v + 8 * g);
       sign[g] = static_cast<uint8_t>(V::bits(V::lt(x, V::zero())));
       F a = V::abs(x);
       if (odd(g)) {
-        const F price = v * a;
+        const F price = wrong_sign_price<V>(a, v, reach);
         a = V::select(lane(__builtin_ctz(V::bits(V::eq(price, V::splat(V::min_of(price)))))), -a, a);
       }
       V::store(magnitude + 8 * g, a);

@@ -3,6 +3,7 @@
 #include "quant/blocks.hpp"
 #include "quant/kernels/kernels.hpp"
 #include "quant/kernels/simd.hpp"
+#include "quant/kernels/whole.hpp"
 
 // What the encoders of the K formats share: a super-block laid out with one sub-block to a lane, so that
 // searching the scales of eight sub-blocks is plain lane arithmetic and sums over a sub-block are sums over
@@ -14,22 +15,10 @@ namespace snug {
 constexpr float kFar = 0x1p100f;
 constexpr float kTiny = 0x1p-100f;
 
-/// To nearest even for |a| < 2^22. Unlike V::round, quick without SSE4.1 too.
-template <Simd V>
-typename V::f32 nearest(typename V::f32 a) {
-  const auto magic = V::splat(0x1.8p23f);
-  return (a + magic) - magic;
-}
-
 /// 1 / a, but 0 for 0.
 template <Simd V>
 typename V::f32 inverse(typename V::f32 a) {
   return V::select(V::eq(a, V::zero()), V::zero(), V::splat(1.0f) / a);
-}
-
-template <Simd V>
-typename V::f32 clamp(typename V::f32 a, int low, int high) {
-  return V::min(V::max(a, V::splat(static_cast<float>(low))), V::splat(static_cast<float>(high)));
 }
 
 /// Puts a plan among the `count` best so far, least error first; at most `room` are kept. Returns the new

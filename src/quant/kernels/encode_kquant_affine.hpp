@@ -81,9 +81,9 @@ struct AffineSearch {
     Sums out{V::zero(), V::zero(), V::zero()};
     for (int j = 0; j < kSub; ++j) {
       const F x = x_at(way, g, j);
-      const F q = codes_of(x * per_s + shift);
+      const F q = codes_of(V::fma(x, per_s, shift));
       const F wq = tile.w_at(g, j) * q;
-      out = {out.q + wq, out.qq + wq * q, out.qx + wq * x};
+      out = {out.q + wq, V::fma(wq, q, out.qq), V::fma(wq, x, out.qx)};
     }
     return out;
   }
@@ -96,10 +96,10 @@ struct AffineSearch {
     Sums a{V::zero(), V::zero(), V::zero()}, b = a;
     for (int j = 0; j < kSub; ++j) {
       const F x = tile.x_at(g, j), w = tile.w_at(g, j);
-      const F p = codes_of(x * per_s[0] + shift[0]), q = codes_of(x * per_s[1] + shift[1]);
+      const F p = codes_of(V::fma(x, per_s[0], shift[0])), q = codes_of(V::fma(x, per_s[1], shift[1]));
       const F wp = w * p, wq = w * q;
-      a = {a.q + wp, a.qq + wp * p, a.qx + wp * x};
-      b = {b.q + wq, b.qq + wq * q, b.qx + wq * x};
+      a = {a.q + wp, V::fma(wp, p, a.qq), V::fma(wp, x, a.qx)};
+      b = {b.q + wq, V::fma(wq, q, b.qq), V::fma(wq, x, b.qx)};
     }
     out[0] = a;
     out[1] = b;
@@ -269,12 +269,12 @@ struct AffineSearch {
     for (int j = 0; j < kSub; ++j) {
       const F x = x_at(way, g, j), w = tile.w_at(g, j);
       const F t0 = x + b[0], t1 = x + b[1], t2 = x + b[2];
-      const F r0 = codes_of(t0 * per_s) * s - t0;
-      const F r1 = codes_of(t1 * per_s) * s - t1;
-      const F r2 = codes_of(t2 * per_s) * s - t2;
-      e0 = e0 + w * (r0 * r0);
-      e1 = e1 + w * (r1 * r1);
-      e2 = e2 + w * (r2 * r2);
+      const F r0 = V::fma(codes_of(t0 * per_s), s, -t0);
+      const F r1 = V::fma(codes_of(t1 * per_s), s, -t1);
+      const F r2 = V::fma(codes_of(t2 * per_s), s, -t2);
+      e0 = V::fma(w * r0, r0, e0);
+      e1 = V::fma(w * r1, r1, e1);
+      e2 = V::fma(w * r2, r2, e2);
     }
     out[0] = e0;
     out[1] = e1;

@@ -62,8 +62,8 @@ struct SymmetricSearch {
       const F x = tile.x_at(g, j);
       const F q = codes_of(x * per_s);
       const F wq = tile.w_at(g, j) * q;
-      out.qq = out.qq + wq * q;
-      out.qx = out.qx + wq * x;
+      out.qq = V::fma(wq, q, out.qq);
+      out.qx = V::fma(wq, x, out.qx);
     }
     return out;
   }
@@ -74,8 +74,8 @@ struct SymmetricSearch {
       const F x = tile.x_at(g, j), w = tile.w_at(g, j);
       const F p = codes_of(x * per_a), q = codes_of(x * per_b);
       const F wp = w * p, wq = w * q;
-      a = {a.qq + wp * p, a.qx + wp * x};
-      b = {b.qq + wq * q, b.qx + wq * x};
+      a = {V::fma(wp, p, a.qq), V::fma(wp, x, a.qx)};
+      b = {V::fma(wq, q, b.qq), V::fma(wq, x, b.qx)};
     }
     out[0] = a;
     out[1] = b;
@@ -85,13 +85,13 @@ struct SymmetricSearch {
     const F per_s[3] = {inverse<V>(s[0]), inverse<V>(s[1]), inverse<V>(s[2])};
     F e0 = V::zero(), e1 = e0, e2 = e0;
     for (int j = 0; j < kSub; ++j) {
-      const F x = tile.x_at(g, j), w = tile.w_at(g, j);
-      const F r0 = codes_of(x * per_s[0]) * s[0] - x;
-      const F r1 = codes_of(x * per_s[1]) * s[1] - x;
-      const F r2 = codes_of(x * per_s[2]) * s[2] - x;
-      e0 = e0 + w * (r0 * r0);
-      e1 = e1 + w * (r1 * r1);
-      e2 = e2 + w * (r2 * r2);
+      const F x = tile.x_at(g, j), minus_x = -x, w = tile.w_at(g, j);
+      const F r0 = V::fma(codes_of(x * per_s[0]), s[0], minus_x);
+      const F r1 = V::fma(codes_of(x * per_s[1]), s[1], minus_x);
+      const F r2 = V::fma(codes_of(x * per_s[2]), s[2], minus_x);
+      e0 = V::fma(w * r0, r0, e0);
+      e1 = V::fma(w * r1, r1, e1);
+      e2 = V::fma(w * r2, r2, e2);
     }
     out[0] = e0;
     out[1] = e1;

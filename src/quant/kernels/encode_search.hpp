@@ -4,6 +4,7 @@
 #include "quant/kernels/bits.hpp"
 #include "quant/kernels/kernels.hpp"
 #include "quant/kernels/simd.hpp"
+#include "quant/kernels/whole.hpp"
 
 // Joint search of a scale and codes: minimise  sum_j w_j (x_j - d level(x_j / d))^2.
 //
@@ -64,7 +65,7 @@ template <int lo, int hi>
 struct Uniform {
   template <Simd V>
   static typename V::f32 level(typename V::f32 t) noexcept {
-    return V::max(V::min(V::round(t), V::splat(hi)), V::splat(lo));
+    return nearest<V>(clamp<V>(t, lo, hi));
   }
   template <Simd V>
   static typename V::f32 quick_level(typename V::f32 t) noexcept {
@@ -72,7 +73,7 @@ struct Uniform {
   }
   template <Simd V>
   static typename V::i32 code(typename V::f32 t) noexcept {
-    return V::to_i(level<V>(t)) - V::splat_i(lo);
+    return V::to_i(clamp<V>(t, lo, hi)) - V::splat_i(lo);
   }
 };
 
@@ -157,29 +158,37 @@ struct Candidates {
 template <Simd V, class Levels, bool quick>
 void offer_inverses(const float* x, const float* w, int n, typename V::f32 inverse,
                     Candidates<V>& to) noexcept {
-  auto xy = V::zero(), yy = V::zero();
-  for (int j = 0; j < n; ++j) {
+  auto even_xy = V::zero(), even_yy = V::zero(), odd_xy = V::zero(), odd_yy = V::zero();
+  const auto add = [&](int j, typename V::f32& xy, typename V::f32& yy) {
     const auto xj = V::splat(x[j]);
     const auto y =
         quick ? Levels::template quick_level<V>(xj * inverse) : Levels::template level<V>(xj * inverse);
     const auto wy = V::splat(w[j]) * y;
     xy = V::fma(wy, xj, xy);
     yy = V::fma(wy, y, yy);
+  };
+  for (int j = 0; j < n; j += 2) {  // two sums each: an addition need not wait for the one before
+    add(j, even_xy, even_yy);
+    add(j + 1, odd_xy, odd_yy);
   }
-  to.offer(xy, yy);
+  to.offer(even_xy + odd_xy, even_yy + odd_yy);
 }
 
 /// Errors of eight scales with the nearest codes. A scale of 0 is allowed.
 template <Simd V, class Levels>
 typename V::f32 scale_errors(const float* x, const float* w, int n, typename V::f32 d) noexcept {
   const auto inverse = V::select(V::eq(d, V::zero()), V::zero(), V::splat(1) / d);
-  auto error = V::zero();
-  for (int j = 0; j < n; ++j) {
+  auto even = V::zero(), odd = V::zero();
+  const auto add = [&](int j, typename V::f32& error) {
     const auto xj = V::splat(x[j]);
     const auto e = xj - d * Levels::template level<V>(xj * inverse);
     error = V::fma(V::splat(w[j]) * e, e, error);
+  };
+  for (int j = 0; j < n; j += 2) {
+    add(j, even);
+    add(j + 1, odd);
   }
-  return error;
+  return even + odd;
 }
 
 /// Where a search starts: levels, of either sign, that the widest weight may be taken to, and levels for the

@@ -119,6 +119,13 @@ float weightiest(const IqBlock& block, int from, int count) {
   return found > 1e-6f ? found : 1e-6f;
 }
 
+/// How dear a wrong sign is, about, for magnitude a: rises as 4 reach a while that is less than the lowest
+/// level (reach), and as its square beyond. Only the order among eight matters.
+template <Simd V>
+typename V::f32 wrong_sign_price(typename V::f32 a, typename V::f32 v, float reach) {
+  return v * a * (a + V::splat(3 * reach));
+}
+
 /// The super-scale as it will be stored: a positive finite f16.
 template <Simd V>
 void set_scale(IqScales& scales, const IqBlock& block, float d) {

@@ -184,26 +184,21 @@ struct IqSuperBlock {
     return hard ? encode_hard(best, tried) : best;
   }
 
-  /// More trials, and for the best super-scale in each of four ranges: the best points, neighbouring
-  /// sub-scales, and all again from what that gives. What is no better than rounding errors can tell is not
-  /// taken, so that this is never worse.
+  /// More trials, the best super-scale in each of four ranges, and for the best of all the best points, at
+  /// neighbouring sub-scales too. What is no better than rounding errors can tell is not taken, so that this
+  /// is never worse.
   Result encode_hard(Result best, Tried& tried) const {
     const float gain = 1e-6f * block.energy;
-    const auto consider = [&](const IqScales& scales) {
-      const Result next = settle(scales, 1);
-      const bool better = next.error < best.error - gain;
-      if (better) best = next;
-      return better;
+    const auto consider = [&](const Result& next) {
+      if (next.error < best.error - gain) best = next;
     };
-    consider(best.scales);
     try_scales(Form::trials(true), tried);
     IqRange range{24, Form::kRange.low, Form::kFineStep};
     for (int i = 0; i < 4; ++i) {
-      consider(choose_scales(block, tried, kScales, range));
+      consider(take(tried, choose_scales(block, tried, kScales, range)));
       for (int k = 0; k < range.candidates; ++k) range.low *= range.step;
     }
-    for (int round = 0; round < 2; ++round)
-      if (!consider(best.scales)) break;
+    consider(settle(best.scales, 1));
     return best;
   }
 };
