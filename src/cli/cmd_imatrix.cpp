@@ -121,6 +121,11 @@ void add_collecting(CLI::App& command, Args& args) {
                    "also the output matrix (the token embedding where it is that)");
   command.add_flag("--full", args.options.full,
                    "also the second moments of each input, for second-order rounding: n x n values");
+  command
+      .add_option("--full-width", args.options.full_width,
+                  "with --full: inputs wider than that get none; 16384 columns are 1 GiB")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
   command.add_option("--memory", args.memory,
                      "with --full: most memory for sums; more passes over the text where they take more "
                      "(default: half of what is free)");

@@ -5,8 +5,6 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kHeadRows = 64;  // whose logits exist at a time: bounds memory for large vocabularies
-
 infer::Rows copy_of(Matrix<const float> m) {
   infer::Rows rows(m.rows, m.cols);
   std::copy_n(m.data, m.rows * m.cols, rows.at(0));
@@ -40,32 +38,29 @@ void ChunkRunner::run(int64_t chunk, const Consumer& consume) {
   if (output_) run_head(tokens, hidden, consume);
 }
 
-/// The logits are of no use, but what they are made from is: collected piece by piece, shown together.
+/// The logits are of no use: what they are made from is shown, and their product left out, often the largest
+/// of all.
 void ChunkRunner::run_head(std::span<const int32_t> tokens, const infer::Rows& hidden,
                            const Consumer& consume) const {
-  const infer::Weight* head = nullptr;
-  infer::Rows inputs(hidden.count(), hidden.width());
-  int64_t filled = 0;
+  struct Shown {};
   infer::Hooks hooks;
-  hooks.on_linear = [&](const infer::Weight& weight, int64_t, Matrix<const float> rows) {
-    head = &weight;
-    std::copy_n(rows.data, rows.rows * rows.cols, inputs.at(filled));
-    filled += rows.rows;
+  hooks.on_linear = [&](const infer::Weight& weight, int64_t matrix, Matrix<const float> rows) {
+    consume(weight, matrix, rows);
+    throw Shown{};
   };
   infer::Memory memory;
   const infer::Replacements replaced;
-  for (int64_t begin = 0; begin < hidden.count(); begin += kHeadRows) {
-    const int64_t count = std::min(kHeadRows, hidden.count() - begin);
-    const infer::Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count)),
-                           .first_position = begin,
-                           .context = chunk_tokens_,
-                           .compute = compute_,
-                           .memory = memory,
-                           .hooks = hooks,
-                           .replaced = replaced};
-    model_.architecture().head(step, copy_of({hidden.at(begin), count, hidden.width()}));
+  const infer::Step step{.tokens = tokens,
+                         .first_position = 0,
+                         .context = chunk_tokens_,
+                         .compute = compute_,
+                         .memory = memory,
+                         .hooks = hooks,
+                         .replaced = replaced};
+  try {
+    model_.architecture().head(step, hidden);
+  } catch (const Shown&) {
   }
-  if (head) consume(*head, 0, inputs.view());
 }
 
 }  // namespace snug

@@ -11,6 +11,7 @@
 #include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 #include "measure/collect_pass.hpp"
 #include "measure/contents_digest.hpp"
 #include "measure/moment_inputs.hpp"
@@ -59,8 +60,9 @@ class Collector {
 
   CollectReport run(const std::string& dataset, Existing existing) {
     const auto start = std::chrono::steady_clock::now();
-    if (options_.full) inputs_ = find_inputs(runner_, model_);
+    if (options_.full) choose_inputs();
     load_passes();
+    check_room();
     report_.passes = static_cast<int64_t>(passes_.size());
     report_.chunks = chunks();
     report_.inputs = static_cast<int64_t>(inputs_.size());
@@ -98,6 +100,44 @@ class Collector {
                                  int64_t{options_.full}, static_cast<int64_t>(options_.compute)})
       hasher.add(static_cast<uint64_t>(number));
     return hasher.finish();
+  }
+
+  void choose_inputs() {
+    inputs_ = find_inputs(runner_, model_);
+    const auto wide = [&](const MomentInput& input) { return input.dim > options_.full_width; };
+    const int64_t left_out = std::ranges::count_if(inputs_, wide);
+    std::erase_if(inputs_, wide);
+    if (left_out > 0)
+      notice(str(left_out, " inputs are wider than ", options_.full_width,
+                 " and get no second moments (--full-width)"));
+  }
+
+  /// Second moments grow with the square of the width: better told now than hours later.
+  void check_room() const {
+    int64_t largest = 0, whole = 0, waiting = 0;
+    for (const MomentInput& input : inputs_) {
+      largest = std::max(largest, input.matrix_bytes());
+      whole += input.mats * input.matrix_bytes();
+    }
+    for (const CollectPass& pass : passes_)
+      for (const MomentSums& m : pass.moments)
+        if (passes_.size() > 1 && pass.chunks_done < chunks()) waiting += m.bytes();
+    if (const int64_t memory = available_memory(); largest > memory)
+      throw Error{
+          str("a second moment takes ", show_size(largest), " of memory and there are ", show_size(memory)),
+          "", "leave wide inputs out with --full-width, or --full"};
+    std::error_code unknown;
+    const path folder = out_.has_parent_path() ? out_.parent_path() : path{"."};
+    const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
+    if (!unknown && static_cast<uintmax_t>(whole + waiting) > space.available)
+      throw Error{str("second moments take ", show_size(whole),
+                      waiting > 0 ? str(" and while they are summed ", show_size(waiting)) : "", ", and ",
+                      show_size(static_cast<int64_t>(space.available)), " are free"),
+                  folder.string(), "name an output elsewhere, or leave wide inputs out with --full-width",
+                  Fault::io};
+    if (passes_.size() > 1)
+      notice(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
+                 " passes over the text (--memory)"));
   }
 
   /// What an earlier run saved, then what is left to do.
@@ -237,6 +277,15 @@ class Collector {
   CollectReport report_;
 };
 
+/// A model larger than memory is run all the same, but from the disk.
+void tell_of_size(const infer::Model& model) {
+  int64_t bytes = 0;
+  for (const gguf::Tensor& tensor : model.file().tensors()) bytes += static_cast<int64_t>(tensor.data.size());
+  if (const int64_t memory = available_memory(); bytes > memory)
+    notice(str("the model takes ", show_size(bytes), " and ", show_size(memory),
+               " of memory are free: it is read from the disk again for every chunk"));
+}
+
 }  // namespace
 
 bool is_legacy_name(const std::filesystem::path& out) {
@@ -252,6 +301,7 @@ CollectReport collect_imatrix(const infer::Model& model, const Calibration& text
                 Fault::usage};
   if (options.chunk_tokens < 1 || options.skip_chunks < 0)
     throw Error{str("chunks of ", options.chunk_tokens, " tokens cannot be made"), "", "", Fault::usage};
+  tell_of_size(model);
   return Collector{model, text, options, out}.run(text.name, existing);
 }
 

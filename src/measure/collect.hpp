@@ -10,12 +10,13 @@ namespace snug {
 
 struct CollectOptions {
   int64_t chunk_tokens = 512;
-  int64_t skip_chunks = 0;   // of the text, left to another run
-  int64_t chunks = 0;        // behind those, at most; 0: all
-  bool output = false;       // also the input of the output matrix (the token embedding where it is that)
-  bool full = false;         // also second moments
-  int64_t memory_bytes = 0;  // for second moments; 0: half of what is available
-  double save_seconds = 30;  // between two saves; more where saving itself takes long
+  int64_t skip_chunks = 0;     // of the text, left to another run
+  int64_t chunks = 0;          // behind those, at most; 0: all
+  bool output = false;         // also the input of the output matrix (the token embedding where it is that)
+  bool full = false;           // also second moments
+  int64_t full_width = 16384;  // inputs wider than that get none: a matrix is at most 1 GiB
+  int64_t memory_bytes = 0;    // for second moments; 0: half of what is available
+  double save_seconds = 30;    // between two saves; more where saving itself takes long
   infer::Compute compute = infer::Compute::exact;
 };
 
@@ -37,7 +38,12 @@ struct CollectReport {
 /// <out>.resume-<pass>; the same call goes on from there, and ends with the same bytes. The result does not
 /// depend on threads or, in exact mode, on the machine.
 ///
-/// Throws Error where the text is shorter than a chunk, an activation is not finite, or the disk is full.
+/// Memory, beside the model and one chunk's activations: the column sums, and with `full` memory_bytes or the
+/// largest matrix of full_width, whichever is more. More second moments than that take more passes over the
+/// text, whose sums wait on disk.
+///
+/// Throws Error where the text is shorter than a chunk, an activation is not finite, the disk is full, or
+/// (before the first chunk) disk or memory cannot hold the second moments.
 CollectReport collect_imatrix(const infer::Model& model, const Calibration& text,
                               const CollectOptions& options, const std::filesystem::path& out,
                               Existing existing);

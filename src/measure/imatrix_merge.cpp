@@ -1,6 +1,7 @@
 #include "measure/imatrix_merge.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <map>
 #include <string>
@@ -19,8 +20,14 @@ using std::filesystem::path;
 
 constexpr const char* kOtherModel = "merge files of one model only";
 
-void add_to(std::vector<float>& sum, const std::vector<float>& more) {
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] = static_cast<float>(double{sum[i]} + more[i]);
+void add_to(std::vector<float>& sum, const std::vector<float>& more, const std::string& tensor,
+            const path& file) {
+  for (size_t i = 0; i < sum.size(); ++i) {
+    sum[i] = static_cast<float>(double{sum[i]} + more[i]);
+    if (!std::isfinite(sum[i]))
+      throw Error{str("the sums of '", gguf::printable(tensor), "' are too large to be added"), file.string(),
+                  "make the imatrix again"};
+  }
 }
 
 void add_sums(Imatrix& total, const std::string& name, ImatrixSums sums, const path& file,
@@ -34,9 +41,9 @@ void add_sums(Imatrix& total, const std::string& name, ImatrixSums sums, const p
                 file.string(), kOtherModel};
   report.means_dropped += sum.in_sum.empty() != sums.in_sum.empty();
   if (sum.in_sum.empty() || sums.in_sum.empty()) sum.in_sum.clear();
-  add_to(sum.in_sum2, sums.in_sum2);
-  add_to(sum.in_sum, sums.in_sum);
-  add_to(sum.counts, sums.counts);
+  add_to(sum.in_sum2, sums.in_sum2, name, file);
+  add_to(sum.in_sum, sums.in_sum, name, file);
+  add_to(sum.counts, sums.counts, name, file);
 }
 
 void add_file(Imatrix& total, const path& file, ImatrixMergeReport& report) {
@@ -46,7 +53,8 @@ void add_file(Imatrix& total, const path& file, ImatrixMergeReport& report) {
                 "convert it with llama-imatrix first"};
   if (total.chunk_tokens == 0) total.chunk_tokens = imatrix.chunk_tokens;
   report.differing_chunks |= imatrix.chunk_tokens != total.chunk_tokens;
-  total.chunks += imatrix.chunks;
+  if (__builtin_add_overflow(total.chunks, imatrix.chunks, &total.chunks))
+    throw Error{str("it says it has ", imatrix.chunks, " chunks"), file.string(), "make the imatrix again"};
   for (std::string& dataset : imatrix.datasets)
     if (std::ranges::find(total.datasets, dataset) == total.datasets.end())
       total.datasets.push_back(std::move(dataset));
@@ -86,7 +94,7 @@ class MergedMoments {
     if (sum.dim != moment.dim || sum.mats != moment.mats || sum.tensors != moment.tensors)
       throw Error{str("the second moments of '", gguf::printable(moment.input), "' have another shape here"),
                   file.string(), kOtherModel};
-    add_to(sum.counts, moment.counts);
+    add_to(sum.counts, moment.counts, moment.input, file);
   }
 
   std::deque<SecondMoments> files_;

@@ -1,5 +1,5 @@
-// Writes the fuzzers' first inputs: make_seeds FOLDER fills FOLDER/gguf, FOLDER/imatrix and
-// FOLDER/base_logits. Each is below 4 kB.
+// Writes the fuzzers' first inputs: make_seeds FOLDER fills FOLDER/gguf, FOLDER/imatrix,
+// FOLDER/imatrix_merge and FOLDER/base_logits. Each is below 4 kB.
 #include <cstdio>
 #include <string>
 
@@ -51,6 +51,16 @@ GgufBytes imatrix() {
   return file.f32("e.in_sum2", {2, 3}, {4, 8, 0, 0, 30, 60}).f32("e.counts", {1, 3}, {1, 0, 3});
 }
 
+/// Two parts with second moments, as fuzz_imatrix_merge takes them.
+std::string two_parts() {
+  GgufBytes file = imatrix();
+  file.key("imatrix.moment_tensors", 9, strings({"a", "a2"}))
+      .key("imatrix.moment_inputs", 9, strings({"a", "a"}));
+  file.f32("a.in_moment", {2, 2}, {8, 1, 1, 18}).f32("a.moment_counts", {1}, {2});
+  const std::string part = file.bytes();
+  return GgufBytes::le(static_cast<uint16_t>(part.size())) + part + part;
+}
+
 std::string legacy_imatrix() {
   std::string bytes = GgufBytes::le<int32_t>(1) + GgufBytes::le<int32_t>(1) + "a" + GgufBytes::le<int32_t>(4);
   bytes += GgufBytes::le<int32_t>(2) + GgufBytes::le(8.0f) + GgufBytes::le(12.0f);
@@ -87,5 +97,6 @@ int main(int argc, char** argv) {
   save(folder / "gguf" / "version2", version2().bytes());
   save(folder / "imatrix" / "gguf", imatrix().bytes());
   save(folder / "imatrix" / "legacy", legacy_imatrix());
+  save(folder / "imatrix_merge" / "two_parts", two_parts());
   save(folder / "base_logits" / "two_chunks", base_logits());
 }

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
+#include <string_view>
+#include <utility>
 
 namespace snug::test {
 namespace {
@@ -62,7 +64,69 @@ void ask_for_exact(Opaque& params) {
   std::memcpy(params.bytes.data() + kTypes, f32.data(), sizeof f32);
 }
 
+/// ggml_tensor of this package's release.
+struct Tensor {
+  int32_t type;
+  void* buffer;
+  std::array<int64_t, 4> ne;
+  std::array<size_t, 4> nb;
+  int32_t op;
+  std::array<int32_t, 16> op_params;
+  int32_t flags;
+  std::array<const Tensor*, 10> src;
+  const Tensor* view_src;
+  size_t view_offs;
+  const std::byte* data;
+  std::array<char, 64> name;
+
+  const float* row(int64_t i1, int64_t i2, int64_t i3) const {
+    const size_t at = static_cast<size_t>(i1) * nb[1] + static_cast<size_t>(i2) * nb[2] + static_cast<size_t>(i3) * nb[3];
+    return reinterpret_cast<const float*>(data + at);
+  }
+};
+
 }  // namespace
+
+/// Receives every node of a graph before (`ask`) and after it is computed.
+struct RealLlama::Watcher {
+  Watch watch;
+  const char* (*op_name)(const Tensor*) = nullptr;
+
+  static bool on_node(const Tensor* node, bool ask, void* self) {
+    return static_cast<Watcher*>(self)->on_node(*node, ask);
+  }
+  bool on_node(const Tensor& node, bool ask) const {
+    const std::string_view op = op_name(&node);
+    const bool routed = op == "MUL_MAT_ID";
+    if (!routed && op != "MUL_MAT") return false;
+    const std::string weight = node.src[0]->name.data();
+    if (!weight.ends_with(".weight") || node.src[1]->type != 0) return false;
+    if (!ask) routed ? show_routed(weight, *node.src[1], *node.src[2]) : show(weight, *node.src[0], *node.src[1]);
+    return true;
+  }
+  void show(const std::string& weight, const Tensor& matrices, const Tensor& x) const {
+    for (int64_t i3 = 0; i3 < x.ne[3]; ++i3)
+      for (int64_t i2 = 0; i2 < x.ne[2]; ++i2)
+        for (int64_t i1 = 0; i1 < x.ne[1]; ++i1)
+          watch(weight, i2 * matrices.ne[2] / x.ne[2], {x.row(i1, i2, i3), static_cast<size_t>(x.ne[0])});
+  }
+  /// x [cols, 1 or used, tokens], ids [used, tokens]
+  void show_routed(const std::string& weight, const Tensor& x, const Tensor& ids) const {
+    for (int64_t t = 0; t < ids.ne[1]; ++t)
+      for (int64_t used = 0; used < ids.ne[0]; ++used) {
+        int32_t expert = 0;
+        std::memcpy(&expert, ids.data + static_cast<size_t>(t) * ids.nb[1] + static_cast<size_t>(used) * ids.nb[0], sizeof expert);
+        watch(weight, expert, {x.row(used % x.ne[1], t, 0), static_cast<size_t>(x.ne[0])});
+      }
+  }
+  void put_into(Opaque& params) {
+    constexpr size_t kCallback = 88;  // and its user data, in llama_context_params
+    bool (*const callback)(const Tensor*, bool, void*) = on_node;
+    void* const self = this;
+    std::memcpy(params.bytes.data() + kCallback, &callback, sizeof callback);
+    std::memcpy(params.bytes.data() + kCallback + sizeof callback, &self, sizeof self);
+  }
+};
 
 struct RealLlama::Symbols {
   void* base = nullptr;
@@ -131,29 +195,39 @@ RealLlama::RealLlama(const std::filesystem::path& libraries) : symbols_(std::mak
 RealLlama::~RealLlama() = default;
 
 std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& gguf, uint32_t context) const {
-  return load(gguf, context, context, Cache::half);
+  return load(gguf, context, context, Cache::half, nullptr);
 }
 
 std::unique_ptr<RealLlama::Model> RealLlama::load_exact(const std::filesystem::path& gguf, uint32_t context,
                                                         uint32_t batch) const {
-  return load(gguf, context, std::min(batch, context), Cache::exact);
+  return load(gguf, context, std::min(batch, context), Cache::exact, nullptr);
+}
+
+std::unique_ptr<RealLlama::Model> RealLlama::load_watched(const std::filesystem::path& gguf, uint32_t context,
+                                                          Watch watch) const {
+  auto watcher = std::make_unique<Watcher>();
+  watcher->watch = std::move(watch);
+  bind(symbols_->base, "ggml_op_desc", watcher->op_name);
+  return load(gguf, context, context, Cache::exact, std::move(watcher));
 }
 
 std::unique_ptr<RealLlama::Model> RealLlama::load(const std::filesystem::path& gguf, uint32_t context,
-                                                  uint32_t batch, Cache cache) const {
+                                                  uint32_t batch, Cache cache,
+                                                  std::unique_ptr<Watcher> watcher) const {
   void* model = symbols_->load(gguf.c_str(), symbols_->model_default_params());
   if (!model) throw std::runtime_error{"llama.cpp does not load " + gguf.string()};
   Opaque params = symbols_->context_default_params();
   const std::array<uint32_t, 3> sizes{context, context, batch};  // n_ctx, n_batch, n_ubatch come first
   std::memcpy(params.bytes.data(), sizes.data(), sizeof sizes);
   if (cache == Cache::exact) ask_for_exact(params);
+  if (watcher) watcher->put_into(params);
   void* made = symbols_->init(model, params);
   if (!made) {
     symbols_->free_model(model);
     throw std::runtime_error{"llama.cpp makes no context for " + gguf.string()};
   }
   symbols_->set_threads(made, 1, 1);  // its default spins on cores that others use
-  return std::unique_ptr<Model>{new Model{*symbols_, model, made}};
+  return std::unique_ptr<Model>{new Model{*symbols_, model, made, std::move(watcher)}};
 }
 
 std::unique_ptr<RealLlama::Model> RealLlama::load_vocabulary(const std::filesystem::path& gguf) const {
@@ -162,7 +236,7 @@ std::unique_ptr<RealLlama::Model> RealLlama::load_vocabulary(const std::filesyst
   params.bytes[kVocabOnly] = std::byte{1};
   void* model = symbols_->load(gguf.c_str(), params);
   if (!model) throw std::runtime_error{"llama.cpp does not load the vocabulary of " + gguf.string()};
-  return std::unique_ptr<Model>{new Model{*symbols_, model, nullptr}};
+  return std::unique_ptr<Model>{new Model{*symbols_, model, nullptr, nullptr}};
 }
 
 bool RealLlama::dequantize(const std::string& type, const void* blocks, float* weights, int64_t count) const {
@@ -180,8 +254,8 @@ size_t RealLlama::quantize(int type, const float* weights, void* blocks, int64_t
   return symbols_->quantize_chunk(type, weights, blocks, 0, rows, cols, importance);
 }
 
-RealLlama::Model::Model(const Symbols& symbols, void* model, void* context)
-    : symbols_(symbols), model_(model), context_(context) {}
+RealLlama::Model::Model(const Symbols& symbols, void* model, void* context, std::unique_ptr<Watcher> watcher)
+    : symbols_(symbols), watcher_(std::move(watcher)), model_(model), context_(context) {}
 
 RealLlama::Model::~Model() {
   if (context_) symbols_.free_context(context_);

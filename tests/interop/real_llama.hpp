@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,6 +25,10 @@ class RealLlama {
   std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context = 512) const;
   /// The same with keys and values in f32 and without flash attention: as exact as it gets. `batch` tokens at a time.
   std::unique_ptr<Model> load_exact(const std::filesystem::path& gguf, uint32_t context = 512, uint32_t batch = 512) const;
+  /// One token's input of one matrix product: of the weight's matrix `matrix` (the expert).
+  using Watch = std::function<void(const std::string& weight, int64_t matrix, std::span<const float> input)>;
+  /// As load_exact(); every product with a weight is shown to `watch` while logits() runs.
+  std::unique_ptr<Model> load_watched(const std::filesystem::path& gguf, uint32_t context, Watch watch) const;
   /// Only tokenizes; the file needs no tensors.
   std::unique_ptr<Model> load_vocabulary(const std::filesystem::path& gguf) const;
 
@@ -34,8 +39,10 @@ class RealLlama {
 
  private:
   struct Symbols;
+  struct Watcher;
   enum class Cache { half, exact };
-  std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context, uint32_t batch, Cache cache) const;
+  std::unique_ptr<Model> load(const std::filesystem::path& gguf, uint32_t context, uint32_t batch, Cache cache,
+                              std::unique_ptr<Watcher> watcher) const;
   std::unique_ptr<Symbols> symbols_;
 };
 
@@ -60,8 +67,9 @@ class RealLlama::Model {
 
  private:
   friend class RealLlama;
-  Model(const Symbols& symbols, void* model, void* context);
+  Model(const Symbols& symbols, void* model, void* context, std::unique_ptr<Watcher> watcher);
   const Symbols& symbols_;
+  std::unique_ptr<Watcher> watcher_;  // the context calls it
   void* model_;
   void* context_;
   int32_t position_ = 0;  // of append()

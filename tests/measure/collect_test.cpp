@@ -159,6 +159,15 @@ TEST_F(Collect, SeveralPassesGiveTheBytesOfOne) {
     EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
 }
 
+TEST_F(Collect, WideInputsGetNoSecondMoments) {
+  const CollectReport report = collect({.chunk_tokens = 16, .full = true, .full_width = 64});
+  EXPECT_EQ(report.inputs, 6) << "not the 96 wide of the down projections";
+  EXPECT_EQ(report.tensors, 14);
+  const SecondMoments moments{scratch_ / "im.gguf"};
+  EXPECT_EQ(moments.find("blk.1.ffn_down.weight"), nullptr);
+  EXPECT_NE(moments.find("blk.1.ffn_up.weight"), nullptr);
+}
+
 TEST_F(Collect, ADamagedModelIsNoticed) {
   test::TinyLlama tiny;
   tiny.format = FormatId::f32;

@@ -119,6 +119,14 @@ TEST_F(Merge, WhatDoesNotFitIsRefused) {
   EXPECT_NE(refusal({"a", "model.gguf"}).find("model"), std::string::npos);
 }
 
+TEST_F(Merge, SumsBeyondF32AreRefused) {
+  collect({.chunk_tokens = 16}, "a");
+  Imatrix large = read_imatrix(scratch_ / "a");
+  large.tensors.begin()->second.in_sum2[0] = 3e38f;
+  write_imatrix(scratch_ / "large", large, Existing::refuse);
+  EXPECT_NE(refusal({"large", "large"}).find("too large"), std::string::npos);
+}
+
 ImatrixSums sums_of(std::vector<float> squares, std::vector<float> plain, std::vector<float> counts) {
   const auto mats = static_cast<int64_t>(counts.size());
   return {static_cast<int64_t>(squares.size()) / mats, mats, std::move(squares), std::move(plain),

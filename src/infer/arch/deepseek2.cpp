@@ -45,6 +45,10 @@ class DeepSeek2 : public Architecture {
   void load_keys_and_values(const Source& source, int64_t l, Block& block) const;
   FeedForward load_ffn(const Source& source, int64_t l) const;
 
+  void temper(const Step& step, Rows& queries) const {
+    if (temperature_ != 0)
+      apply_temperature(queries, step.first_position, temperature_, temperature_context_);
+  }
   Rows attention(Step& step, int layer, const Rows& a) const;
   Rows latent_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
   Rows plain_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
@@ -141,7 +145,7 @@ Rows DeepSeek2::attention(Step& step, int layer, const Rows& a) const {
   Rows q = block.q ? apply(step, block.q, a)
                    : apply(step, block.q_b, rms_norm(apply(step, block.q_a, a), block.q_a_norm, eps_));
   rotate(rope_, table, q, heads_, key_dim(), plain_);
-  if (temperature_ != 0) apply_temperature(q, step.first_position, temperature_, temperature_context_);
+  if (block.kv_b) temper(step, q);
   const Rows z = apply(step, block.kv_a, a);
   const Rows latent = rms_norm(columns(z, 0, latent_), block.kv_a_norm, eps_);
   Rows rotated = columns(z, latent_, rotated_);
@@ -168,6 +172,7 @@ Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Row
     put(queries, h * row, apply(step, block.k_b, columns(q, h * key_dim(), plain_), h), 0, latent_);
     put(queries, h * row + latent_, q, h * key_dim() + plain_, rotated_);
   }
+  temper(step, queries);  // behind k_b, as llama.cpp has it: an imatrix shows what k_b reads
   const AttendArgs args{.heads = heads_,
                         .kv_heads = 1,
                         .key_dim = row,
