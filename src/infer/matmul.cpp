@@ -44,7 +44,7 @@ constexpr int64_t kDotBytes = 64 << 10;  // of weights to a task: enough to pay 
 
 Rows multiply_by_rows(const PackedFormat& format, const Weight& w, int64_t matrix, const Rows& x) {
   Rows y(x.count(), w.rows);
-  const Activations in{packed_kernels(), format.rounding, x, false};
+  const Activations in{packed_kernels(), format, x, Activations::Use::dots};
   const int64_t row_bytes = w.format->row_bytes(w.cols);
   const int64_t fair = (w.rows + 4 * threads() - 1) / (4 * threads());
   parallel_ranges(w.rows, std::max<int64_t>(1, std::min(kDotBytes / row_bytes, fair)),
@@ -57,10 +57,10 @@ Rows multiply_by_rows(const PackedFormat& format, const Weight& w, int64_t matri
 
 Rows multiply_by_tiles(const PackedFormat& format, const Weight& w, int64_t matrix, const Rows& x) {
   Rows y(x.count(), w.rows);
-  const Activations in{packed_kernels(), format.rounding, x, true};
-  const auto scratch_size = static_cast<size_t>(in.tiles().tiles() * kProductRows * kTileTokens);
+  const Activations in{packed_kernels(), format, x, Activations::Use::product};
   parallel_ranges(w.rows, kProductRows, [&](int64_t begin, int64_t end) {
-    const auto scratch = std::make_unique_for_overwrite<float[]>(scratch_size);
+    const auto scratch =
+        std::make_unique_for_overwrite<float[]>(static_cast<size_t>(scratch_size(x.count())));
     format.product({w.row(matrix, begin), w.format->row_bytes(w.cols), end - begin, w.cols}, in.tiles(),
                    scratch.get(), y.at(0) + begin, w.rows);
   });

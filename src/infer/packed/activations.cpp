@@ -5,24 +5,30 @@
 #include "base/parallel.hpp"
 
 namespace snug::infer {
+namespace {
+
+constexpr size_t kLine = 64;  // bytes of a cache line: rows begin at one where they are a multiple of it
+
+}  // namespace
 
 void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
   const auto size = [rows](int64_t each) { return static_cast<size_t>(rows * each); };
   const bool bytes = rounding >= Rounding::blocks32;
   const int64_t blocks = cols / block_of(rounding);
   if (!bytes) x_.resize(size(cols));
-  if (bytes) q_.resize(size(cols));
+  if (bytes) q_.resize(size(cols) + kLine);
   if (bytes) d_.resize(size(blocks));
   if (rounding == Rounding::blocks32) s_.resize(size(blocks));
   if (rounding == Rounding::blocks256) sums_.resize(size(cols / 16));
+  int8_t* q = q_.data();
+  if (bytes) q += (kLine - reinterpret_cast<uintptr_t>(q) % kLine) % kLine;
   for (int64_t r = 0; r < rows; ++r)
-    rows_.push_back({q_.data() + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
+    rows_.push_back({q + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
                      s_.data() + (s_.empty() ? 0 : r * blocks),
                      sums_.data() + (sums_.empty() ? 0 : r * cols / 16), x_.data() + (bytes ? 0 : r * cols)});
 }
 
-void Activations::allocate_tiles(Rounding rounding, int64_t tokens, int64_t cols) {
-  tiles_ = {.tokens = tokens, .cols = cols};
+void Activations::allocate_tiles(Rounding rounding, int64_t cols) {
   const int64_t padded = tiles_.tiles() * kTileTokens;
   const auto size = [padded](int64_t each) { return static_cast<size_t>(padded * each); };
   if (rounding < Rounding::blocks32) {
@@ -40,20 +46,27 @@ void Activations::allocate_tiles(Rounding rounding, int64_t tokens, int64_t cols
   tiles_.x = tile_x_.data();
 }
 
-Activations::Activations(const PackedKernels& kernels, Rounding rounding, const Rows& x, bool tiled) {
-  const int64_t tokens = x.count(), cols = x.width();
-  allocate(rounding, tiled ? (tokens + kTileTokens - 1) / kTileTokens * kTileTokens : tokens, cols);
-  if (!tiled) {
-    for (int64_t t = 0; t < tokens; ++t) kernels.round(rounding, x.at(t), cols, row(t));
-    return;
-  }
-  allocate_tiles(rounding, tokens, cols);
+void Activations::round_all(const PackedKernels& kernels, const PackedFormat& format, const Rows& x) {
+  const int64_t tokens = x.count();
   parallel_for(tiles_.tiles(), [&](int64_t tile) {
     const int64_t first = tile * kTileTokens;
     for (int64_t t = first; t < std::min(tokens, first + kTileTokens); ++t)
-      kernels.round(rounding, x.at(t), cols, row(t));
-    kernels.interleave(rounding, &row(first), tile, tiles_);
+      kernels.round(format.rounding, x.at(t), x.width(), row(t));
+    if (!format.product_of_rows) kernels.interleave(format.rounding, &row(first), tile, tiles_);
   });
+}
+
+Activations::Activations(const PackedKernels& kernels, const PackedFormat& format, const Rows& x, Use use) {
+  const int64_t tokens = x.count(), cols = x.width();
+  if (use == Use::dots) {
+    allocate(format.rounding, tokens, cols);
+    for (int64_t t = 0; t < tokens; ++t) kernels.round(format.rounding, x.at(t), cols, row(t));
+    return;
+  }
+  allocate(format.rounding, (tokens + kRowTokens - 1) / kRowTokens * kRowTokens, cols);
+  tiles_ = {.tokens = tokens, .cols = cols, .rows = rows_.data()};
+  if (!format.product_of_rows) allocate_tiles(format.rounding, cols);
+  round_all(kernels, format, x);
 }
 
 }  // namespace snug::infer

@@ -10,9 +10,11 @@ namespace snug::infer {
 /// The activations of a matrix product, rounded once for all rows of the matrix.
 class Activations {
  public:
-  /// x.width() must be a multiple of the rounding's block. With `tiled` for PackedFormat::product (tiles()),
-  /// else for dots (row()). Several threads take part.
-  Activations(const PackedKernels& kernels, Rounding rounding, const Rows& x, bool tiled);
+  enum class Use { dots, product };
+
+  /// x.width() must be a multiple of the rounding's block. For format.dots (row()) or format.product
+  /// (tiles()), one of `kernels`. Several threads take part.
+  Activations(const PackedKernels& kernels, const PackedFormat& format, const Rows& x, Use use);
 
   const RoundedRow& row(int64_t token) const { return rows_[static_cast<size_t>(token)]; }
   const TokenTiles& tiles() const { return tiles_; }
@@ -20,7 +22,8 @@ class Activations {
  private:
   /// Arrays for `rows` rows in the layout of a row; views into them, row by row, go to rows_.
   void allocate(Rounding rounding, int64_t rows, int64_t cols);
-  void allocate_tiles(Rounding rounding, int64_t tokens, int64_t cols);
+  void round_all(const PackedKernels& kernels, const PackedFormat& format, const Rows& x);
+  void allocate_tiles(Rounding rounding, int64_t cols);
 
   std::vector<int8_t> q_;
   std::vector<float> d_, s_, x_, tile_d_, tile_s_, tile_x_;

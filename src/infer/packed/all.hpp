@@ -10,15 +10,28 @@
 namespace snug::infer {
 namespace {
 
+/// A set of lanes may bring its own product of 8-bit codes.
+template <class V, class Unpack>
+constexpr void set_product(PackedFormat& format) {
+  if constexpr (requires { V::kProductOfRows; }) {
+    format.product = V::template product_of_codes<Unpack>;
+    format.product_of_rows = V::kProductOfRows;
+  } else {
+    format.product = product<V, Unpack>;
+  }
+}
+
 template <class V, class Codes>
 constexpr PackedFormat super_format(FormatId id) {
-  return {id, Rounding::blocks256, dots_of_blocks<V, Codes, dot_super<V, Codes>>,
-          product<V, UnpackSuper<V, Codes>>};
+  PackedFormat format{id, Rounding::blocks256, dots_of_blocks<V, Codes, dot_super<V, Codes>>};
+  set_product<V, UnpackSuper<V, Codes>>(format);
+  return format;
 }
 template <class V, class Codes>
 constexpr PackedFormat short_format(FormatId id) {
-  return {id, Rounding::blocks32, dots_of_blocks<V, Codes, dot_short<V, Codes>>,
-          product<V, UnpackShort<V, Codes>>};
+  PackedFormat format{id, Rounding::blocks32, dots_of_blocks<V, Codes, dot_short<V, Codes>>};
+  set_product<V, UnpackShort<V, Codes>>(format);
+  return format;
 }
 template <class V, class Read>
 constexpr PackedFormat real_format(FormatId id, Rounding rounding) {

@@ -1,3 +1,9 @@
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <algorithm>
 #include <cstdlib>
 #include <string_view>
@@ -14,6 +20,19 @@ bool has_vnni() {
   return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512bw");
 }
+
+/// Linux keeps tiles switched off until a process asks for them.
+bool has_amx() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kTile) == 0 || (d & kInt8) == 0) return false;
+  return has_vnni() && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 #endif
 
 /// Those for a set, best first. The portable kernels stand in for a set that has none of its own.
@@ -21,6 +40,7 @@ std::vector<const PackedKernels*> matching(const Kernels& kernels) {
   std::vector<const PackedKernels*> found;
 #if defined(__x86_64__)
   if (std::string_view{kernels.isa} == kPackedAvx2.isa) {
+    if (has_amx()) found.push_back(&kPackedAmx);
     if (has_vnni()) found.push_back(&kPackedAvx512);
     found.push_back(&kPackedAvx2);
   }

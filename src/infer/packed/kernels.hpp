@@ -37,16 +37,18 @@ struct RoundedRow {
 /// zeros.
 struct TokenTiles {
   int64_t tokens = 0, cols = 0;
-  int16_t* q = nullptr;     // [tile][cols / 2][token][2]
-  float* d = nullptr;       // [tile][cols / block][token]
-  float* s = nullptr;       // [tile][cols / 32][token]
-  int16_t* sums = nullptr;  // [tile][cols / 32][token][2]
-  float* x = nullptr;       // [tile][cols][token]
+  const RoundedRow* rows = nullptr;  // the same as rows, one after the other in memory, padded to kRowTokens
+  int16_t* q = nullptr;              // [tile][cols / 2][token][2]
+  float* d = nullptr;                // [tile][cols / block][token]
+  float* s = nullptr;                // [tile][cols / 32][token]
+  int16_t* sums = nullptr;           // [tile][cols / 32][token][2]
+  float* x = nullptr;                // [tile][cols][token]
 
   int64_t tiles() const { return (tokens + 7) / 8; }
 };
 
 inline constexpr int64_t kTileTokens = 8;
+inline constexpr int64_t kRowTokens = 16;  // what rows of activations are padded to a multiple of
 inline constexpr int kIntegerPeakOperations = 384, kRealPeakOperations = 192;
 inline constexpr int64_t kProductRows = 32;  // of weights, in one call of PackedFormat::product
 
@@ -66,11 +68,15 @@ struct PackedFormat {
   /// y[r] = row r times x.
   void (*dots)(const PackedRows& rows, const RoundedRow& x, float* y) = nullptr;
   /// y[t * y_stride + r] = row r times token t, for at most kProductRows rows. The rows are unpacked once.
-  /// `scratch` [tiles() * kProductRows * kTileTokens] is overwritten. Differs from dots() by f32 rounding of
-  /// sums.
+  /// `scratch` [scratch_size(tokens)] is overwritten. Differs from dots() by f32 rounding of sums.
   void (*product)(const PackedRows& rows, const TokenTiles& x, float* scratch, float* y,
                   int64_t y_stride) = nullptr;
+  bool product_of_rows = false;  // product reads TokenTiles::rows alone
 };
+
+constexpr int64_t scratch_size(int64_t tokens) {
+  return (tokens + kRowTokens - 1) / kRowTokens * kRowTokens * kProductRows;
+}
 
 inline constexpr int64_t kAttendKeys = 64;  // keys in a block
 
@@ -126,6 +132,7 @@ extern const PackedKernels kPackedScalar;
 #if defined(__x86_64__)
 extern const PackedKernels kPackedAvx2;
 extern const PackedKernels kPackedAvx512;  // VNNI on registers of 256 bits
+extern const PackedKernels kPackedAmx;     // the same, and products on tiles
 #endif
 
 }  // namespace snug::infer

@@ -100,7 +100,7 @@ TEST(Packed, DotsAreThoseOfDecodedWeightsAndRoundedActivations) {
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
         const Rows x = normal_rows(random, 2, cols);
         const PackedFormat& packed = *kernels->find(format.id);
-        const Activations in{*kernels, packed.rounding, x, false};
+        const Activations in{*kernels, packed, x, Activations::Use::dots};
         float y[7];
         packed.dots({w.data(), format.row_bytes(cols), rows, cols}, in.row(1), y);
         for (int64_t r = 0; r < rows; ++r) {
@@ -123,8 +123,8 @@ TEST(Packed, ProductsAreDotsForEveryShape) {
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
         const Rows x = normal_rows(random, tokens, cols);
         const PackedFormat& packed = *kernels->find(format.id);
-        const Activations in{*kernels, packed.rounding, x, true};
-        std::vector<float> scratch(static_cast<size_t>(in.tiles().tiles() * kProductRows * kTileTokens)),
+        const Activations in{*kernels, packed, x, Activations::Use::product};
+        std::vector<float> scratch(static_cast<size_t>(scratch_size(tokens))),
             y(static_cast<size_t>(tokens * stride), 7.0f);
         packed.product({w.data(), format.row_bytes(cols), rows, cols}, in.tiles(), scratch.data(), y.data(),
                        stride);
@@ -156,8 +156,9 @@ TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
         const PackedFormat& packed = *kernels->find(format.id);
         const PackedRows all{w.data(), format.row_bytes(cols), rows, cols};
         std::vector<float> y(static_cast<size_t>(rows * (tokens + 1))),
-            scratch(2 * kProductRows * kTileTokens);
-        const Activations one{*kernels, packed.rounding, x, false}, many{*kernels, packed.rounding, x, true};
+            scratch(static_cast<size_t>(scratch_size(tokens)));
+        const Activations one{*kernels, packed, x, Activations::Use::dots},
+            many{*kernels, packed, x, Activations::Use::product};
         packed.dots(all, one.row(0), y.data());
         packed.product(all, many.tiles(), scratch.data(), y.data() + rows, rows);
         for (float& v : y)
@@ -177,7 +178,7 @@ TEST(Packed, RoundsAwkwardActivations) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << value);
         Rows x(1, 256);
         x.at(0)[3] = value;
-        const Activations in{*kernels, rounding, x, false};
+        const Activations in{*kernels, {FormatId::f32, rounding}, x, Activations::Use::dots};
         for (int k = 0; k < 256; ++k) {
           EXPECT_LE(std::abs(in.row(0).q[k]), 127);
           if (k != 3) {
