@@ -23,13 +23,15 @@ constexpr void set_product(PackedFormat& format) {
 
 template <class V, class Codes>
 constexpr PackedFormat super_format(FormatId id) {
-  PackedFormat format{id, Rounding::blocks256, dots_of_blocks<V, Codes, dot_super<V, Codes>>};
+  PackedFormat format{id, Rounding::blocks256,
+                      dots_of_blocks<V, Codes, dot_super<V, Codes, 2>, dot_super<V, Codes, 1>>};
   set_product<V, UnpackSuper<V, Codes>>(format);
   return format;
 }
 template <class V, class Codes>
 constexpr PackedFormat short_format(FormatId id) {
-  PackedFormat format{id, Rounding::blocks32, dots_of_blocks<V, Codes, dot_short<V, Codes>>};
+  PackedFormat format{id, Rounding::blocks32,
+                      dots_of_blocks<V, Codes, dot_short<V, Codes, 2>, dot_short<V, Codes, 1>>};
   set_product<V, UnpackShort<V, Codes>>(format);
   return format;
 }
