@@ -22,9 +22,7 @@ constexpr const char* kFooter =
     "4 interrupted with work saved, 5 I/O failure.\n"
     "`snug COMMAND --help` tells more of each command.";
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   int exit_code = 0;
   CLI::App app{kAbout, "snug"};
   app.footer(kFooter);
@@ -53,4 +51,11 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(snug::Fault::usage);
   }
   return exit_code;
+}
+
+}  // namespace
+
+/// Guarded as a whole: with very little memory even the list of options does not fit.
+int main(int argc, char** argv) {
+  return snug::cli::guarded([&] { return run(argc, argv); });
 }

@@ -275,6 +275,8 @@ TEST_F(RunCli, TooLittleMemoryIsAMessage) {
       const test::Outcome outcome = snug(command, "ulimit -v " + std::to_string(kilobytes) + ";");
       const bool left = std::filesystem::remove(scratch_ / "im.gguf");
       if (outcome.exit_code == 0 || outcome.err.find("shared libraries") != std::string::npos) continue;
+      if (outcome.err.starts_with("terminate called without an active exception"))
+        continue;  // the C++ runtime has none for the exception itself: some 100 kB before main()
       EXPECT_TRUE(outcome.exit_code == 1 || outcome.exit_code == 5)
           << command << " in " << kilobytes << ": " << outcome.exit_code << outcome.err;
       EXPECT_TRUE(outcome.err.starts_with("snug: ")) << outcome.err;
