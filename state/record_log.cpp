@@ -156,7 +156,7 @@ class Scanner {
 }  // namespace
 
 bool known(RecordKind kind) {
-  return kind >= RecordKind::measurement && kind <= RecordKind::note;
+  return kind >= RecordKind::measurement && kind <= RecordKind::evaluation;
 }
 
 bool Place::known() const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Recipe {
   std::string runtime = "llama.cpp";
   std::string method;                   // "optimal", "preset q4_k_m", "uniform q6_K"
   Effort effort = Effort::normal;
+  bool error_feedback = false;          // encoded with the second moments of the imatrix, where it has them
 
   std::string budget_kind;              // "file", "bpw", "none"
   int64_t budget_bytes = 0;             // of the file, or of the tensor bytes for "bpw"
@@ -38,6 +40,14 @@ struct Recipe {
   int64_t split_bytes = 0;
   double predicted_loss = 0, certified_bound = 0;  // nats per token; gap = loss - bound
   bool proven_optimal = false;
+
+  /// What running the recipe gave, on text that nothing was learnt from.
+  struct Measured {
+    double kl = 0, standard_error = 0;  // nats per token
+    int64_t tokens = 0;
+    bool operator==(const Measured&) const = default;
+  };
+  std::optional<Measured> measured;
 
   std::vector<RecipeTensor> tensors;    // every tensor of the output, in file order
 

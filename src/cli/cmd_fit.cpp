@@ -1,17 +1,24 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
+#include "base/digest.hpp"
+#include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/judged_text.hpp"
 #include "cli/options.hpp"
-#include "cli/probe_options.hpp"
 #include "cli/report_table.hpp"
 #include "cli/written_text.hpp"
+#include "fit/closed_loop.hpp"
+#include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
 #include "fit/quantize_model.hpp"
+#include "measure/collect.hpp"
+#include "measure/contents_digest.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -21,7 +28,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
-  ProbeArgs probe;
+  CalibrationArgs calibration;
   PlanArgs plan;
   std::string out, recipe;
   bool dry_run = false, force = false;
@@ -37,19 +44,106 @@ void check_output(const Args& args, const PlanOptions& options) {
   if (args.dry_run) return;
   if (args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
-  AtomicFile{args.out, args.force ? Existing::replace : Existing::refuse};  // proves that the folder can be written
+  AtomicFile{args.out,
+             args.force ? Existing::replace : Existing::refuse};  // proves that the folder can be written
   std::error_code unknown;
   const auto space = std::filesystem::space(folder_of(args.out), unknown);
   if (!unknown && options.size_bytes && static_cast<int64_t>(space.available) < *options.size_bytes)
-    notice(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)), " free, the budget is ",
-               show_size(*options.size_bytes)));
+    notice(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
+               " free, the budget is ", show_size(*options.size_bytes)));
 }
 
-std::string json_of(const Plan& plan, const WrittenModel* written, const MeasureReport& report) {
-  nlohmann::ordered_json document{{"recipe", nlohmann::ordered_json::parse(to_json(plan.recipe))},
+/// What the run that is asked for needs, beyond the options.
+struct Work {
+  const Args& args;
+  PlanOptions options;
+  MeasureOptions measuring;
+  const gguf::Reader& model;
+  const SecondMoments* moments;
+  Store& state;
+};
+
+/// Without --imatrix the model's own run over the calibration text says which columns matter: a file beside
+/// the output, under the digest of what it was made from.
+std::string own_imatrix(const Args& args, const gguf::Reader& model, const Calibrated& calibrated) {
+  CollectOptions options;
+  options.chunk_tokens = calibrated.probing.context;
+  options.output = true;
+  options.full = parse_effort(args.measure.effort) == Effort::max;
+  Hasher hasher;
+  const Digest contents = contents_digest(model, calibrated.model->hparams().architecture);
+  hasher.add_array<uint8_t>(contents.bytes)
+      .add_array<int32_t>(calibrated.text.tokens)
+      .add(uint64_t{options.full});
+  const std::string stem = std::filesystem::path{args.model.model}.stem().string();
+  const auto path =
+      folder_of(args.out) / str(stem, ".", hasher.finish().hex().substr(0, 12), ".imatrix.gguf");
+  if (!std::filesystem::exists(path)) {
+    collect_imatrix(*calibrated.model, calibrated.text, options, path, Existing::refuse);
+    notice(str("no --imatrix given: collected ", path.string()));
+  }
+  return path.string();
+}
+
+int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
+  if (options.size_bytes) return *options.size_bytes;
+  double weights = 0;
+  for (const ProfiledTensor& t : profile.tensors)
+    weights += static_cast<double>(t.cols) * static_cast<double>(t.rows);
+  return static_cast<int64_t>(weights * *options.bpw / 8);
+}
+
+/// Plans, and where the model can be run closes the loop.
+LoopResult plan_and_judge(const Work& work, const std::optional<Calibrated>& calibrated,
+                          const Profile& profile, const Importance* importance) {
+  LoopResult result;
+  const bool judges = calibrated && calibrated->held_chunks > 0;
+  if (judges && budget_bytes(work.options, profile) > available_memory()) {
+    notice("the output would not fit into the memory that is free: it is not run against the original");
+  } else if (judges) {
+    RecipeJudge judge{*calibrated->model,      importance,           work.measuring.effort, work.state,
+                      calibrated->text.tokens, calibrated->judging()};
+    LoopOptions loop;
+    loop.held_first = calibrated->probing.chunks;
+    loop.moments = work.moments;
+    result = close_loop(profile, work.model, importance, work.options, judge, loop);
+  }
+  if (result.judged.empty()) {
+    result.plan = Planner{profile, work.model, importance, work.options}.plan();
+    result.plan.recipe.effort = work.measuring.effort;
+    result.plan.recipe.error_feedback = work.moments != nullptr;
+  }
+  result.plan.recipe.runtime = work.measuring.runtime;
+  return result;
+}
+
+nlohmann::ordered_json json_of(const Judged& judged) {
+  return {{"recipe", judged.label},
+          {"tensor_bytes", judged.tensor_bytes},
+          {"predicted", judged.predicted},
+          {"measured", judged.measured.value},
+          {"standard_error", judged.measured.error},
+          {"change", judged.against_best.value},
+          {"change_standard_error", judged.against_best.error},
+          {"accepted", judged.accepted}};
+}
+
+nlohmann::ordered_json json_of(const ProbeResults& probes) {
+  return {{"tensors", probes.tensors.size()},
+          {"measured", probes.measured},
+          {"reused", probes.reused},
+          {"seconds", probes.seconds},
+          {"forward_passes", probes.forward_passes}};
+}
+
+std::string json_of(const LoopResult& result, const WrittenModel* written, const MeasureReport& report,
+                    const ProbeResults& probes) {
+  nlohmann::ordered_json document{{"recipe", nlohmann::ordered_json::parse(to_json(result.plan.recipe))},
                                   {"measured", report.measured},
                                   {"reused", report.reused},
                                   {"measure_seconds", report.seconds}};
+  if (!probes.tensors.empty()) document["probes"] = json_of(probes);
+  for (const Judged& judged : result.judged) document["judged"].push_back(json_of(judged));
   if (written) {
     document["written_bytes"] = written->bytes;
     for (const auto& file : written->files) document["files"].push_back(file.string());
@@ -60,39 +154,53 @@ std::string json_of(const Plan& plan, const WrittenModel* written, const Measure
 int run(const Args& args) {
   args.common.apply();
   const PlanOptions options = args.plan.options();
-  const MeasureOptions measuring = args.measure.options();
   check_output(args, options);
   const gguf::Reader model{args.model.model};
-  const std::optional<Importance> importance = args.model.load_importance(model);
-  const Importance* columns = importance ? &*importance : nullptr;
-  Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
+  std::optional<Importance> importance;
+  if (!args.model.imatrix.empty()) importance = args.model.load_importance(model);
+  Planner{unmeasured_profile(model, args.measure.options()), model, importance ? &*importance : nullptr,
+          options}
+      .check_reachable();
 
   MeasureReport report;
   Profile profile;
+  ProbeResults probes;
+  LoopResult result;
+  std::optional<SecondMoments> moments;
   {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
+    const std::optional<Calibrated> calibrated = args.calibration.open(args.model.model, state);
+    ModelArgs sources = args.model;
+    if (!importance) {
+      if (calibrated) sources.imatrix = own_imatrix(args, model, *calibrated);
+      importance = sources.load_importance(model);
+    }
+    const Importance* columns = importance ? &*importance : nullptr;
+    const MeasureOptions measuring = args.measure.options();
+    moments = sources.load_moments(measuring.effort);
+    const Work work{args, options, measuring, model, moments ? &*moments : nullptr, state};
     profile = measure(model, columns, state, measuring, &report);
-    args.probe.apply(profile, args.model.model, columns, state);
+    if (calibrated) probes = apply_calibration(*calibrated, profile, columns, state);
     save_profile(state, profile, model, columns);
+    result = plan_and_judge(work, calibrated, profile, columns);
+    save_judgements(state, result);
   }
-  Plan plan = Planner{profile, model, columns, options}.plan();
-  plan.recipe.effort = measuring.effort;
-  plan.recipe.runtime = measuring.runtime;
+  const Importance* columns = importance ? &*importance : nullptr;
+  const Recipe& recipe = result.plan.recipe;
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  if (!args.recipe.empty()) write_file(args.recipe, to_json(plan.recipe), existing);
+  if (!args.recipe.empty()) write_file(args.recipe, to_json(recipe), existing);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    const std::optional<SecondMoments> loaded = args.model.load_moments(plan.recipe.effort);
-    const SecondMoments* moments = loaded ? &*loaded : nullptr;
-    written = quantize_model(model, columns, plan.recipe, args.out, existing, moments);
-    verify_written(model, columns, plan.recipe, *written, moments);
+    const SecondMoments* used = recipe.error_feedback ? &*moments : nullptr;
+    written = quantize_model(model, columns, recipe, args.out, existing, used);
+    verify_written(model, columns, recipe, *written, used);
   }
-  if (args.common.json) {
-    print_out(json_of(plan, written ? &*written : nullptr, report));
-  } else {
-    print_out(report_table(profile, plan.recipe) + (written ? written_text(*written) : "nothing written (--dry-run)\n"));
-  }
+  if (args.common.json)
+    print_out(json_of(result, written ? &*written : nullptr, report, probes));
+  else
+    print_out(report_table(profile, recipe) + judged_text(result) +
+              (written ? written_text(*written) : "nothing written (--dry-run)\n"));
   return 0;
 }
 
@@ -108,13 +216,14 @@ void add_fit(CLI::App& app, int& exit_code) {
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);
-  args->probe.add_to(*command);
+  args->calibration.add_to(*command);
   args->common.add_to(*command);
-  command->footer("Stopped at any instant, the same command goes on where it was.\n"
-                  "Examples:\n"
-                  "  snug fit model-f16.gguf --imatrix imatrix.gguf --size 11GB -o out.gguf\n"
-                  "  snug fit model-bf16-00001-of-00003.gguf --imatrix imatrix.gguf --bpw 3.5 -o out.gguf\n"
-                  "  snug fit model-f16.gguf --bpw 4.25 --pin 'token_embd=q8_0' --min q3_K --dry-run");
+  command->footer(
+      "Stopped at any instant, the same command goes on where it was.\n"
+      "Examples:\n"
+      "  snug fit model-f16.gguf --imatrix imatrix.gguf --size 11GB -o out.gguf\n"
+      "  snug fit model-bf16-00001-of-00003.gguf --imatrix imatrix.gguf --bpw 3.5 -o out.gguf\n"
+      "  snug fit model-f16.gguf --bpw 4.25 --pin 'token_embd=q8_0' --min q3_K --dry-run");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

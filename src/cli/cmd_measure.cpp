@@ -2,12 +2,15 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options.hpp"
-#include "cli/probe_options.hpp"
+#include "cli/text_table.hpp"
+#include "fit/check_recipes.hpp"
 #include "fit/profile_store.hpp"
 #include "recipe/profile.hpp"
+#include "report/measured.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -17,25 +20,62 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
-  ProbeArgs probe;
+  CalibrationArgs calibration;
   std::string profile;
+  int64_t check = 0;
 };
 
-nlohmann::ordered_json to_json(const MeasureReport& report, const std::filesystem::path& state) {
-  nlohmann::ordered_json formats = nlohmann::ordered_json::object();
-  for (const auto& [name, nanoseconds] : report.format_nanoseconds) formats[name] = static_cast<double>(nanoseconds) * 1e-9;
-  return {{"state", state.string()},           {"measured", report.measured},
-          {"reused", report.reused},           {"rows", report.rows},
-          {"weights_encoded", report.weights_encoded}, {"seconds", report.seconds},
-          {"encoder_seconds", formats}};
+/// How well predictions hold.
+nlohmann::ordered_json to_json(const std::vector<JudgedRecipe>& checked) {
+  const report::Agreement agreement = report::agreement_of(checked);
+  nlohmann::ordered_json json{{"recipes", agreement.points},
+                              {"rank_correlation", agreement.rank_correlation},
+                              {"median_factor", agreement.median_factor}};
+  for (const JudgedRecipe& recipe : checked)
+    json["points"].push_back({{"label", recipe.label},
+                              {"bytes", recipe.bytes},
+                              {"predicted", recipe.predicted},
+                              {"measured", recipe.measured},
+                              {"se", recipe.error}});
+  return json;
 }
 
-std::string to_text(const MeasureReport& report, const std::filesystem::path& state) {
-  std::string text = str("measured ", show_count(report.measured), " losses, ", show_count(report.reused),
-                         " were known; ", show_count(report.rows), " rows, ", show_count(report.weights_encoded),
-                         " weights encoded in ", show_duration(report.seconds), "\n");
+std::string to_text(const std::vector<JudgedRecipe>& checked) {
+  const report::Agreement agreement = report::agreement_of(checked);
+  std::string text = "predicted and measured divergence of whole recipes, nats per token\n";
+  for (const JudgedRecipe& recipe : checked)
+    text += str(left("  " + recipe.label, 24), right(show_count(recipe.bytes), 16),
+                right(fixed(recipe.predicted, 6), 12), right(fixed(recipe.measured, 6), 12), "\n");
+  return text + str("rank correlation ", fixed(agreement.rank_correlation, 4), ", median factor ",
+                    fixed(agreement.median_factor, 3), " over ", agreement.points, " recipes\n");
+}
+
+nlohmann::ordered_json to_json(const MeasureReport& report, const std::vector<JudgedRecipe>& checked,
+                               const std::filesystem::path& state) {
+  nlohmann::ordered_json formats = nlohmann::ordered_json::object();
   for (const auto& [name, nanoseconds] : report.format_nanoseconds)
-    text += str("  ", name, std::string(name.size() < 8 ? 8 - name.size() : 1, ' '), nanoseconds / 1'000'000, " ms\n");
+    formats[name] = static_cast<double>(nanoseconds) * 1e-9;
+  nlohmann::ordered_json json{{"state", state.string()},
+                              {"measured", report.measured},
+                              {"reused", report.reused},
+                              {"rows", report.rows},
+                              {"weights_encoded", report.weights_encoded},
+                              {"seconds", report.seconds},
+                              {"encoder_seconds", formats}};
+  if (!checked.empty()) json["checked"] = to_json(checked);
+  return json;
+}
+
+std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>& checked,
+                    const std::filesystem::path& state) {
+  std::string text =
+      str("measured ", show_count(report.measured), " losses, ", show_count(report.reused), " were known; ",
+          show_count(report.rows), " rows, ", show_count(report.weights_encoded), " weights encoded in ",
+          show_duration(report.seconds), "\n");
+  for (const auto& [name, nanoseconds] : report.format_nanoseconds)
+    text += str("  ", name, std::string(name.size() < 8 ? 8 - name.size() : 1, ' '), nanoseconds / 1'000'000,
+                " ms\n");
+  if (!checked.empty()) text += to_text(checked);
   return text + str("kept in ", state.string(), "\n");
 }
 
@@ -49,10 +89,20 @@ int run(const Args& args) {
   MeasureReport report;
   const Importance* columns = importance ? &*importance : nullptr;
   Profile profile = measure(model, columns, state, options, &report);
-  args.probe.apply(profile, args.model.model, columns, state);
+  const auto calibrated = args.calibration.open(args.model.model, state);
+  if (calibrated) apply_calibration(*calibrated, profile, columns, state);
   if (options.shards == 1) save_profile(state, profile, model, columns);
   if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
-  print_out(args.common.json ? to_json(report, path).dump(2) : to_text(report, path));
+  std::vector<JudgedRecipe> checked;
+  if (args.check > 0) {
+    if (!calibrated || calibrated->held_chunks == 0)
+      throw Error{"there is no text to run recipes on", "--check", "give a longer one with --calib",
+                  Fault::usage};
+    RecipeJudge judge{*calibrated->model,   columns, options.effort, state, calibrated->text.tokens,
+                      calibrated->judging()};
+    checked = check_recipes(profile, model, columns, judge, calibrated->probing.chunks, args.check, state);
+  }
+  print_out(args.common.json ? to_json(report, checked, path).dump(2) : to_text(report, checked, path));
   return 0;
 }
 
@@ -63,12 +113,20 @@ void add_measure(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("measure", "measure the error of every tensor in every format");
   args->model.add_to(*command);
   args->measure.add_to(*command, true);
-  args->probe.add_to(*command);
-  command->add_option("--profile", args->profile, "write losses and bytes of every tensor and format here, as JSON");
+  args->calibration.add_to(*command);
+  command->add_option("--profile", args->profile,
+                      "write losses and bytes of every tensor and format here, as JSON");
+  command
+      ->add_option("--check", args->check,
+                   "then run so many whole recipes, optimal, presets and random ones, to see how far "
+                   "predictions hold; "
+                   "`snug report` shows them")
+      ->check(CLI::Range(3, 10000));
   args->common.add_to(*command);
-  command->footer("Examples:\n"
-                  "  snug measure model-f16.gguf --imatrix imatrix.gguf\n"
-                  "  snug measure model-f16.gguf --imatrix imatrix.gguf --shard 0/4 --state part0.snug-state");
+  command->footer(
+      "Examples:\n"
+      "  snug measure model-f16.gguf --imatrix imatrix.gguf\n"
+      "  snug measure model-f16.gguf --imatrix imatrix.gguf --shard 0/4 --state part0.snug-state");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

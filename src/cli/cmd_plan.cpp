@@ -5,7 +5,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options.hpp"
-#include "cli/probe_options.hpp"
+#include "cli/calibration_options.hpp"
 #include "cli/report_table.hpp"
 #include "fit/profile_store.hpp"
 #include "snug/error.hpp"
@@ -17,7 +17,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   MeasureArgs measure;
-  ProbeArgs probe;
+  CalibrationArgs calibration;
   PlanArgs plan;
   std::string out, curve, certificate;
   int64_t curve_points = 200;
@@ -73,7 +73,7 @@ int run(Args args) {
   Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
   Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
   Profile profile = measure(model, columns, state, measuring);
-  args.probe.apply(profile, args.model.model, columns, state);
+  if (const auto calibrated = args.calibration.open(args.model.model, state)) apply_calibration(*calibrated, profile, columns, state);
   save_profile(state, profile, model, columns);
   const Planner planner{profile, model, columns, options};
   if (!args.curve.empty()) {
@@ -96,7 +96,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("plan", "choose the best format of every tensor within a budget");
   args->model.add_to(*command);
   args->measure.add_to(*command, false);
-  args->probe.add_to(*command);
+  args->calibration.add_to(*command);
   args->plan.add_to(*command);
   command->add_option("-o,--out", args->out, "write the recipe here, as JSON");
   command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON");

@@ -52,6 +52,17 @@ Recipe choose(const Args& args, const gguf::Reader& model, const Importance* imp
   return recipe;
 }
 
+/// What a preset at Effort::max takes if it is there, and a recipe if it was made so.
+std::optional<SecondMoments> moments_for(Recipe& recipe, const Args& args) {
+  std::optional<SecondMoments> moments;
+  if (args.recipe.empty() || recipe.error_feedback) moments = args.model.load_moments(recipe.effort);
+  if (recipe.error_feedback && !moments)
+    throw Error{"the recipe was made with second moments, which the imatrix lacks", args.recipe,
+                "give the --imatrix of then, as `snug imatrix --full` made it"};
+  recipe.error_feedback = moments.has_value();
+  return moments;
+}
+
 int run(const Args& args) {
   args.common.apply();
   if (!args.recipe.empty() + !args.preset.empty() + !args.format.empty() != 1)
@@ -61,11 +72,11 @@ int run(const Args& args) {
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
-  const Recipe recipe = choose(args, model, columns);
+  Recipe recipe = choose(args, model, columns);
   check_sources(model, recipe, args.allow_requantize);
+  const std::optional<SecondMoments> loaded = moments_for(recipe, args);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    const std::optional<SecondMoments> loaded = args.model.load_moments(recipe.effort);
     const SecondMoments* moments = loaded ? &*loaded : nullptr;
     written = quantize_model(model, columns, recipe, args.out, args.force ? Existing::replace : Existing::refuse, moments);
     verify_written(model, columns, recipe, *written, moments);

@@ -6,11 +6,12 @@
 #include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/file_kind.hpp"
 #include "cli/options.hpp"
-#include "cli/probe_options.hpp"
+#include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
 #include "report/page.hpp"
 #include "report/report.hpp"
@@ -24,23 +25,34 @@ struct Args {
   CommonArgs common;
   ModelArgs model;  // with --model, not a positional
   MeasureArgs measure;
-  ProbeArgs probe;
+  CalibrationArgs calibration;
   std::string source, out;
   std::vector<std::string> measured;
   std::optional<double> bpw;
   bool csv = false, force = false;
 };
 
-/// What --model, --imatrix and --probe say, as `plan` would work it out: what the state lacks is measured.
-SavedProfile profile_of_model(const Args& args, const std::string& state_path) {
+struct Known {
+  SavedProfile profile;
+  std::vector<JudgedRecipe> judged;  // recipes of the same model that were run
+};
+
+Known known_of(SavedProfile profile, const Store& state, const std::string& where) {
+  std::vector<JudgedRecipe> judged = judged_recipes(state, profile.profile.model_digest, where);
+  return {std::move(profile), std::move(judged)};
+}
+
+/// What --model, --imatrix and --calib say, as `plan` would work it out: what the state lacks is measured.
+Known profile_of_model(const Args& args, const std::string& state_path) {
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
   Store state = Store::open(state_path, Access::write);
   Profile profile = measure(model, columns, state, args.measure.options());
-  args.probe.apply(profile, args.model.model, columns, state);
+  if (const auto calibrated = args.calibration.open(args.model.model, state))
+    apply_calibration(*calibrated, profile, columns, state);
   save_profile(state, profile, model, columns);
-  return with_model(profile, model, columns);
+  return known_of(with_model(profile, model, columns), state, state_path);
 }
 
 std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<SavedProfile> saved) {
@@ -53,7 +65,7 @@ std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<Saved
 }
 
 /// The profile the recipe was planned with, out of a state that lies beside it.
-std::optional<SavedProfile> profile_beside(const Recipe& recipe, const std::filesystem::path& recipe_path) {
+std::optional<Known> profile_beside(const Recipe& recipe, const std::filesystem::path& recipe_path) {
   std::vector<std::filesystem::path> states;
   std::error_code unreadable;
   for (const auto& entry : std::filesystem::directory_iterator{folder_of(recipe_path), unreadable})
@@ -61,9 +73,10 @@ std::optional<SavedProfile> profile_beside(const Recipe& recipe, const std::file
   std::ranges::sort(states);
   for (const std::filesystem::path& path : states) {
     try {
-      if (auto found = belonging_to(recipe, saved_profiles(Store::open(path, Access::read), path.string()))) {
+      const Store state = Store::open(path, Access::read);
+      if (auto found = belonging_to(recipe, saved_profiles(state, path.string()))) {
         notice(str("measurements from ", path.string()));
-        return found;
+        return known_of(std::move(*found), state, path.string());
       }
     } catch (const Error&) {
       continue;  // nobody asked for this one
@@ -72,7 +85,7 @@ std::optional<SavedProfile> profile_beside(const Recipe& recipe, const std::file
   return std::nullopt;
 }
 
-std::optional<SavedProfile> profile_for(const Recipe& recipe, const Args& args) {
+std::optional<Known> profile_for(const Recipe& recipe, const Args& args) {
   if (!args.model.model.empty())
     return profile_of_model(args, args.measure.state_path(args.model.model, ".").string());
   if (args.measure.state.empty()) {
@@ -84,44 +97,51 @@ std::optional<SavedProfile> profile_for(const Recipe& recipe, const Args& args) 
           "them");
     return beside;
   }
-  std::vector<SavedProfile> saved =
-      saved_profiles(Store::open(args.measure.state, Access::read), args.measure.state);
+  const Store state = Store::open(args.measure.state, Access::read);
+  std::vector<SavedProfile> saved = saved_profiles(state, args.measure.state);
   const size_t count = saved.size();
-  if (auto found = belonging_to(recipe, std::move(saved))) return found;
+  if (auto found = belonging_to(recipe, std::move(saved)))
+    return known_of(std::move(*found), state, args.measure.state);
   throw Error{
       str("the state holds ", count, " profiles, none of them the recipe's"),
       str(args.measure.state, ": the recipe was planned with measurements ", recipe.state_digest),
-      "name the state it was planned with, or add --model (and --imatrix, --probe) as they were then"};
+      "name the state it was planned with, or add --model (and --imatrix, --calib) as they were then"};
 }
 
-SavedProfile profile_of_state(const Args& args) {
+Known profile_of_state(const Args& args) {
   if (!args.model.model.empty()) return profile_of_model(args, args.source);
-  std::vector<SavedProfile> saved = saved_profiles(Store::open(args.source, Access::read), args.source);
+  const Store state = Store::open(args.source, Access::read);
+  std::vector<SavedProfile> saved = saved_profiles(state, args.source);
   if (saved.empty())
     throw Error{"the state does not say how large the tensors are", args.source,
-                "add --model MODEL (and --imatrix and --probe as they were), or run `snug plan` on it once",
+                "add --model MODEL (and --imatrix and --calib as they were), or run `snug plan` on it once",
                 Fault::usage};
   if (saved.size() > 1)
     notice(str("the state holds ", saved.size(), " profiles; this is the one with most measured, ",
                saved.front().profile.state_digest));
-  return std::move(saved.front());
+  return known_of(std::move(saved.front()), state, args.source);
 }
 
 report::Inputs inputs_of(const Args& args) {
   report::Inputs inputs;
+  std::optional<Known> known;
   switch (file_kind(args.source)) {
     case FileKind::recipe:
       inputs.recipe = parse_recipe(read_file(args.source), args.source);
-      inputs.profile = profile_for(*inputs.recipe, args);
+      known = profile_for(*inputs.recipe, args);
       break;
     case FileKind::state:
       if (!args.measure.state.empty())
         throw Error{"two states are named", args.measure.state, "leave --state out", Fault::usage};
-      inputs.profile = profile_of_state(args);
+      known = profile_of_state(args);
       break;
     default:
       throw Error{"a report is made of a recipe or a state", args.source,
                   "`snug plan MODEL --bpw 4.25 -o recipe.json` writes a recipe", Fault::usage};
+  }
+  if (known) {
+    inputs.profile = std::move(known->profile);
+    inputs.measured = std::move(known->judged);
   }
   if (args.bpw) inputs.bits_per_weight = *args.bpw;
   for (const std::string& file : args.measured)
@@ -159,9 +179,9 @@ void add_report(CLI::App& app, int& exit_code) {
   command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
-      ->add_option(
-          "--measured", args->measured,
-          "divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, measured, se")
+      ->add_option("--measured", args->measured,
+                   "further divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, "
+                   "measured, se")
       ->check(CLI::ExistingFile);
   command->add_option("--bpw", args->bpw, "of the plan to show for a state (default: 4.25)")
       ->check(CLI::Range(0.1, 64.0));
@@ -169,7 +189,7 @@ void add_report(CLI::App& app, int& exit_code) {
       ->check(CLI::ExistingFile);
   args->model.add_imatrix_to(*command);
   args->measure.add_to(*command, false);
-  args->probe.add_to(*command);
+  args->calibration.add_to(*command);
   command->add_flag("--force", args->force, "replace an existing file");
   args->common.add_to(*command);
   csv->excludes("--json");

@@ -259,6 +259,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
                      {"tensor_infos", store.count(RecordKind::tensor_info)},
                      {"probes", store.count(RecordKind::probe)},
                      {"notes", store.count(RecordKind::note)},
+                     {"evaluations", store.count(RecordKind::evaluation)},
                      {"superseded", report.superseded},
                      {"unknown", report.unknown},
                      {"torn_tail_bytes", report.torn_tail_bytes},

@@ -23,6 +23,11 @@ bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
 }  // namespace
 
+bool PlanOptions::is_plain() const {
+  return rules.pins.empty() && rules.mins.empty() && rules.maxs.empty() && rules.groups.empty() && caps.empty() &&
+         max_formats == 0 && !active_bytes && split_bytes == 0;
+}
+
 Planner::Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance,
                  const PlanOptions& options)
     : profile_(profile),

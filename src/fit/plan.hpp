@@ -23,6 +23,9 @@ struct PlanOptions {
   std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
   int64_t split_bytes = 0;
   double seconds = 60;                 // the solver's time
+
+  /// No wishes beyond the budget: any recipe of that size will do.
+  bool is_plain() const;
 };
 
 struct Plan {

@@ -1,7 +1,5 @@
 #include "fit/simple_recipes.hpp"
 
-#include <functional>
-
 #include "base/str.hpp"
 #include "gguf/writer.hpp"
 #include "measure/candidates.hpp"
@@ -17,28 +15,6 @@ std::string join(const auto& names) {
   std::string text;
   for (const auto& name : names) text += str(text.empty() ? "" : ", ", name);
   return text;
-}
-
-/// The copying recipe with the formats that `choose` gives each source tensor.
-Recipe with_formats(const gguf::Reader& model, const Importance* importance, std::string method,
-                    const std::function<FormatId(size_t, const gguf::Tensor&)>& choose) {
-  Recipe recipe = copying_recipe(model);
-  recipe.method = std::move(method);
-  if (importance) recipe.imatrix_digest = importance_digest(*importance);
-  recipe.tensor_bytes = 0;
-  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
-    RecipeTensor& tensor = recipe.tensors[i];
-    const gguf::Tensor& source = *model.find_tensor(tensor.name);
-    tensor.format = choose(i, source);
-    tensor.copied = tensor.format == source.format;
-    if (!tensor.copied) {
-      const Format* format = find_format(tensor.format);
-      if (!format) throw Error{str("snug cannot encode ", format_name(tensor.format)), recipe.method, "choose another"};
-      tensor.bytes = format->row_bytes(source.cols()) * source.rows();
-    }
-    recipe.tensor_bytes += tensor.bytes;
-  }
-  return recipe;
 }
 
 }  // namespace
@@ -66,6 +42,27 @@ Recipe copying_recipe(const gguf::Reader& model) {
   return recipe;
 }
 
+Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std::string method,
+                   const std::function<FormatId(size_t, const gguf::Tensor&)>& choose) {
+  Recipe recipe = copying_recipe(model);
+  recipe.method = std::move(method);
+  if (importance) recipe.imatrix_digest = importance_digest(*importance);
+  recipe.tensor_bytes = 0;
+  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
+    RecipeTensor& tensor = recipe.tensors[i];
+    const gguf::Tensor& source = *model.find_tensor(tensor.name);
+    tensor.format = choose(i, source);
+    tensor.copied = tensor.format == source.format;
+    if (!tensor.copied) {
+      const Format* format = find_format(tensor.format);
+      if (!format) throw Error{str("snug cannot encode ", format_name(tensor.format)), recipe.method, "choose another"};
+      tensor.bytes = format->row_bytes(source.cols()) * source.rows();
+    }
+    recipe.tensor_bytes += tensor.bytes;
+  }
+  return recipe;
+}
+
 Recipe uniform_recipe(const gguf::Reader& model, const std::string& name) {
   const Format* format = find_format(name);
   if (!format) {
@@ -73,7 +70,7 @@ Recipe uniform_recipe(const gguf::Reader& model, const std::string& name) {
     for (const Format& f : formats()) known.push_back(f.name);
     throw Error{str("unknown format '", name, "'"), "--format", str("known are ", join(known)), Fault::usage};
   }
-  return with_formats(model, nullptr, str("uniform ", format->name), [&](size_t, const gguf::Tensor& tensor) {
+  return recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const gguf::Tensor& tensor) {
     return is_quantizable(tensor) ? fitting_format(format->id, tensor.cols()) : tensor.format;
   });
 }
@@ -91,7 +88,7 @@ Recipe preset_recipe(const gguf::Reader& model, const Importance* importance, co
   }
   const std::vector<FormatId> chosen = preset_formats(
       *preset, {shape.architecture, shape.layers, shape.heads, shape.heads_kv, shape.experts, importance != nullptr}, tensors);
-  return with_formats(model, importance, str("preset ", preset->name),
+  return recipe_with(model, importance, str("preset ", preset->name),
                       [&](size_t i, const gguf::Tensor&) { return chosen[i]; });
 }
 

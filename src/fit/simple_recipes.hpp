@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "gguf/reader.hpp"
@@ -18,6 +19,10 @@ Recipe uniform_recipe(const gguf::Reader& model, const std::string& format);
 
 /// llama.cpp's mix of that name, as llama-quantize would choose with the same importance.
 Recipe preset_recipe(const gguf::Reader& model, const Importance* importance, const std::string& preset);
+
+/// The formats that `choose` gives each tensor of the model, by its place in the output; bytes are filled in.
+Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std::string method,
+                   const std::function<FormatId(size_t, const gguf::Tensor&)>& choose);
 
 /// Throws Error if a tensor that the recipe changes is quantized already (unless allowed) or cannot be decoded.
 void check_sources(const gguf::Reader& model, const Recipe& recipe, bool allow_requantize);

@@ -86,10 +86,7 @@ class Prober {
       hasher.add_array<float>(importance->mean_square)
           .add_array<float>(importance->mean)
           .add_array<float>(importance->counts);
-    const int layer = role_of(tensor.name) == Role::output && layer_of(tensor.name) < 0
-                          ? model_.layers()
-                          : std::clamp(layer_of(tensor.name), 0, model_.layers());
-    subjects_.push_back({&tensor, importance, &format, layer, hasher.finish(), 0, {}});
+    subjects_.push_back({&tensor, importance, &format, first_block_of(model_, tensor.name), hasher.finish(), 0, {}});
   }
 
   Digest key_of(const Subject& subject, int64_t chunk) const {

@@ -9,6 +9,7 @@
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "infer/divergence.hpp"
+#include "model/roles.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -38,10 +39,15 @@ Rows head(Session& session, std::span<const int32_t> tokens, const Rows& hidden,
 
 }  // namespace
 
-/// Taken from the pool, with nothing replaced, for as long as it lives.
+int first_block_of(const infer::Model& model, std::string_view tensor) {
+  if (role_of(tensor) == Role::output && layer_of(tensor) < 0) return model.layers();
+  return std::clamp(layer_of(tensor), 0, model.layers());
+}
+
+/// Taken from the pool for as long as it lives, with the ground in place or as the original.
 class ProbeBase::Borrowed {
  public:
-  explicit Borrowed(const ProbeBase& base) : base_(base) {
+  explicit Borrowed(const ProbeBase& base, bool original = false) : base_(base) {
     {
       const std::lock_guard lock{base.mutex_};
       if (!base.idle_.empty()) {
@@ -52,6 +58,8 @@ class ProbeBase::Borrowed {
     if (!session_)
       session_ = std::make_unique<Session>(
           base.model_, infer::SessionOptions{.context = base.context_, .batch = base.context_});
+    if (original) return;
+    for (const Encoded* encoded : base.ground_) session_->replace(encoded->tensor, *encoded->format, encoded->data);
   }
   ~Borrowed() {
     session_->restore_all();
@@ -86,7 +94,7 @@ ProbeBase::ProbeBase(const infer::Model& model, std::span<const int32_t> tokens,
   const int64_t count = std::min(options.chunks, have / context_);
   for (int64_t c = 0; c < count; ++c) {
     const auto text = tokens.subspan(static_cast<size_t>(c * context_), static_cast<size_t>(context_));
-    chunks_.push_back({{text.begin(), text.end()}, {}, {}, {}});
+    chunks_.push_back({{text.begin(), text.end()}, {}, {}, {}, {}});
     if (options.bos) chunks_.back().tokens.front() = *options.bos;
   }
   choose_what_to_keep(options.memory_bytes);
@@ -114,9 +122,10 @@ std::span<const int32_t> ProbeBase::scored_tokens(const Chunk& chunk) const {
   return std::span{chunk.tokens}.subspan(static_cast<size_t>(first_));
 }
 
-void ProbeBase::run(Chunk& chunk) const {
+void ProbeBase::run_ground(Chunk& chunk) const {
   const Borrowed session{*this};
   const int layers = model_.layers();
+  chunk.hidden.clear();
   session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
     if (layer == layers) chunk.last = rows_from(hidden, first_);
     const bool restarts = layer > 0 && layer < layers && model_.architecture().restart(layer) == layer;
@@ -124,22 +133,47 @@ void ProbeBase::run(Chunk& chunk) const {
   };
   session->reset();
   session->forward(chunk.tokens, context_);
-  session->hooks = {};
+}
+
+void ProbeBase::run_original(Chunk& chunk) const {
+  const Borrowed session{*this, true};
+  if (ground_.empty()) {
+    run_ground(chunk);
+    chunk.original_last = chunk.last;
+  } else {
+    session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
+      if (layer == model_.layers()) chunk.original_last = rows_from(hidden, first_);
+    };
+    session->reset();
+    session->forward(chunk.tokens, context_);
+    session->hooks = {};
+  }
   if (!keep_logits_) return;
   chunk.logits = Rows(scored(), model_.vocabulary());
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
-    const Rows logits = head(*session, scored_tokens(chunk), chunk.last, begin, end);
+    const Rows logits = head(*session, scored_tokens(chunk), chunk.original_last, begin, end);
     std::ranges::copy(logits.values(), chunk.logits.at(begin));
   }
 }
 
 void ProbeBase::prepare(int64_t count) {
-  if (count <= prepared_) return;
   const auto start = std::chrono::steady_clock::now();
-  parallel_for(count - prepared_, [&](int64_t c) { run(chunks_[static_cast<size_t>(prepared_ + c)]); });
+  const int64_t known = originals_;
+  if (count > known) {
+    parallel_for(count - known, [&](int64_t c) { run_original(chunks_[static_cast<size_t>(known + c)]); });
+    originals_ = count;
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (ground_.empty() && prepared_ == known) prepared_ = count;
+  }
+  if (count <= prepared_) return;
+  parallel_for(count - prepared_, [&](int64_t c) { run_ground(chunks_[static_cast<size_t>(prepared_ + c)]); });
   prepared_ = count;
-  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void ProbeBase::set_ground(std::vector<const Encoded*> ground) {
+  ground_ = std::move(ground);
+  prepared_ = 0;
 }
 
 /// The latest block at or before `layer` whose input was kept; 0 is where every run can start.
@@ -149,32 +183,49 @@ int ProbeBase::start_for(int layer, const Chunk& chunk) const {
 }
 
 double ProbeBase::divergence(const Encoded& probe, int layer, int64_t at) const {
-  const Chunk& chunk = chunks_[static_cast<size_t>(at)];
   const Borrowed session{*this};
-  std::optional<Borrowed> original;
-  if (!keep_logits_) original.emplace(*this);
   session->replace(probe.tensor, *probe.format, probe.data);
+  return from(*session, layer, chunks_[static_cast<size_t>(at)]);
+}
 
+double ProbeBase::divergence_without(std::string_view tensor, int layer, int64_t at) const {
+  const Borrowed session{*this};
+  session->restore(tensor);
+  return from(*session, layer, chunks_[static_cast<size_t>(at)]);
+}
+
+/// What the session says from block `layer` on; before it nothing differs from the ground.
+double ProbeBase::from(Session& session, int layer, const Chunk& chunk) const {
   Rows computed;
   if (layer < model_.layers()) {
-    session->hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
+    session.hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
       if (l == model_.layers()) computed = rows_from(hidden, first_);
     };
-    session->reset();
+    session.reset();
     if (const int start = start_for(layer, chunk); start > 0)
-      session->resume(start, chunk.tokens, chunk.hidden.at(start).view(), context_);
+      session.resume(start, chunk.tokens, chunk.hidden.at(start).view(), context_);
     else
-      session->forward(chunk.tokens, context_);
-    session->hooks = {};
+      session.forward(chunk.tokens, context_);
+    session.hooks = {};
   }
-  const Rows& last = layer < model_.layers() ? computed : chunk.last;
+  return compare(session, chunk, layer < model_.layers() ? computed : chunk.last);
+}
 
+double ProbeBase::ground_divergence(int64_t at) const {
+  const Chunk& chunk = chunks_[static_cast<size_t>(at)];
+  return compare(*Borrowed{*this}, chunk, chunk.last);
+}
+
+/// The head of `session` on `last` against the original.
+double ProbeBase::compare(Session& session, const Chunk& chunk, const Rows& last) const {
+  std::optional<Borrowed> original;
+  if (!keep_logits_) original.emplace(*this, true);
   std::vector<double> kl(static_cast<size_t>(scored()));
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
-    const Rows logits = head(*session, scored_tokens(chunk), last, begin, end);
+    const Rows logits = head(session, scored_tokens(chunk), last, begin, end);
     Rows base;
-    if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.last, begin, end);
+    if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.original_last, begin, end);
     parallel_for(end - begin, [&](int64_t r) {
       const std::span<const float> row = keep_logits_ ? chunk.logits.row(begin + r) : base.row(r);
       const infer::BaseRow original_row{row, infer::log_sum_exp(row), kAll};

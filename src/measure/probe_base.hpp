@@ -22,6 +22,9 @@ struct Encoded {
   double rho = 0;
 };
 
+/// The first block that reads the tensor; layers() for the head.
+int first_block_of(const infer::Model& model, std::string_view tensor);
+
 /// The original's run over the chunks of a text: the hidden states from which probes start again, and what
 /// its predictions are compared with. Chunks are run when they are first needed. Exact mode.
 class ProbeBase {
@@ -35,24 +38,36 @@ class ProbeBase {
 
   /// Runs the original on those of the first `count` chunks that have not been run.
   void prepare(int64_t count);
-  double seconds_per_chunk() const { return prepared_ ? seconds_ / static_cast<double>(prepared_) : 0; }
+  double seconds_per_chunk() const { return originals_ ? seconds_ / static_cast<double>(originals_) : 0; }
+
+  /// From now on runs have these in place (empty: nothing), and probes are on top of them; what they are
+  /// compared with stays the original. The caller keeps them alive. Not while runs are under way.
+  void set_ground(std::vector<const Encoded*> ground);
+  /// Mean KL(original || with the ground in place) of a prepared chunk.
+  double ground_divergence(int64_t chunk) const;
 
   /// Mean KL(original || with `probe` in place) over the chunk's scored tokens, in nats. `layer` is the first
   /// block that reads the tensor; layers() for the head. The chunk was prepared. May be called from several
   /// threads.
   double divergence(const Encoded& probe, int layer, int64_t chunk) const;
+  /// The same with `tensor`, part of the ground, as in the original.
+  double divergence_without(std::string_view tensor, int layer, int64_t chunk) const;
 
  private:
   struct Chunk {
     std::vector<int32_t> tokens;
-    std::map<int, infer::Rows> hidden;  // before a block: [context, embedding]
-    infer::Rows last;                   // behind the last block, of scored tokens
-    infer::Rows logits;                 // [scored, vocabulary]; empty where memory does not allow
+    std::map<int, infer::Rows> hidden;  // with the ground, before a block: [context, embedding]
+    infer::Rows last;                   // with the ground, behind the last block, of scored tokens
+    infer::Rows original_last;
+    infer::Rows logits;  // of the original: [scored, vocabulary]; empty where memory does not allow
   };
   class Borrowed;  // a session of the pool
 
   void choose_what_to_keep(int64_t memory_bytes);
-  void run(Chunk& chunk) const;
+  double from(infer::Session& session, int layer, const Chunk& chunk) const;
+  void run_original(Chunk& chunk) const;
+  void run_ground(Chunk& chunk) const;
+  double compare(infer::Session& session, const Chunk& chunk, const infer::Rows& last) const;
   int start_for(int layer, const Chunk& chunk) const;
   std::span<const int32_t> scored_tokens(const Chunk& chunk) const;
 
@@ -61,7 +76,8 @@ class ProbeBase {
   int stride_ = 1;  // every so many blocks the hidden state is kept
   bool keep_logits_ = true;
   std::vector<Chunk> chunks_;
-  int64_t prepared_ = 0;
+  std::vector<const Encoded*> ground_;
+  int64_t originals_ = 0, prepared_ = 0;  // chunks of which logits, and hidden states, are there
   double seconds_ = 0;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<infer::Session>> idle_;

@@ -34,6 +34,7 @@ ordered_json head_of(const Recipe& r) {
   head["runtime"] = r.runtime;
   head["method"] = r.method;
   head["effort"] = r.effort == Effort::max ? kMax : kNormal;
+  if (r.error_feedback) head["error_feedback"] = true;
   head["budget"] = {{"kind", r.budget_kind}, {"bytes", r.budget_bytes}};
   head["size"] = {{"file_bytes", r.file_bytes},
                   {"tensor_bytes", r.tensor_bytes},
@@ -44,6 +45,10 @@ ordered_json head_of(const Recipe& r) {
                   {"certified_bound", r.certified_bound},
                   {"gap", r.gap()},
                   {"proven_optimal", r.proven_optimal}};
+  if (r.measured)
+    head["measured"] = {{"kl", r.measured->kl},
+                        {"standard_error", r.measured->standard_error},
+                        {"tokens", r.measured->tokens}};
   return head;
 }
 
@@ -72,6 +77,7 @@ void read_head(const JsonNode& root, Recipe& r) {
   if (effort.text() != kNormal && effort.text() != kMax)
     effort.refuse(str("expected \"normal\" or \"max\", found ", quoted(effort.text())));
   r.effort = effort.text() == kMax ? Effort::max : Effort::normal;
+  if (root.has("error_feedback")) r.error_feedback = root.at("error_feedback").boolean();
 }
 
 void read_numbers(const JsonNode& root, Recipe& r) {
@@ -90,6 +96,10 @@ void read_numbers(const JsonNode& root, Recipe& r) {
   r.predicted_loss = loss.at("predicted").number_from_zero();
   r.certified_bound = loss.at("certified_bound").number();
   r.proven_optimal = loss.at("proven_optimal").boolean();
+  if (!root.has("measured")) return;
+  const JsonNode measured = root.at("measured");
+  r.measured = {measured.at("kl").number(), measured.at("standard_error").number_from_zero(),
+                measured.at("tokens").whole()};
 }
 
 RecipeTensor read_tensor(const JsonNode& node) {
@@ -139,6 +149,10 @@ void check_version(const JsonNode& root) {
 std::string to_json(const Recipe& recipe) {
   require_finite(recipe.predicted_loss, "predicted loss");
   require_finite(recipe.certified_bound, "certified bound");
+  if (recipe.measured) {
+    require_finite(recipe.measured->kl, "measured divergence");
+    require_finite(recipe.measured->standard_error, "measured divergence's standard error");
+  }
   try {
     std::string text = head_of(recipe).dump(2);
     text.resize(text.size() - 2);  // the closing "\n}"
@@ -169,6 +183,7 @@ Recipe parse_recipe(const std::string& json, const std::string& where) {
 std::string recipe_digest(const Recipe& recipe) {
   Hasher hasher;
   hasher.add(uint64_t{Recipe::kVersion}).add(static_cast<uint64_t>(recipe.effort));
+  if (recipe.error_feedback) hasher.add("error feedback");
   for (const RecipeTensor& t : recipe.tensors) hasher.add(t.name).add(static_cast<uint64_t>(t.format));
   return hasher.finish().hex();
 }

@@ -5,16 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "recipe/judged_recipe.hpp"
+
 namespace snug::report {
 
-/// A whole recipe whose divergence was measured.
-struct MeasuredPoint {
-  std::string label;
-  int64_t bytes = 0;     // of the file; 0 if unknown
-  double predicted = 0;  // nats per token; 0 if unknown
-  double measured = 0;   // nats per token
-  double error = 0;      // standard error of measured; 0 if unknown
-};
+using MeasuredPoint = JudgedRecipe;
 
 /// How well predictions agree with measurements, over the points that have both.
 struct Agreement {

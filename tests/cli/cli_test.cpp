@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "cli/run_program.hpp"
@@ -17,7 +18,7 @@ using test::Outcome;
 class Cli : public test::RunProgram {
  protected:
   Outcome fit(const std::string& more, const std::string& before = "") {
-    return snug("fit " + model_ + " --imatrix " + imatrix_ + " --formats q2_K,q4_K,q6_K " + more, before);
+    return snug("fit " + model_ + " --imatrix " + imatrix_ + " --formats q2_K,q4_K,q6_K --probe-chunks 2 --probe-context 32 " + more, before);
   }
 
   const std::string model_ = test::tiny_model().string(), imatrix_ = test::tiny_imatrix().string();
@@ -33,8 +34,9 @@ TEST_F(Cli, FitWritesAModelWithinTheSizeAndShowsTables) {
 
 TEST_F(Cli, JsonIsOneDocumentOnStdout) {
   for (const std::string& arguments :
-       {"fit " + model_ + " --formats q4_K --bpw 8 --dry-run", "measure " + model_ + " --formats q4_K",
-        "plan " + model_ + " --formats q4_K --bpw 8", "plan " + model_ + " --formats q4_K --curve json",
+       {"fit " + model_ + " --formats q4_K --bpw 8 --dry-run --probe-chunks 2 --probe-context 32",
+        "measure " + model_ + " --formats q4_K --no-probe", "plan " + model_ + " --formats q4_K --bpw 8 --no-probe",
+        "plan " + model_ + " --formats q4_K --curve json --no-probe",
         "quantize " + model_ + " --preset q4_k_m --dry-run", "inspect " + model_}) {
     const Outcome outcome = snug(arguments + " --json");
     EXPECT_EQ(outcome.exit_code, 0) << arguments << outcome.err;
@@ -50,9 +52,68 @@ TEST_F(Cli, TheRecipeGivesTheModelAgain) {
   EXPECT_EQ(snug("quantize " + model_ + " --recipe r.json -o c.gguf").exit_code, 1);  // the imatrix is missing
 }
 
+TEST_F(Cli, FitWithNothingElseAtHandCalibratesAndJudgesItself) {
+  const std::string command = "fit " + model_ + " --formats iq2_s,iq3_s,q4_K,q6_K --bpw 3.5 --probe-chunks 4 "
+                              "--probe-context 64 --json -o out.gguf";
+  const Outcome outcome = snug(command);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto first = nlohmann::json::parse(outcome.out);
+  EXPECT_GT(first["probes"]["measured"], 0);
+  ASSERT_GE(first["judged"].size(), 1u);
+  EXPECT_GT(first["judged"][0]["measured"], 0);
+  EXPECT_GT(first["recipe"]["measured"]["kl"], 0);
+  const auto made = [&] {
+    std::vector<std::filesystem::path> found;
+    for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
+      if (entry.path().string().ends_with(".imatrix.gguf") && entry.path() != imatrix_) found.push_back(entry.path());
+    return found;
+  };
+  ASSERT_EQ(made().size(), 1u);
+
+  // Again: everything is known, and the bytes are the same.
+  const std::string bytes = contents(scratch_ / "out.gguf");
+  const Outcome again = snug(command + " --force");
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  const auto second = nlohmann::json::parse(again.out);
+  EXPECT_EQ(second["recipe"], first["recipe"]);
+  EXPECT_EQ(second["measured"], 0);
+  EXPECT_EQ(second["probes"]["measured"], 0);
+  EXPECT_EQ(second["judged"], first["judged"]);
+  EXPECT_EQ(contents(scratch_ / "out.gguf"), bytes);
+  EXPECT_EQ(made().size(), 1u);
+}
+
+TEST_F(Cli, CheckedRecipesAreMeasuredAndReported) {
+  const std::string command = "measure " + model_ + " --imatrix " + imatrix_ +
+                              " --state s --probe-chunks 4 --probe-context 64 --check 9 --json";
+  const Outcome outcome = snug(command);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  const auto checked = nlohmann::json::parse(outcome.out)["checked"];
+  ASSERT_EQ(checked["points"].size(), 9u);
+  std::set<std::string> kinds;
+  for (const auto& point : checked["points"]) {
+    kinds.insert(point["label"].get<std::string>().substr(0, 6));
+    EXPECT_GT(point["predicted"], 0) << point;
+    EXPECT_GT(point["measured"], 0) << point;
+  }
+  EXPECT_EQ(kinds, (std::set<std::string>{"optima", "preset", "random"}));
+  EXPECT_GT(checked["rank_correlation"], 0.8);  // sizes from 2 to 8 bits
+  const auto again = nlohmann::json::parse(snug(command).out)["checked"];
+  EXPECT_EQ(again, checked);
+  const auto report = nlohmann::json::parse(snug("report s --json").out);
+  EXPECT_EQ(report["measured"]["points"].size(), 9u);
+}
+
+TEST_F(Cli, WithoutProbesNothingIsRun) {
+  const auto document = nlohmann::json::parse(fit("--bpw 4 --dry-run --json --no-probe").out);
+  EXPECT_FALSE(document.contains("probes"));
+  EXPECT_FALSE(document.contains("judged"));
+  EXPECT_FALSE(document["recipe"].contains("measured"));
+}
+
 TEST_F(Cli, RulesMayStandBeforeTheModel) {
   const Outcome outcome = snug("fit --pin token_embd=q8_0 --pin attn_v=q6_K --min q2_K " + model_ +
-                               " --formats q2_K,q6_K,q8_0 --bpw 7 --dry-run --json");
+                               " --formats q2_K,q6_K,q8_0 --bpw 7 --dry-run --json --no-probe");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   for (const auto& tensor : nlohmann::json::parse(outcome.out)["recipe"]["tensors"])
     if (tensor["name"] == "token_embd.weight") {

@@ -42,7 +42,7 @@ TEST_F(ImatrixCommand, WritesWhatFitReads) {
   EXPECT_EQ(json["tensors"], 15);
   EXPECT_EQ(json["chunk_tokens"], 64);
   EXPECT_EQ(json["chunks_resumed"], 0);
-  const Outcome fit = snug("fit " + model_ + " --imatrix im.gguf --formats q4_K --bpw 8 --dry-run");
+  const Outcome fit = snug("fit " + model_ + " --imatrix im.gguf --formats q4_K --bpw 8 --dry-run --no-probe");
   EXPECT_EQ(fit.exit_code, 0) << fit.err;
   EXPECT_EQ(fit.err.find("no data"), std::string::npos) << fit.err;
   EXPECT_EQ(collect("-o im.gguf").exit_code, 5) << "the output is there already";

@@ -25,7 +25,8 @@ class ReportOfTiny : public testing::Test {
     scratch_ = new test::Scratch;
     ASSERT_EQ(run_command("plan", {test::tiny_model().string(), "--imatrix", test::tiny_imatrix().string(),
                                    "--formats", "q2_K,q3_K,q4_K,q5_K,q6_K,q8_0,iq4_xs", "--state",
-                                   path("model.snug-state"), "--bpw", "4", "-o", path("recipe.json"), "-q"}),
+                                   path("model.snug-state"), "--probe-chunks", "2", "--probe-context", "32",
+                                   "--bpw", "4", "-o", path("recipe.json"), "-q"}),
               0)
         << err_;
   }

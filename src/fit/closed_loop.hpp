@@ -1,0 +1,57 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fit/plan.hpp"
+#include "measure/recipe_judge.hpp"
+
+namespace snug {
+
+struct LoopOptions {
+  int64_t tuning = 8;       // first chunks of the text: corrections are learnt from them
+  int64_t held_first = 24;  // chunks from here to the end are those that nothing is learnt from: they decide
+  int64_t marginal = 4;     // chunks that each tensor is looked at on
+  int rounds = 3;           // corrections tried, at most
+  double tolerance = 0.12;  // |ln(measured / predicted)| below which losses add up well enough
+  bool presets = true;      // compare with the best preset of the size
+  const SecondMoments* moments = nullptr;  // of inputs: encode with error feedback, if that proves better
+};
+
+/// One recipe that was measured, on the held-out chunks.
+struct Judged {
+  std::string label;   // "plan", "correction 1", "preset iq3_xxs"
+  std::string digest;  // recipe_digest()
+  int64_t tensor_bytes = 0, file_bytes = 0;
+  double predicted = 0;
+  infer::Estimate measured;      // nats per token, over chunks
+  infer::Estimate against_best;  // minus the best one before it, chunk by chunk
+  bool accepted = false;
+};
+
+struct LoopResult {
+  Plan plan;  // the one to write
+  std::vector<Judged> judged;
+  int64_t held_tokens = 0;
+  const Judged& best() const;
+};
+
+/// Plans, measures the plan as a whole, and mends what did not add up.
+///
+/// Where the measured divergence is off the predicted one, every tensor is put back in turn while the others
+/// stay encoded: what that gains on the tuning chunks, over what was predicted for it, corrects its losses;
+/// then the knapsack is solved again. A corrected plan is taken only if its divergence on the held-out chunks
+/// is lower by more than the standard error of the paired difference, and so are error feedback and the
+/// preset of llama.cpp that promises least loss within the budget. Stops by itself. Everything run is in the
+/// judge's state.
+LoopResult close_loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+                      const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop);
+
+/// Puts what was measured among the notes of `state`, for reports.
+void save_judgements(Store& state, const LoopResult& result);
+
+/// Formats of the tensors that `recipe` changes.
+TensorFormats formats_of(const Recipe& recipe);
+
+}  // namespace snug

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "infer/divergence.hpp"
+#include "infer/model.hpp"
+#include "measure/curvatures.hpp"
+#include "measure/importance.hpp"
+#include "measure/probe_base.hpp"
+#include "snug/state.hpp"
+
+namespace snug {
+
+/// Formats of those tensors that are not left as they are in the model.
+using TensorFormats = std::map<std::string, FormatId, std::less<>>;
+
+/// Measures whole recipes: the model with every tensor encoded as planned, compared with the original token
+/// by token on chunks of a text. Exact mode, deterministic on any thread count. What is measured becomes
+/// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe
+/// in memory.
+class RecipeJudge {
+ public:
+  /// Throws Error if the text is shorter than two chunks.
+  RecipeJudge(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
+              std::span<const int32_t> tokens, const ProbeOptions& options);
+
+  /// With moments, recipes are encoded by encode_second_order() from now on; null: as before.
+  void set_moments(const SecondMoments* moments);
+
+  Effort effort() const { return effort_; }
+  int64_t chunks() const { return base_.chunks(); }
+  int64_t scored() const { return base_.scored(); }  // tokens of a chunk
+
+  /// Mean KL divergence of chunks [first, last), nats per token, one figure a chunk.
+  std::vector<double> divergence(const TensorFormats& formats, int64_t first, int64_t last);
+  /// The same with `tensor` as in the original. What that gains is what the tensor costs in this company.
+  std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
+                                         int64_t last);
+
+ private:
+  Digest key_of(const TensorFormats& formats, std::string_view without) const;
+  std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
+                              int64_t last);
+  void stand_on(const TensorFormats& formats, int64_t chunks);
+
+  const infer::Model& model_;
+  const Importance* importance_;
+  Effort effort_;
+  Store& state_;
+  std::optional<Curvatures> curvatures_;
+  ProbeBase base_;
+  Digest origin_;  // of the model's contents, the importance and the effort
+  std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;
+  TensorFormats ground_;
+};
+
+/// Mean over chunks and its standard error.
+infer::Estimate mean_of(std::span<const double> chunks);
+/// Of a - b, chunk by chunk.
+infer::Estimate paired_difference(std::span<const double> a, std::span<const double> b);
+
+}  // namespace snug

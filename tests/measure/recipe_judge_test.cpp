@@ -1,0 +1,107 @@
+#include "measure/recipe_judge.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "infer/tiny_llama.hpp"
+#include "measure/encode_tensor.hpp"
+#include "support/scratch.hpp"
+
+namespace snug {
+namespace {
+
+class JudgeOnTinyLlama : public testing::Test {
+ protected:
+  JudgeOnTinyLlama() {
+    set_talk(Talk::quiet);
+    test::write_tiny_llama({}, scratch / "model.gguf");
+    options.context = 16;
+    options.chunks = 4;
+    options.bos = 1;
+    std::mt19937_64 random{7};
+    for (int i = 0; i < 64; ++i) tokens.push_back(static_cast<int32_t>(random() % 40));
+  }
+
+  RecipeJudge judge() {
+    if (!model) model.emplace(scratch / "model.gguf");
+    return {*model, nullptr, Effort::normal, store, tokens, options};
+  }
+  std::vector<double> all(const TensorFormats& formats) { return judge().divergence(formats, 0, 4); }
+
+  test::Scratch scratch;
+  ProbeOptions options;
+  std::vector<int32_t> tokens;
+  std::optional<infer::Model> model;
+  Store store = Store::open(scratch / "state", Access::write);
+  const TensorFormats mixed{{"blk.0.attn_q.weight", FormatId::q4_0},
+                            {"blk.1.ffn_down.weight", FormatId::q4_0},
+                            {"output.weight", FormatId::q8_0}};
+};
+
+TEST_F(JudgeOnTinyLlama, NothingEncodedIsNoDivergence) {
+  for (const double kl : all({})) EXPECT_EQ(kl, 0);
+}
+
+TEST_F(JudgeOnTinyLlama, OneTensorIsItsProbe) {
+  for (const char* name :
+       {"token_embd.weight", "blk.0.attn_q.weight", "blk.1.ffn_down.weight", "output.weight"}) {
+    SCOPED_TRACE(name);
+    const std::vector<double> kl = all({{name, FormatId::q4_0}});
+    const Encoded encoded =
+        encode_tensor(*model->file().find_tensor(name), *find_format(FormatId::q4_0), nullptr);
+    ProbeBase base{*model, tokens, options};
+    base.prepare(4);
+    for (int64_t c = 0; c < 4; ++c)
+      EXPECT_NEAR(kl[static_cast<size_t>(c)], base.divergence(encoded, first_block_of(*model, name), c),
+                  1e-12);
+  }
+}
+
+TEST_F(JudgeOnTinyLlama, WithoutATensorIsTheRecipeOfTheOthers) {
+  for (const auto& [name, format] : mixed) {
+    SCOPED_TRACE(name);
+    TensorFormats others = mixed;
+    others.erase(name);
+    const std::vector<double> without = judge().divergence_without(mixed, name, 0, 4), rest = all(others);
+    for (size_t c = 0; c < 4; ++c) {
+      EXPECT_NEAR(without[c], rest[c], 1e-12);
+      EXPECT_GT(without[c], 0);
+    }
+  }
+}
+
+TEST_F(JudgeOnTinyLlama, WhatTheStateKnowsIsNotRunAgain) {
+  const std::vector<double> first = all(mixed);
+  const int64_t records = store.count(RecordKind::evaluation);
+  EXPECT_EQ(records, 4);
+  EXPECT_EQ(all(mixed), first);
+  EXPECT_EQ(store.count(RecordKind::evaluation), records);
+  TensorFormats other = mixed;
+  other["output.weight"] = FormatId::q4_0;
+  EXPECT_NE(all(other), first);
+  EXPECT_EQ(store.count(RecordKind::evaluation), 2 * records);
+}
+
+TEST_F(JudgeOnTinyLlama, IsTheSameOnAnyThreadsAndInAnyOrder) {
+  set_threads(1);
+  const std::vector<double> one = all(mixed);
+  store = Store::open(scratch / "other state", Access::write);
+  set_threads(4);
+  RecipeJudge late = judge();
+  late.divergence_without(mixed, "output.weight", 1, 3);  // leaves another ground, other chunks
+  EXPECT_EQ(late.divergence(mixed, 0, 4), one);
+  set_threads(0);
+}
+
+TEST(PairedDifference, KnowsThatChunksGoTogether) {
+  const std::vector<double> a{1.1, 2.1, 3.1, 4.1}, b{1, 2, 3, 4};
+  EXPECT_NEAR(paired_difference(a, b).value, 0.1, 1e-12);
+  EXPECT_NEAR(paired_difference(a, b).error, 0, 1e-9);  // though either mean has an error of 0.6
+  EXPECT_GT(mean_of(a).error, 0.5);
+}
+
+}  // namespace
+}  // namespace snug
