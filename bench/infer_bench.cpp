@@ -11,6 +11,7 @@
 #include <iostream>
 #include <thread>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "infer/speed.hpp"
 #include "interop/real_llama.hpp"
@@ -103,6 +104,7 @@ int main(int argc, char** argv) {
   app.add_option("--threads", o.threads)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   try {
+    keep_freed_memory();
     set_threads(o.threads);
     std::unique_ptr<test::RealLlama> llama;
     if (!o.llama.empty()) llama = std::make_unique<test::RealLlama>(o.llama);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/interrupt.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -19,7 +20,7 @@ namespace {
 
 struct BenchArgs {
   CommonArgs common;
-  std::string model;
+  std::string model, cache_type;
   int64_t prompt = 512, decode = 128;
   int repeats = 3;
   bool exact = false;
@@ -66,13 +67,14 @@ nlohmann::json json_of(const BenchArgs& args, const std::vector<Measured>& all) 
 
 int run_bench(const BenchArgs& args) {
   args.common.apply();
+  keep_freed_memory();
   if (args.model.empty()) throw Error{"no model", "", "snug bench MODEL, or snug bench encode", Fault::usage};
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
   const infer::Model model{args.model};
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
-                          .cache = FormatId::f16,
+                          .cache = cache_format_of(args.cache_type, FormatId::f16),
                           .compute = args.exact ? infer::Compute::exact : infer::Compute::fast}};
   infer::time_decode(session,
                      std::min<int64_t>(2, std::max(args.prompt, args.decode)));  // brings the weights in
@@ -118,6 +120,7 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_option("-r,--repeat", args->repeats, "repetitions, which take turns; the median counts")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  add_cache_type(*command, args->cache_type);
   command->add_flag("--exact", args->exact, "in 32-bit floats in one fixed order");
   args->common.add_to(*command);
   command->footer(

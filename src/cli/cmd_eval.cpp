@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "base/atomic_file.hpp"
+#include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -32,7 +33,7 @@ constexpr int64_t kWordsBefore = 12;  // tokens of context shown with each
 
 struct EvalArgs {
   CommonArgs common;
-  std::string model, text, token_file, base, base_logits, save_logits, logits, task;
+  std::string model, text, token_file, base, base_logits, save_logits, logits, task, cache_type;
   std::vector<int32_t> tokens;
   int64_t context = 256, chunks = 0;
   Compute compute = Compute::exact;
@@ -42,7 +43,7 @@ struct EvalArgs {
   /// Fast as llama.cpp computes: keys and values in f16 too.
   SessionOptions session(int64_t positions) const {
     return {.context = positions,
-            .cache = compute == Compute::fast ? FormatId::f16 : FormatId::f32,
+            .cache = cache_format_of(cache_type, compute == Compute::fast ? FormatId::f16 : FormatId::f32),
             .compute = compute};
   }
 };
@@ -201,6 +202,7 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
 
 int run_eval(const EvalArgs& args) {
   args.common.apply();
+  keep_freed_memory();
   if (!args.logits.empty()) return write_logits(args);
   if (!args.task.empty()) {
     evaluate_tasks({args.model, args.task, args.text, args.chunks, args.session(0), args.common.json});
@@ -256,6 +258,7 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
       cmd.add_option("--task", args.task,
                      "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")
           ->check(CLI::IsMember({"hellaswag", "arc", "mmlu", "truthfulqa", "winogrande", "choices"}));
+  add_cache_type(cmd, args.cache_type);
   cmd.add_flag("--force", args.force, "replace existing files");
   task->needs(text)->excludes(token_file, base, base_logits, save, tokens, args.context_given);
   text->excludes(token_file);

@@ -37,6 +37,7 @@ struct RunArgs {
   std::string model, prompt, file, system, form;
   bool chat = false, greedy = false, exact = false, has_prompt = false;
   int64_t context = 0;
+  std::string cache_type;
   int64_t seed = -1;
   infer::SamplerOptions sampling;
   infer::GenerateOptions generation;
@@ -61,7 +62,7 @@ const ChatForm& form_for(const RunArgs& args, const gguf::Reader& file) {
 
 infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
   return {.context = context,
-          .cache = FormatId::f16,
+          .cache = cache_format_of(args.cache_type, FormatId::f16),
           .compute = args.exact ? infer::Compute::exact : infer::Compute::fast};
 }
 
@@ -173,6 +174,7 @@ int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
 
 int run(RunArgs args) {
   args.common.apply();
+  keep_freed_memory();
   std::string prompt = args.prompt;
   if (!args.file.empty()) {
     const MappedFile file{args.file};
@@ -228,6 +230,7 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("-c,--ctx", args->context, "tokens of context; 0: as many as the model was trained for")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  add_cache_type(*command, args->cache_type);
   command->add_flag("--exact", args->exact,
                     "compute in 32-bit floats in one fixed order: slower, same text anywhere");
   command->add_flag("--special", args->generation.special, "show control tokens");

@@ -25,6 +25,17 @@ void CommonArgs::apply() const {
   install_interrupt_handler();
 }
 
+void add_cache_type(CLI::App& command, std::string& name) {
+  command
+      .add_option("--cache-type", name,
+                  "keys and values are kept in f32, f16 or q8_0 (half of f16; head sizes in 32s at best)")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0"}));
+}
+
+FormatId cache_format_of(const std::string& name, FormatId usual) {
+  return name.empty() ? usual : find_format(name)->id;
+}
+
 int guarded(const std::function<int()>& work, Keeps keeps) {
   try {
     return work();

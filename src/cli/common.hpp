@@ -4,6 +4,8 @@
 #include <functional>
 #include <string>
 
+#include "snug/format.hpp"
+
 namespace snug::cli {
 
 /// Options every command takes: --threads, --quiet, --json.
@@ -21,6 +23,10 @@ enum class Keeps { finished_work, nothing };
 
 /// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
 int guarded(const std::function<int()>& work, Keeps keeps = Keeps::finished_work);
+
+/// --cache-type, and the format it names; `usual` where it was not given.
+void add_cache_type(CLI::App& command, std::string& name);
+FormatId cache_format_of(const std::string& name, FormatId usual);
 
 /// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take
 /// it.

@@ -1,5 +1,7 @@
 #include "infer/kv_cache.hpp"
 
+#include <algorithm>
+
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -38,7 +40,15 @@ const float* KvCache::read(const ZeroedBytes& rows, int64_t bytes, int64_t posit
                            int64_t count, float* scratch) const {
   const std::byte* row = rows.data() + position % cells_ * bytes;
   if (format_->id == FormatId::f32) return reinterpret_cast<const float*>(row) + first;
-  format_->decode(row + format_->row_bytes(first), {scratch, static_cast<size_t>(count)});
+  const int64_t block = format_->block_weights, from = first / block * block;
+  if (first == from && count % block == 0) {
+    format_->decode(row + format_->row_bytes(first), {scratch, static_cast<size_t>(count)});
+    return scratch;
+  }
+  const int64_t end = (first + count + block - 1) / block * block;  // heads that share a block
+  std::vector<float> whole(static_cast<size_t>(end - from));
+  format_->decode(row + format_->row_bytes(from), whole);
+  std::copy_n(whole.data() + (first - from), count, scratch);
   return scratch;
 }
 

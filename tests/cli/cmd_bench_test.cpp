@@ -49,6 +49,8 @@ TEST(Bench, GivesBothSpeedsBesideTheirLimits) {
   EXPECT_EQ(run({model, "-p", "0", "-n", "0"}, out), 2);
   EXPECT_EQ(run({(scratch / "none.gguf").string()}, out), 5);
   EXPECT_EQ(run({}, out), 2);
+  EXPECT_EQ(run({model, "-p", "5", "-n", "2", "-r", "1", "--cache-type", "q8_0"}, out), 0);
+  EXPECT_EQ(run({model, "--cache-type", "q4_0"}, out), 2);
 }
 
 TEST(Bench, CountsTheWeightsOfOneToken) {

@@ -60,18 +60,44 @@ TEST(Attend, FastIsExactButForRoundingForEveryShape) {
   }
 }
 
-TEST(Attend, FastReadsPackedCaches) {
-  for (const FormatId format : {FormatId::f16, FormatId::q8_0}) {
-    std::mt19937_64 random{3};
-    AttendArgs args{.heads = 4, .kv_heads = 2, .key_dim = 64, .value_dim = 32, .scale = 0.125f};
-    const KvCache cache = filled(random, format, args, 90, 20);
-    const Rows q = normal_rows(random, 20, 256);
-    const Rows exact = attend(args, cache, q, 90);
-    args.compute = Compute::fast;
-    const Rows fast = attend(args, cache, q, 90);
-    for (size_t k = 0; k < exact.values().size(); ++k)
-      ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f);
-  }
+/// Blocks of 64 keys, tiles of 8 queries, windows: one less, just so and one more.
+TEST(Attend, FastIsExactAtTheBordersOfBlocksTilesAndWindows) {
+  for (const int64_t keys : {63, 64, 65, 127, 128, 129})
+    for (const int64_t batch : {1, 4, 5, 7, 8, 9, 31, 32, 33})
+      for (const int64_t window : {0, 8, 63, 64, 65}) {
+        SCOPED_TRACE(::testing::Message() << keys << " keys, batch " << batch << ", window " << window);
+        std::mt19937_64 random{static_cast<uint64_t>(keys * 1000 + batch)};
+        AttendArgs args{.heads = 2, .kv_heads = 1, .key_dim = 16, .value_dim = 16, .scale = 0.25f};
+        args.window = window;
+        const KvCache cache = filled(random, FormatId::f16, args, keys - batch, batch);
+        const Rows q = normal_rows(random, batch, 32);
+        const Rows exact = attend(args, cache, q, keys - batch);
+        args.compute = Compute::fast;
+        const Rows fast = attend(args, cache, q, keys - batch);
+        for (size_t k = 0; k < exact.values().size(); ++k)
+          ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f) << k;
+      }
+}
+
+/// Heads of 48 share blocks of 32 with their neighbours.
+TEST(Attend, PackedCachesAreReadInBothModesAndLoseLittle) {
+  for (const int64_t dim : {64, 48})
+    for (const FormatId format : {FormatId::f16, FormatId::q8_0}) {
+      SCOPED_TRACE(::testing::Message() << dim << " " << format_name(format));
+      AttendArgs args{.heads = 4, .kv_heads = 2, .key_dim = dim, .value_dim = dim, .scale = 0.125f};
+      std::mt19937_64 random{3};
+      const Rows q = normal_rows(random, 20, 4 * dim);
+      std::mt19937_64 again = random;
+      const Rows unrounded = attend(args, filled(again, FormatId::f32, args, 90, 20), q, 90);
+      const KvCache cache = filled(random, format, args, 90, 20);
+      const Rows exact = attend(args, cache, q, 90);
+      args.compute = Compute::fast;
+      const Rows fast = attend(args, cache, q, 90);
+      for (size_t k = 0; k < exact.values().size(); ++k) {
+        ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f);
+        ASSERT_NEAR(exact.values()[k], unrounded.values()[k], format == FormatId::f16 ? 2e-3f : 3e-2f);
+      }
+    }
 }
 
 TEST(Ops, FastSiluIsSiluButForRounding) {

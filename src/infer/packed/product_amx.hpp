@@ -132,26 +132,27 @@ inline void spread_codes(const Unpacked& u, int64_t row_tile, SpreadRows& s) {
   spread_words<V>(low, kStretch, kStretch / 4, s.low[row_tile]);
 }
 
-/// Where a kernel stands. The sums are [token][kProductRows].
-struct TilePlace {
+/// A stretch of some rows and the columns of a group times one or two tiles of tokens.
+struct TileStep {
   const RoundedRow* x;  // of the first token of the tiles; those of the others follow without a gap
-  int64_t cols, column, columns, row_tile;
-  float* sums;
+  int64_t tiles, cols, column, group, row_tile;
+  int64_t columns;  // from the group on
+  float* sums;      // [token][kProductRows]
 };
 
 inline __m512 add_product(__m512 sum, __m512i integers, __m512 scale) {
   return _mm512_add_ps(sum, _mm512_mul_ps(as_reals(integers), scale));
 }
 
-/// Super-blocks. T tiles of tokens.
+/// Super-blocks: one group of 256 columns.
 template <bool mins>
 struct SuperTiles {
   static constexpr bool kSplit = true;
-  static constexpr int kColumnsAtOnce = 64;
+  static constexpr int kGroup = 256, kColumnsAtOnce = 64;
 
-  template <int T>
-  static void multiply(const SpreadRows& s, const TilePlace& at, TileSums& sums) {
+  static void multiply(const SpreadRows& s, const TileStep& at, TileSums& sums) {
     const int8_t* q = at.x->q + at.column;
+    const bool two = at.tiles == 2;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -162,91 +163,115 @@ struct SuperTiles {
       _tile_loadd(7, s.low[at.row_tile][16 * k], 64);
       _tile_dpbssd(0, 4, 6);
       _tile_dpbssd(1, 4, 7);
-      if constexpr (T == 2) {
-        _tile_loadd(5, q + 16 * at.cols + 64 * k, at.cols);
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
-      }
+      if (!two) continue;
+      _tile_loadd(5, q + 16 * at.cols + 64 * k, at.cols);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
     }
     _tile_stored(0, sums.at[0][0], 64);
     _tile_stored(1, sums.at[0][1], 64);
-    if constexpr (T == 2) _tile_stored(2, sums.at[1][0], 64);
-    if constexpr (T == 2) _tile_stored(3, sums.at[1][1], 64);
+    if (!two) return;
+    _tile_stored(2, sums.at[1][0], 64);
+    _tile_stored(3, sums.at[1][1], 64);
   }
 
-  template <int T>
-  static void run(const SpreadRows& s, const TilePlace& at) {
-    TileSums sums;
-    multiply<T>(s, at, sums);
+  static void add(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
     const int64_t block = at.column / 256, blocks = at.cols / 256;
-    const __m512 row_d = _mm512_load_ps(s.d[at.row_tile][0]),
-                 row_below = mins ? _mm512_load_ps(s.below[at.row_tile][0]) : row_d;
-    for (int64_t t = 0; t < T * kTileRows; ++t) {
-      const auto& part = sums.at[t / kTileRows];
-      const __m512i high = _mm512_load_si512(part[0][t % kTileRows]),
-                    low = _mm512_load_si512(part[1][t % kTileRows]);
-      const __m512 d = _mm512_set1_ps(at.x->d[t * blocks + block]);
-      float* to = at.sums + t * kProductRows;
-      __m512 sum =
-          add_product(_mm512_loadu_ps(to), _mm512_add_epi32(_mm512_maskz_slli_epi32(0xffff, high, 7), low),
-                      _mm512_mul_ps(row_d, d));
-      if constexpr (mins) {
-        const int16_t* token = at.x->sums + t * at.cols / 16 + 16 * block;
-        __m512i integers = _mm512_setzero_si512();
-        for (int64_t k = 0; k < 8; ++k) {
-          int32_t pair;
-          __builtin_memcpy(&pair, token + 2 * k, sizeof pair);
-          integers = _mm512_dpwssd_epi32(integers, _mm512_load_si512(s.mins[at.row_tile][k]),
-                                         _mm512_set1_epi32(pair));
-        }
-        sum = _mm512_sub_ps(sum, _mm512_mul_ps(as_reals(integers), _mm512_mul_ps(row_below, d)));
+    const __m512 row_d = _mm512_load_ps(s.d[at.row_tile][0]);
+    const float* d = at.x->d + block;
+    const int16_t* below = at.x->sums + 16 * block;
+    float* to = at.sums;
+    for (int64_t tile = 0; tile < at.tiles; ++tile)
+      for (int64_t t = 0; t < kTileRows; ++t, to += kProductRows, d += blocks, below += at.cols / 16) {
+        const __m512i high = _mm512_load_si512(sums.at[tile][0][t]),
+                      low = _mm512_load_si512(sums.at[tile][1][t]);
+        const __m512 by = _mm512_set1_ps(*d);
+        __m512 sum =
+            add_product(_mm512_loadu_ps(to), _mm512_add_epi32(_mm512_maskz_slli_epi32(0xffff, high, 7), low),
+                        _mm512_mul_ps(row_d, by));
+        if constexpr (mins) sum = _mm512_sub_ps(sum, part_below(s, at.row_tile, below, by));
+        _mm512_storeu_ps(to, sum);
       }
-      _mm512_storeu_ps(to, sum);
+  }
+
+ private:
+  static __m512 part_below(const SpreadRows& s, int64_t row_tile, const int16_t* sums, __m512 d) {
+    __m512i integers = _mm512_setzero_si512();
+    for (int64_t k = 0; k < 8; ++k) {
+      int32_t pair;
+      __builtin_memcpy(&pair, sums + 2 * k, sizeof pair);
+      integers =
+          _mm512_dpwssd_epi32(integers, _mm512_load_si512(s.mins[row_tile][k]), _mm512_set1_epi32(pair));
     }
+    return _mm512_mul_ps(as_reals(integers), _mm512_mul_ps(_mm512_load_ps(s.below[row_tile][0]), d));
   }
 };
 
-/// Groups of `group` columns with a scale each.
+/// Groups of `group` columns with a scale each, two of them in a step where there are two.
 template <int group, bool offset>
 struct ShortTiles {
   static constexpr bool kSplit = false;
-  static constexpr int kColumnsAtOnce = group;
+  static constexpr int kGroup = 2 * group, kColumnsAtOnce = group;
 
-  template <int T>
-  static void run(const SpreadRows& s, const TilePlace& at) {
-    TileSums sums;
-    const int64_t blocks = at.cols / 32;
-    for (int64_t g = 0; g < at.columns / group; ++g) {
-      const int8_t* q = at.x->q + at.column + g * group;
-      _tile_loadd(6, s.low[at.row_tile][g * group / 4], 64);
-      _tile_loadd(4, q, at.cols);
-      _tile_zero(0);
-      _tile_dpbssd(0, 4, 6);
-      _tile_stored(0, sums.at[0][0], 64);
-      if constexpr (T == 2) {
-        _tile_loadd(5, q + 16 * at.cols, at.cols);
-        _tile_zero(2);
-        _tile_dpbssd(2, 5, 6);
-        _tile_stored(2, sums.at[1][0], 64);
-      }
-      const int64_t block = (at.column + g * group) / 32;
-      add<T>(s, at, sums, g, at.x->d + block, at.x->s + block, blocks);
+  static void multiply(const SpreadRows& s, const TileStep& at, TileSums& sums) {
+    const int8_t* q = at.x->q + at.column + at.group * kGroup;
+    const auto* w = s.low[at.row_tile] + at.group * kGroup / 4;
+    const bool two = at.tiles == 2;
+    _tile_zero(0);
+    _tile_zero(2);
+    _tile_loadd(6, w, 64);
+    _tile_loadd(4, q, at.cols);
+    _tile_dpbssd(0, 4, 6);
+    _tile_stored(0, sums.at[0][0], 64);
+    if (two) {
+      _tile_loadd(5, q + 16 * at.cols, at.cols);
+      _tile_dpbssd(2, 5, 6);
+      _tile_stored(2, sums.at[1][0], 64);
+    }
+    if (at.columns < kGroup) return;
+    _tile_zero(1);
+    _tile_zero(3);
+    _tile_loadd(7, w + group / 4, 64);
+    _tile_loadd(4, q + group, at.cols);
+    _tile_dpbssd(1, 4, 7);
+    _tile_stored(1, sums.at[0][1], 64);
+    if (two) {
+      _tile_loadd(5, q + group + 16 * at.cols, at.cols);
+      _tile_dpbssd(3, 5, 7);
+      _tile_stored(3, sums.at[1][1], 64);
     }
   }
 
-  template <int T>
-  static void add(const SpreadRows& s, const TilePlace& at, const TileSums& sums, int64_t g, const float* d,
-                  const float* offsets, int64_t blocks) {
-    const __m512 row_d = _mm512_load_ps(s.d[at.row_tile][g]);
-    for (int64_t t = 0; t < T * kTileRows; ++t) {
-      const __m512i integers = _mm512_load_si512(sums.at[t / kTileRows][0][t % kTileRows]);
-      __m512 part = _mm512_mul_ps(as_reals(integers), _mm512_mul_ps(row_d, _mm512_set1_ps(d[t * blocks])));
-      if constexpr (offset)
-        part = _mm512_fmadd_ps(_mm512_load_ps(s.below[at.row_tile][g]), _mm512_set1_ps(offsets[t * blocks]),
-                               part);
-      float* to = at.sums + t * kProductRows;
-      _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), part));
+  static void add(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
+    if (at.columns < kGroup)
+      add_groups<1>(s, at, sums);
+    else
+      add_groups<2>(s, at, sums);
+  }
+
+ private:
+  template <int groups>
+  static void add_groups(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
+    const int64_t blocks = at.cols / 32, column = at.column + at.group * kGroup;
+    const float *d = at.x->d + column / 32, *offsets = at.x->s + column / 32;
+    __m512 row_d[groups], row_below[groups];
+    for (int n = 0; n < groups; ++n) {
+      row_d[n] = _mm512_load_ps(s.d[at.row_tile][2 * at.group + n]);
+      if constexpr (offset) row_below[n] = _mm512_load_ps(s.below[at.row_tile][2 * at.group + n]);
     }
+    float* to = at.sums;
+    for (int64_t tile = 0; tile < at.tiles; ++tile)
+      for (int64_t t = 0; t < kTileRows; ++t, to += kProductRows, d += blocks, offsets += blocks) {
+        __m512 sum = _mm512_loadu_ps(to);
+        for (int n = 0; n < groups; ++n) {
+          const int block = n * group / 32;
+          __m512 part = _mm512_mul_ps(as_reals(_mm512_load_si512(sums.at[tile][n][t])),
+                                      _mm512_mul_ps(row_d[n], _mm512_set1_ps(d[block])));
+          if constexpr (offset) part = _mm512_fmadd_ps(row_below[n], _mm512_set1_ps(offsets[block]), part);
+          sum = _mm512_add_ps(sum, part);
+        }
+        _mm512_storeu_ps(to, sum);
+      }
   }
 };
 
@@ -270,6 +295,32 @@ void spread(const Unpacked& u, int64_t row_tile, SpreadRows& s) {
   finish_writes();
 }
 
+/// A stretch of one tile of rows with all tokens. The sums of a step are added up while the tiles are busy
+/// with the next.
+template <class Tiles>
+void multiply_tiles(const SpreadRows& s, const TokenTiles& x, int64_t column, int64_t columns,
+                    int64_t row_tile, float* sums) {
+  TileSums buffers[2];
+  TileStep before{};
+  int64_t steps = 0;
+  for (int64_t t = 0; t < x.tokens; t += 2 * kTileRows)
+    for (int64_t group = 0; group * Tiles::kGroup < columns; ++group) {
+      const TileStep now{x.rows + t,
+                         x.tokens - t > kTileRows ? 2 : 1,
+                         x.cols,
+                         column,
+                         group,
+                         row_tile,
+                         columns - group * Tiles::kGroup,
+                         sums + t * kProductRows};
+      Tiles::multiply(s, now, buffers[steps % 2]);
+      if (steps > 0) Tiles::add(s, before, buffers[(steps - 1) % 2]);
+      before = now;
+      ++steps;
+    }
+  Tiles::add(s, before, buffers[(steps - 1) % 2]);
+}
+
 /// PackedFormat::product, from the rows of activations: these are there, and rounded to zero, up to a
 /// multiple of 16.
 template <class V, class Unpack>
@@ -279,25 +330,15 @@ void product_in_tiles(const PackedRows& rows, const TokenTiles& x, float* scratc
   Unpacked u;
   SpreadRows s;
   if (rows.count < kProductRows) __builtin_memset(&u, 0, sizeof u);
-  const int64_t tokens = (x.tokens + kTileRows - 1) / kTileRows * kTileRows;
-  __builtin_memset(scratch, 0, static_cast<size_t>(tokens * kProductRows) * sizeof *scratch);
+  __builtin_memset(scratch, 0, static_cast<size_t>(scratch_size(x.tokens)) * sizeof *scratch);
   const TileUse use{kShapes<Tiles::kColumnsAtOnce>};
-  TilePlace at{x.rows, rows.cols, 0, 0, 0, scratch};
-  for (; at.column < rows.cols; at.column += Unpack::kColumns) {
-    at.columns = rows.cols - at.column < Unpack::kColumns ? rows.cols - at.column : Unpack::kColumns;
+  for (int64_t column = 0; column < rows.cols; column += Unpack::kColumns) {
+    const int64_t columns = rows.cols - column < Unpack::kColumns ? rows.cols - column : Unpack::kColumns;
     for (int64_t r = 0; r < rows.count; ++r)
-      Unpack::unpack(rows.data + r * rows.row_bytes, at.column, at.columns, u, r);
-    for (at.row_tile = 0; at.row_tile * kTileRows < rows.count; ++at.row_tile) {
-      spread<V, Tiles>(u, at.row_tile, s);
-      at.sums = scratch + at.row_tile * kTileRows;
-      for (int64_t t = 0; t < tokens; t += 2 * kTileRows) {
-        at.x = x.rows + t;
-        if (t + 2 * kTileRows <= tokens)
-          Tiles::template run<2>(s, at);
-        else
-          Tiles::template run<1>(s, at);
-        at.sums += 2 * kTileRows * kProductRows;
-      }
+      Unpack::unpack(rows.data + r * rows.row_bytes, column, columns, u, r);
+    for (int64_t row_tile = 0; row_tile * kTileRows < rows.count; ++row_tile) {
+      spread<V, Tiles>(u, row_tile, s);
+      multiply_tiles<Tiles>(s, x, column, columns, row_tile, scratch + row_tile * kTileRows);
     }
   }
   for (int64_t t = 0; t < x.tokens; ++t)
