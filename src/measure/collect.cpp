@@ -172,7 +172,7 @@ class Collector {
   /// The sums of a finished pass wait in its file.
   void release(size_t i) {
     if (passes_[i].chunks_done == chunks())
-      for (MomentSums& m : passes_[i].moments) m.sums = {};
+      for (MomentSums& m : passes_[i].moments) m.release();
   }
 
   void run_pass(size_t i, Progress& progress) {

@@ -21,6 +21,7 @@ struct MomentSums {
   /// and on every instruction set.
   void add(int64_t mat, Matrix<const float> rows);
   void mirror();
+  void release() { sums = std::vector<float>{}; }  // its memory, too, which = {} would keep
   int64_t bytes() const { return mats * dim * dim * static_cast<int64_t>(sizeof(float)); }
 };
 

@@ -201,6 +201,13 @@ CollectPass some_pass() {
   return pass;
 }
 
+TEST(CollectPass, SumsThatWaitOnDiskTakeNoMemory) {
+  MomentSums moments{"a", 8, 0, 3};
+  moments.allocate();
+  moments.release();
+  EXPECT_EQ(moments.sums.capacity(), 0u);
+}
+
 TEST(CollectPass, ComesBackAsItWasSaved) {
   set_talk(Talk::quiet);
   const test::Scratch scratch;
