@@ -43,6 +43,8 @@ nlohmann::ordered_json json_of(const std::vector<EncodeFigures>& all) {
     add("error_worst", f.worst_ratio);
     add("error_plain_max", f.plain_ratio_max);
     add("error_importance_max", f.weighted_ratio_max);
+    add("error_floor_plain", f.plain_floor);
+    add("error_floor_importance", f.weighted_floor);
     add("million_weights_per_second", f.speed);
     add("speed_ratio", f.speed_ratio);
     add("million_weights_per_second_plain", f.plain_speed);
@@ -82,6 +84,8 @@ void add_bench_encode(CLI::App& bench, int& exit_code) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_flag("--no-max", args->no_max, "leave the greater effort out");
+  command->add_flag("--floor", c.floor,
+                    "the least error any encoder could reach, by trying every scale (with --ggml; slow)");
   args->common.add_to(*command);
   command->footer(
       "One thread. Errors are ours over ggml's on the same rows, geometric means over the sets of data "

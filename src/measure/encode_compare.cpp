@@ -15,6 +15,7 @@
 #include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "gguf/reader.hpp"
+#include "measure/encode_floor.hpp"
 #include "measure/importance.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
@@ -188,11 +189,27 @@ struct GeometricMean {
   double value() const { return count ? std::exp(logs / count) : 0; }
 };
 
-void compare_errors(const Format& format, const std::vector<DataSet>& sets, const Ggml& ggml, bool with_max,
-                    EncodeFigures& figures) {
+double floor_of(const EncodeFloor& floor, const Format& format, const DataSet& data, bool importance,
+                const std::vector<std::byte>& blocks) {
+  const auto cols = static_cast<size_t>(data.cols);
+  std::vector<float> decoded(cols);
+  double least = 0;
+  for (int64_t r = 0; r < data.rows(); ++r) {
+    format.decode(blocks.data() + r * format.row_bytes(data.cols), decoded);
+    least += floor.least_error(
+        {data.weights.data() + r * data.cols, cols},
+        importance ? std::span<const float>{data.importance} : std::span<const float>{}, decoded);
+  }
+  return least;
+}
+
+void compare_errors(const Format& format, const std::vector<DataSet>& sets, const Ggml& ggml,
+                    const EncodeComparison& options, EncodeFigures& figures) {
+  std::optional<EncodeFloor> floor;
+  if (options.floor) floor.emplace(format);
   for (const bool importance : {false, true}) {
     if (!Ggml::can(format, importance)) continue;
-    GeometricMean normal, max;
+    GeometricMean normal, max, least;
     for (const DataSet& data : sets) {
       std::vector<std::byte> blocks(static_cast<size_t>(data.rows() * format.row_bytes(data.cols)));
       ggml.encode(format, data, importance, blocks.data());
@@ -200,10 +217,12 @@ void compare_errors(const Format& format, const std::vector<DataSet>& sets, cons
       if (!(theirs > 0)) continue;
       encode_ours(format, data, importance, Effort::normal, blocks);
       normal.add(error_of(format, data, importance, blocks) / theirs);
-      if (!with_max) continue;
+      if (floor && floor->known()) least.add(floor_of(*floor, format, data, importance, blocks) / theirs);
+      if (!options.max) continue;
       encode_ours(format, data, importance, Effort::max, blocks);
       max.add(error_of(format, data, importance, blocks) / theirs);
     }
+    (importance ? figures.weighted_floor : figures.plain_floor) = least.value();
     (importance ? figures.weighted_ratio : figures.plain_ratio) = normal.value();
     (importance ? figures.weighted_ratio_max : figures.plain_ratio_max) = max.value();
     figures.worst_ratio = std::max(figures.worst_ratio, normal.worst);
@@ -246,7 +265,7 @@ std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
     EncodeFigures figures;
     figures.format = format.name;
     const Ggml* theirs = ggml && ggml->has(format) ? ggml.get() : nullptr;
-    if (theirs) compare_errors(format, sets, *theirs, options.max, figures);
+    if (theirs) compare_errors(format, sets, *theirs, options, figures);
     compare_speed(format, sets.front(), theirs, options, figures);
     all.push_back(figures);
   }
@@ -255,9 +274,12 @@ std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
 
 std::string to_markdown(const std::vector<EncodeFigures>& figures) {
   std::ostringstream out;
+  const bool floors =
+      std::ranges::any_of(figures, [](const EncodeFigures& f) { return f.weighted_floor > 0; });
   out << "| format | error, plain | error, importance | worst | max, plain | max, importance | Mw/s | x ggml "
-         "| "
-         "plain Mw/s | x ggml | max Mw/s |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n";
+         "| plain Mw/s | x ggml | max Mw/s |"
+      << (floors ? " floor, plain | floor, importance |" : "")
+      << "\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|" << (floors ? "---:|---:|" : "") << "\n";
   const auto cell = [&](double value, int digits) {
     out << " | ";
     if (value > 0)
@@ -275,6 +297,10 @@ std::string to_markdown(const std::vector<EncodeFigures>& figures) {
     cell(f.plain_speed, 1);
     cell(f.plain_speed_ratio, 2);
     cell(f.speed_max, 1);
+    if (floors) {
+      cell(f.plain_floor, 4);
+      cell(f.weighted_floor, 4);
+    }
     out << " |\n";
   }
   return out.str();

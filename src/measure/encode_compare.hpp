@@ -17,6 +17,7 @@ struct EncodeComparison {
   int64_t rows = 64;                               // of each data set
   int repeats = 5;                                 // of each timing; the median counts
   bool max = true;                                 // Effort::max too
+  bool floor = false;  // the least error there can be, for the formats that EncodeFloor knows; slow
 };
 
 /// One format, over all data sets. Errors are geometric means of ours / ggml's weighted squared error; means
@@ -26,6 +27,7 @@ struct EncodeFigures {
   double plain_ratio = 0,
          plain_ratio_max = 0;  // without importance; 0 where there is nothing to compare with
   double weighted_ratio = 0, weighted_ratio_max = 0;  // with importance
+  double plain_floor = 0, weighted_floor = 0;         // the least error there can be over ggml's
   double worst_ratio = 0;                             // of any data set, normal effort
   double speed = 0, speed_max = 0;                    // million weights a second, one thread, with importance
   double speed_ratio = 0;                             // to ggml's, normal effort, interleaved

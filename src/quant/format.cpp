@@ -111,7 +111,7 @@ constexpr Format kFormats[] = {
     row<&Kernels::tq1_0,   FormatId::tq1_0>(   yes, 6, 0.455),
     row<&Kernels::tq2_0,   FormatId::tq2_0>(   yes, 6, 0.455),
     row<&Kernels::mxfp4,   FormatId::mxfp4>(   yes, 5, 0.115),
-    row<&Kernels::nvfp4,   FormatId::nvfp4>(   yes, 5, 0.09),
+    row<&Kernels::nvfp4,   FormatId::nvfp4>(   yes, 6, 0.09),
     row<&Kernels::q1_0,    FormatId::q1_0>(    yes, 4, 0.615),
     row<&Kernels::q2_0,    FormatId::q2_0>(    yes, 6, 0.365),
 };

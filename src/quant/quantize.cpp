@@ -1,10 +1,9 @@
 #include "snug/quantize.hpp"
 
-#include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "base/str.hpp"
+#include "quant/kernels/kernels.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -33,9 +32,7 @@ void check_columns(std::span<const float> columns, int64_t cols, const char* wha
 }
 
 void check_finite(std::span<const float> row, int64_t r) {
-  uint32_t largest = 0;  // of the bits without sign: integers, so that the loop vectorizes
-  for (float x : row) largest = std::max(largest, std::bit_cast<uint32_t>(x) & 0x7fffffff);
-  if (largest < 0x7f800000) return;
+  if (kernels().row.finite(row.data(), static_cast<int64_t>(row.size()))) return;
   for (size_t j = 0; j < row.size(); ++j)
     if (!std::isfinite(row[j]))
       throw Error{str("weight is ", row[j]), str("row ", r, ", column ", j),

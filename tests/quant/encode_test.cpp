@@ -152,6 +152,24 @@ TEST(Encode, AwkwardRowsGiveFiniteWeightsNoWorseThanZeros) {
         }
 }
 
+TEST(Encode, ARowOfOneBlockIsEncodedAsTheFirstBlockOfALongOne) {
+  std::vector<AwkwardRow> rows = awkward_rows();
+  rows.push_back({"random", random_row(21)});
+  for (const Format& format : formats())
+    for (const AwkwardRow& row : rows)
+      for (const AwkwardRow& importance : awkward_importances())
+        for (Effort effort : {Effort::normal, Effort::max}) {
+          SCOPED_TRACE(str(format.name, ", row: ", row.name, ", importance: ", importance.name));
+          const auto first = [&](const Row& r) {
+            return Row(r.begin(), r.begin() + std::min<std::ptrdiff_t>(std::ssize(r), format.block_weights));
+          };
+          const auto whole = encode(format, row.row, importance.row, effort);
+          const auto block = encode(format, first(row.row), first(importance.row), effort);
+          ASSERT_EQ(block.size(), static_cast<size_t>(format.block_bytes));
+          EXPECT_EQ(block, std::vector<std::byte>(whole.begin(), whole.begin() + format.block_bytes));
+        }
+}
+
 TEST(Encode, SameBytesOnEveryInstructionSet) {
   std::vector<AwkwardRow> rows = awkward_rows();
   for (unsigned seed = 0; seed < 8; ++seed) rows.push_back({str("seed ", seed), random_row(seed)});
@@ -295,18 +313,34 @@ TEST(EncodeAlongTheRow, AwkwardRowsStayFinite) {
 }
 
 TEST(Quantize, NamesRowAndColumnOfAWeightThatIsNoNumber) {
-  for (float bad : {NAN, INFINITY, -INFINITY}) {
-    Row weights(3 * kCols, 0.5f);
-    weights[2 * kCols + 17] = bad;
-    const Format& format = *find_format("q8_0");
-    std::vector<std::byte> blocks(static_cast<size_t>(3 * format.row_bytes(kCols)));
-    try {
-      quantize(format, {weights.data(), 3, kCols}, {}, Effort::normal, blocks);
-      FAIL() << "took " << bad;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.where(), "row 2, column 17");
-    }
-  }
+  for (const Format& format : formats())
+    for (float bad : {NAN, -NAN, INFINITY, -INFINITY})
+      for (size_t column : {size_t{0}, size_t{17}, size_t{kCols - 1}}) {
+        SCOPED_TRACE(str(format.name, ": ", bad, " in column ", column));
+        Row weights(3 * kCols, 0.5f);
+        weights[2 * kCols + column] = bad;
+        std::vector<std::byte> blocks(static_cast<size_t>(3 * format.row_bytes(kCols)));
+        try {
+          quantize(format, {weights.data(), 3, kCols}, {}, Effort::normal, blocks);
+          ADD_FAILURE() << "taken";
+        } catch (const Error& error) {
+          EXPECT_EQ(error.where(), str("row 2, column ", column));
+        }
+      }
+}
+
+TEST(Quantize, LooksAtEveryWeightOfShortRows) {
+  const Format& format = *find_format("f16");
+  for (const Kernels* isa : runnable_kernels())
+    for (size_t cols = 1; cols <= 40; ++cols)
+      for (size_t at = 0; at < cols; ++at) {
+        SCOPED_TRACE(str(isa->isa, ": ", cols, " weights, the bad one at ", at));
+        Row row(cols, FLT_MAX);
+        EXPECT_TRUE(isa->row.finite(row.data(), static_cast<int64_t>(cols)));
+        row[at] = at % 2 ? NAN : -INFINITY;
+        EXPECT_FALSE(isa->row.finite(row.data(), static_cast<int64_t>(cols)));
+        EXPECT_THROW(encode(format, row, {}, Effort::normal), Error);
+      }
 }
 
 TEST(Quantize, RefusesWhatDoesNotFit) {

@@ -23,7 +23,7 @@ template <Simd V>
 constexpr Kernels kernels_for(const char* isa) {
   Kernels k{};
   k.isa = isa;
-  k.row = {weigh_columns<V>, sum_products<V>, row_errors<V>, gain_sums<V>, aim<V>};
+  k.row = {all_finite<V>, weigh_columns<V>, sum_products<V>, row_errors<V>, gain_sums<V>, aim<V>};
   k.f32 = {encode_f32<V>, decode_f32<V>};
   k.f16 = {encode_f16<V>, decode_f16<V>};
   k.bf16 = {encode_bf16<V>, decode_bf16<V>};

@@ -106,7 +106,7 @@ template <Simd V>
 void put_q8_0(BlockQ8_0& out, const float* x, float d) noexcept {
   out.d = V::to_half(d);
   const auto inverse = V::splat(d == 0 ? 0 : 1 / d);
-  const auto code = [&](int j) { return V::to_i(Uniform<-128, 127>::level<V>(V::load(x + j) * inverse)); };
+  const auto code = [&](int j) { return V::to_i(clamp<V>(V::load(x + j) * inverse, -128, 127)); };
   V::store_i8x32(out.qs, code(0), code(8), code(16), code(24));
 }
 

@@ -45,8 +45,10 @@ struct GainSums {
   double ww, wq, qq, mean_w, mean_q;
 };
 
-/// What it takes to weigh the errors of a row, for any format. Counts are multiples of eight.
+/// What it takes to weigh the errors of a row, for any format. Counts are multiples of eight, of `finite`
+/// any.
 struct RowWork {
+  bool (*finite)(const float* x, int64_t count) noexcept;  // no infinity and no NaN
   /// weights = v - m^2, but no less than a fiftieth of v: sampling noise must not make a column free.
   /// shift = m / weight, or 0.
   void (*weigh)(const float* v, const float* m, int64_t count, float* weights, float* shift) noexcept;

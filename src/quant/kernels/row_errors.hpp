@@ -1,11 +1,29 @@
 #pragma once
 
+#include <cstring>
+
 #include "quant/kernels/kernels.hpp"
 #include "quant/kernels/simd.hpp"
 
 // Sums over a row for encode_row.cpp: see RowWork. Counts are multiples of eight.
 
 namespace snug {
+
+/// Whether no x is infinite or NaN; any count.
+template <Simd V>
+bool all_finite(const float* x, int64_t count) noexcept {
+  const auto exponent = V::splat_i(0x7f800000);
+  const auto bad_at = [&](const float* p) { return V::eq_i(V::bits_i(V::load(p)) & exponent, exponent); };
+  auto bad = V::lt(V::zero(), V::zero());
+  int64_t j = 0;
+  for (; j + 16 <= count; j += 16) bad = bad | (bad_at(x + j) | bad_at(x + j + 8));
+  for (; j < count; j += 8) {
+    float rest[8] = {};
+    std::memcpy(rest, x + j, static_cast<size_t>(count - j < 8 ? count - j : 8) * sizeof(float));
+    bad = bad | bad_at(rest);
+  }
+  return V::bits(bad) == 0;
+}
 
 template <Simd V>
 void weigh_columns(const float* v, const float* m, int64_t count, float* weights, float* shift) noexcept {
