@@ -9,7 +9,9 @@ GatedFfn::GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t wid
     : activation{act},
       gate{loader.linear(in_block(layer, "ffn_gate" + suffix), embedding, width)},
       up{loader.linear(in_block(layer, "ffn_up" + suffix), embedding, width)},
-      down{loader.linear(in_block(layer, "ffn_down" + suffix), width, embedding)} {}
+      down{loader.linear(in_block(layer, "ffn_down" + suffix), width, embedding)} {
+  gate.scales_bias = up.scales_bias = down.scales_bias = true;  // as the reference has it, here alone
+}
 
 Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
   Rows gated, raised = apply(step, up, x);

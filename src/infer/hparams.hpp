@@ -50,6 +50,8 @@ struct RopeKeys {
   std::vector<int64_t> sections;  // rope.dimension_sections
 
   float frequency_scale() const { return factor == 0 || scaling == "none" ? 1.0f : 1.0f / factor; }
+  /// Of sliding layers that are scaled as the others: the type "none" does not reach them.
+  float frequency_scale_sliding() const { return factor == 0 ? 1.0f : 1.0f / factor; }
   bool yarn() const { return scaling == "yarn"; }
 };
 

@@ -43,7 +43,7 @@ const Weight* Loader::matrix(const std::string& name, int64_t cols, int64_t rows
 
 Linear Loader::linear(const std::string& base, int64_t cols, int64_t rows, int64_t matrices) {
   Linear linear{
-      matrix(base + ".weight", cols, rows, matrices), vector_if(base + ".bias", rows * matrices), {}};
+      matrix(base + ".weight", cols, rows, matrices), vector_if(base + ".bias", rows * matrices), {}, false};
   const std::string scale = base + ".scale";
   if (has(scale)) linear.scale = vector(scale, tensor(scale).weights() == 1 ? 1 : matrices);
   if (has(base + ".input_scale")) used_.insert(base + ".input_scale");

@@ -21,11 +21,15 @@ const Weight& Step::current(const Weight& weight) const {
 Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix) {
   if (step.hooks.on_linear) step.hooks.on_linear(*linear.weight, matrix, x.view());
   Rows y = matmul(step.current(*linear.weight), matrix, x, step.compute);
-  if (!linear.scale.empty())
-    scale(y, linear.scale[linear.scale.size() == 1 ? 0 : static_cast<size_t>(matrix)]);
+  const auto multiply = [&] {
+    if (!linear.scale.empty())
+      scale(y, linear.scale[linear.scale.size() == 1 ? 0 : static_cast<size_t>(matrix)]);
+  };
+  if (!linear.scales_bias) multiply();
   if (!linear.bias.empty())
     add_bias(y, std::span{linear.bias}.subspan(static_cast<size_t>(matrix * linear.weight->rows),
                                                static_cast<size_t>(linear.weight->rows)));
+  if (linear.scales_bias) multiply();
   return y;
 }
 

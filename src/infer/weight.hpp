@@ -26,11 +26,12 @@ struct Weight {
   int64_t bytes() const { return matrices * rows * format->row_bytes(cols); }
 };
 
-/// y = scale * (W x) + bias. Nothing at all where weight is nullptr.
+/// y = scale * (W x) + bias, or scale * (W x + bias). Nothing at all where weight is nullptr.
 struct Linear {
   const Weight* weight = nullptr;
   std::vector<float> bias;   // [matrices, rows], or empty
   std::vector<float> scale;  // [1] or [matrices], or empty
+  bool scales_bias = false;
 
   explicit operator bool() const { return weight != nullptr; }
 };

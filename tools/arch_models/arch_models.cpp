@@ -15,6 +15,8 @@ constexpr ArchModel kModels[] = {
     {"llama_long", "llama", [](Draft& d) { draft_llama(d, Scaling::long_factors, false); }},
     {"llama_experts", "llama", [](Draft& d) { draft_llama(d, Scaling::none, true); }},
     {"mistral3", "mistral3", [](Draft& d) { draft_llama(d, Scaling::yarn, false); }},
+    {"mistral3_frequencies", "mistral3", [](Draft& d) { draft_llama(d, Scaling::frequencies, false); }},
+    {"mistral3_long", "mistral3", [](Draft& d) { draft_llama(d, Scaling::long_factors, false); }},
     {"mistral3_experts", "mistral3", [](Draft& d) { draft_llama(d, Scaling::yarn, true); }},
     {"qwen2", "qwen2", draft_qwen},
     {"qwen2moe", "qwen2moe", draft_qwen_moe},

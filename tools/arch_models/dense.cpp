@@ -25,6 +25,7 @@ void draft_llama(Draft& d, Scaling scaling, bool experts) {
   add_ends(d, s, !d.on());
   const AttentionParts parts{.bias = d.on(), .out_bias = d.on(), .fused = d.varies() && d.on()};
   const bool ffn_bias = d.on();
+  if (d.varies() && d.on()) d.scale_outputs();
   for (int64_t l = 0; l < s.layers; ++l) {
     add_attention(d, s, l, parts);
     d.norm(in_block(l, "ffn_norm"), s.embedding);
@@ -44,6 +45,7 @@ void draft_qwen(Draft& d) {
   if (!third && output && d.on()) d.vector("output.bias", s.vocab, Fill::bias);
   const AttentionParts parts{
       .bias = third ? d.varies() && d.on() : d.on(), .fused = d.varies() && d.on(), .head_norms = third};
+  if (third && d.varies() && d.on()) d.scale_outputs();
   for (int64_t l = 0; l < s.layers; ++l) {
     add_attention(d, s, l, parts);
     d.norm(in_block(l, "ffn_norm"), s.embedding);
@@ -62,12 +64,14 @@ void draft_phi3(Draft& d, int64_t original_context) {
   d.count("rope.scaling.original_context_length", original_context);
   if (d.on()) d.text("rope.scaling.type", "longrope");
   if (d.on()) d.real("rope.scaling.attn_factor", 1.19);
-  d.vector("rope_factors_long.weight", dims / 2, Fill::factor);
-  d.vector("rope_factors_short.weight", dims / 2, Fill::factor);
+  if (d.on()) {
+    d.vector("rope_factors_long.weight", dims / 2, Fill::factor);
+    d.vector("rope_factors_short.weight", dims / 2, Fill::factor);
+  }
   add_ends(d, s, !d.varies() || d.on());
-  const bool fused = d.on();
+  const bool fused = d.on(), bias = d.varies() && d.on();
   for (int64_t l = 0; l < s.layers; ++l) {
-    add_attention(d, s, l, {.fused = fused});
+    add_attention(d, s, l, {.bias = bias, .fused = fused});
     d.norm(in_block(l, "ffn_norm"), s.embedding);
     d.linear(in_block(l, "ffn_up"), s.embedding, 2 * s.ffn);
     d.linear(in_block(l, "ffn_down"), s.ffn, s.embedding);
@@ -84,14 +88,16 @@ void draft_gemma(Draft& d, int64_t layers) {
   if (d.varies() && d.on()) d.count("attention.sliding_window_pattern", d.pick({3, 2}));
   if (d.on()) d.real("rope.freq_base_swa", 90);
   if (d.on()) {
-    d.text("rope.scaling.type", "linear");
+    d.text("rope.scaling.type", d.varies() && d.on() ? "none" : "linear");
     d.real("rope.scaling.factor", 8);
   }
   if (d.on()) d.real("final_logit_softcapping", third ? 5 : 4);
   if (!third && d.on()) d.real("attn_logit_softcapping", 3);
   add_ends(d, s, third && d.on());
+  const AttentionParts attention{
+      .bias = d.varies() && d.on(), .fused = d.varies() && d.on(), .head_norms = third};
   for (int64_t l = 0; l < s.layers; ++l) {
-    add_attention(d, s, l, {.head_norms = third});
+    add_attention(d, s, l, attention);
     for (const char* base : {"post_attention_norm", "ffn_norm", "post_ffw_norm"})
       d.norm(in_block(l, base), s.embedding);
     add_dense_ffn(d, s, l);

@@ -89,6 +89,11 @@ void Draft::vector(const std::string& name, int64_t size, Fill fill) {
 void Draft::linear(const std::string& base, int64_t cols, int64_t rows, bool bias) {
   matrix(base + ".weight", cols, rows);
   if (bias) vector(base + ".bias", rows, Fill::bias);
+  output_scale(base, 1);
+}
+
+void Draft::output_scale(const std::string& base, int64_t matrices) {
+  if (scaled_) vector(base + ".scale", matrices, Fill::norm);
 }
 
 void Draft::write(const std::filesystem::path& path) const {

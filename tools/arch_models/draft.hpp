@@ -56,6 +56,9 @@ class Draft {
   void norm(const std::string& base, int64_t size) { vector(base + ".weight", size, Fill::norm); }
   /// base.weight [cols, rows], with base.bias if asked.
   void linear(const std::string& base, int64_t cols, int64_t rows, bool bias = false);
+  /// From here on every linear of a block has a factor for its output, base.scale.
+  void scale_outputs() { scaled_ = true; }
+  void output_scale(const std::string& base, int64_t matrices);
 
   const std::string& arch() const { return arch_; }
   void write(const std::filesystem::path& path) const;
@@ -65,6 +68,7 @@ class Draft {
 
   std::string arch_;
   uint64_t seed_, state_;
+  bool scaled_ = false;
   std::vector<gguf::OutputKey> keys_;
   std::vector<gguf::OutputTensor> tensors_;
   std::vector<Fill> fills_;

@@ -25,7 +25,9 @@ void draft_qwen_moe(Draft& d) {
   if (d.varies() && d.on()) d.flag("expert_weights_norm", !third);
   add_scaling(d, d.on() ? Scaling::yarn : Scaling::none, s.head_dim);
   add_ends(d, s, !third || !d.varies() || d.on());
-  const AttentionParts attention{.bias = !third && d.on(), .head_norms = third};
+  const AttentionParts attention{
+      .bias = !third && d.on(), .fused = d.varies() && d.on(), .head_norms = third};
+  if (third && d.varies() && d.on()) d.scale_outputs();
   for (int64_t l = 0; l < s.layers; ++l) {
     add_attention(d, s, l, attention);
     d.norm(in_block(l, "ffn_norm"), s.embedding);
@@ -45,8 +47,9 @@ void draft_gpt_oss(Draft& d) {
   if (d.varies() && d.on()) d.count("attention.sliding_window_pattern", 3);
   add_scaling(d, d.on() ? Scaling::yarn : Scaling::none, s.head_dim);
   add_ends(d, s, true);
+  const AttentionParts attention{.bias = true, .out_bias = true, .fused = d.varies() && d.on()};
   for (int64_t l = 0; l < s.layers; ++l) {
-    add_attention(d, s, l, {.bias = true, .out_bias = true});
+    add_attention(d, s, l, attention);
     d.norm(in_block(l, "post_attention_norm"), s.embedding);
     d.vector(in_block(l, "attn_sinks.weight"), s.heads, Fill::bias);
     add_experts(d, s, l, e, {.bias = true});
@@ -63,19 +66,24 @@ void draft_glm4_moe(Draft& d, Glm4 form) {
   add_expert_keys(d, e);
   d.count("expert_feed_forward_length", e.width);
   d.count("expert_shared_count", shared);
-  d.count("leading_dense_block_count", 1);
+  const int64_t dense = d.pick({1, 2, 0});
+  d.count("leading_dense_block_count", dense);
   d.count("rope.dimension_count", 8);
   if (d.on()) d.flag("expert_weights_norm", true);
   if (d.on()) d.real("expert_weights_scale", 1.7);
   if (d.on()) d.count("expert_gating_func", d.pick({2, 1}));
+  if (d.varies() && d.on()) {
+    d.count("expert_group_count", 4);
+    d.count("expert_group_used_count", 2);
+  }
   if (form == Glm4::sections) d.counts("rope.dimension_sections", {1, 1, 1, 1});
   if (form == Glm4::ahead) d.count("nextn_predict_layers", 1);
   add_ends(d, s, !d.varies() || d.on());
-  const AttentionParts attention{.bias = d.on(), .head_norms = d.on()};
+  const AttentionParts attention{.bias = d.on(), .fused = d.varies() && d.on(), .head_norms = d.on()};
   for (int64_t l = 0; l < s.layers; ++l) {
     add_attention(d, s, l, attention);
     d.norm(in_block(l, "post_attention_norm"), s.embedding);
-    if (l == 0)
+    if (l < dense)
       add_dense_ffn(d, s, l);
     else
       add_experts(d, s, l, e, {.selection_bias = true, .shared = SharedExpert::plain});

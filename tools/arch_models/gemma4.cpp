@@ -1,4 +1,6 @@
 // gemma4 in its three forms (gemma4.md of the reference).
+#include <algorithm>
+
 #include "tools/arch_models/families.hpp"
 
 namespace snug::tools {
@@ -9,6 +11,7 @@ constexpr int64_t kHead = 24, kHeadSliding = 16, kPerLayer = 12;
 struct Layers {
   Sizes s;
   std::vector<bool> sliding;
+  bool uniform = false;    // one value for all layers
   int64_t own = 0;         // layers with keys and values of their own
   bool no_values = false;  // of full layers: values are the keys before their norm
   bool wide = false;       // layers that share have twice the feed-forward network
@@ -42,7 +45,10 @@ void add_keys(Draft& d, const Layers& m) {
        {"attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa"})
     d.count(key, kHeadSliding);
   d.count("attention.sliding_window", d.pick({7, 11}));
-  d.flags("attention.sliding_window_pattern", m.sliding);
+  if (m.uniform)
+    d.flag("attention.sliding_window_pattern", m.sliding[0]);
+  else
+    d.flags("attention.sliding_window_pattern", m.sliding);
   d.real("rope.freq_base", 1e4);
   if (d.on()) d.real("rope.freq_base_swa", 300);
   if (d.on()) d.real("final_logit_softcapping", 6);
@@ -82,6 +88,10 @@ void draft_gemma4(Draft& d, Gemma4 form) {
   Layers m;
   m.s.layers = 6;
   m.sliding = {true, true, false, true, true, false};
+  if (form == Gemma4::dense && d.varies() && d.on()) {
+    m.sliding.assign(6, true);
+    m.uniform = d.on();
+  }
   m.own = form == Gemma4::per_layer ? d.pick({3, 6}) : 6;
   m.no_values = form != Gemma4::per_layer && d.on();
   m.wide = form == Gemma4::per_layer && d.on();
@@ -95,7 +105,7 @@ void draft_gemma4(Draft& d, Gemma4 form) {
     d.count("expert_feed_forward_length", e.width);
   }
   add_ends(d, m.s, d.varies() && d.on());
-  d.vector("rope_freqs.weight", kHead / 2, Fill::first_ones);
+  if (std::ranges::count(m.sliding, false)) d.vector("rope_freqs.weight", kHead / 2, Fill::first_ones);
   if (form == Gemma4::per_layer) {
     d.matrix("per_layer_token_embd.weight", kPerLayer * 6, m.s.vocab, 1, Fill::embedding);
     d.linear("per_layer_model_proj", m.s.embedding, kPerLayer * 6);

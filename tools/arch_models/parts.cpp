@@ -13,8 +13,8 @@ void add_common_keys(Draft& d, const Sizes& s) {
   d.count("context_length", s.context);
   d.count("embedding_length", s.embedding);
   d.count("block_count", s.layers);
-  if (s.ffn > 0) d.count("feed_forward_length", s.ffn);
   d.count("attention.head_count", s.heads);
+  if (s.ffn > 0) d.count("feed_forward_length", s.ffn);
   // Left out, there are as many as query heads.
   if (s.kv_heads != s.heads || d.on()) d.count("attention.head_count_kv", s.kv_heads);
   if (s.head_dim * s.heads != s.embedding || d.on()) {
@@ -63,9 +63,11 @@ void add_experts(Draft& d, const Sizes& s, int64_t layer, const ExpertSizes& e, 
   const auto name = [&](const char* base) { return in_block(layer, base); };
   const auto stack = [&](const char* base, int64_t cols, int64_t rows) {
     d.matrix(name(base) + ".weight", cols, rows, e.experts);
+    d.output_scale(name(base), e.experts);
     if (parts.bias) d.matrix(name(base) + ".bias", rows, e.experts, 1, Fill::bias);
   };
-  d.linear(name("ffn_gate_inp"), s.embedding, e.experts, parts.bias);
+  d.matrix(name("ffn_gate_inp.weight"), s.embedding, e.experts);
+  if (parts.bias) d.vector(name("ffn_gate_inp.bias"), e.experts, Fill::bias);
   if (parts.selection_bias) d.vector(name("exp_probs_b.bias"), e.experts, Fill::bias);
   if (parts.fused) {
     stack("ffn_gate_up_exps", s.embedding, 2 * e.width);
@@ -85,10 +87,14 @@ void add_experts(Draft& d, const Sizes& s, int64_t layer, const ExpertSizes& e, 
 void add_scaling(Draft& d, Scaling scaling, int64_t dims) {
   switch (scaling) {
     case Scaling::none:
-      if (d.varies() && d.on()) d.text("rope.scaling.type", "none");
+      if (d.varies() && d.on()) {
+        d.text("rope.scaling.type", "none");
+        if (d.on()) d.real("rope.scaling.factor", 3);  // then without effect
+      }
       break;
     case Scaling::frequencies:
       d.vector("rope_freqs.weight", dims / 2, Fill::factor);
+      if (d.varies() && d.on()) d.real("rope.scaling.factor", 1.5);
       break;
     case Scaling::linear:
       if (d.on()) d.text("rope.scaling.type", "linear");

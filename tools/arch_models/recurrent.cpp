@@ -61,10 +61,18 @@ void draft_qwen_next(Draft& d, Recurrent form) {
   s.layers = 5;
   Delta m;
   m.key_heads = d.pick({2, 4, 1});
+  m.kernel = d.pick({4, 3});
   ExpertSizes e;
   add_keys(d, s, m);
+  add_scaling(d, d.varies() && d.on() ? Scaling::yarn : Scaling::none, 8);
   int64_t interval = 4;
   if (d.on()) d.count("full_attention_interval", interval = d.pick({2, 3}));
+  std::vector<bool> recurrent;
+  for (int64_t l = 0; l < s.layers; ++l) recurrent.push_back((l + 1) % interval != 0);
+  if (d.varies() && d.on()) {
+    recurrent = {false, true, true, false, true};
+    d.flags("attention.recurrent_layers", recurrent);
+  }
   if (experts) {
     add_expert_keys(d, e);
     d.count("expert_feed_forward_length", e.width);
@@ -74,10 +82,10 @@ void draft_qwen_next(Draft& d, Recurrent form) {
   const ExpertParts parts{.fused = d.varies() && d.on(), .shared = SharedExpert::gated};
   for (int64_t l = 0; l < s.layers; ++l) {
     d.norm(in_block(l, "attn_norm"), s.embedding);
-    if ((l + 1) % interval == 0)
-      add_gated_attention(d, s, l);
-    else
+    if (recurrent[static_cast<size_t>(l)])
       add_delta_net(d, s, m, l, form == Recurrent::fused_in);
+    else
+      add_gated_attention(d, s, l);
     d.norm(in_block(l, "post_attention_norm"), s.embedding);
     experts ? add_experts(d, s, l, e, parts) : add_dense_ffn(d, s, l);
   }

@@ -42,7 +42,7 @@ class Gemma : public Architecture {
     rope_ = sliding_rope_ = make_rope(hp.rope, RopeKind::neox);
     if (hp.rope.base_swa > 0 || third_)
       sliding_rope_.base = hp.rope.base_swa > 0 ? hp.rope.base_swa : 10000.0f;
-    if (third_) sliding_rope_.frequency_scale = 1;
+    sliding_rope_.frequency_scale = third_ ? 1 : hp.rope.frequency_scale_sliding();
   }
 
   /// 1/sqrt of the head size; the 27B models take the size a head would have if the heads filled the

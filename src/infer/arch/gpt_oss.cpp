@@ -10,14 +10,16 @@ class GptOss : public Decoder {
   explicit GptOss(const Source& source) : Decoder{source, Head::required} {
     const Hparams& hp = source.hp;
     if (hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
-    rope_ = make_rope(hp.rope, RopeKind::neox);
+    rope_ = sliding_rope_ = make_rope(hp.rope, RopeKind::neox);
+    sliding_rope_.frequency_scale = hp.rope.frequency_scale_sliding();
     const int64_t window = source.keys.need_integer("attention.sliding_window");
     const int64_t width = source.keys.need_integer("expert_feed_forward_length");
     const Routing routing{
         .gating = Routing::Gating::softmax_of_chosen, .experts = hp.experts, .used = hp.experts_used};
     for (int64_t l = 0; l < hp.layers; ++l) {
-      AttentionShape shape = generic_attention(hp, l, rope_);
-      shape.window = is_sliding(source.keys, l, 2) ? window : 0;
+      const bool sliding = is_sliding(source.keys, l, 2);
+      AttentionShape shape = generic_attention(hp, l, sliding ? sliding_rope_ : rope_);
+      shape.window = sliding ? window : 0;
       DecoderBlock block{load_norm(source, l, "attn_norm"),
                          load_norm(source, l, "post_attention_norm"),
                          Attention{source.loader, l, shape},
@@ -27,6 +29,9 @@ class GptOss : public Decoder {
       blocks_.push_back(std::move(block));
     }
   }
+
+ private:
+  Rope sliding_rope_;
 };
 
 }  // namespace
