@@ -37,7 +37,8 @@ class TokenizerBesideLlama : public testing::Test {
   void SetUp() override {
     const auto libraries = RealLlama::find_libraries();
     if (libraries.empty()) {
-      ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr) << "tools/fetch_llama did not bring the libraries";
+      ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr)
+          << "tools/fetch_llama did not bring the libraries";
       GTEST_SKIP() << "the libraries of llama.cpp are not there: run tools/fetch_llama";
     }
     if (test::shared_folder().empty()) GTEST_SKIP() << "the folder ../shared is not there";
@@ -94,16 +95,49 @@ TEST_F(TokenizerBesideLlama, BrokenUtf8GivesTheSameIds) {
   for (const auto& path : test::reference_vocabularies()) compare(path, texts);
 }
 
+/// The first name of each row on much text, its other names on a little.
 TEST_F(TokenizerBesideLlama, EveryPreTokenizerCutsAtTheSamePlaces) {
   std::vector<std::string> texts;
   for (uint64_t seed = 0; seed < 60; ++seed) texts.push_back(MixedText{seed}.make(20 + 10 * seed));
+  const std::vector<std::string> some(texts.end() - 4, texts.end());
   for (const PreTokenizer& row : pre_tokenizers()) {
     if (row.raw) continue;
-    const std::string name = row.names.substr(0, row.names.find(' '));
-    const auto path = scratch / (name + ".gguf");
-    test::every_pair_of_bytes(name).file().save(path);
-    compare(path, texts);
+    std::istringstream names{row.names};
+    bool first = true;
+    for (std::string name; names >> name; first = false) {
+      const auto path = scratch / (name + ".gguf");
+      test::every_pair_of_bytes(name).file().save(path);
+      compare(path, first ? texts : some);
+    }
   }
+}
+
+/// Gemma 4 reads characters, not bytes: pairs of letters and of blanks with letters merge, runs of line ends
+/// are tokens, anything else falls back to bytes.
+TEST_F(TokenizerBesideLlama, Gemma4sVocabularyGivesTheSameIds) {
+  test::SmallVocabulary v{.model = "gemma4", .pre = "gemma4"};
+  v.tokens = {"<pad>", "<eos>", "<bos>", "<unk>", "\n", "\n\n", "\n\n\n"};
+  v.types = {3, 3, 3, 3, 1, 1, 1};
+  for (int b = 0; b < 256; ++b) {
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    v.tokens.push_back(
+        str("<0x", digits[static_cast<size_t>(b >> 4)], digits[static_cast<size_t>(b & 15)], ">"));
+    v.types.push_back(6);
+  }
+  std::vector<std::string> letters{"\xE2\x96\x81", "é", "日", "本", ",", "7"};
+  for (char c = 'a'; c <= 'z'; ++c) letters.emplace_back(1, c);
+  v.tokens.insert(v.tokens.end(), letters.begin(), letters.end());
+  for (const std::string& a : letters)
+    for (const std::string& b : letters) {
+      v.tokens.push_back(a + b);
+      v.merges.push_back(a + " " + b);
+    }
+  v.numbers = {{"bos_token_id", 2}, {"eos_token_id", 1}, {"unknown_token_id", 3}, {"padding_token_id", 0}};
+  const auto path = scratch / "gemma4.gguf";
+  v.file().save(path);
+  std::vector<std::string> texts{"", " ", "  a", "once upon a time\n\n\nthere was", "\n\n\n\n", "é日本 7,7"};
+  for (uint64_t seed = 0; seed < 60; ++seed) texts.push_back(MixedText{seed}.make(20 + 10 * seed));
+  compare(path, texts);
 }
 
 }  // namespace
