@@ -70,6 +70,8 @@ std::string merged_text(const std::string& out, size_t files, const ImatrixMerge
   if (report.differing_chunks) text += "\n  chunks of several lengths: the file names that of the first";
   if (report.means_dropped)
     text += str("\n  ", report.means_dropped, " tensors lose their means, which not all files have");
+  if (report.groups_dropped)
+    text += "\n  moments by groups of output rows are left out: the files group rows differently";
   return text;
 }
 
@@ -80,7 +82,8 @@ ordered_json merged_json(const std::string& out, size_t files, const ImatrixMerg
           {"second_moments", report.inputs},
           {"chunks", report.chunks},
           {"differing_chunks", report.differing_chunks},
-          {"means_dropped", report.means_dropped}};
+          {"means_dropped", report.means_dropped},
+          {"groups_dropped", report.groups_dropped}};
 }
 
 std::string statistics_text(const Imatrix& imatrix) {

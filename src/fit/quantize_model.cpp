@@ -23,24 +23,7 @@ namespace {
 
 constexpr int64_t kPieceWeights = 1 << 18;  // 1 MiB of f32 a thread; rows are never cut
 
-/// Rows [first, first + count) of one tensor, all of the same expert.
-struct Piece {
-  size_t tensor;
-  int64_t first, count;
-};
-
 constexpr int64_t kSecondOrderRows = 16;  // of a piece whose codes wait for each other: much work a row
-
-/// Pieces of some experts of a tensor.
-std::vector<Piece> cut_pieces(const gguf::Tensor& source, size_t index, int64_t experts, int64_t first_expert,
-                              bool second_order) {
-  const int64_t step = second_order ? kSecondOrderRows : std::max<int64_t>(1, kPieceWeights / source.cols());
-  std::vector<Piece> pieces;
-  for (int64_t expert = first_expert; expert < first_expert + experts; ++expert)
-    for (int64_t row = 0; row < source.shape[1]; row += step)
-      pieces.push_back({index, expert * source.shape[1] + row, std::min(step, source.shape[1] - row)});
-  return pieces;
-}
 
 /// Encodes rows of one tensor into the blocks of another format.
 class RowEncoder {
@@ -50,26 +33,26 @@ class RowEncoder {
       : source_(source), from_(*find_format(source.format)), to_(to),
         importance_(importance ? importance->find(source.name) : nullptr), effort_(effort), model_(model) {}
 
-  /// Rows of one expert; `blocks` is resized to fit. `curvature` is the expert's or nullptr.
-  void encode(int64_t first, int64_t count, const Curvature* curvature, std::vector<float>& weights,
+  /// Rows of one expert; `blocks` is resized to fit. `curvature` is that of the rows or nullptr.
+  void encode(std::span<const int64_t> rows, const Curvature* curvature, std::vector<float>& weights,
               std::vector<std::byte>& blocks) const {
-    weights.resize(static_cast<size_t>(count * source_.cols()));
-    blocks.resize(static_cast<size_t>(count * to_.row_bytes(source_.cols())));
-    for (int64_t r = 0; r < count; ++r)
-      from_.decode(source_.row(first + r).data(), std::span{weights}.subspan(static_cast<size_t>(r * source_.cols()),
-                                                                             static_cast<size_t>(source_.cols())));
-    check_finite(weights, first);
-    encode_rows(to_, {weights.data(), count, source_.cols()}, columns_of(importance_, source_, first), curvature,
+    const auto count = static_cast<int64_t>(rows.size()), cols = source_.cols();
+    weights.resize(static_cast<size_t>(count * cols));
+    blocks.resize(static_cast<size_t>(count * to_.row_bytes(cols)));
+    for (int64_t r = 0; r < count; ++r) {
+      const auto row = std::span{weights}.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols));
+      from_.decode(source_.row(rows[static_cast<size_t>(r)]).data(), row);
+      check_finite(row, rows[static_cast<size_t>(r)]);
+    }
+    encode_rows(to_, {weights.data(), count, cols}, columns_of(importance_, source_, rows.front()), curvature,
                 effort_, blocks);
   }
 
  private:
-  void check_finite(const std::vector<float>& weights, int64_t first) const {
+  void check_finite(std::span<const float> weights, int64_t row) const {
     const auto bad = std::ranges::find_if_not(weights, [](float w) { return std::isfinite(w); });
     if (bad == weights.end()) return;
-    const int64_t at = bad - weights.begin();
-    throw Error{str("tensor '", source_.name, "' holds ", *bad, " at row ", first + at / source_.cols(), ", column ",
-                    at % source_.cols()),
+    throw Error{str("tensor '", source_.name, "' holds ", *bad, " at row ", row, ", column ", bad - weights.begin()),
                 model_.string(), "the source is damaged or was converted wrongly; convert it again"};
   }
 
@@ -90,13 +73,68 @@ class CurvaturesOf {
   bool may_have(const gguf::Tensor& source, const Format& to) const {
     return moments_ && moments_->find(source.name) && has_second_order(to);
   }
-  std::shared_ptr<const Curvature> find(const gguf::Tensor& source, const Format& to, int64_t expert) {
-    return may_have(source, to) ? curvatures_->find(source, expert) : nullptr;
+  std::vector<std::vector<int64_t>> row_sets(const gguf::Tensor& source) const { return curvatures_->row_sets(source); }
+  std::shared_ptr<const Curvature> find(const gguf::Tensor& source, const Format& to, int64_t row) {
+    return may_have(source, to) ? curvatures_->find_row(source, row) : nullptr;
   }
 
  private:
   const SecondMoments* moments_ = nullptr;
   std::optional<Curvatures> curvatures_;
+};
+
+/// Writes one tensor in another format, a piece of its rows at a time.
+class TensorWriter {
+ public:
+  TensorWriter(const gguf::Tensor& source, size_t index, const Format& to, const RowEncoder& encoder,
+               gguf::Writer& writer, Progress& progress)
+      : source_(source),
+        index_(index),
+        to_(to),
+        row_bytes_(static_cast<size_t>(to.row_bytes(source.cols()))),
+        encoder_(encoder),
+        writer_(writer),
+        progress_(progress) {}
+
+  void run(CurvaturesOf& curvatures) {
+    if (curvatures.may_have(source_, to_)) {
+      for (const auto& rows : curvatures.row_sets(source_))
+        write_set(rows, kSecondOrderRows, curvatures.find(source_, to_, rows.front()).get());
+    } else {
+      const auto sets = matrix_rows(source_);
+      const int64_t step = std::max<int64_t>(1, kPieceWeights / source_.cols());
+      parallel_for(static_cast<int64_t>(sets.size()),
+                   [&](int64_t i) { write_set(sets[static_cast<size_t>(i)], step, nullptr); });
+    }
+  }
+
+ private:
+  void write_set(std::span<const int64_t> rows, int64_t step, const Curvature* curvature) {
+    parallel_ranges(static_cast<int64_t>(rows.size()), step, [&](int64_t begin, int64_t end) {
+      check_interrupt();
+      write(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), curvature);
+    });
+  }
+
+  void write(std::span<const int64_t> rows, const Curvature* curvature) {
+    thread_local std::vector<float> weights;
+    thread_local std::vector<std::byte> blocks;
+    encoder_.encode(rows, curvature, weights, blocks);
+    for (size_t first = 0, last = 0; first < rows.size(); first = last) {  // neighbours together
+      for (last = first + 1; last < rows.size() && rows[last] == rows[last - 1] + 1;) ++last;
+      writer_.write(index_, rows[first] * static_cast<int64_t>(row_bytes_),
+                    std::span{blocks}.subspan(first * row_bytes_, (last - first) * row_bytes_));
+    }
+    progress_.advance(static_cast<int64_t>(rows.size()) * source_.row_bytes(), std::string(source_.name));
+  }
+
+  const gguf::Tensor& source_;
+  const size_t index_;
+  const Format& to_;
+  const size_t row_bytes_;
+  const RowEncoder& encoder_;
+  gguf::Writer& writer_;
+  Progress& progress_;
 };
 
 void copy_tensor(const gguf::Tensor& source, size_t index, gguf::Writer& writer, Progress& progress) {
@@ -148,23 +186,7 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
       const RowEncoder encoder{source, to, importance, recipe.effort, model.path()};
-      const auto write = [&](const std::vector<Piece>& pieces, const Curvature* curvature) {
-        parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t p) {
-          check_interrupt();
-          thread_local std::vector<float> weights;
-          thread_local std::vector<std::byte> blocks;
-          const Piece& piece = pieces[static_cast<size_t>(p)];
-          encoder.encode(piece.first, piece.count, curvature, weights, blocks);
-          writer.write(i, piece.first * to.row_bytes(source.cols()), blocks);
-          progress.advance(piece.count * source.row_bytes(), std::string(source.name));
-        });
-      };
-      if (!curvatures.may_have(source, to)) write(cut_pieces(source, i, source.experts(), 0, false), nullptr);
-      else
-        for (int64_t expert = 0; expert < source.experts(); ++expert) {
-          const auto curvature = curvatures.find(source, to, expert);
-          write(cut_pieces(source, i, 1, expert, curvature != nullptr), curvature.get());
-        }
+      TensorWriter{source, i, to, encoder, writer, progress}.run(curvatures);
     }
     MappedFile::done_with(source.data);
   }
@@ -197,8 +219,8 @@ void verify_written(const gguf::Reader& model, const Importance* importance, con
         if (!std::ranges::equal(source.row(row), got->row(row))) refuse(str("row ", row, " of '", wanted.name, "' differs"));
         continue;
       }
-      const auto curvature = curvatures.find(source, *find_format(wanted.format), row / source.shape[1]);
-      encoder.encode(row, 1, curvature.get(), weights, blocks);
+      const auto curvature = curvatures.find(source, *find_format(wanted.format), row);
+      encoder.encode({&row, 1}, curvature.get(), weights, blocks);
       if (!std::ranges::equal(std::span<const std::byte>{blocks}, got->row(row)))
         refuse(str("row ", row, " of '", wanted.name, "' differs"));
     }

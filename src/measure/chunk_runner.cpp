@@ -5,6 +5,8 @@
 namespace snug {
 namespace {
 
+constexpr int64_t kHeadRows = 64;  // whose logits exist at a time: bounds memory for large vocabularies
+
 infer::Rows copy_of(Matrix<const float> m) {
   infer::Rows rows(m.rows, m.cols);
   std::copy_n(m.data, m.rows * m.cols, rows.at(0));
@@ -35,13 +37,29 @@ void ChunkRunner::run(int64_t chunk, const Consumer& consume) {
     };
   session_.forward(tokens, chunk_tokens_);
   session_.hooks = {};
-  if (output_) run_head(tokens, hidden, consume);
+  if (!output_) return;
+  if (on_logits)
+    run_head(tokens, hidden, consume);
+  else
+    show_head_inputs(tokens, hidden, consume);
+}
+
+infer::Step ChunkRunner::head_step(std::span<const int32_t> tokens, int64_t first, infer::Memory& memory,
+                                   const infer::Hooks& hooks) const {
+  static const infer::Replacements none;
+  return {.tokens = tokens,
+          .first_position = first,
+          .context = chunk_tokens_,
+          .compute = compute_,
+          .memory = memory,
+          .hooks = hooks,
+          .replaced = none};
 }
 
 /// The logits are of no use: what they are made from is shown, and their product left out, often the largest
 /// of all.
-void ChunkRunner::run_head(std::span<const int32_t> tokens, const infer::Rows& hidden,
-                           const Consumer& consume) const {
+void ChunkRunner::show_head_inputs(std::span<const int32_t> tokens, const infer::Rows& hidden,
+                                   const Consumer& consume) const {
   struct Shown {};
   infer::Hooks hooks;
   hooks.on_linear = [&](const infer::Weight& weight, int64_t matrix, Matrix<const float> rows) {
@@ -49,18 +67,33 @@ void ChunkRunner::run_head(std::span<const int32_t> tokens, const infer::Rows& h
     throw Shown{};
   };
   infer::Memory memory;
-  const infer::Replacements replaced;
-  const infer::Step step{.tokens = tokens,
-                         .first_position = 0,
-                         .context = chunk_tokens_,
-                         .compute = compute_,
-                         .memory = memory,
-                         .hooks = hooks,
-                         .replaced = replaced};
   try {
-    model_.architecture().head(step, hidden);
+    model_.architecture().head(head_step(tokens, 0, memory, hooks), hidden);
   } catch (const Shown&) {
   }
+}
+
+/// Logits are shown piece by piece, what they are made from is collected and shown together.
+void ChunkRunner::run_head(std::span<const int32_t> tokens, const infer::Rows& hidden,
+                           const Consumer& consume) const {
+  const infer::Weight* head = nullptr;
+  infer::Rows inputs(hidden.count(), hidden.width());
+  int64_t filled = 0;
+  infer::Hooks hooks;
+  hooks.on_linear = [&](const infer::Weight& weight, int64_t, Matrix<const float> rows) {
+    head = &weight;
+    std::copy_n(rows.data, rows.rows * rows.cols, inputs.at(filled));
+    filled += rows.rows;
+  };
+  infer::Memory memory;
+  for (int64_t begin = 0; begin < hidden.count(); begin += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, hidden.count() - begin);
+    const auto part = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count));
+    const infer::Rows logits = model_.architecture().head(
+        head_step(part, begin, memory, hooks), copy_of({hidden.at(begin), count, hidden.width()}));
+    if (head) on_logits(*head, logits);
+  }
+  if (head) consume(*head, 0, inputs.view());
 }
 
 }  // namespace snug

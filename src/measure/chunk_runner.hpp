@@ -23,6 +23,9 @@ class ChunkRunner {
   /// inputs [tokens, weight.cols] of matrix `matrix`, as Hooks::on_linear has them.
   using Consumer =
       std::function<void(const infer::Weight& weight, int64_t matrix, Matrix<const float> inputs)>;
+  /// logits [tokens, vocabulary] of some consecutive tokens of the chunk, made with `head`; all of them come
+  /// before the head's inputs.
+  using LogitConsumer = std::function<void(const infer::Weight& head, const infer::Rows& logits)>;
 
   /// `output`: the output matrix is one of them.
   ChunkRunner(const infer::Model& model, const Calibration& text, int64_t chunk_tokens, bool output,
@@ -31,8 +34,13 @@ class ChunkRunner {
   int64_t chunks() const { return static_cast<int64_t>(text_.tokens.size()) / chunk_tokens_; }
   /// Ctrl-C is noticed before the first input is shown, never after it.
   void run(int64_t chunk, const Consumer& consume);
+  LogitConsumer on_logits;  // with `output`, may be empty
 
  private:
+  infer::Step head_step(std::span<const int32_t> tokens, int64_t first, infer::Memory& memory,
+                        const infer::Hooks& hooks) const;
+  void show_head_inputs(std::span<const int32_t> tokens, const infer::Rows& hidden,
+                        const Consumer& consume) const;
   void run_head(std::span<const int32_t> tokens, const infer::Rows& hidden, const Consumer& consume) const;
 
   const infer::Model& model_;

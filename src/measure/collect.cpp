@@ -14,6 +14,7 @@
 #include "base/units.hpp"
 #include "measure/collect_pass.hpp"
 #include "measure/contents_digest.hpp"
+#include "measure/head_importance.hpp"
 #include "measure/moment_inputs.hpp"
 #include "measure/second_moment.hpp"
 #include "snug/error.hpp"
@@ -23,7 +24,7 @@ namespace {
 
 using std::filesystem::path;
 
-constexpr uint64_t kVersion = 1;       // raised when the same text would give other sums
+constexpr uint64_t kVersion = 2;       // raised when the same text would give other sums
 constexpr double kSavingShare = 0.05;  // of the time, at most, goes into saving
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -61,6 +62,7 @@ class Collector {
   CollectReport run(const std::string& dataset, Existing existing) {
     const auto start = std::chrono::steady_clock::now();
     if (options_.full) choose_inputs();
+    if (options_.full && options_.output) add_row_groups();
     load_passes();
     check_room();
     report_.passes = static_cast<int64_t>(passes_.size());
@@ -140,6 +142,18 @@ class Collector {
                  " passes over the text (--memory)"));
   }
 
+  void add_row_groups() {
+    std::string head;
+    groups_ = find_row_groups(runner_, head);
+    const auto input = std::ranges::find(inputs_, head, &MomentInput::name);
+    if (groups_.empty() || input == inputs_.end()) return;
+    rows_input_ = rows_input(head);
+    inputs_.push_back({rows_input_, {rows_input_}, input->dim, groups_.count, groups_.group_of});
+    runner_.on_logits = [this](const infer::Weight&, const infer::Rows& logits) {
+      sensitivity_.push_back(sensitivities(groups_, logits));
+    };
+  }
+
   /// What an earlier run saved, then what is left to do.
   void load_passes() {
     int64_t matrices = 0, done = 0;
@@ -184,7 +198,8 @@ class Collector {
       moments.begin_chunk();
       const auto consume = [&](const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
         if (i == 0) columns_of(pass, weight).add(weight.name, mat, rows);
-        moments.add(weight, mat, rows);
+        moments.add(weight.name, mat, rows);
+        if (!sensitivity_.empty()) add_row_moments(moments, rows);
       };
       try {
         runner_.run(options_.skip_chunks + pass.chunks_done, consume);
@@ -200,6 +215,22 @@ class Collector {
     if (passes_.size() == 1) return;
     save(i);
     release(i);
+  }
+
+  /// Of the head's inputs, which follow the logits of the whole chunk.
+  void add_row_moments(MomentCollector& moments, Matrix<const float> inputs) {
+    infer::Rows all(inputs.rows, groups_.count);
+    int64_t row = 0;
+    for (const infer::Rows& part : sensitivity_) {
+      std::ranges::copy(part.values(), all.at(row));
+      row += part.count();
+    }
+    sensitivity_.clear();
+    for (int64_t g = 0; g < groups_.count; ++g)
+      if (moments.wants(rows_input_, g)) {
+        const infer::Rows weighted = weighted_inputs(inputs, all, g);
+        if (weighted.count() > 0) moments.add(rows_input_, g, weighted.view());
+      }
   }
 
   static ColumnSums& columns_of(CollectPass& pass, const infer::Weight& weight) {
@@ -233,7 +264,8 @@ class Collector {
     if (is_legacy_name(out_)) return write_legacy_imatrix(out_, sums, existing);
     std::vector<SecondMoment> moments;
     for (const MomentInput& input : inputs_)
-      moments.push_back({input.name, input.tensors, input.dim, input.mats, counts_of(input), {}});
+      moments.push_back(
+          {input.name, input.tensors, input.dim, input.mats, counts_of(input), {}, input.row_groups});
     size_t at = 0;  // the pass whose sums are in memory
     const auto source = [&](const SecondMoment& moment, int64_t mat) {
       for (; at < passes_.size(); passes_[at++].moments.clear()) {
@@ -273,6 +305,9 @@ class Collector {
   Digest key_;
   SaveClock clock_;
   std::vector<MomentInput> inputs_;
+  RowGroups groups_;  // of the head
+  std::string rows_input_;
+  std::vector<infer::Rows> sensitivity_;  // of the groups to tokens of the present chunk
   std::vector<CollectPass> passes_;
   CollectReport report_;
 };

@@ -1,5 +1,7 @@
 #include "measure/encode_tensor.hpp"
 
+#include <algorithm>
+
 #include "base/parallel.hpp"
 #include "quant/second_order.hpp"
 #include "snug/quantize.hpp"
@@ -22,24 +24,28 @@ class TensorEncoder {
         errors_(static_cast<size_t>(tensor.rows())),
         energies_(errors_.size()) {}
 
-  void encode(int64_t first, int64_t count, const Curvature* curvature) {
-    const int64_t cols = tensor_.cols();
-    std::vector<float> rows(static_cast<size_t>(count * cols));
-    const Matrix<const float> weights{rows.data(), count, cols};
+  /// Rows of one matrix.
+  void encode(std::span<const int64_t> rows, const Curvature* curvature) {
+    const int64_t cols = tensor_.cols(), count = static_cast<int64_t>(rows.size());
+    std::vector<float> values(static_cast<size_t>(count * cols));
+    const Matrix<const float> weights{values.data(), count, cols};
     const Format& source = *find_format(tensor_.format);
-    for (int64_t r = 0; r < count; ++r)
-      source.decode(tensor_.row(first + r).data(), {rows.data() + r * cols, static_cast<size_t>(cols)});
-    const ColumnWeights columns = columns_of(importance_, tensor_, first);
-    const auto blocks = std::span{data_}.subspan(static_cast<size_t>(first * row_bytes()),
-                                                 static_cast<size_t>(count * row_bytes()));
+    for (int64_t i = 0; i < count; ++i)
+      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(),
+                    {values.data() + i * cols, static_cast<size_t>(cols)});
+    const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
+    std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
     encode_rows(format_, weights, columns, curvature, effort_, blocks);
-    const double share = token_share_of(importance_, tensor_, first);
+    const double share = token_share_of(importance_, tensor_, rows.front());
     std::vector<float> decoded(static_cast<size_t>(cols));
     const std::vector<float> zero(decoded.size());
-    for (int64_t r = 0; r < count; ++r) {
-      format_.decode(blocks.data() + r * row_bytes(), decoded);
-      errors_[static_cast<size_t>(first + r)] = share * weighted_error(weights.row(r), decoded, columns);
-      energies_[static_cast<size_t>(first + r)] = share * weighted_error(zero, weights.row(r), columns);
+    for (int64_t i = 0; i < count; ++i) {
+      const auto r = static_cast<size_t>(rows[static_cast<size_t>(i)]);
+      const std::byte* row = blocks.data() + i * row_bytes();
+      std::copy_n(row, row_bytes(), data_.data() + static_cast<int64_t>(r) * row_bytes());
+      format_.decode(row, decoded);
+      errors_[r] = share * weighted_error(weights.row(i), decoded, columns);
+      energies_[r] = share * weighted_error(zero, weights.row(i), columns);
     }
   }
 
@@ -76,11 +82,12 @@ void encode_rows(const Format& format, Matrix<const float> weights, const Column
 Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
                       Effort effort, Curvatures* curvatures) {
   TensorEncoder encoder{tensor, format, importance, effort};
-  const int64_t rows = tensor.shape[1];
-  for (int64_t mat = 0; mat < tensor.experts(); ++mat) {
-    const auto curvature = curvatures && has_second_order(format) ? curvatures->find(tensor, mat) : nullptr;
-    parallel_ranges(rows, kRows, [&](int64_t begin, int64_t end) {
-      encoder.encode(mat * rows + begin, end - begin, curvature.get());
+  const bool curved = curvatures && has_second_order(format);
+  for (const std::vector<int64_t>& rows : curved ? curvatures->row_sets(tensor) : matrix_rows(tensor)) {
+    const auto curvature = curved ? curvatures->find_row(tensor, rows.front()) : nullptr;
+    parallel_ranges(static_cast<int64_t>(rows.size()), kRows, [&](int64_t begin, int64_t end) {
+      encoder.encode(std::span{rows}.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+                     curvature.get());
     });
   }
   return encoder.finish();

@@ -69,12 +69,14 @@ class MergedMoments {
       files_.emplace_back(input);
       for (const auto& [name, moment] : files_.back().inputs()) add(moment, input);
     }
+    for (const std::string& input : other_groups_) dropped_ += static_cast<int64_t>(sums_.erase(input));
   }
   std::vector<SecondMoment> shapes() const {
     std::vector<SecondMoment> all;
     for (const auto& [name, moment] : sums_) all.push_back(moment);
     return all;
   }
+  int64_t dropped() const { return dropped_; }
   std::span<const float> matrix(const SecondMoment& moment, int64_t mat) {
     matrix_.assign(static_cast<size_t>(moment.dim * moment.dim), 0.0f);
     for (const SecondMoments& file : files_)
@@ -94,11 +96,14 @@ class MergedMoments {
     if (sum.dim != moment.dim || sum.mats != moment.mats || sum.tensors != moment.tensors)
       throw Error{str("the second moments of '", gguf::printable(moment.input), "' have another shape here"),
                   file.string(), kOtherModel};
+    if (sum.row_groups != moment.row_groups) other_groups_.push_back(moment.input);
     add_to(sum.counts, moment.counts, moment.input, file);
   }
 
   std::deque<SecondMoments> files_;
   std::map<std::string, SecondMoment, std::less<>> sums_;
+  std::vector<std::string> other_groups_;  // inputs whose rows are grouped in more than one way
+  int64_t dropped_ = 0;
   std::vector<float> matrix_;
 };
 
@@ -117,6 +122,7 @@ ImatrixMergeReport merge_imatrices(std::span<const path> inputs, const path& out
   report.tensors = static_cast<int64_t>(total.tensors.size());
   report.chunks = total.chunks;
   report.inputs = static_cast<int64_t>(shapes.size());
+  report.groups_dropped = moments.dropped();
   return report;
 }
 

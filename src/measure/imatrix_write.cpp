@@ -37,10 +37,13 @@ void add_parts(const SecondMoment& moment, std::vector<OutputTensor>& tensors) {
     throw Error{str("the second moments of '", moment.input, "' do not have ", mats, " counts")};
   tensors.push_back({moment.input + ".in_moment", FormatId::f32, mats > 1 ? 3 : 2, {n, n, mats, 1}});
   tensors.push_back({moment.input + ".moment_counts", FormatId::f32, 1, {mats, 1, 1, 1}});
+  const auto rows = static_cast<int64_t>(moment.row_groups.size());
+  if (rows > 0) tensors.push_back({moment.input + ".row_groups", FormatId::i32, 1, {rows, 1, 1, 1}});
 }
 
-void write_moment(gguf::Writer& writer, size_t index, const SecondMoment& moment,
-                  const MatrixSource& source) {
+/// From tensor `index` on; the tensor after those written.
+size_t write_moment(gguf::Writer& writer, size_t index, const SecondMoment& moment,
+                    const MatrixSource& source) {
   const auto values = static_cast<size_t>(moment.dim * moment.dim);
   for (int64_t mat = 0; mat < moment.mats; ++mat) {
     const std::span<const float> matrix = source(moment, mat);
@@ -49,6 +52,9 @@ void write_moment(gguf::Writer& writer, size_t index, const SecondMoment& moment
     writer.write(index, mat * static_cast<int64_t>(matrix.size_bytes()), std::as_bytes(matrix));
   }
   writer.write(index + 1, 0, std::as_bytes(std::span{moment.counts}));
+  if (moment.row_groups.empty()) return index + 2;
+  writer.write(index + 2, 0, std::as_bytes(std::span{moment.row_groups}));
+  return index + 3;
 }
 
 std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
@@ -109,7 +115,8 @@ void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
   for (OutputKey& key : keys_of(moments)) keys.push_back(std::move(key));
   gguf::Writer writer{gguf::plan_layout(path, std::move(keys), std::move(tensors)), existing};
   for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
-  for (size_t i = 0; i < moments.size(); ++i) write_moment(writer, parts.size() + 2 * i, moments[i], source);
+  size_t next = parts.size();
+  for (const SecondMoment& moment : moments) next = write_moment(writer, next, moment, source);
   writer.commit();
 }
 

@@ -79,8 +79,13 @@ MomentSums* MomentCollector::find(const std::string& input, int64_t mat) {
   return nullptr;
 }
 
-void MomentCollector::add(const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
-  const auto input = input_of_.find(weight.name);
+bool MomentCollector::wants(std::string_view tensor, int64_t mat) {
+  const auto input = input_of_.find(tensor);
+  return input != input_of_.end() && find(input->second->name, mat);
+}
+
+void MomentCollector::add(std::string_view tensor, int64_t mat, Matrix<const float> rows) {
+  const auto input = input_of_.find(tensor);
   if (input == input_of_.end()) return;
   const MomentInput& shared = *input->second;
   MomentSums* sums = find(shared.name, mat);
@@ -89,7 +94,7 @@ void MomentCollector::add(const infer::Weight& weight, int64_t mat, Matrix<const
     const Digest digest = Hasher{}.add_array<float>(values_of(rows)).finish();
     const auto [seen, fresh] = seen_.try_emplace({shared.name, mat}, digest);
     if (!fresh && seen->second != digest)
-      throw Error{str("'", weight.name, "' and '", shared.name, "' read the same input at first, then not"),
+      throw Error{str("'", tensor, "' and '", shared.name, "' read the same input at first, then not"),
                   "", "leave --full out"};
     if (!fresh) return;
   }

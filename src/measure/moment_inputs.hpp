@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "measure/chunk_runner.hpp"
@@ -16,6 +17,7 @@ struct MomentInput {
   std::string name;                  // of the first weight tensor that reads it
   std::vector<std::string> tensors;  // all quantizable ones
   int64_t dim = 0, mats = 1;
+  std::vector<int32_t> row_groups{};  // where matrices stand for groups of a tensor's rows
   int64_t matrix_bytes() const { return dim * dim * static_cast<int64_t>(sizeof(float)); }
 };
 
@@ -33,7 +35,9 @@ class MomentCollector {
   MomentCollector(const std::vector<MomentInput>& inputs, std::vector<MomentSums>& sums);
   void begin_chunk() { seen_.clear(); }
   /// Throws Error where tensors that were found to share an input do not.
-  void add(const infer::Weight& weight, int64_t mat, Matrix<const float> rows);
+  void add(std::string_view tensor, int64_t mat, Matrix<const float> rows);
+  /// Whether a matrix is one of these sums.
+  bool wants(std::string_view tensor, int64_t mat);
 
  private:
   MomentSums* find(const std::string& input, int64_t mat);

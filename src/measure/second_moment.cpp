@@ -17,6 +17,8 @@ constexpr const char* kTensors = "imatrix.moment_tensors";
 constexpr const char* kInputs = "imatrix.moment_inputs";
 constexpr const char* kMatrix = ".in_moment";
 constexpr const char* kCounts = ".moment_counts";
+constexpr const char* kRows = ".rows";
+constexpr const char* kRowGroups = ".row_groups";
 constexpr const char* kRemedy = "make the imatrix again with `snug imatrix --full`";
 constexpr float kAsymmetry =
     1e-4f;  // of the geometric mean of the two diagonal values: rounding of other writers
@@ -52,6 +54,10 @@ void check_symmetry(const SecondMoment& moment, int64_t mat, std::span<const flo
 
 }  // namespace
 
+std::string rows_input(std::string_view weight_tensor) {
+  return str(weight_tensor, kRows);
+}
+
 std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat) {
   if (moment.mats == 1) mat = 0;
   const std::span<const float> sums = moment.matrix(mat);
@@ -78,6 +84,11 @@ const SecondMoment* SecondMoments::find(std::string_view weight_tensor) const {
   return input == input_of_.end() ? nullptr : &moments_.find(input->second)->second;
 }
 
+const SecondMoment* SecondMoments::find_rows(std::string_view weight_tensor) const {
+  const SecondMoment* rows = find(rows_input(weight_tensor));
+  return rows && !rows->row_groups.empty() ? rows : nullptr;
+}
+
 void SecondMoments::read() {
   const std::string path = file_->path().string();
   const gguf::Array* inputs = file_->array(kInputs);
@@ -96,6 +107,7 @@ void SecondMoments::read() {
   for (auto& [name, moment] : moments_) {
     moment.input = name;
     read_matrix(moment);
+    read_row_groups(moment);
   }
 }
 
@@ -122,6 +134,19 @@ void SecondMoments::read_matrix(SecondMoment& moment) const {
     if (!std::isfinite(count) || count < 0)
       throw Error{str("'", gguf::printable(counts.name), "' holds ", count), file_->path().string(), kRemedy};
   moment.sums = {reinterpret_cast<const float*>(matrix.data.data()), matrix.data.size() / sizeof(float)};
+}
+
+void SecondMoments::read_row_groups(SecondMoment& moment) const {
+  const gguf::Tensor* groups = file_->find_tensor(moment.input + kRowGroups);
+  if (!groups) return;
+  const auto refuse = [&](const std::string& what) {
+    throw Error{str("'", gguf::printable(groups->name), "' ", what), file_->path().string(), kRemedy};
+  };
+  if (groups->format != FormatId::i32 || groups->rows() != 1) refuse("is not a row of I32");
+  moment.row_groups.resize(groups->data.size() / sizeof(int32_t));
+  std::memcpy(moment.row_groups.data(), groups->data.data(), groups->data.size());
+  for (const int32_t group : moment.row_groups)
+    if (group < 0 || group >= moment.mats) refuse(str("names matrix ", group, " of ", moment.mats));
 }
 
 }  // namespace snug

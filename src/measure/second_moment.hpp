@@ -15,14 +15,18 @@
 
 namespace snug {
 
+/// The input that stands for groups of rows of a tensor.
+std::string rows_input(std::string_view weight_tensor);
+
 /// What second-order rounding needs of one input: the sum over tokens of x xᵀ, once for every expert of a
 /// 3-D tensor. Tensors that read the same activations (q, k and v of a block) share it.
 struct SecondMoment {
   std::string input;                   // named after the first weight tensor that reads it
   std::vector<std::string> tensors{};  // all weight tensors that read it, `input` first
   int64_t dim = 0, mats = 1;
-  std::vector<float> counts{};    // [mats] tokens summed; 0 for an expert that was never hit
-  std::span<const float> sums{};  // [mats, dim, dim], symmetric; a view
+  std::vector<float> counts{};        // [mats] tokens summed; 0 for an expert that was never hit
+  std::span<const float> sums{};      // [mats, dim, dim], symmetric; a view
+  std::vector<int32_t> row_groups{};  // of a tensor's rows: the matrix of each row; else empty
 
   std::span<const float> matrix(int64_t mat) const {
     return sums.subspan(static_cast<size_t>(mat * dim * dim), static_cast<size_t>(dim * dim));
@@ -38,6 +42,9 @@ std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat);
 /// each input, `<input>.in_moment` F32 [dim, dim] or [dim, dim, mats] and `<input>.moment_counts` F32 [mats].
 /// The keys imatrix.moment_tensors and imatrix.moment_inputs, string arrays of the same length, say which
 /// weight tensor reads which input. Other readers pass all of it over.
+///
+/// Beside the output matrix stands `<tensor>.rows`, an input of its own: one matrix for each group of the
+/// tensor's rows (measure/head_importance.hpp), and `<tensor>.rows.row_groups` I32 [rows].
 class SecondMoments {
  public:
   /// Maps the file; matrices are read when they are used. An imatrix without moments, a legacy one included,
@@ -46,11 +53,13 @@ class SecondMoments {
 
   bool empty() const { return moments_.empty(); }
   const std::map<std::string, SecondMoment, std::less<>>& inputs() const { return moments_; }  // by name
-  const SecondMoment* find(std::string_view weight_tensor) const;  // nullptr: none
+  const SecondMoment* find(std::string_view weight_tensor) const;       // nullptr: none
+  const SecondMoment* find_rows(std::string_view weight_tensor) const;  // by groups of rows; nullptr: none
 
  private:
   void read();
   void read_matrix(SecondMoment& moment) const;
+  void read_row_groups(SecondMoment& moment) const;
 
   std::unique_ptr<gguf::Reader> file_;  // none for a legacy file
   std::map<std::string, SecondMoment, std::less<>> moments_;

@@ -121,7 +121,7 @@ TEST_F(Collect, ChunksAreCountedFromTheStart) {
 
 TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
   const CollectReport report = collect({.chunk_tokens = 16, .output = true, .full = true});
-  EXPECT_EQ(report.inputs, 9) << "four a block, and the output's";
+  EXPECT_EQ(report.inputs, 10) << "four a block, the output's, and that by groups of rows";
   const SecondMoments moments{scratch_ / "im.gguf"};
   const SecondMoment* q = moments.find("blk.0.attn_q.weight");
   ASSERT_TRUE(q);
@@ -129,6 +129,7 @@ TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
   EXPECT_EQ(q->tensors.size(), 3u);
   EXPECT_NE(q, moments.find("blk.0.attn_output.weight"));
   for (const auto& [name, moment] : moments.inputs()) {
+    if (!moment.row_groups.empty()) continue;
     const ImatrixSums columns = sums(name);
     for (int64_t j = 0; j < moment.dim; ++j)
       EXPECT_NEAR(moment.sums[static_cast<size_t>(j * moment.dim + j)],
@@ -149,12 +150,56 @@ TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
   EXPECT_EQ(down->sums[70 * 96 + 17], down->sums[17 * 96 + 70]);
 }
 
+TEST_F(Collect, MomentsOfOutputRowsCountWhereTheirLogitsAreOpen) {
+  collect({.chunk_tokens = 16, .output = true, .full = true});
+  const SecondMoments moments{scratch_ / "im.gguf"};
+  EXPECT_EQ(moments.find_rows("blk.0.attn_q.weight"), nullptr);
+  const SecondMoment* rows = moments.find_rows("output.weight");
+  ASSERT_TRUE(rows);
+  ASSERT_EQ(rows->row_groups.size(), 40u);
+  ASSERT_EQ(rows->mats, 2);
+
+  const infer::Model model{scratch_ / "model.gguf"};
+  ChunkRunner runner{model, text_, 16, true, infer::Compute::exact};
+  std::vector<double> open;  // [tokens, groups] of the chunk
+  runner.on_logits = [&](const infer::Weight&, const infer::Rows& logits) {
+    for (int64_t t = 0; t < logits.count(); ++t) {
+      double sum = 0, of_group[2] = {};
+      for (const float l : logits.row(t)) sum += std::exp(static_cast<double>(l));
+      for (size_t v = 0; v < 40; ++v) {
+        const double p = std::exp(static_cast<double>(logits.row(t)[v])) / sum;
+        of_group[rows->row_groups[v]] += p * (1 - p);
+      }
+      open.insert(open.end(), of_group, of_group + 2);
+    }
+  };
+  double square[2] = {}, product[2] = {};
+  for (int64_t c = 0; c < runner.chunks(); ++c) {
+    open.clear();
+    runner.run(c, [&](const infer::Weight& weight, int64_t, Matrix<const float> x) {
+      for (int64_t t = 0; t < x.rows && weight.name == "output.weight"; ++t)
+        for (int64_t g = 0; g < 2; ++g) {
+          const double s = open[static_cast<size_t>(t * 2 + g)];
+          square[g] += s * x.row(t)[5] * x.row(t)[5];
+          product[g] += s * x.row(t)[5] * x.row(t)[9];
+        }
+    });
+  }
+  for (int64_t g = 0; g < 2; ++g) {
+    EXPECT_NEAR(rows->matrix(g)[5 * 64 + 5], square[g], 1e-3 * square[g]);
+    EXPECT_NEAR(rows->matrix(g)[5 * 64 + 9], product[g], 1e-3 * square[g]);
+  }
+}
+
 TEST_F(Collect, SeveralPassesGiveTheBytesOfOne) {
   EXPECT_EQ(collect({.chunk_tokens = 16, .full = true}, "one").passes, 1);
   EXPECT_EQ(collect({.chunk_tokens = 16, .full = true, .memory_bytes = 60000}, "few").passes, 4);
   EXPECT_EQ(collect({.chunk_tokens = 16, .full = true, .memory_bytes = 1}, "many").passes, 8);
   EXPECT_EQ(bytes_of(scratch_ / "one"), bytes_of(scratch_ / "few"));
   EXPECT_EQ(bytes_of(scratch_ / "one"), bytes_of(scratch_ / "many"));
+  EXPECT_EQ(collect({.chunk_tokens = 16, .output = true, .full = true}, "head").passes, 1);
+  EXPECT_EQ(collect({.chunk_tokens = 16, .output = true, .full = true, .memory_bytes = 1}, "each").passes, 11);
+  EXPECT_EQ(bytes_of(scratch_ / "head"), bytes_of(scratch_ / "each"));
   for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
     EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
 }

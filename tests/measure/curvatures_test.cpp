@@ -103,6 +103,79 @@ TEST_F(Moments, MakeEncodeTensorBetterWhereThereAreSome) {
   EXPECT_EQ(unseen(after), unseen(before));
 }
 
+/// A matrix of 24 rows in two groups; the second group saw next to nothing.
+class GroupMoments : public Moments {
+ protected:
+  void SetUp() override {
+    Moments::SetUp();
+    tensor_.name = "output.weight";
+    tensor_.dims = 2;
+    tensor_.shape = {kCols, kRows, 1, 1};
+    tensor_.data = tensor_.data.first(kCols * kRows * sizeof(float));
+    const size_t one = kCols * kCols;
+    const SecondMoment whole{"output.weight", {"output.weight"},          kCols, 1,
+                             {kTokens},       std::span{sums_}.first(one)};
+    groups_.assign(sums_.begin() + one, sums_.begin() + 2 * one);
+    for (size_t i = 0; i < one; ++i) groups_.push_back(1e-4f * groups_[i]);
+    const std::string name = rows_input("output.weight");
+    SecondMoment rows{name, {name}, kCols, 2, {kTokens, kTokens}, groups_};
+    for (int r = 0; r < kRows; ++r) rows.row_groups.push_back(r % 3 == 0);
+    write_imatrix(path_, {}, std::vector{whole, rows}, Existing::replace);
+  }
+  std::vector<float> groups_;
+};
+
+TEST_F(GroupMoments, AreDrawnTowardsTheWholeWhereTheySawLittle) {
+  const SecondMoments moments{path_};
+  Curvatures curvatures{moments};
+  const auto sets = curvatures.row_sets(tensor_);
+  ASSERT_EQ(sets.size(), 2u);
+  EXPECT_EQ(sets[0].size(), 16u);
+  EXPECT_EQ(sets[1], (std::vector<int64_t>{0, 3, 6, 9, 12, 15, 18, 21}));
+  const auto whole = curvatures.find(tensor_, 0), much = curvatures.find_row(tensor_, 1);
+  const auto little = curvatures.find_row(tensor_, 0);
+  EXPECT_NE(little, much);
+  EXPECT_EQ(curvatures.find_row(tensor_, 3), little);
+  const auto trace = [](const float* m) {
+    double sum = 0;
+    for (int64_t j = 0; j < kCols; ++j) sum += m[j * kCols + j];
+    return sum;
+  };
+  // tokens of average size, beside the 10 that the whole stands for
+  const double tokens = trace(groups_.data()) / trace(sums_.data()) * kTokens;
+  for (const int64_t j : {0, 7, 200}) {
+    const float all = sums_[static_cast<size_t>(j * kCols + j)] / kTokens;
+    const double own = groups_[static_cast<size_t>(j * kCols + j)];
+    EXPECT_NEAR(whole->moment_row(j)[j], all, 1e-5 * all);
+    EXPECT_NEAR(much->moment_row(j)[j], (own + 10 * all) / (tokens + 10), 1e-4 * all);
+    EXPECT_NEAR(little->moment_row(j)[j], all, 0.02 * all);
+  }
+}
+
+TEST_F(GroupMoments, EncodeEachRowForItsGroup) {
+  const SecondMoments moments{path_};
+  Curvatures curvatures{moments};
+  const Format& format = *find_format("iq3_xxs");
+  const Encoded encoded = encode_tensor(tensor_, format, nullptr, Effort::normal, &curvatures);
+  const auto bytes = static_cast<size_t>(format.row_bytes(kCols));
+  std::vector<std::byte> blocks(bytes);
+  for (int64_t r = 0; r < kRows; ++r) {
+    const Matrix<const float> row{weights_.data() + r * kCols, 1, kCols};
+    encode_rows(format, row, columns_of(nullptr, tensor_, r), curvatures.find_row(tensor_, r).get(),
+                Effort::normal, blocks);
+    EXPECT_TRUE(
+        std::equal(blocks.begin(), blocks.end(), encoded.data.begin() + r * static_cast<int64_t>(bytes)))
+        << r;
+  }
+}
+
+TEST_F(GroupMoments, OfAnotherModelAreRefused) {
+  const SecondMoments moments{path_};
+  Curvatures curvatures{moments};
+  tensor_.shape = {kCols, kRows - 1, 1, 1};
+  EXPECT_THROW(curvatures.row_sets(tensor_), Error);
+}
+
 TEST(Shrink, FallsWithTokensAndNeverVanishes) {
   EXPECT_EQ(Curvatures::shrink(256, 0), 1);
   EXPECT_GT(Curvatures::shrink(256, 100), Curvatures::shrink(256, 1000));

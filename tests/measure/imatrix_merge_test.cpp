@@ -55,7 +55,8 @@ TEST_F(Merge, PartsOfATextAreTheWhole) {
   const ImatrixMergeReport report = merge({"a", "b"}, "merged");
   EXPECT_EQ(report.chunks, 6);
   EXPECT_EQ(report.tensors, 15);
-  EXPECT_EQ(report.inputs, 9);
+  EXPECT_EQ(report.inputs, 10);
+  EXPECT_EQ(report.groups_dropped, 0);
 
   const Imatrix whole = read_imatrix(scratch_ / "whole"), merged = read_imatrix(scratch_ / "merged");
   EXPECT_EQ(merged.datasets, whole.datasets);
@@ -75,6 +76,7 @@ TEST_F(Merge, PartsOfATextAreTheWhole) {
     ASSERT_TRUE(sum) << name;
     EXPECT_EQ(sum->counts, moment.counts);
     EXPECT_EQ(sum->tensors, moment.tensors);
+    EXPECT_EQ(sum->row_groups, moment.row_groups);
     for (int64_t i = 0; i < moment.dim * moment.dim; ++i) {
       const auto at = static_cast<size_t>(i);
       const double scale =
@@ -94,6 +96,20 @@ TEST_F(Merge, WhatOnlySomeHaveIsTakenFromThose) {
   EXPECT_EQ(merged.tensors.at("output.weight").counts, std::vector<float>{96});
   EXPECT_EQ(merged.tensors.at("blk.0.attn_q.weight").counts, std::vector<float>{196});
   EXPECT_EQ(SecondMoments{scratch_ / "merged"}.find("blk.0.attn_q.weight")->counts, std::vector<float>{100});
+}
+
+TEST_F(Merge, OutputRowsThatAreGroupedInTwoWaysAreDropped) {
+  collect({.chunk_tokens = 16, .output = true, .full = true}, "a");
+  for (int32_t& token : text_.tokens) token = (token * 7 + 3) % 40;
+  collect({.chunk_tokens = 16, .output = true, .full = true}, "b");
+  const SecondMoments a{scratch_ / "a"}, b{scratch_ / "b"};
+  ASSERT_NE(a.find_rows("output.weight")->row_groups, b.find_rows("output.weight")->row_groups);
+  const ImatrixMergeReport report = merge({"a", "b"}, "merged");
+  EXPECT_EQ(report.groups_dropped, 1);
+  EXPECT_EQ(report.inputs, 9);
+  const SecondMoments merged{scratch_ / "merged"};
+  EXPECT_EQ(merged.find_rows("output.weight"), nullptr);
+  EXPECT_TRUE(merged.find("output.weight"));
 }
 
 TEST_F(Merge, MeansThatOneLacksAreDropped) {

@@ -74,6 +74,30 @@ TEST(SecondMoments, ComeBackAsTheyWereWritten) {
   EXPECT_EQ(beside.tensors().size(), 1u);
 }
 
+TEST(SecondMoments, OfGroupsOfRowsComeBackWithTheGroups) {
+  const test::Scratch scratch;
+  const Example whole{"output.weight", {"output.weight"}, 4, 1, 1};
+  Example rows{rows_input("output.weight"), {rows_input("output.weight")}, 4, 3, 2};
+  rows.moment.row_groups = {2, 0, 1, 1, 2};
+  const Example other{"z", {"z"}, 3, 1, 3};
+  const std::vector all{whole.moment, rows.moment, other.moment};
+  write_imatrix(scratch / "im.gguf", small_imatrix(), all, Existing::refuse);
+  const SecondMoments read{scratch / "im.gguf"};
+  const SecondMoment* found = read.find_rows("output.weight");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->row_groups, rows.moment.row_groups);
+  EXPECT_EQ(std::vector(found->sums.begin(), found->sums.end()), rows.values);
+  EXPECT_EQ(read.find_rows("z"), nullptr);
+  EXPECT_EQ(std::vector(read.find("z")->sums.begin(), read.find("z")->sums.end()), other.values);
+  EXPECT_TRUE(read.find("output.weight")->row_groups.empty());
+
+  for (const int32_t bad : {3, -1}) {
+    rows.moment.row_groups[1] = bad;
+    write_imatrix(scratch / "bad.gguf", small_imatrix(), {&rows.moment, 1}, Existing::replace);
+    EXPECT_THROW(SecondMoments{scratch / "bad.gguf"}, Error) << bad;
+  }
+}
+
 TEST(SecondMoments, AreDividedByTheirTokens) {
   const Example one{"a", {"a"}, 4, 1, 3}, experts{"b", {"b"}, 3, 3, 4};
   const std::vector<float> mean = mean_moment(one.moment, 0);
