@@ -73,7 +73,9 @@ class CurvaturesOf {
   bool may_have(const gguf::Tensor& source, const Format& to) const {
     return moments_ && moments_->find(source.name) && has_second_order(to);
   }
-  std::vector<std::vector<int64_t>> row_sets(const gguf::Tensor& source) const { return curvatures_->row_sets(source); }
+  std::vector<std::vector<int64_t>> row_sets(const gguf::Tensor& source) const {
+    return curvatures_->row_sets(source);
+  }
   std::shared_ptr<const Curvature> find(const gguf::Tensor& source, const Format& to, int64_t row) {
     return may_have(source, to) ? curvatures_->find_row(source, row) : nullptr;
   }
