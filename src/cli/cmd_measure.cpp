@@ -44,7 +44,7 @@ std::string to_text(const std::vector<JudgedRecipe>& checked) {
   const report::Agreement agreement = report::agreement_of(checked);
   std::string text = "predicted and measured divergence of whole recipes, nats per token\n";
   for (const JudgedRecipe& recipe : checked)
-    text += str(left("  " + recipe.label, 24), right(show_count(recipe.bytes), 16),
+    text += str(left(str("  ", recipe.label), 24), right(show_count(recipe.bytes), 16),
                 right(fixed(recipe.predicted, 6), 12), right(fixed(recipe.measured, 6), 12), "\n");
   return text + str("rank correlation ", fixed(agreement.rank_correlation, 4), ", median factor ",
                     fixed(agreement.median_factor, 3), " over ", agreement.points, " recipes\n");

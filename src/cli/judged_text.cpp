@@ -28,7 +28,7 @@ std::string judged_text(const LoopResult& result) {
                          show_count(result.held_tokens), " tokens that nothing was learnt from\n");
   text += str(left("  recipe", 24), right("predicted", 12), right("measured", 12), right("+-", 11), "\n");
   for (const Judged& judged : result.judged)
-    text += str(left("  " + judged.label, 24), right(shown("%.6f", judged.predicted), 12),
+    text += str(left(str("  ", judged.label), 24), right(shown("%.6f", judged.predicted), 12),
                 right(shown("%.6f", judged.measured.value), 12),
                 right(shown("%.6f", judged.measured.error), 11), "  ", verdict(result, judged), "\n");
   return text;

@@ -100,7 +100,7 @@ struct Kind {
 std::string layer_pattern(const std::set<int64_t>& layers) {
   std::string text;
   for (const int64_t layer : layers) text += str(text.empty() ? "" : "|", layer);
-  return layers.size() == 1 ? text : "(" + text + ")";
+  return layers.size() == 1 ? text : str("(", text, ")");
 }
 
 std::string pairs(const Recipe& recipe, ExportTarget target, std::string_view before,
@@ -182,7 +182,7 @@ std::vector<TypePattern> type_patterns(const Recipe& recipe, ExportTarget target
     check_writable(t.name);
     const Place place = place_of(t.name);
     if (place.layer < 0)
-      patterns.push_back({"^" + escaped(t.name, target) + "$", t.format});
+      patterns.push_back({str("^", escaped(t.name, target), "$"), t.format});
     else
       kinds[{place.rest, t.format}].insert(place.layer);
   }
