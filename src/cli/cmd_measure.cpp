@@ -89,8 +89,12 @@ int run(const Args& args) {
   MeasureReport report;
   const Importance* columns = importance ? &*importance : nullptr;
   Profile profile = measure(model, columns, state, options, &report);
-  const auto calibrated = args.calibration.open(args.model.model, state);
-  if (calibrated) apply_calibration(*calibrated, profile, columns, state);
+  auto calibrated = args.calibration.open(args.model.model, state);
+  if (calibrated) {
+    calibrated->probing.shard = options.shard;
+    calibrated->probing.shards = options.shards;
+    apply_calibration(*calibrated, profile, columns, state);
+  }
   if (options.shards == 1) save_profile(state, profile, model, columns);
   if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
   std::vector<JudgedRecipe> checked;

@@ -71,7 +71,7 @@ class Prober {
   ProbeResults run() {
     for (int64_t round = 1;; ++round) {
       const std::vector<int64_t> wanted = round == 1 ? first_wanted() : next_wanted();
-      if (!extend(wanted, round)) break;
+      if (!extend(wanted, round) || options_.shards > 1) break;
     }
     return results();
   }
@@ -95,7 +95,11 @@ class Prober {
   }
 
   std::vector<int64_t> first_wanted() const {
-    return std::vector<int64_t>(subjects_.size(), std::min(options_.first_chunks, base_.chunks()));
+    std::vector<int64_t> wanted(subjects_.size());
+    for (size_t i = 0; i < wanted.size(); ++i)
+      if (static_cast<int>(i % static_cast<size_t>(options_.shards)) == options_.shard)
+        wanted[i] = std::min(options_.first_chunks, base_.chunks());
+    return wanted;
   }
 
   /// Twice the chunks where the error, weighed by the tensor's share of the damage, is above what is allowed.

@@ -23,6 +23,7 @@ struct ProbeOptions {
   std::optional<int32_t> bos;  // replaces the first token of each chunk
   double precision = 0.15;  // wanted relative standard error of a tensor with an average share of the damage
   int64_t memory_bytes = int64_t{2} << 30;  // for what is kept of the original's run
+  int shard = 0, shards = 1;  // of several: every shards-th tensor, on the first chunks alone
 };
 
 /// What one tensor does to the model's output, found by encoding it alone.
@@ -51,7 +52,7 @@ struct ProbeResults {
 /// Every tensor is probed on the first chunks; further ones go where the standard error, weighed by the
 /// tensor's share of the damage, is above the average allowed. Each (tensor, chunk) is a record of `state`,
 /// synced tensor by tensor, and what is in the state already makes no difference to the result. Deterministic
-/// on any thread count. Ctrl-C throws Fault::interrupted. Throws Error where the text has fewer than two
+/// on any thread count. States of shards, merged, leave a whole run only the further chunks. Ctrl-C throws Fault::interrupted. Throws Error where the text has fewer than two
 /// chunks.
 ProbeResults probe(const infer::Model& model, const Importance* importance, Store& state,
                    std::span<const int32_t> tokens, const ProbeOptions& options);

@@ -136,6 +136,26 @@ TEST_F(ProbeOnTinyLlama, WhatIsKnownSpeedsUpWithoutChangingTheResult) {
   EXPECT_LE(resumed.reused, few);
 }
 
+TEST_F(ProbeOnTinyLlama, ShardsTogetherAreTheFirstRoundOfAWholeRun) {
+  const ProbeResults whole = run("whole");
+  int64_t measured = 0;
+  size_t tensors = 0;
+  options.shards = 3;
+  for (options.shard = 0; options.shard < 3; ++options.shard) {
+    const ProbeResults part = run("parts");
+    measured += part.measured;
+    tensors += part.tensors.size();
+    EXPECT_LE(part.tensors.size(), 6u);
+  }
+  EXPECT_EQ(tensors, whole.tensors.size());
+  EXPECT_EQ(measured, static_cast<int64_t>(tensors) * options.first_chunks);
+  options.shard = 0;
+  options.shards = 1;
+  const ProbeResults joined = run("parts");
+  expect_same(joined, whole);
+  EXPECT_EQ(joined.reused, measured);
+}
+
 TEST_F(ProbeOnTinyLlama, WithoutMemoryForTheOriginalsRunTheResultIsTheSame) {
   const ProbeResults kept = run("kept");
   options.memory_bytes = 0;
