@@ -3,6 +3,7 @@
 #include "base/atomic_file.hpp"
 #include "base/digest.hpp"
 #include "base/memory.hpp"
+#include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -19,6 +20,7 @@
 #include "fit/quantize_model.hpp"
 #include "measure/collect.hpp"
 #include "measure/contents_digest.hpp"
+#include "measure/moment_room.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -30,7 +32,7 @@ struct Args {
   MeasureArgs measure;
   CalibrationArgs calibration;
   PlanArgs plan;
-  std::string out, recipe;
+  std::string out, recipe, feedback = "auto";
   bool dry_run = false, force = false;
 };
 
@@ -63,26 +65,60 @@ struct Work {
   Store& state;
 };
 
-/// Without --imatrix the model's own run over the calibration text says which columns matter: a file beside
-/// the output, under the digest of what it was made from.
-std::string own_imatrix(const Args& args, const gguf::Reader& model, const Calibrated& calibrated) {
+/// What the model's own run over the calibration text says of its inputs, with second moments of those up to
+/// `full_width` wide: a file beside the output, under the digest of what it was made from.
+std::string own_imatrix(const Args& args, const gguf::Reader& model, const Calibrated& calibrated,
+                        int64_t full_width) {
   CollectOptions options;
   options.chunk_tokens = calibrated.probing.context;
   options.output = true;
-  options.full = parse_effort(args.measure.effort) == Effort::max;
+  options.full = full_width > 0;
+  options.full_width = full_width;
   Hasher hasher;
   const Digest contents = contents_digest(model, calibrated.model->hparams().architecture);
-  hasher.add_array<uint8_t>(contents.bytes)
-      .add_array<int32_t>(calibrated.text.tokens)
-      .add(uint64_t{options.full});
+  hasher.add_array<uint8_t>(contents.bytes).add_array<int32_t>(calibrated.text.tokens);
+  hasher.add(static_cast<uint64_t>(full_width));
   const std::string stem = std::filesystem::path{args.model.model}.stem().string();
   const auto path =
       folder_of(args.out) / str(stem, ".", hasher.finish().hex().substr(0, 12), ".imatrix.gguf");
   if (!std::filesystem::exists(path)) {
     collect_imatrix(*calibrated.model, calibrated.text, options, path, Existing::refuse);
-    notice(str("no --imatrix given: collected ", path.string()));
+    notice(str("collected ", path.string(), full_width > 0 ? " (for error feedback)" : ""));
   }
   return path.string();
+}
+
+/// Inputs up to which width are to have second moments; 0 for none, which it says unless that was asked for.
+int64_t feedback_width(const Args& args, const gguf::Reader& model) {
+  constexpr double kPatience = 3600;  // seconds that error feedback may take unasked
+  constexpr double kEncodings = 4;    // of the whole model, to judge and to write
+  if (args.feedback == "off") return 0;
+  const auto disk = std::filesystem::space(folder_of(args.out)).available / 4;
+  const int64_t room =
+      std::min<int64_t>(available_memory() / 2, static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
+  const int64_t width = widest_moments_within(model, room);
+  if (width == 0) {
+    notice(str("the second moments of the narrowest inputs take more than ", show_size(room),
+               ": no error feedback"));
+    return 0;
+  }
+  const double seconds = kEncodings * feedback_seconds(model, width) / threads();
+  if (args.feedback == "on" || seconds <= kPatience) return width;
+  notice(str("error feedback would halve the loss or so and take about ", show_duration(seconds),
+             ": left out (--feedback on asks for it)"));
+  return 0;
+}
+
+/// Fills in what was not named and can be collected: an imatrix, and second moments for error feedback.
+ModelArgs with_own_sources(const Args& args, const gguf::Reader& model, const Calibrated& calibrated) {
+  ModelArgs sources = args.model;
+  const bool wanted = calibrated.held_chunks > 0 && !sources.load_moments();
+  const int64_t width = wanted ? feedback_width(args, model) : 0;
+  if (sources.imatrix.empty())
+    sources.imatrix = own_imatrix(args, model, calibrated, width);
+  else if (width > 0)
+    sources.moments = own_imatrix(args, model, calibrated, width);
+  return sources;
 }
 
 int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
@@ -171,14 +207,11 @@ int run(const Args& args) {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
     const std::optional<Calibrated> calibrated = args.calibration.open(args.model.model, state);
-    ModelArgs sources = args.model;
-    if (!importance) {
-      if (calibrated) sources.imatrix = own_imatrix(args, model, *calibrated);
-      importance = sources.load_importance(model);
-    }
+    const ModelArgs sources = calibrated ? with_own_sources(args, model, *calibrated) : args.model;
+    if (!importance) importance = sources.load_importance(model);
     const Importance* columns = importance ? &*importance : nullptr;
     const MeasureOptions measuring = args.measure.options();
-    moments = sources.load_moments(measuring.effort);
+    if (args.feedback != "off") moments = sources.load_moments();
     const Work work{args, options, measuring, model, moments ? &*moments : nullptr, state};
     profile = measure(model, columns, state, measuring, &report);
     if (calibrated) probes = apply_calibration(*calibrated, profile, columns, state);
@@ -210,9 +243,17 @@ void add_fit(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
   auto* command = app.add_subcommand("fit", "fit a model into a size: measure, plan, quantize, verify");
   args->model.add_to(*command);
+  args->model.add_moments_to(*command);
   args->plan.add_to(*command);
   command->add_option("-o,--out", args->out, "the GGUF to write");
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON");
+  command
+      ->add_option("--feedback", args->feedback,
+                   "error feedback: errors of a row make up for each other, which about halves the loss at "
+                   "low bits; auto: "
+                   "where it takes less than an hour and proves better")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -47,18 +48,22 @@ Recipe choose(const Args& args, const gguf::Reader& model, const Importance* imp
                   args.recipe, "give the same --imatrix as then"};
     return recipe;
   }
-  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format) : preset_recipe(model, importance, args.preset);
+  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format)
+                                      : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
 }
 
 /// What a preset at Effort::max takes if it is there, and a recipe if it was made so.
 std::optional<SecondMoments> moments_for(Recipe& recipe, const Args& args) {
-  std::optional<SecondMoments> moments;
-  if (args.recipe.empty() || recipe.error_feedback) moments = args.model.load_moments(recipe.effort);
-  if (recipe.error_feedback && !moments)
-    throw Error{"the recipe was made with second moments, which the imatrix lacks", args.recipe,
-                "give the --imatrix of then, as `snug imatrix --full` made it"};
+  if (args.recipe.empty() ? recipe.effort != Effort::max : !recipe.error_feedback) return std::nullopt;
+  std::optional<SecondMoments> moments = args.model.load_moments();
+  if (!moments && recipe.error_feedback)
+    throw Error{"the recipe was made with second moments, and there are none", args.recipe,
+                "give the file of then with --moments, or as --imatrix"};
+  if (!moments)
+    notice(
+        "no second moments: errors are not fed back; `snug imatrix --full` makes an imatrix that has them");
   recipe.error_feedback = moments.has_value();
   return moments;
 }
@@ -66,9 +71,11 @@ std::optional<SecondMoments> moments_for(Recipe& recipe, const Args& args) {
 int run(const Args& args) {
   args.common.apply();
   if (!args.recipe.empty() + !args.preset.empty() + !args.format.empty() != 1)
-    throw Error{"name what to quantize to", "", "one of --recipe F, --preset q4_k_m, --format q6_K", Fault::usage};
+    throw Error{"name what to quantize to", "", "one of --recipe F, --preset q4_k_m, --format q6_K",
+                Fault::usage};
   if (args.out.empty() && !args.dry_run)
-    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone", Fault::usage};
+    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
+                Fault::usage};
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
@@ -78,7 +85,8 @@ int run(const Args& args) {
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
     const SecondMoments* moments = loaded ? &*loaded : nullptr;
-    written = quantize_model(model, columns, recipe, args.out, args.force ? Existing::replace : Existing::refuse, moments);
+    written = quantize_model(model, columns, recipe, args.out,
+                             args.force ? Existing::replace : Existing::refuse, moments);
     verify_written(model, columns, recipe, *written, moments);
   }
   if (args.common.json) {
@@ -99,22 +107,27 @@ std::string known_presets() {
 
 void add_quantize(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
-  auto* command = app.add_subcommand("quantize", "write a model as a recipe, a preset or a single format says");
+  auto* command =
+      app.add_subcommand("quantize", "write a model as a recipe, a preset or a single format says");
   args->model.add_to(*command);
-  command->add_option("--recipe", args->recipe, "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
+  args->model.add_moments_to(*command);
+  command->add_option("--recipe", args->recipe,
+                      "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
   command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()));
   command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K");
   command->add_option("-o,--out", args->out, "the GGUF to write");
   command->add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
       ->check(CLI::IsMember({"normal", "max"}))
       ->capture_default_str();
-  command->add_flag("--allow-requantize", args->allow_requantize, "accept a source that is quantized already");
+  command->add_flag("--allow-requantize", args->allow_requantize,
+                    "accept a source that is quantized already");
   command->add_flag("--dry-run", args->dry_run, "show the formats, write no model");
   command->add_flag("--force", args->force, "replace an existing output");
   args->common.add_to(*command);
-  command->footer("Examples:\n"
-                  "  snug quantize model-f16.gguf --imatrix imatrix.gguf --recipe recipe.json -o out.gguf\n"
-                  "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf");
+  command->footer(
+      "Examples:\n"
+      "  snug quantize model-f16.gguf --imatrix imatrix.gguf --recipe recipe.json -o out.gguf\n"
+      "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

@@ -55,11 +55,19 @@ std::optional<Importance> ModelArgs::load_importance(const gguf::Reader& model_f
   return importance;
 }
 
-std::optional<SecondMoments> ModelArgs::load_moments(Effort effort) const {
-  if (effort != Effort::max || imatrix.empty()) return std::nullopt;
-  SecondMoments moments{imatrix};
-  if (!moments.empty()) return moments;
-  notice("the imatrix has no second moments: errors are not fed back; `snug imatrix --full` makes one that has");
+void ModelArgs::add_moments_to(CLI::App& command) {
+  command.add_option("--moments", moments,
+                     "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --full` or by "
+                     "`snug fit` (default: those of --imatrix)");
+}
+
+std::optional<SecondMoments> ModelArgs::load_moments() const {
+  const std::string& path = moments.empty() ? imatrix : moments;
+  if (path.empty()) return std::nullopt;
+  SecondMoments loaded{path};
+  if (!loaded.empty()) return loaded;
+  if (!moments.empty())
+    throw Error{"the file has no second moments", moments, "`snug imatrix --full` makes one that has"};
   return std::nullopt;
 }
 

@@ -18,14 +18,15 @@ namespace snug::cli {
 
 /// MODEL and --imatrix.
 struct ModelArgs {
-  std::string model, imatrix;
+  std::string model, imatrix, moments;
 
   void add_to(CLI::App& command);
   void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
+  void add_moments_to(CLI::App& command);
   /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
   std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
-  /// Second moments of the --imatrix, where `effort` uses them and it has some; says on stderr where it has none.
-  std::optional<SecondMoments> load_moments(Effort effort) const;
+  /// Second moments out of --moments, or of the --imatrix if it has some.
+  std::optional<SecondMoments> load_moments() const;
 };
 
 /// How measuring is done, and where it is kept.

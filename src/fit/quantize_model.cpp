@@ -64,11 +64,11 @@ class RowEncoder {
   const std::filesystem::path& model_;
 };
 
-/// Curvatures for encoders that take them: at Effort::max, where there are moments.
+/// Curvatures for encoders that take them, where there are moments.
 class CurvaturesOf {
  public:
-  CurvaturesOf(const SecondMoments* moments, Effort effort) {
-    if (moments && effort == Effort::max) curvatures_.emplace(*moments), moments_ = moments;
+  explicit CurvaturesOf(const SecondMoments* moments) : moments_(moments) {
+    if (moments) curvatures_.emplace(*moments);
   }
   bool may_have(const gguf::Tensor& source, const Format& to) const {
     return moments_ && moments_->find(source.name) && has_second_order(to);
@@ -179,7 +179,7 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
   int64_t total = 0;
   for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());
   Progress progress{"writing", total, Progress::Unit::bytes};
-  CurvaturesOf curvatures{moments, recipe.effort};
+  CurvaturesOf curvatures{moments};
 
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const gguf::Tensor& source = *model.find_tensor(recipe.tensors[i].name);
@@ -209,7 +209,7 @@ void verify_written(const gguf::Reader& model, const Importance* importance, con
   if (file.tensors().size() != recipe.tensors.size()) refuse("a tensor is missing");
   std::vector<float> weights;
   std::vector<std::byte> blocks;
-  CurvaturesOf curvatures{moments, recipe.effort};
+  CurvaturesOf curvatures{moments};
   for (const RecipeTensor& wanted : recipe.tensors) {
     const gguf::Tensor* got = file.find_tensor(wanted.name);
     const gguf::Tensor& source = *model.find_tensor(wanted.name);

@@ -17,8 +17,9 @@ struct WrittenModel {
 
 /// Writes the model as `recipe` says: the same bytes for the same model, importance and recipe on every machine and
 /// thread count. The files appear whole or not at all; rows are read, encoded and written in pieces, so memory stays
-/// flat. At Effort::max tensors with second moments are encoded by encode_second_order(); their memory is that of two
-/// matrices [cols, cols] more. Throws Error where recipe and model do not belong together, and on NaN or infinity (tensor, row, column).
+/// flat. Tensors with second moments are encoded by encode_second_order(); their memory is that of two matrices
+/// [cols, cols] more. Throws Error where recipe and model do not belong together, and on NaN or infinity (tensor, row,
+/// column).
 WrittenModel quantize_model(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing,
                             const SecondMoments* moments = nullptr);
