@@ -203,6 +203,7 @@ int run(const Args& args) {
   ProbeResults probes;
   LoopResult result;
   std::optional<SecondMoments> moments;
+  std::string moments_path;
   {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
@@ -212,6 +213,7 @@ int run(const Args& args) {
     const Importance* columns = importance ? &*importance : nullptr;
     const MeasureOptions measuring = args.measure.options();
     if (args.feedback != "off") moments = sources.load_moments();
+    moments_path = sources.moments.empty() ? sources.imatrix : sources.moments;
     const Work work{args, options, measuring, model, moments ? &*moments : nullptr, state};
     profile = measure(model, columns, state, measuring, &report);
     if (calibrated) probes = apply_calibration(*calibrated, profile, columns, state);
@@ -233,7 +235,10 @@ int run(const Args& args) {
     print_out(json_of(result, written ? &*written : nullptr, report, probes));
   else
     print_out(report_table(profile, recipe) + judged_text(result) +
-              (written ? written_text(*written) : "nothing written (--dry-run)\n"));
+              (written ? written_text(*written) : "nothing written (--dry-run)\n") +
+              (recipe.error_feedback ? str("error feedback with second moments from ", moments_path,
+                                           ", which `quantize --recipe` needs too (--moments)\n")
+                                     : ""));
   return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <tuple>
 
+#include "measure/head_importance.hpp"
 #include "model/roles.hpp"
 
 namespace snug {
@@ -24,8 +25,18 @@ Role reader_of(std::string_view name) {
   }
 }
 
-bool has_moments(const gguf::Tensor& tensor) {
-  return is_quantizable(tensor) && role_of(tensor.name) != Role::token_embd;
+bool is_head(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  const Role role = role_of(tensor.name);
+  return role == Role::output || (role == Role::token_embd && !model.find_tensor("output.weight"));
+}
+
+bool has_moments(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  return is_quantizable(tensor) && (role_of(tensor.name) != Role::token_embd || is_head(model, tensor));
+}
+
+/// Matrices that are collected for the tensor's input: of each expert, and of each group of rows of the head.
+int64_t matrices(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  return tensor.experts() + (is_head(model, tensor) ? row_group_count(tensor.rows()) : 0);
 }
 
 }  // namespace
@@ -33,7 +44,7 @@ bool has_moments(const gguf::Tensor& tensor) {
 double feedback_seconds(const gguf::Reader& model, int64_t width) {
   double sum = 0;
   for (const gguf::Tensor& tensor : model.tensors())
-    if (has_moments(tensor) && tensor.cols() <= width)
+    if (has_moments(model, tensor) && tensor.cols() <= width)
       sum += static_cast<double>(tensor.weights()) * static_cast<double>(tensor.cols());
   return sum * 1e-9;
 }
@@ -42,12 +53,12 @@ int64_t widest_moments_within(const gguf::Reader& model, int64_t bytes) {
   std::set<std::tuple<int, Role, int64_t>> seen;
   std::map<int64_t, double> needed;  // by width; in double, for no shape to overflow
   for (const gguf::Tensor& tensor : model.tensors()) {
-    if (!has_moments(tensor)) continue;
+    if (!has_moments(model, tensor)) continue;
     const Role role = reader_of(tensor.name);
     const bool may_share = role == Role::attn_q || role == Role::ffn_gate || role == Role::ffn_gate_exps;
     if (may_share && !seen.emplace(layer_of(tensor.name), role, tensor.cols()).second) continue;
     const auto cols = static_cast<double>(tensor.cols());
-    needed[tensor.cols()] += cols * cols * sizeof(float) * static_cast<double>(tensor.experts());
+    needed[tensor.cols()] += cols * cols * sizeof(float) * static_cast<double>(matrices(model, tensor));
   }
   int64_t width = 0;
   double sum = 0;

@@ -36,13 +36,19 @@ void RecipeJudge::set_moments(const SecondMoments* moments) {
   ground_.clear();
   encoded_.clear();
   curvatures_.reset();
-  if (moments) curvatures_.emplace(*moments);
+  if (!moments) return;
+  curvatures_.emplace(*moments);
+  Hasher hasher;
+  for (const auto& [input, moment] : moments->inputs())
+    hasher.add(input).add_array<float>(moment.counts).add_array<float>(moment.sums);
+  moments_digest_ = hasher.finish();
 }
 
 Digest RecipeJudge::key_of(const TensorFormats& formats, std::string_view without) const {
   Hasher hasher;
   hasher.add_array<uint8_t>(origin_.bytes).add(without);
-  if (curvatures_) hasher.add("error feedback").add(uint64_t{kFeedbackVersion});
+  if (curvatures_)
+    hasher.add("error feedback").add(uint64_t{kFeedbackVersion}).add_array<uint8_t>(moments_digest_.bytes);
   for (const auto& [name, id] : formats)
     hasher.add(name).add(static_cast<uint64_t>(id)).add(uint64_t{find_format(id)->encoder_version});
   return hasher.finish();

@@ -55,6 +55,7 @@ class RecipeJudge {
   Store& state_;
   std::optional<Curvatures> curvatures_;
   ProbeBase base_;
+  Digest moments_digest_;
   Digest origin_;  // of the model's contents, the importance and the effort
   std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;
   TensorFormats ground_;
