@@ -276,6 +276,7 @@ TEST_F(RunCli, TooLittleMemoryIsAMessage) {
   const std::string commands[] = {
       "run " + model_ + " -p Once -n 4 -q", "eval " + model_ + " -f text.txt --chunks 1 -q",
       "imatrix " + model_ + " -f text.txt -o im.gguf -q", "tokenize " + model_ + " text.txt -q"};
+  int told = 0;
   // From too little for the program's own libraries to enough for all: never a crash.
   for (int kilobytes = 14000; kilobytes < 64000; kilobytes = kilobytes * 5 / 4) {
     const std::string limit = "ulimit -v " + std::to_string(kilobytes) + ";";
@@ -290,8 +291,10 @@ TEST_F(RunCli, TooLittleMemoryIsAMessage) {
           << command << " in " << kilobytes << ": " << outcome.exit_code << outcome.err;
       EXPECT_TRUE(outcome.err.starts_with("snug: ")) << outcome.err;
       EXPECT_FALSE(left) << command;
+      ++told;
     }
   }
+  EXPECT_GT(told, 0) << "no limit was too small for a command and enough for the program";
 }
 
 /// Nobody's memory holds keys and values for these; a context that was not asked for is cut instead.
