@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/parallel.hpp"
 #include "infer/ops.hpp"
 
 namespace snug::infer {
@@ -13,16 +14,38 @@ Rows columns(const Rows& x, int64_t first, int64_t width) {
   return part;
 }
 
-void store(Step& step, int64_t layer, const Rows& keys, const Rows& values) {
-  KvCache& cache = step.memory.kv[static_cast<size_t>(layer)];
-  for (int64_t t = 0; t < keys.count(); ++t)
-    cache.store(step.first_position + t, keys.row(t),
-                values.count() ? values.row(t) : std::span<const float>{});
+void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values) {
+  for (const Lane& lane : step.lanes) {
+    KvCache& cache = lane.memory->kv[static_cast<size_t>(layer)];
+    for (int64_t t = 0; t < lane.count; ++t)
+      cache.store(lane.first_position + t, keys.row(lane.begin + t),
+                  values.count() ? values.row(lane.begin + t) : std::span<const float>{});
+  }
 }
 
-void apply_temperature(Rows& queries, int64_t first_position, float temperature, int64_t context) {
+Rows rows_of(const Lane& lane, const Rows& x) {
+  Rows part(lane.count, x.width());
+  std::copy_n(x.at(lane.begin), part.values().size(), part.at(0));
+  return part;
+}
+
+Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries) {
+  const auto seen = [&](const Lane& lane, const Rows& q) {
+    return attend(args, lane.memory->kv[static_cast<size_t>(layer)], q, lane.first_position);
+  };
+  if (step.lanes.size() == 1) return seen(step.lanes.front(), queries);
+  Rows all(queries.count(), args.heads * args.value_dim);
+  parallel_for(static_cast<int64_t>(step.lanes.size()), [&](int64_t i) {
+    const Lane& lane = step.lanes[static_cast<size_t>(i)];
+    std::ranges::copy(seen(lane, rows_of(lane, queries)).values(), all.at(lane.begin));
+  });
+  return all;
+}
+
+void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context) {
+  const std::vector<int64_t> positions = step.positions();
   for (int64_t t = 0; t < queries.count(); ++t) {
-    const auto rounds = static_cast<float>((first_position + t) / std::max<int64_t>(1, context));
+    const auto rounds = static_cast<float>(positions[static_cast<size_t>(t)] / std::max<int64_t>(1, context));
     const float by = 1.0f + temperature * std::log(rounds + 1.0f);
     for (float& q : queries.row(t)) q *= by;
   }
@@ -69,8 +92,7 @@ Rows Attention::operator()(Step& step, const Rows& a) const {
   const RopeTable& table = step.table(*shape_.rope);
   rotate(*shape_.rope, table, q, shape_.heads, shape_.head_dim);
   rotate(*shape_.rope, table, k, shape_.kv_heads, shape_.head_dim);
-  if (shape_.temperature != 0)
-    apply_temperature(q, step.first_position, shape_.temperature, shape_.temperature_context);
+  if (shape_.temperature != 0) apply_temperature(step, q, shape_.temperature, shape_.temperature_context);
   if (shape_.scale_queries) scale(q, shape_.scale);
   store(step, layer_, k, v);
   const AttendArgs args{.heads = shape_.heads,
@@ -82,7 +104,7 @@ Rows Attention::operator()(Step& step, const Rows& a) const {
                         .window = shape_.window,
                         .sinks = sinks_,
                         .compute = step.compute};
-  return apply(step, out_, attend(args, step.memory.kv[static_cast<size_t>(layer_)], q, step.first_position));
+  return apply(step, out_, attend(step, layer_, args, q));
 }
 
 }  // namespace snug::infer

@@ -54,9 +54,15 @@ class Attention {
 Rows columns(const Rows& x, int64_t first, int64_t width);
 
 /// Stores one row of keys and values for each token of the step.
-void store(Step& step, int64_t layer, const Rows& keys, const Rows& values);
+void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values);
+
+/// The tokens of one lane.
+Rows rows_of(const Lane& lane, const Rows& x);
+
+/// attend() for every lane over what its sequence has stored in the layer.
+Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries);
 
 /// Queries at position p times 1 + temperature * ln(floor(p / context) + 1).
-void apply_temperature(Rows& queries, int64_t first_position, float temperature, int64_t context);
+void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context);
 
 }  // namespace snug::infer

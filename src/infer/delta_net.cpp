@@ -86,35 +86,36 @@ DeltaNet::Gates DeltaNet::gates(const Step& step, const Rows& a) const {
 }
 
 /// Causal convolution of every channel by itself, then SiLU. Keeps the last inputs for the next step.
-Rows DeltaNet::convolve(Step& step, const Rows& u) const {
+void DeltaNet::convolve(const Lane& lane, const Rows& u, Rows& y) const {
   const int64_t width = channels(), before = shape_.kernel - 1;
-  Rows all(before + u.count(), width), y(u.count(), width);
-  std::vector<float>& tail = step.memory.states[static_cast<size_t>(layer_)].conv;
+  Rows all(before + lane.count, width);
+  std::vector<float>& tail = lane.memory->states[static_cast<size_t>(layer_)].conv;
   std::ranges::copy(tail, all.at(0));
-  std::ranges::copy(u.values(), all.at(before));
+  std::copy_n(u.at(lane.begin), lane.count * width, all.at(before));
   parallel_for(
-      u.count(),
+      lane.count,
       [&](int64_t t) {
         for (int64_t c = 0; c < width; ++c) {
           float sum = 0;
           for (int64_t j = 0; j < shape_.kernel; ++j)
             sum += conv_[static_cast<size_t>(c * shape_.kernel + j)] * all.at(t + j)[c];
-          y.at(t)[c] = silu(sum);
+          y.at(lane.begin + t)[c] = silu(sum);
         }
       },
       4);
-  std::copy_n(all.at(u.count()), before * width, tail.begin());
-  return y;
+  std::copy_n(all.at(lane.count), before * width, tail.begin());
 }
 
 /// S <- decay S;  S <- S + beta (v - S k) k^T;  o = S q / sqrt(dim).  state [dim values, dim keys]
-void DeltaNet::run_head(const Rows& qkv, const Gates& gates, int64_t head, float* state, Rows& out) const {
+void DeltaNet::run_head(const Lane& lane, const Rows& qkv, const Gates& gates, int64_t head,
+                        Rows& out) const {
   const int64_t d = shape_.dim;
+  float* state = lane.memory->states[static_cast<size_t>(layer_)].state.data() + head * d * d;
   const int64_t from = shape_.order == HeadOrder::tiled ? head % shape_.key_heads
                                                         : head / (shape_.value_heads / shape_.key_heads);
   const ExactKernels& kernels = exact_kernels();
   const float by = 1.0f / std::sqrt(static_cast<float>(d));
-  for (int64_t t = 0; t < qkv.count(); ++t) {
+  for (int64_t t = lane.begin; t < lane.begin + lane.count; ++t) {
     const float* q = qkv.at(t) + from * d;
     const float* k = qkv.at(t) + key_width() + from * d;
     const float* v = qkv.at(t) + 2 * key_width() + head * d;
@@ -130,7 +131,8 @@ void DeltaNet::run_head(const Rows& qkv, const Gates& gates, int64_t head, float
 Rows DeltaNet::operator()(Step& step, const Rows& a) const {
   const auto [u, z] = project(step, a);
   const Gates g = gates(step, a);
-  Rows qkv = convolve(step, u);
+  Rows qkv(a.count(), channels());
+  for (const Lane& lane : step.lanes) convolve(lane, u, qkv);
   const int64_t d = shape_.dim;
   parallel_for(
       qkv.count(),
@@ -140,8 +142,10 @@ Rows DeltaNet::operator()(Step& step, const Rows& a) const {
       },
       4);
   Rows o(a.count(), value_width());
-  float* states = step.memory.states[static_cast<size_t>(layer_)].state.data();
-  parallel_for(shape_.value_heads, [&](int64_t h) { run_head(qkv, g, h, states + h * d * d, o); });
+  const auto lanes = static_cast<int64_t>(step.lanes.size());
+  parallel_for(lanes * shape_.value_heads, [&](int64_t i) {
+    run_head(step.lanes[static_cast<size_t>(i % lanes)], qkv, g, i / lanes, o);
+  });
   rms_norm_groups(o, d, norm_, shape_.eps);
   for (size_t i = 0; i < o.values().size(); ++i) o.values()[i] *= silu(z.values()[i]);
   return apply(step, out_, o);

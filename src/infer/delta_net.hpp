@@ -46,8 +46,8 @@ class DeltaNet {
     Rows decay, beta;
   };  // [tokens, value heads]
   Gates gates(const Step& step, const Rows& a) const;
-  Rows convolve(Step& step, const Rows& u) const;
-  void run_head(const Rows& qkv, const Gates& gates, int64_t head, float* state, Rows& out) const;
+  void convolve(const Lane& lane, const Rows& u, Rows& y) const;
+  void run_head(const Lane& lane, const Rows& qkv, const Gates& gates, int64_t head, Rows& out) const;
 
   DeltaNetShape shape_;
   int64_t layer_ = 0;

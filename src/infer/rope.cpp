@@ -74,7 +74,8 @@ std::vector<uint8_t> still_pairs(const RopeKeys& keys, bool interleaved) {
   return still;
 }
 
-RopeTable rope_table(const Rope& rope, int64_t first_position, int64_t count, int64_t context) {
+RopeTable rope_table(const Rope& rope, std::span<const int64_t> positions, int64_t context) {
+  const auto count = static_cast<int64_t>(positions.size());
   RopeTable table{rope.dims / 2, {}, {}};
   table.cos.resize(static_cast<size_t>(count * table.pairs));
   table.sin.resize(table.cos.size());
@@ -86,7 +87,7 @@ RopeTable rope_table(const Rope& rope, int64_t first_position, int64_t count, in
   const float step = std::pow(rope.base, -2.0f / static_cast<float>(rope.dims));
   for (int64_t t = 0; t < count; ++t) {
     // The reference walks the frequencies by repeated f32 multiplication; at long contexts that is visible.
-    auto turn = static_cast<float>(first_position + t);
+    auto turn = static_cast<float>(positions[static_cast<size_t>(t)]);
     for (int64_t i = 0; i < table.pairs; ++i, turn *= step) {
       const auto p = static_cast<size_t>(i);
       const float raw = factors.empty() ? turn : turn / factors[p];

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "infer/hparams.hpp"
@@ -38,12 +39,12 @@ std::vector<uint8_t> still_pairs(const RopeKeys& keys, bool interleaved);
 /// The factor a of §1.4: what `magnitude` is for YaRN with log multiplier mu, whose own part is divided out.
 float yarn_magnitude(const RopeKeys& keys, bool deepseek);
 
-/// cos and sin of `count` consecutive positions: [count, dims/2] each.
+/// cos and sin of some positions: [positions, dims/2] each.
 struct RopeTable {
   int64_t pairs = 0;
   std::vector<float> cos, sin;
 };
-RopeTable rope_table(const Rope& rope, int64_t first_position, int64_t count, int64_t context);
+RopeTable rope_table(const Rope& rope, std::span<const int64_t> positions, int64_t context);
 
 /// Rotates elements [offset, offset + dims) of each of the `heads` heads of size `head_dim` in every row.
 void rotate(const Rope& rope, const RopeTable& table, Rows& x, int64_t heads, int64_t head_dim,

@@ -40,8 +40,11 @@ int32_t Sampler::next(std::span<const float> logits) {
   if (options_.temperature == 0) return std::ranges::min_element(choices_, before)->token;
   const auto wanted = static_cast<size_t>(options_.top_k ? options_.top_k : INT64_MAX);
   const size_t kept = std::min(wanted, choices_.size());
-  std::partial_sort(choices_.begin(), choices_.begin() + static_cast<std::ptrdiff_t>(kept), choices_.end(),
-                    before);
+  if (kept == choices_.size())
+    std::ranges::sort(choices_, before);
+  else
+    std::partial_sort(choices_.begin(), choices_.begin() + static_cast<std::ptrdiff_t>(kept), choices_.end(),
+                      before);
   choices_.resize(kept);
   keep_likeliest();
   return draw();

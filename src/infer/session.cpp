@@ -118,6 +118,33 @@ Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
   return run(0, tokens, nullptr, first_wanted);
 }
 
+Rows Session::forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens) {
+  if (sessions.empty() || sessions.size() != tokens.size())
+    throw Error{str(tokens.size(), " tokens for ", sessions.size(), " sessions")};
+  const Session& first = *sessions.front();
+  Step step{.tokens = tokens,
+            .lanes = {},
+            .context = first.rounded_context(),
+            .compute = first.options_.compute,
+            .hooks = first.hooks,
+            .replaced = first.replaced_};
+  for (size_t i = 0; i < sessions.size(); ++i) {
+    Session& s = *sessions[i];
+    const bool plain = s.replaced_.empty() && !s.hooks.on_linear && !s.hooks.on_boundary;
+    if (&s.model_ != &first.model_ || s.rounded_context() != step.context ||
+        s.options_.compute != step.compute || !plain)
+      throw Error{"sessions that do not go together"};
+    s.check(tokens.subspan(i, 1));
+    step.lanes.push_back({&s.memory_, s.position_, static_cast<int64_t>(i), 1});
+  }
+  check_interrupt();
+  const Architecture& architecture = first.model_.architecture();
+  Rows x = architecture.embed(step);
+  for (int l = 0; l < first.model_.layers(); ++l) architecture.layer(step, l, x);
+  for (Session* s : sessions) ++s->position_;
+  return architecture.head(step, x);
+}
+
 Rows Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
                      int64_t first_wanted) {
   if (layer < 0 || layer > model_.layers() || hidden.rows != static_cast<int64_t>(tokens.size()) ||
@@ -136,10 +163,9 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
     check_interrupt();
     const int64_t end = std::min(count, begin + options_.batch);
     Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
-              .first_position = position_,
-              .context = (options_.context + 255) / 256 * 256,
+              .lanes = {{&memory_, position_, 0, end - begin}},
+              .context = rounded_context(),
               .compute = options_.compute,
-              .memory = memory_,
               .hooks = hooks,
               .replaced = replaced_};
     Rows x = architecture.embed(step);

@@ -6,9 +6,16 @@
 
 namespace snug::infer {
 
+std::vector<int64_t> Step::positions() const {
+  std::vector<int64_t> all;
+  for (const Lane& lane : lanes)
+    for (int64_t t = 0; t < lane.count; ++t) all.push_back(lane.first_position + t);
+  return all;
+}
+
 const RopeTable& Step::table(const Rope& rope) {
   const auto [at, fresh] = rope_tables.try_emplace(&rope);
-  if (fresh) at->second = rope_table(rope, first_position, count(), context);
+  if (fresh) at->second = rope_table(rope, positions(), context);
   return at->second;
 }
 

@@ -33,13 +33,19 @@ struct Memory {
   std::vector<RecurrentState> states;  // one per layer
 };
 
-/// One batch of consecutive tokens on its way through the model.
+/// Consecutive tokens of one sequence: rows [begin, begin + count) of a step.
+struct Lane {
+  Memory* memory = nullptr;
+  int64_t first_position = 0;
+  int64_t begin = 0, count = 0;
+};
+
+/// One batch of tokens on its way through the model: those of one sequence, or of several, one lane each.
 struct Step {
   std::span<const int32_t> tokens;
-  int64_t first_position = 0;
+  std::vector<Lane> lanes;  // one after the other, all tokens
   int64_t context = 0;  // allocated: of the session, rounded up to 256
   Compute compute = Compute::exact;
-  Memory& memory;
   const Hooks& hooks;
   const Replacements& replaced;
 
@@ -47,6 +53,7 @@ struct Step {
   Rows extra{};  // whatever the architecture's embed() leaves for its layers
 
   int64_t count() const { return static_cast<int64_t>(tokens.size()); }
+  std::vector<int64_t> positions() const;  // of each token in its sequence
   const RopeTable& table(const Rope& rope);
   const Weight& current(const Weight& weight) const;
 };

@@ -48,10 +48,9 @@ infer::Step ChunkRunner::head_step(std::span<const int32_t> tokens, int64_t firs
                                    const infer::Hooks& hooks) const {
   static const infer::Replacements none;
   return {.tokens = tokens,
-          .first_position = first,
+          .lanes = {{&memory, first, 0, static_cast<int64_t>(tokens.size())}},
           .context = chunk_tokens_,
           .compute = compute_,
-          .memory = memory,
           .hooks = hooks,
           .replaced = none};
 }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
@@ -23,7 +23,7 @@ using Tokens = std::vector<int32_t>;
 
 constexpr uint64_t kVersion = 1;     // raised when the same seed would give other tokens
 constexpr size_t kShortest = 32;     // tokens before a document may end
-constexpr int64_t kMostAtOnce = 64;  // documents
+constexpr int64_t kMostAtOnce = 16;  // documents: the weights are read once for all
 constexpr std::string_view kNote = "snug_self_text\n";
 
 /// Neighbouring seeds and documents are to have nothing in common (the finalizer of SplitMix64).
@@ -58,12 +58,7 @@ class Writer {
     for (int64_t first = 0; static_cast<int64_t>(all.size()) < options_.tokens;) {
       const int64_t left = options_.tokens - static_cast<int64_t>(all.size());
       const int64_t count = std::min(at_once(), (left - 1) / options_.document_tokens + 1);  // all are needed
-      std::vector<Tokens> documents(static_cast<size_t>(count));
-      parallel_for(count, [&](int64_t i) {
-        documents[static_cast<size_t>(i)] = document(first + i);
-        progress.advance(std::min(left, static_cast<int64_t>(documents[static_cast<size_t>(i)].size())));
-      });
-      for (const Tokens& d : documents) all.insert(all.end(), d.begin(), d.end());
+      for (const Tokens& d : documents(first, count, progress)) all.insert(all.end(), d.begin(), d.end());
       first += count;
     }
     all.resize(static_cast<size_t>(options_.tokens));
@@ -71,6 +66,13 @@ class Writer {
   }
 
  private:
+  struct Draft {
+    int64_t number;
+    infer::Sampler sampler;
+    infer::Session session;
+    Tokens tokens;
+  };
+
   int64_t at_once() const {
     const int64_t memory = std::max<int64_t>(1, session().memory_bytes());
     return std::clamp<int64_t>(available_memory() / 4 / memory, 1, kMostAtOnce);
@@ -84,22 +86,49 @@ class Writer {
     return hasher.add(static_cast<uint64_t>(number)).finish();
   }
 
-  /// Kept, or written and kept.
-  Tokens document(int64_t number) const {
-    if (!keep_) return draw(number);
-    const Digest key = key_of(number);
-    if (const auto note = keep_->get(RecordKind::note, key); note && note->size() > kNote.size()) {
-      Tokens tokens((note->size() - kNote.size()) / sizeof(int32_t));
-      std::memcpy(tokens.data(), note->data() + kNote.size(), tokens.size() * sizeof(int32_t));
-      return tokens;
-    }
-    const Tokens tokens = draw(number);
-    std::vector<std::byte> note(kNote.size() + tokens.size() * sizeof(int32_t));
-    std::memcpy(note.data(), kNote.data(), kNote.size());
-    std::memcpy(note.data() + kNote.size(), tokens.data(), tokens.size() * sizeof(int32_t));
-    keep_->put(RecordKind::note, key, note);
-    keep_->sync();
+  std::optional<Tokens> recall(int64_t number) const {
+    if (!keep_) return std::nullopt;
+    const auto note = keep_->get(RecordKind::note, key_of(number));
+    if (!note || note->size() <= kNote.size()) return std::nullopt;
+    Tokens tokens((note->size() - kNote.size()) / sizeof(int32_t));
+    std::memcpy(tokens.data(), note->data() + kNote.size(), tokens.size() * sizeof(int32_t));
     return tokens;
+  }
+
+  void keep(const Draft& draft) const {
+    if (!keep_) return;
+    std::vector<std::byte> note(kNote.size() + draft.tokens.size() * sizeof(int32_t));
+    std::memcpy(note.data(), kNote.data(), kNote.size());
+    std::memcpy(note.data() + kNote.size(), draft.tokens.data(), draft.tokens.size() * sizeof(int32_t));
+    keep_->put(RecordKind::note, key_of(draft.number), note);
+  }
+
+  /// Those that are not kept are written side by side, and kept.
+  std::vector<Tokens> documents(int64_t first, int64_t count, Progress& progress) const {
+    std::vector<Tokens> all(static_cast<size_t>(count));
+    std::vector<std::unique_ptr<Draft>> open;
+    for (int64_t i = 0; i < count; ++i) {
+      if (auto kept = recall(first + i)) {
+        progress.advance(static_cast<int64_t>(kept->size()));
+        all[static_cast<size_t>(i)] = *std::move(kept);
+      } else {
+        open.push_back(std::make_unique<Draft>(begin(first + i)));
+        progress.advance(1);
+      }
+    }
+    while (!open.empty()) {
+      extend(open);
+      progress.advance(static_cast<int64_t>(open.size()));
+      const auto ended = std::partition(open.begin(), open.end(),
+                                        [&](const auto& draft) { return !is_done(draft->tokens); });
+      for (auto draft = ended; draft != open.end(); ++draft) {
+        keep(**draft);
+        all[static_cast<size_t>((*draft)->number - first)] = std::move((*draft)->tokens);
+      }
+      if (keep_ && ended != open.end()) keep_->sync();
+      open.erase(ended, open.end());
+    }
+    return all;
   }
 
   int32_t first_token(uint64_t seed) const {
@@ -108,21 +137,35 @@ class Writer {
     return static_cast<int32_t>(scrambled(seed) % static_cast<uint64_t>(vocabulary_));
   }
 
-  Tokens draw(int64_t number) const {
+  Draft begin(int64_t number) const {
     const uint64_t seed = scrambled(options_.seed + scrambled(static_cast<uint64_t>(number) + 1));
-    infer::Sampler sampler{
-        {.temperature = options_.temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed},
-        tokenizer_ ? tokenizer_->suppressed() : std::span<const int32_t>{}};
-    infer::Session at = session();
-    Tokens tokens{first_token(seed)};
-    while (static_cast<int64_t>(tokens.size()) < options_.document_tokens) {
-      infer::Rows logits = at.forward(std::span{tokens}.last(1));
-      if (tokens.size() < kShortest)
-        for (const int32_t end : ends_) logits.at(0)[end] = -INFINITY;
-      tokens.push_back(sampler.next(logits.row(0).first(static_cast<size_t>(vocabulary_))));
-      if (std::ranges::find(ends_, tokens.back()) != ends_.end()) break;
+    const infer::SamplerOptions all_there_is{
+        .temperature = options_.temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed};
+    return {number,
+            infer::Sampler{all_there_is, tokenizer_ ? tokenizer_->suppressed() : std::span<const int32_t>{}},
+            session(), Tokens{first_token(seed)}};
+  }
+
+  /// By one token each.
+  void extend(const std::vector<std::unique_ptr<Draft>>& drafts) const {
+    std::vector<infer::Session*> sessions;
+    Tokens latest;
+    for (const auto& draft : drafts) {
+      sessions.push_back(&draft->session);
+      latest.push_back(draft->tokens.back());
     }
-    return tokens;
+    infer::Rows logits = infer::Session::forward_each(sessions, latest);
+    parallel_for(logits.count(), [&](int64_t i) {
+      Draft& draft = *drafts[static_cast<size_t>(i)];
+      if (draft.tokens.size() < kShortest)
+        for (const int32_t end : ends_) logits.at(i)[end] = -INFINITY;
+      draft.tokens.push_back(draft.sampler.next(logits.row(i).first(static_cast<size_t>(vocabulary_))));
+    });
+  }
+
+  bool is_done(const Tokens& tokens) const {
+    return static_cast<int64_t>(tokens.size()) >= options_.document_tokens ||
+           std::ranges::find(ends_, tokens.back()) != ends_.end();
   }
 
   const infer::Model& model_;

@@ -112,6 +112,30 @@ TEST_P(Golden, BatchesAndThreadsDoNotChangeABit) {
   set_threads(0);
 }
 
+/// Each at its own position; one of them leaves early.
+TEST_P(Golden, SequencesSideBySideGiveTheSameBitsAsAlone) {
+  const Rows whole = Session{*model, {.context = 64}}.forward(tokens);
+  std::vector<Session> sessions;
+  std::vector<size_t> at = {0, 3, 8};
+  for (const size_t before : at) {
+    sessions.emplace_back(*model, SessionOptions{.context = 64});
+    sessions.back().forward(std::span{tokens}.first(before));
+  }
+  std::vector<Session*> open;
+  for (Session& session : sessions) open.push_back(&session);
+  for (int step = 0; step < 8; ++step) {
+    SCOPED_TRACE(step);
+    if (step == 5) open.erase(open.begin() + 1);
+    std::vector<int32_t> next;
+    for (const Session* session : open) next.push_back(tokens[static_cast<size_t>(session->position())]);
+    const Rows logits = Session::forward_each(open, next);
+    ASSERT_EQ(logits.count(), static_cast<int64_t>(open.size()));
+    for (size_t i = 0; i < open.size(); ++i)
+      EXPECT_TRUE(
+          std::ranges::equal(logits.row(static_cast<int64_t>(i)), whole.row(open[i]->position() - 1)));
+  }
+}
+
 TEST_P(Golden, ResumingFromABoundaryGivesTheSameLogits) {
   Session session{*model, {.context = 64}};
   std::vector<Rows> boundaries(static_cast<size_t>(model->layers()) + 1);

@@ -49,6 +49,20 @@ TEST_F(SessionOnTinyLlama, TokensOneByOneGiveTheSameLogitsAsTogether) {
   EXPECT_EQ(session.position(), 10);
 }
 
+TEST_F(SessionOnTinyLlama, SessionsOfOtherModelsOrWithHooksDoNotGoTogether) {
+  const Model model = make({}), other{scratch / "model.gguf"};
+  Session a{model, {}}, b{model, {}}, stranger{other, {}}, fast{model, {.compute = Compute::fast}};
+  const std::vector<int32_t> two{1, 5};
+  EXPECT_EQ(Session::forward_each(std::vector{&a, &b}, two).count(), 2);
+  for (Session* second : {&stranger, &fast})
+    EXPECT_THROW(Session::forward_each(std::vector{&a, second}, two), Error);
+  EXPECT_THROW(Session::forward_each(std::vector{&a}, two), Error);
+  EXPECT_THROW(Session::forward_each(std::vector{&a, &b}, std::vector<int32_t>{1, 40}), Error);
+  b.hooks.on_boundary = [](int, int64_t, Matrix<const float>) {};
+  EXPECT_THROW(Session::forward_each(std::vector{&a, &b}, two), Error);
+  EXPECT_EQ(a.position(), 1) << "a refusal changes nothing";
+}
+
 TEST_F(SessionOnTinyLlama, ResetForgetsEverything) {
   const Model model = make({});
   Session session{model, {}};

@@ -47,7 +47,7 @@ class DeepSeek2 : public Architecture {
 
   void temper(const Step& step, Rows& queries) const {
     if (temperature_ != 0)
-      apply_temperature(queries, step.first_position, temperature_, temperature_context_);
+      apply_temperature(step, queries, temperature_, temperature_context_);
   }
   Rows attention(Step& step, int layer, const Rows& a) const;
   Rows latent_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
@@ -179,7 +179,7 @@ Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Row
                         .value_dim = latent_,
                         .scale = scale_,
                         .compute = step.compute};
-  const Rows seen = attend(args, step.memory.kv[static_cast<size_t>(layer)], queries, step.first_position);
+  const Rows seen = attend(step, layer, args, queries);
   Rows o(q.count(), heads_ * value_dim_);
   for (int64_t h = 0; h < heads_; ++h)
     put(o, h * value_dim_, apply(step, block.v_b, columns(seen, h * latent_, latent_), h), 0, value_dim_);
@@ -204,7 +204,7 @@ Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows
                         .value_dim = value_dim_,
                         .scale = scale_,
                         .compute = step.compute};
-  return attend(args, step.memory.kv[static_cast<size_t>(layer)], q, step.first_position);
+  return attend(step, layer, args, q);
 }
 
 }  // namespace

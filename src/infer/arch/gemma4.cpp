@@ -181,8 +181,7 @@ Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
                         .scale = 1,
                         .window = block.window,
                         .compute = step.compute};
-  return apply(step, block.out,
-               attend(args, step.memory.kv[static_cast<size_t>(block.kv_owner)], q, step.first_position));
+  return apply(step, block.out, attend(step, block.kv_owner, args, q));
 }
 
 Rows Gemma4::feed_forward(const Step& step, const Block& block, const Rows& h) const {

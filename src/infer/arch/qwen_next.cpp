@@ -159,7 +159,7 @@ Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
                         .value_dim = d,
                         .scale = 1.0f / std::sqrt(static_cast<float>(d)),
                         .compute = step.compute};
-  Rows o = attend(args, step.memory.kv[static_cast<size_t>(layer)], q, step.first_position);
+  Rows o = attend(step, layer, args, q);
   for (int64_t t = 0; t < o.count(); ++t)
     for (int64_t h = 0; h < heads_; ++h)
       for (int64_t i = 0; i < d; ++i) o.at(t)[h * d + i] *= sigmoid(both.at(t)[(2 * h + 1) * d + i]);
