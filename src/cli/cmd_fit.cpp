@@ -88,25 +88,25 @@ std::string own_imatrix(const Args& args, const gguf::Reader& model, const Calib
   return path.string();
 }
 
-/// Inputs up to which width are to have second moments; 0 for none, which it says unless that was asked for.
+/// Inputs up to which width are to have second moments; 0 for none. Says where some are left out unasked.
 int64_t feedback_width(const Args& args, const gguf::Reader& model) {
-  constexpr double kPatience = 3600;  // seconds that error feedback may take unasked
+  constexpr double kPatience = 7200;  // seconds that error feedback may take unasked
   constexpr double kEncodings = 4;    // of the whole model, to judge and to write
   if (args.feedback == "off") return 0;
   const auto disk = std::filesystem::space(folder_of(args.out)).available / 4;
   const int64_t room =
       std::min<int64_t>(available_memory() / 2, static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
-  const int64_t width = widest_moments_within(model, room);
-  if (width == 0) {
+  const int64_t most = widest_moments_within(model, {.bytes = room});
+  if (most == 0)
     notice(str("the second moments of the narrowest inputs take more than ", show_size(room),
                ": no error feedback"));
-    return 0;
-  }
-  const double seconds = kEncodings * feedback_seconds(model, width) / threads();
-  if (args.feedback == "on" || seconds <= kPatience) return width;
-  notice(str("error feedback would halve the loss or so and take about ", show_duration(seconds),
-             ": left out (--feedback on asks for it)"));
-  return 0;
+  if (args.feedback == "on") return most;
+  const int64_t width = widest_moments_within(model, {room, kPatience * threads() / kEncodings});
+  if (width < most)
+    notice(str("error feedback would take more than ", show_duration(kPatience),
+               width > 0 ? str(" for inputs wider than ", width) : "",
+               ": left out there (--feedback on asks for all)"));
+  return width;
 }
 
 /// Fills in what was not named and can be collected: an imatrix, and second moments for error feedback.
@@ -256,7 +256,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->add_option("--feedback", args->feedback,
                    "error feedback: errors of a row make up for each other, which about halves the loss at "
                    "low bits; auto: "
-                   "where it takes less than an hour and proves better")
+                   "where it takes less than two hours and proves better")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");

@@ -23,7 +23,7 @@ namespace {
 
 constexpr int64_t kPieceWeights = 1 << 18;  // 1 MiB of f32 a thread; rows are never cut
 
-constexpr int64_t kSecondOrderRows = 16;  // of a piece whose codes wait for each other: much work a row
+constexpr int64_t kSecondOrderRows = 32;  // of a piece whose codes wait for each other: much work a row
 
 /// Encodes rows of one tensor into the blocks of another format.
 class RowEncoder {

@@ -9,7 +9,7 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kRows = 16;  // to a task
+constexpr int64_t kRows = 32;  // to a task
 
 /// One tensor on its way, row by row, and what it costs.
 class TensorEncoder {

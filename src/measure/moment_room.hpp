@@ -1,18 +1,22 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "gguf/reader.hpp"
 
 namespace snug {
 
-/// The greatest width of inputs such that the second moments of all inputs up to it take at most `bytes`; 0
-/// if the narrowest take more. Told from the tensors' names and shapes alone: q, k and v, and gate and up,
-/// share their input.
-int64_t widest_moments_within(const gguf::Reader& model, int64_t bytes);
+/// What error feedback may take.
+struct MomentRoom {
+  int64_t bytes = std::numeric_limits<int64_t>::max();       // of second moments
+  double seconds = std::numeric_limits<double>::infinity();  // of one core, to encode the model once
+};
 
-/// Processor seconds that encode_second_order() takes for all tensors with inputs of at most that width,
-/// about: a nanosecond for each weight and column of its row.
-double feedback_seconds(const gguf::Reader& model, int64_t width);
+/// The greatest width of inputs such that the second moments of all inputs up to it, and encoding what reads
+/// them by encode_second_order(), take no more than that; 0 if the narrowest take more. Told from the
+/// tensors' names and shapes alone: q, k and v, and gate and up, share their input. Seconds are about right
+/// on a core of 2023.
+int64_t widest_moments_within(const gguf::Reader& model, const MomentRoom& room);
 
 }  // namespace snug

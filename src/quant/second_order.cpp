@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <vector>
 
 #include "base/str.hpp"
 #include "quant/gain.hpp"
 #include "quant/kernels/kernels.hpp"
+#include "quant/panel_sums.hpp"
 #include "quant/row_codes.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
@@ -16,8 +18,9 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kRows = 16;  // that go over the columns together: a column of H is read once for all
-constexpr int kSweeps = 6;     // over all columns, at most; few codes change after the third
+constexpr int64_t kRows = 16;    // that go over the columns together: H is read once for all
+constexpr int64_t kBlock = 256;  // columns after which the others are told; a multiple of all blocks
+constexpr int kSweeps = 6;       // over all columns, at most; few codes change after the third
 
 /// Sum of products in double, eight lanes in one order.
 double dot(std::span<const float> a, std::span<const float> b) {
@@ -44,11 +47,10 @@ struct Setting {
 /// One row under way: its blocks, and what its differences d = y - w do.
 class Row {
  public:
-  Row(const Setting& setting, std::span<const float> weights, std::byte* blocks)
+  Row(const Setting& setting, std::span<const float> weights)
       : setting_(setting),
         h_(setting.curvature),
         w_(weights),
-        blocks_(blocks),
         codes_(setting.format, setting.codes, cols()),
         target_(weights.begin(), weights.end()),
         row_slope_(weights.size()),
@@ -56,8 +58,36 @@ class Row {
 
   int64_t cols() const { return static_cast<int64_t>(w_.size()); }
 
-  // H w, a column of H at a time; then its sums.
-  void add_row_slope(int64_t j) { add(row_slope_.data(), h_.moment_row(j), at(w_, j), cols()); }
+  void use(std::byte* blocks) { blocks_ = blocks; }
+
+  // --- sums over columns, which go over many rows at once
+
+  /// H w; set_energy() when all columns are in.
+  PanelSum row_slope_of(std::span<const int32_t> columns, int64_t from) {
+    return {row_slope_.data(), columns, w_.subspan(static_cast<size_t>(from), columns.size())};
+  }
+  /// H d
+  PanelSum slope_of(std::span<const int32_t> columns, int64_t from) {
+    told_.clear();
+    for (size_t j = static_cast<size_t>(from); j < static_cast<size_t>(from) + columns.size(); ++j)
+      told_.push_back(codes_.values()[j] - w_[j]);
+    return {slope_.data(), columns, told_};
+  }
+  /// What the columns since begin_block() take from those to come, from the start of their span.
+  PanelSum handed_on() {
+    return {target_.data() + block_ / Curvature::kSpan * Curvature::kSpan, moved_, told_};
+  }
+  /// What the columns that changed since begin_block() do to the others.
+  PanelSum changed() { return {slope_.data(), moved_, told_}; }
+  bool has_changed() const { return !moved_.empty(); }
+
+  void begin_block(int64_t j) {
+    block_ = j;
+    block_end_ = std::min(j + kBlock, cols());
+    moved_.clear();
+    told_.clear();
+  }
+
   void set_energy() {
     energy_ = dot(row_slope_, w_);
     const double extra = (static_cast<double>(setting_.along_row) - 1) / energy_;
@@ -92,7 +122,6 @@ class Row {
   // --- over all columns
 
   void clear_slope() { std::ranges::fill(slope_, 0.0f); }
-  void add_slope(int64_t j) { add(slope_.data(), h_.moment_row(j), codes_.value(j) - at(w_, j), cols()); }
   void set_along() {
     const double along = dot(row_slope_, codes_.values()) - energy_;
     along_ = static_cast<float>(along);
@@ -126,9 +155,15 @@ class Row {
   static float at(std::span<const float> values, int64_t j) { return values[static_cast<size_t>(j)]; }
   void add(float* y, const float* x, float scale, int64_t n) const { add_scaled_(y, x, scale, n); }
 
-  /// Column j is y: later columns of its span make up for it.
+  /// Column j is y: later columns of its span make up for it, those of its block at once.
   void hand_on(int64_t j, float y) {
-    add(target_.data() + j + 1, h_.factors_after(j), at(w_, j) - y, h_.span_end(j) - j - 1);
+    const float short_by = at(w_, j) - y;
+    add(target_.data() + j + 1, h_.factors_after(j), short_by, block_end_ - j - 1);
+    tell(j, short_by);
+  }
+  void tell(int64_t j, float amount) {
+    moved_.push_back(static_cast<int32_t>(j - block_));
+    told_.push_back(amount);
   }
 
   void round_group(int64_t j) {
@@ -186,7 +221,8 @@ class Row {
 
   void move(int64_t j, float by) {
     if (by == 0) return;
-    add(slope_.data(), h_.moment_row(j), by, cols());
+    add(slope_.data() + block_, h_.moment_row(j) + block_, by, block_end_ - block_);
+    tell(j, by);
     along_ += by * at(row_slope_, j);
   }
 
@@ -194,38 +230,40 @@ class Row {
   const Curvature& h_;
   const AddScaled add_scaled_ = kernels().add_scaled;
   std::span<const float> w_;
-  std::byte* blocks_;
+  std::byte* blocks_ = nullptr;
   RowCodes codes_;
   std::vector<float> target_;     // what columns not yet rounded are to be
   std::vector<float> row_slope_;  // H w
   std::vector<float> slope_;      // H d
-  double energy_ = 0;             // w^T H w
-  float pull_ = 0;                // (along_row - 1) / energy
-  float along_ = 0;               // w^T H d
+  int64_t block_ = 0, block_end_ = 0;
+  std::vector<int32_t> moved_;  // columns of the block that the others are to be told of, from its start
+  std::vector<float> told_;     // and by how much
+  double energy_ = 0;           // w^T H w
+  float pull_ = 0;              // (along_row - 1) / energy
+  float along_ = 0;             // w^T H d
 };
 
-/// Some rows that go through the columns side by side.
+/// Some rows that go through the columns side by side, a block of columns at a time.
 class Batch {
  public:
-  Batch(const Setting& setting, Matrix<const float> weights, std::span<std::byte> blocks)
-      : setting_(setting) {
-    const int64_t bytes = setting.format.row_bytes(weights.cols);
-    for (int64_t r = 0; r < weights.rows; ++r)
-      rows_.emplace_back(setting, weights.row(r), blocks.data() + r * bytes);
-    for (int64_t j = 0; j < weights.cols; ++j)
-      for (Row& row : rows_) row.add_row_slope(j);
+  Batch(const Setting& setting, Matrix<const float> weights) : setting_(setting), every_(kBlock) {
+    std::iota(every_.begin(), every_.end(), 0);
+    for (int64_t r = 0; r < weights.rows; ++r) rows_.emplace_back(setting, weights.row(r));
+    sum_moments([](Row& row, auto columns, int64_t from) { return row.row_slope_of(columns, from); });
     for (Row& row : rows_) row.set_energy();
   }
 
   /// Errors of the blocks as they are.
-  std::vector<double> judge() {
+  std::vector<double> judge(std::span<std::byte> blocks) {
+    use(blocks);
     for (Row& row : rows_) row.load();
     find_slopes();
     return errors();
   }
 
   /// Encodes the rows again; errors.
-  std::vector<double> improve() {
+  std::vector<double> improve(std::span<std::byte> blocks) {
+    use(blocks);
     feed_back();
     find_slopes();
     for (Row& row : rows_) row.restore_gain();
@@ -241,19 +279,46 @@ class Batch {
  private:
   int64_t cols() const { return setting_.curvature.cols; }
 
-  void feed_back() {
-    for (int64_t j = 0; j < cols(); j += setting_.unit())
-      for (Row& row : rows_) {
-        if (j % setting_.format.block_weights == 0) row.choose_scales(j);
-        row.round(j);
-      }
-    for (Row& row : rows_) row.store();
+  void use(std::span<std::byte> blocks) {
+    const int64_t bytes = setting_.format.row_bytes(cols());
+    for (size_t r = 0; r < rows_.size(); ++r) rows_[r].use(blocks.data() + static_cast<int64_t>(r) * bytes);
+  }
+
+  /// H times one vector of each row: sum(row, columns, from) is what columns from `from` on add to it.
+  template <class Sum>
+  void sum_moments(const Sum& sum) {
+    for (int64_t j = 0; j < cols(); j += kBlock) {
+      const auto columns = std::span{every_}.first(static_cast<size_t>(std::min(kBlock, cols() - j)));
+      sums_.clear();
+      for (Row& row : rows_) sums_.push_back(sum(row, std::span<const int32_t>{columns}, j));
+      panels_.add(setting_.curvature.moment_row(j), cols(), static_cast<int64_t>(columns.size()), 0, cols(),
+                  sums_);
+    }
   }
 
   void find_slopes() {
     for (Row& row : rows_) row.clear_slope();
-    for (int64_t j = 0; j < cols(); ++j)
-      for (Row& row : rows_) row.add_slope(j);
+    sum_moments([](Row& row, auto columns, int64_t from) { return row.slope_of(columns, from); });
+  }
+
+  void feed_back() {
+    const Curvature& h = setting_.curvature;
+    for (int64_t block = 0; block < cols(); block += kBlock) {
+      const int64_t end = std::min(block + kBlock, cols());
+      sums_.clear();
+      for (Row& row : rows_) {
+        row.begin_block(block);
+        for (int64_t j = block; j < end; j += setting_.unit()) {
+          if (j % setting_.format.block_weights == 0) row.choose_scales(j);
+          row.round(j);
+        }
+        sums_.push_back(row.handed_on());
+      }
+      const int64_t span = block / Curvature::kSpan * Curvature::kSpan;
+      panels_.add(h.feedback.data() + block * h.span(), h.span(), end - block, end - span,
+                  h.span_end(block) - span, sums_);
+    }
+    for (Row& row : rows_) row.store();
   }
 
   void descend() {
@@ -264,8 +329,18 @@ class Batch {
     }
     for (int sweep = 0; sweep < kSweeps && !open.empty(); ++sweep) {
       std::vector<int64_t> changes(open.size());
-      for (int64_t j = 0; j < cols(); j += setting_.unit())
-        for (size_t r = 0; r < open.size(); ++r) changes[r] += open[r]->descend(j);
+      for (int64_t block = 0; block < cols(); block += kBlock) {
+        const int64_t end = std::min(block + kBlock, cols());
+        sums_.clear();
+        for (size_t r = 0; r < open.size(); ++r) {
+          open[r]->begin_block(block);
+          for (int64_t j = block; j < end; j += setting_.unit()) changes[r] += open[r]->descend(j);
+          if (open[r]->has_changed()) sums_.push_back(open[r]->changed());
+        }
+        const float* moments = setting_.curvature.moment_row(block);
+        panels_.add(moments, cols(), end - block, 0, block, sums_);
+        panels_.add(moments, cols(), end - block, end, cols(), sums_);
+      }
       changed.clear();
       for (size_t r = 0; r < open.size(); ++r)
         if (changes[r]) changed.push_back(open[r]);
@@ -281,12 +356,16 @@ class Batch {
 
   const Setting& setting_;
   std::vector<Row> rows_;
+  std::vector<int32_t> every_;  // 0, 1, 2, ...
+  std::vector<PanelSum> sums_;
+  PanelSums panels_;
 };
 
 void encode_batch(const Setting& setting, Matrix<const float> weights, std::span<std::byte> blocks) {
-  std::vector<std::byte> tried(blocks.begin(), blocks.end());
-  const std::vector<double> before = Batch{setting, weights, blocks}.judge();
-  const std::vector<double> after = Batch{setting, weights, tried}.improve();
+  Batch batch{setting, weights};
+  std::vector<std::byte> tried(blocks.size());
+  const std::vector<double> before = batch.judge(blocks);
+  const std::vector<double> after = batch.improve(tried);
   const auto bytes = blocks.size() / static_cast<size_t>(weights.rows);
   for (size_t r = 0; r < before.size(); ++r)
     if (after[r] < before[r]) std::memcpy(blocks.data() + r * bytes, tried.data() + r * bytes, bytes);

@@ -56,6 +56,7 @@ constexpr Kernels kernels_for(const char* isa) {
   k.iq3_s = {encode_iq3_s<V>, decode_iq3_s<V>, recode_iq3_s<V>};
 
   k.add_scaled = add_scaled<V>;
+  k.add_panel = add_panel<V>;
   return k;
 }
 

@@ -26,6 +26,11 @@ using EncodeRow = void (*)(const EncodeJob& job) noexcept;
 using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
 /// y[i] += scale x[i], each product rounded before it is added.
 using AddScaled = void (*)(float* y, const float* x, float scale, int64_t n) noexcept;
+/// y[k] += scale[i] panel[row[i] - first][k] for i = 0, 1, ... in turn, each product rounded before it is added. y and the
+/// panel's rows have kPanelColumns floats.
+constexpr int64_t kPanelColumns = 64;
+using AddPanel = void (*)(float* y, const float* panel, int64_t first, const int32_t* row,
+                          const float* scale, int64_t count) noexcept;
 using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
 
 struct Codec {
@@ -73,6 +78,7 @@ struct Kernels {
   Codec iq4_nl, iq4_xs, mxfp4, nvfp4;
   Codec iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s;
   AddScaled add_scaled = nullptr;
+  AddPanel add_panel = nullptr;
 };
 
 /// The best set this machine runs, or the one named by the environment variable SNUG_ISA.
