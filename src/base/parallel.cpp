@@ -34,6 +34,7 @@ void parallel_for(int64_t count, const std::function<void(int64_t)>& body, int64
 
 void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   const int64_t ranges = (count + grain - 1) / grain;
+  if (ranges == 1) return body(0, count);
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, ranges, 1),
       [&](const tbb::blocked_range<int64_t>& part) {

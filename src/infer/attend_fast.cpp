@@ -9,7 +9,7 @@
 namespace snug::infer {
 namespace {
 
-constexpr int64_t kRows = 32;  // queries that share a block of keys
+constexpr int64_t kRows = 64;  // queries that share a block of keys
 constexpr float kMasked = -1e30f;
 
 /// The queries of some tokens in the heads that share one key/value head.
@@ -27,7 +27,7 @@ class FastTile {
         group_{args.heads / args.kv_heads},
         alone_{tokens * group_ <= 4},
         rows_{tokens * group_},
-        lanes_{alone_ ? 1 : kTileTokens},
+        lanes_{alone_ ? 1 : packed_kernels().attend_lanes},
         tiles_{(rows_ + lanes_ - 1) / lanes_},
         keys_(static_cast<size_t>(kAttendKeys * args.key_dim)),
         values_(static_cast<size_t>(kAttendKeys * args.value_dim)),

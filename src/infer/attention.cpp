@@ -7,6 +7,11 @@
 #include "infer/ops.hpp"
 
 namespace snug::infer {
+namespace {
+
+constexpr int64_t kStoreGrain = 16;  // tokens to a task
+
+}  // namespace
 
 Rows columns(const Rows& x, int64_t first, int64_t width) {
   Rows part(x.count(), width);
@@ -17,9 +22,11 @@ Rows columns(const Rows& x, int64_t first, int64_t width) {
 void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values) {
   for (const Lane& lane : step.lanes) {
     KvCache& cache = lane.memory->kv[static_cast<size_t>(layer)];
-    for (int64_t t = 0; t < lane.count; ++t)
+    const auto one = [&](int64_t t) {
       cache.store(lane.first_position + t, keys.row(lane.begin + t),
                   values.count() ? values.row(lane.begin + t) : std::span<const float>{});
+    };
+    parallel_for(lane.count, one, kStoreGrain);
   }
 }
 
@@ -79,7 +86,10 @@ LayerMemory Attention::memory() const {
 }
 
 Attention::Projected Attention::project(const Step& step, const Rows& a) const {
-  if (!qkv_) return {apply(step, q_, a), apply(step, k_, a), apply(step, v_, a)};
+  if (!qkv_) {
+    std::vector<Rows> parts = apply_each(step, {&q_, &k_, &v_}, a);
+    return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
+  }
   const Rows all = apply(step, qkv_, a);
   const int64_t q = shape_.heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
   return {columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)};

@@ -105,8 +105,9 @@ Rows Experts::run(const Step& step, int64_t expert, const Rows& x) const {
     gated = columns(both, 0, both.width() / 2);
     raised = columns(both, both.width() / 2, both.width() / 2);
   } else {
-    gated = apply(step, gate_, x, expert);
-    raised = apply(step, up_, x, expert);
+    std::vector<Rows> both = apply_each(step, {&gate_, &up_}, x, expert);
+    gated = std::move(both[0]);
+    raised = std::move(both[1]);
   }
   gate_with(activation_, gated, raised, step.compute);
   return apply(step, down_, gated, expert);

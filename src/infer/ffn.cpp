@@ -14,10 +14,13 @@ GatedFfn::GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t wid
 }
 
 Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
-  Rows gated, raised = apply(step, up, x);
+  Rows gated, raised;
   if (gate) {
-    gated = apply(step, gate, x);
+    std::vector<Rows> both = apply_each(step, {&up, &gate}, x);
+    raised = std::move(both[0]);
+    gated = std::move(both[1]);
   } else {
+    raised = apply(step, up, x);
     const int64_t width = raised.width() / 2;
     gated = columns(raised, 0, width);
     raised = columns(raised, width, width);

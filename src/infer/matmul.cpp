@@ -42,29 +42,60 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
 constexpr int64_t kProductTokens = 5;
 constexpr int64_t kDotBytes = 64 << 10;  // of weights to a task: enough to pay for handing it out
 
-Rows multiply_by_rows(const PackedFormat& format, const Weight& w, int64_t matrix, const Rows& x) {
-  Rows y(x.count(), w.rows);
-  const Activations in{packed_kernels(), format, x, Activations::Use::dots};
-  const int64_t row_bytes = w.format->row_bytes(w.cols);
+/// One matrix of a product, and which rows of activations it wants.
+struct Part {
+  const Weight* weight;
+  int64_t matrix;
+  const PackedFormat* format;
+  const Activations* in;
+  Rows* out;
+  int64_t rows_at_once;
+
+  PackedRows rows(int64_t begin, int64_t end) const {
+    return {weight->row(matrix, begin), weight->format->row_bytes(weight->cols), end - begin, weight->cols};
+  }
+  void dots(int64_t begin, int64_t end) const {
+    for (int64_t t = 0; t < out->count(); ++t) format->dots(rows(begin, end), in->row(t), out->at(t) + begin);
+  }
+  void product(int64_t begin, int64_t end) const {
+    const auto scratch =
+        std::make_unique_for_overwrite<float[]>(static_cast<size_t>(scratch_size(out->count())));
+    format->product(rows(begin, end), in->tiles(), scratch.get(), out->at(0) + begin, weight->rows);
+  }
+};
+
+/// x as each of the formats wants it; those that want the same share it.
+class SharedActivations {
+ public:
+  const Activations& find(const PackedFormat& format, const Rows& x, Activations::Use use) {
+    for (const auto& [known, in] : kept_)
+      if (known->rounding == format.rounding && known->product_of_rows == format.product_of_rows) return *in;
+    kept_.emplace_back(&format, std::make_unique<Activations>(packed_kernels(), format, x, use));
+    return *kept_.back().second;
+  }
+
+ private:
+  std::vector<std::pair<const PackedFormat*, std::unique_ptr<Activations>>> kept_;
+};
+
+int64_t rows_at_once(const Weight& w, Activations::Use use) {
+  if (use == Activations::Use::product) return kProductRows;
   const int64_t fair = (w.rows + 4 * threads() - 1) / (4 * threads());
-  parallel_ranges(w.rows, std::max<int64_t>(1, std::min(kDotBytes / row_bytes, fair)),
-                  [&](int64_t begin, int64_t end) {
-                    const PackedRows rows{w.row(matrix, begin), row_bytes, end - begin, w.cols};
-                    for (int64_t t = 0; t < x.count(); ++t) format.dots(rows, in.row(t), y.at(t) + begin);
-                  });
-  return y;
+  return std::max<int64_t>(1, std::min(kDotBytes / w.format->row_bytes(w.cols), fair));
 }
 
-Rows multiply_by_tiles(const PackedFormat& format, const Weight& w, int64_t matrix, const Rows& x) {
-  Rows y(x.count(), w.rows);
-  const Activations in{packed_kernels(), format, x, Activations::Use::product};
-  parallel_ranges(w.rows, kProductRows, [&](int64_t begin, int64_t end) {
-    const auto scratch =
-        std::make_unique_for_overwrite<float[]>(static_cast<size_t>(scratch_size(x.count())));
-    format.product({w.row(matrix, begin), w.format->row_bytes(w.cols), end - begin, w.cols}, in.tiles(),
-                   scratch.get(), y.at(0) + begin, w.rows);
+/// All parts in one loop: the last rows of one leave no thread idle while another begins.
+void multiply(std::span<const Part> parts, Activations::Use use) {
+  std::vector<int64_t> tasks{0};  // before each part
+  for (const Part& part : parts)
+    tasks.push_back(tasks.back() + (part.weight->rows + part.rows_at_once - 1) / part.rows_at_once);
+  parallel_for(tasks.back(), [&](int64_t task) {
+    const auto at = static_cast<size_t>(std::ranges::upper_bound(tasks, task) - tasks.begin() - 1);
+    const Part& part = parts[at];
+    const int64_t begin = (task - tasks[at]) * part.rows_at_once,
+                  end = std::min(part.weight->rows, begin + part.rows_at_once);
+    use == Activations::Use::dots ? part.dots(begin, end) : part.product(begin, end);
   });
-  return y;
 }
 
 }  // namespace
@@ -73,12 +104,29 @@ void decode_row(const Weight& w, int64_t matrix, int64_t row, std::span<float> o
   w.format->decode(w.row(matrix, row), out);
 }
 
+std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Compute compute) {
+  const auto use = x.count() < kProductTokens ? Activations::Use::dots : Activations::Use::product;
+  std::vector<Rows> results(factors.size());
+  std::vector<Part> parts;
+  SharedActivations shared;
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const Weight& w = *factors[i].weight;
+    const PackedFormat* format = compute == Compute::fast ? packed_kernels().find(w.format->id) : nullptr;
+    if (!format || x.count() == 0) {
+      results[i] = matmul_exact(w, factors[i].matrix, x);
+      continue;
+    }
+    results[i] = Rows::unset(x.count(), w.rows);
+    parts.push_back(
+        {&w, factors[i].matrix, format, &shared.find(*format, x, use), &results[i], rows_at_once(w, use)});
+  }
+  if (!parts.empty()) multiply(parts, use);
+  return results;
+}
+
 Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute) {
-  if (compute == Compute::fast && x.count() > 0)
-    if (const PackedFormat* format = packed_kernels().find(w.format->id))
-      return x.count() < kProductTokens ? multiply_by_rows(*format, w, matrix, x)
-                                        : multiply_by_tiles(*format, w, matrix, x);
-  return matmul_exact(w, matrix, x);
+  const Factor one{&w, matrix};
+  return std::move(matmul_each({&one, 1}, x, compute)[0]);
 }
 
 }  // namespace snug::infer

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
@@ -12,6 +14,13 @@ namespace snug::infer {
 /// Fast: activations rounded as PackedFormat says; the number of threads changes nothing, the number of
 /// tokens the f32 rounding of sums.
 Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute);
+
+/// Several products with the same x, which is rounded once for all of them.
+struct Factor {
+  const Weight* weight;
+  int64_t matrix;
+};
+std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Compute compute);
 
 /// One row of a matrix as f32, e.g. a token's embedding. out [w.cols]
 void decode_row(const Weight& w, int64_t matrix, int64_t row, std::span<float> out);

@@ -51,7 +51,14 @@ void exponentials(std::span<float> values, float max, double extra) {
 
 }  // namespace
 
-Rows rms_norm(const Rows& x, std::span<const float> weight, float eps) {
+Rows rms_norm(const Rows& x, std::span<const float> weight, float eps, Compute compute) {
+  if (compute == Compute::fast && static_cast<int64_t>(weight.size()) == x.width()) {
+    Rows y = Rows::unset(x.count(), x.width());
+    parallel_for(
+        x.count(), [&](int64_t t) { packed_kernels().norm(x.at(t), weight.data(), x.width(), eps, y.at(t)); },
+        kGrain);
+    return y;
+  }
   Rows y = x;
   rms_norm_groups(y, x.width(), weight, eps);
   return y;
@@ -70,7 +77,14 @@ void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, floa
 
 void add(Rows& x, const Rows& y) {
   assert(x.values().size() == y.values().size());
-  for (size_t i = 0; i < x.values().size(); ++i) x.values()[i] += y.values()[i];
+  parallel_for(
+      x.count(),
+      [&](int64_t t) {
+        float* to = x.at(t);
+        const float* from = y.at(t);
+        for (int64_t k = 0; k < x.width(); ++k) to[k] += from[k];
+      },
+      kGrain);
 }
 
 void scale(Rows& x, float by) {

@@ -15,9 +15,9 @@ enum class Activation {
 };
 
 /// y = x / sqrt(mean(x^2) + eps) * weight, over groups of `weight.size()` elements of each row (heads), or
-/// whole rows. The sum runs in double. An empty weight multiplies with nothing; `group` then says the size of
-/// a group.
-Rows rms_norm(const Rows& x, std::span<const float> weight, float eps);
+/// whole rows. The sum runs in double (fast: in f32). An empty weight multiplies with nothing; `group` then
+/// says the size of a group.
+Rows rms_norm(const Rows& x, std::span<const float> weight, float eps, Compute compute = Compute::exact);
 void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, float eps);
 
 void add(Rows& x, const Rows& y);  // x += y

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "infer/aligned.hpp"
 #include "snug/matrix.hpp"
 
 namespace snug::infer {
@@ -12,8 +13,19 @@ namespace snug::infer {
 class Rows {
  public:
   Rows() = default;
+  /// All zero.
   Rows(int64_t count, int64_t width)
-      : count_{count}, width_{width}, values_(static_cast<size_t>(count) * static_cast<size_t>(width)) {}
+      : count_{count},
+        width_{width},
+        values_(static_cast<size_t>(count) * static_cast<size_t>(width), 0.0f) {}
+  /// For someone who writes every value.
+  static Rows unset(int64_t count, int64_t width) {
+    Rows rows;
+    rows.count_ = count;
+    rows.width_ = width;
+    rows.values_.resize(static_cast<size_t>(count) * static_cast<size_t>(width));
+    return rows;
+  }
 
   int64_t count() const { return count_; }
   int64_t width() const { return width_; }
@@ -27,7 +39,7 @@ class Rows {
 
  private:
   int64_t count_ = 0, width_ = 0;
-  std::vector<float> values_;
+  AlignedVector<float> values_;
 };
 
 }  // namespace snug::infer

@@ -25,9 +25,9 @@ const Weight& Step::current(const Weight& weight) const {
   return found == replaced.end() ? weight : found->second;
 }
 
-Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix) {
-  if (step.hooks.on_linear) step.hooks.on_linear(*linear.weight, matrix, x.view());
-  Rows y = matmul(step.current(*linear.weight), matrix, x, step.compute);
+namespace {
+
+void finish(const Linear& linear, int64_t matrix, Rows& y) {
   const auto multiply = [&] {
     if (!linear.scale.empty())
       scale(y, linear.scale[linear.scale.size() == 1 ? 0 : static_cast<size_t>(matrix)]);
@@ -37,7 +37,24 @@ Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix
     add_bias(y, std::span{linear.bias}.subspan(static_cast<size_t>(matrix * linear.weight->rows),
                                                static_cast<size_t>(linear.weight->rows)));
   if (linear.scales_bias) multiply();
-  return y;
+}
+
+}  // namespace
+
+std::vector<Rows> apply_each(const Step& step, std::initializer_list<const Linear*> linears, const Rows& x,
+                             int64_t matrix) {
+  std::vector<Factor> factors;
+  for (const Linear* linear : linears) {
+    if (step.hooks.on_linear) step.hooks.on_linear(*linear->weight, matrix, x.view());
+    factors.push_back({&step.current(*linear->weight), matrix});
+  }
+  std::vector<Rows> results = matmul_each(factors, x, step.compute);
+  for (size_t i = 0; i < results.size(); ++i) finish(*linears.begin()[i], matrix, results[i]);
+  return results;
+}
+
+Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix) {
+  return std::move(apply_each(step, {&linear}, x, matrix)[0]);
 }
 
 Rows look_up(const Step& step, const Weight& table) {

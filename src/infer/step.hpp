@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <vector>
@@ -60,6 +61,9 @@ struct Step {
 
 /// y = scale * (W x) + bias: x [tokens, cols] -> [tokens, rows]
 Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix = 0);
+/// Several with the same input: cheaper than one by one.
+std::vector<Rows> apply_each(const Step& step, std::initializer_list<const Linear*> linears, const Rows& x,
+                             int64_t matrix = 0);
 
 /// Rows of a matrix looked up by token id: [tokens, cols]. Ids were checked against the vocabulary.
 Rows look_up(const Step& step, const Weight& table);

@@ -100,6 +100,17 @@ TEST(Attend, PackedCachesAreReadInBothModesAndLoseLittle) {
     }
 }
 
+TEST(Ops, FastNormIsTheNormButForRounding) {
+  for (const int64_t width : {1, 7, 8, 31, 32, 33, 300}) {
+    std::mt19937_64 random{static_cast<uint64_t>(width)};
+    const Rows x = normal_rows(random, 20, width);
+    const std::vector<float> weight(static_cast<size_t>(width), 1.25f);
+    const Rows exact = rms_norm(x, weight, 1e-5f), fast = rms_norm(x, weight, 1e-5f, Compute::fast);
+    for (size_t k = 0; k < exact.values().size(); ++k)
+      ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-6f) << width << " " << k;
+  }
+}
+
 TEST(Ops, FastSiluIsSiluButForRounding) {
   Rows gate(1, 1001), up(1, 1001);
   for (int k = 0; k < 1001; ++k) {

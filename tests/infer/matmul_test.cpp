@@ -76,5 +76,31 @@ TEST(Matmul, FastIsTheSameOnAnyNumberOfThreads) {
     }
 }
 
+/// Matrices of different formats and shapes, some of which share their rounded input, are what they are
+/// alone.
+TEST(Matmul, ProductsTogetherAreThoseOneByOne) {
+  for (const Compute compute : {Compute::exact, Compute::fast})
+    for (const int64_t tokens : {1, 4, 5, 33}) {
+      SCOPED_TRACE(::testing::Message()
+                   << (compute == Compute::fast ? "fast" : "exact") << ", tokens " << tokens);
+      std::mt19937_64 random{7};
+      std::vector<Made> made;
+      std::vector<Factor> factors;
+      for (const FormatId id :
+           {FormatId::q4_K, FormatId::q8_0, FormatId::f16, FormatId::iq3_s, FormatId::q4_1})
+        made.push_back(
+            make_weight(random, *find_format(id), 1 + static_cast<int64_t>(random() % 80), 512, 2));
+      for (const Made& m : made) factors.push_back({&m.weight, static_cast<int64_t>(factors.size() % 2)});
+      const Rows x = make_rows(random, tokens, 512);
+      const std::vector<Rows> together = matmul_each(factors, x, compute);
+      ASSERT_EQ(together.size(), factors.size());
+      for (size_t i = 0; i < factors.size(); ++i) {
+        const Rows alone = matmul(*factors[i].weight, factors[i].matrix, x, compute);
+        ASSERT_EQ(alone.values().size(), together[i].values().size());
+        EXPECT_EQ(std::memcmp(alone.at(0), together[i].at(0), alone.values().size_bytes()), 0) << i;
+      }
+    }
+}
+
 }  // namespace
 }  // namespace snug::infer

@@ -7,7 +7,13 @@
 namespace snug::infer {
 namespace {
 
-constexpr size_t kLine = 64;  // bytes of a cache line: rows begin at one where they are a multiple of it
+/// Rows from `first` on are all zero.
+template <class Values>
+void clear_rows(Values& values, int64_t first, int64_t rows) {
+  const size_t row = values.size() / static_cast<size_t>(rows);
+  std::fill(values.begin() + static_cast<std::ptrdiff_t>(row * static_cast<size_t>(first)), values.end(),
+            typename Values::value_type{});
+}
 
 }  // namespace
 
@@ -16,14 +22,12 @@ void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
   const bool bytes = rounding >= Rounding::blocks32;
   const int64_t blocks = cols / block_of(rounding);
   if (!bytes) x_.resize(size(cols));
-  if (bytes) q_.resize(size(cols) + kLine);
+  if (bytes) q_.resize(size(cols));
   if (bytes) d_.resize(size(blocks));
   if (rounding == Rounding::blocks32) s_.resize(size(blocks));
   if (rounding == Rounding::blocks256) sums_.resize(size(cols / 16));
-  int8_t* q = q_.data();
-  if (bytes) q += (kLine - reinterpret_cast<uintptr_t>(q) % kLine) % kLine;
   for (int64_t r = 0; r < rows; ++r)
-    rows_.push_back({q + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
+    rows_.push_back({q_.data() + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
                      s_.data() + (s_.empty() ? 0 : r * blocks),
                      sums_.data() + (sums_.empty() ? 0 : r * cols / 16), x_.data() + (bytes ? 0 : r * cols)});
 }
@@ -63,7 +67,13 @@ Activations::Activations(const PackedKernels& kernels, const PackedFormat& forma
     for (int64_t t = 0; t < tokens; ++t) kernels.round(format.rounding, x.at(t), cols, row(t));
     return;
   }
-  allocate(format.rounding, (tokens + kRowTokens - 1) / kRowTokens * kRowTokens, cols);
+  const int64_t padded = (tokens + kRowTokens - 1) / kRowTokens * kRowTokens;
+  allocate(format.rounding, padded, cols);
+  clear_rows(q_, tokens, padded);
+  clear_rows(d_, tokens, padded);
+  clear_rows(s_, tokens, padded);
+  clear_rows(sums_, tokens, padded);
+  clear_rows(x_, tokens, padded);
   tiles_ = {.tokens = tokens, .cols = cols, .rows = rows_.data()};
   if (!format.product_of_rows) allocate_tiles(format.rounding, cols);
   round_all(kernels, format, x);

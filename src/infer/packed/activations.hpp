@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "infer/aligned.hpp"
 #include "infer/packed/kernels.hpp"
 #include "infer/rows.hpp"
 
@@ -25,9 +26,9 @@ class Activations {
   void round_all(const PackedKernels& kernels, const PackedFormat& format, const Rows& x);
   void allocate_tiles(Rounding rounding, int64_t cols);
 
-  std::vector<int8_t> q_;
-  std::vector<float> d_, s_, x_, tile_d_, tile_s_, tile_x_;
-  std::vector<int16_t> sums_, tile_q_, tile_sums_;
+  AlignedVector<int8_t> q_;
+  AlignedVector<float> d_, s_, x_, tile_d_, tile_s_, tile_x_;
+  AlignedVector<int16_t> sums_, tile_q_, tile_sums_;
   std::vector<RoundedRow> rows_;
   TokenTiles tiles_;
 };

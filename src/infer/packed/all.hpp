@@ -73,6 +73,19 @@ constinit const PackedFormat kPackedFormats[] = {
     short_format<V, CodesQ2_0<V>>(FormatId::q2_0),
 };
 
+/// A set may bring more lanes for what works lane by lane.
+template <class V>
+struct WideOf {
+  using Lanes = AttendLanes<V>;
+};
+template <class V>
+requires requires {
+  typename V::Wide;
+}
+struct WideOf<V> {
+  using Lanes = typename V::Wide;
+};
+
 template <class V>
 constexpr PackedKernels packed_kernels_for(const char* isa) {
   PackedKernels k{};
@@ -80,10 +93,13 @@ constexpr PackedKernels packed_kernels_for(const char* isa) {
   k.round = round_row<V>;
   k.interleave = interleave_tile<V>;
   k.formats = kPackedFormats<V>;
-  k.score = score<V>;
-  k.gather = gather<V>;
+  using Wide = typename WideOf<V>::Lanes;
+  k.attend_lanes = Wide::kLanes;
+  k.score = score<Wide>;
+  k.gather = gather<Wide>;
   k.attend_one = attend_one<V>;
-  k.silu = silu_rows<V>;
+  k.silu = silu_rows<Wide>;
+  k.norm = norm_row<V>;
   k.read = read_all<V>;
   k.integer_peak = integer_peak<V>;
   k.real_peak = real_peak<V>;

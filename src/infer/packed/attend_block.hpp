@@ -4,11 +4,19 @@
 #include "infer/packed/kernels.hpp"
 
 // Attention over one block of keys at a time with a running maximum, so that no matrix of scores is ever
-// whole. Either eight queries lie side by side in a register (tiles), or one query alone is worked on along
+// whole. Either queries lie side by side in a register (tiles), or one query alone is worked on along
 // its width.
 
 namespace snug::infer {
 namespace {
+
+/// Lanes V with what the tiles want to know of them: V::kLanes queries in a register, V::kRowsAtOnce keys at
+/// a time.
+template <class V>
+struct AttendLanes : V {
+  static constexpr int64_t kLanes = 8;
+  static constexpr int kRowsAtOnce = 4;
+};
 
 /// e^x to about 2 units in the last place; 0 below -87.3.
 template <class V>
@@ -42,7 +50,7 @@ inline void multiply_reals(const float* w, int64_t w_row, int64_t w_step, const 
                            int64_t count, typename V::f32 (&sum)[R][T]) {
   for (int64_t k = 0; k < count; ++k) {
     typename V::f32 in[T];
-    for (int t = 0; t < T; ++t) in[t] = V::load(x + t * x_tile + k * kTileTokens);
+    for (int t = 0; t < T; ++t) in[t] = V::load(x + t * x_tile + k * V::kLanes);
     for (int r = 0; r < R; ++r) {
       const auto weight = V::splat(w[r * w_row + k * w_step]);
       for (int t = 0; t < T; ++t) sum[r][t] = V::fma(weight, in[t], sum[r][t]);
@@ -52,17 +60,18 @@ inline void multiply_reals(const float* w, int64_t w_row, int64_t w_step, const 
 
 template <class V, int T>
 void score_tiles(const AttendQueries& q, int64_t tile, const AttendKeys& keys) {
-  for (int64_t key = 0; key < keys.count; key += 4) {  // the buffer has room for a multiple of four
-    typename V::f32 sum[4][T];
+  constexpr int R = V::kRowsAtOnce;
+  for (int64_t key = 0; key < keys.count; key += R) {  // the buffer has room for a multiple of eight
+    typename V::f32 sum[R][T];
     for (auto& row : sum)
       for (auto& s : row) s = V::zero();
-    multiply_reals<V, 4, T>(keys.k + key * q.key_dim, q.key_dim, 1, q.q + tile * q.key_dim * kTileTokens,
-                            q.key_dim * kTileTokens, q.key_dim, sum);
-    for (int r = 0; r < 4; ++r)
+    multiply_reals<V, R, T>(keys.k + key * q.key_dim, q.key_dim, 1, q.q + tile * q.key_dim * V::kLanes,
+                            q.key_dim * V::kLanes, q.key_dim, sum);
+    for (int r = 0; r < R; ++r)
       for (int t = 0; t < T; ++t) {
         auto s = sum[r][t] * V::splat(q.scale);
         if (q.soft_cap > 0) s = soft_capped<V>(s, q.soft_cap);
-        V::store(q.scores + ((tile + t) * kAttendKeys + key + r) * kTileTokens, s);
+        V::store(q.scores + ((tile + t) * kAttendKeys + key + r) * V::kLanes, s);
       }
   }
 }
@@ -76,42 +85,42 @@ void score(const AttendQueries& q, const AttendKeys& keys) {
 
 template <class V, int T>
 void add_values(const AttendQueries& q, int64_t tile, const AttendKeys& keys) {
-  const float* p = q.scores + tile * kAttendKeys * kTileTokens;
-  const int64_t out_tile = q.value_dim * kTileTokens;
+  const float* p = q.scores + tile * kAttendKeys * V::kLanes;
+  const int64_t out_tile = q.value_dim * V::kLanes;
   float* out = q.out + tile * out_tile;
   const auto rows = [&]<int R>(int64_t d) {
     typename V::f32 sum[R][T];
     for (int r = 0; r < R; ++r)
-      for (int t = 0; t < T; ++t) sum[r][t] = V::load(out + t * out_tile + (d + r) * kTileTokens);
-    multiply_reals<V, R, T>(keys.v + d, 1, q.value_dim, p, kAttendKeys * kTileTokens, keys.count, sum);
+      for (int t = 0; t < T; ++t) sum[r][t] = V::load(out + t * out_tile + (d + r) * V::kLanes);
+    multiply_reals<V, R, T>(keys.v + d, 1, q.value_dim, p, kAttendKeys * V::kLanes, keys.count, sum);
     for (int r = 0; r < R; ++r)
-      for (int t = 0; t < T; ++t) V::store(out + t * out_tile + (d + r) * kTileTokens, sum[r][t]);
+      for (int t = 0; t < T; ++t) V::store(out + t * out_tile + (d + r) * V::kLanes, sum[r][t]);
   };
   int64_t d = 0;
-  for (; d + 4 <= q.value_dim; d += 4) rows.template operator()<4>(d);
+  for (; d + V::kRowsAtOnce <= q.value_dim; d += V::kRowsAtOnce) rows.template operator()<V::kRowsAtOnce>(d);
   for (; d < q.value_dim; ++d) rows.template operator()<1>(d);
 }
 
 /// Scores to weights under the running maximum; what was gathered so far shrinks with it.
 template <class V>
 void weigh(const AttendQueries& q, int64_t tile, int64_t count) {
-  float* s = q.scores + tile * kAttendKeys * kTileTokens;
-  const auto before = V::load(q.most + tile * kTileTokens);
+  float* s = q.scores + tile * kAttendKeys * V::kLanes;
+  const auto before = V::load(q.most + tile * V::kLanes);
   auto most = before;
-  for (int64_t k = 0; k < count; ++k) most = V::max(V::load(s + k * kTileTokens), most);
+  for (int64_t k = 0; k < count; ++k) most = V::max(V::load(s + k * V::kLanes), most);
   const auto shrink = exponential<V>(before - most);
-  auto sum = V::load(q.sum + tile * kTileTokens) * shrink;
+  auto sum = V::load(q.sum + tile * V::kLanes) * shrink;
   for (int64_t k = 0; k < count; ++k) {
-    const auto p = exponential<V>(V::load(s + k * kTileTokens) - most);
-    V::store(s + k * kTileTokens, p);
+    const auto p = exponential<V>(V::load(s + k * V::kLanes) - most);
+    V::store(s + k * V::kLanes, p);
     sum = sum + p;
   }
-  V::store(q.most + tile * kTileTokens, most);
-  V::store(q.sum + tile * kTileTokens, sum);
+  V::store(q.most + tile * V::kLanes, most);
+  V::store(q.sum + tile * V::kLanes, sum);
   if (V::bits(V::lt(before, most)) == 0) return;
-  float* out = q.out + tile * q.value_dim * kTileTokens;
+  float* out = q.out + tile * q.value_dim * V::kLanes;
   for (int64_t d = 0; d < q.value_dim; ++d)
-    V::store(out + d * kTileTokens, V::load(out + d * kTileTokens) * shrink);
+    V::store(out + d * V::kLanes, V::load(out + d * V::kLanes) * shrink);
 }
 
 template <class V>
@@ -163,15 +172,33 @@ template <class V>
 void silu_rows(float* gate, const float* up, int64_t count) {
   const auto one = V::splat(1);
   int64_t k = 0;
-  for (; k + 8 <= count; k += 8) {
+  for (; k + V::kLanes <= count; k += V::kLanes) {
     const auto g = V::load(gate + k);
     V::store(gate + k, g / (one + exponential<V>(-g)) * V::load(up + k));
   }
   for (; k < count; ++k) {
-    float e[8];
+    float e[V::kLanes];
     V::store(e, exponential<V>(V::splat(-gate[k])));
     gate[k] = gate[k] / (1 + e[0]) * up[k];
   }
+}
+
+/// y = x / sqrt(mean(x^2) + eps) * weight
+template <class V>
+void norm_row(const float* x, const float* weight, int64_t count, float eps, float* y) {
+  typename V::f32 squares[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  int64_t k = 0;
+  for (; k + 32 <= count; k += 32)
+    for (int n = 0; n < 4; ++n) {
+      const auto part = V::load(x + k + 8 * n);
+      squares[n] = V::fma(part, part, squares[n]);
+    }
+  float sum = V::sum((squares[0] + squares[1]) + (squares[2] + squares[3]));
+  for (; k < count; ++k) sum += x[k] * x[k];
+  const float by = 1.0f / __builtin_sqrtf(sum / static_cast<float>(count) + eps);
+  const auto all = V::splat(by);
+  for (k = 0; k + 8 <= count; k += 8) V::store(y + k, V::load(x + k) * all * V::load(weight + k));
+  for (; k < count; ++k) y[k] = x[k] * by * weight[k];
 }
 
 }  // namespace

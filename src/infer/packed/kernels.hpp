@@ -80,18 +80,19 @@ constexpr int64_t scratch_size(int64_t tokens) {
 
 inline constexpr int64_t kAttendKeys = 64;  // keys in a block
 
-/// Queries that share a key/value head, eight side by side, and what they have gathered so far.
+/// Queries that share a key/value head, some (PackedKernels::attend_lanes) side by side, and what they have
+/// gathered so far.
 struct AttendQueries {
   int64_t tiles = 0, key_dim = 0, value_dim = 0;
   float scale = 1, soft_cap = 0;
-  const float* q = nullptr;  // [tile][key_dim][8]
-  float* scores = nullptr;   // [tile][kAttendKeys][8]
-  float* most = nullptr;     // [tile][8] largest score so far
-  float* sum = nullptr;      // [tile][8] of weights, relative to it
-  float* out = nullptr;      // [tile][value_dim][8] weighted values, relative to it
+  const float* q = nullptr;  // [tile][key_dim][lane]
+  float* scores = nullptr;   // [tile][kAttendKeys][lane]
+  float* most = nullptr;     // [tile][lane] largest score so far
+  float* sum = nullptr;      // [tile][lane] of weights, relative to it
+  float* out = nullptr;      // [tile][value_dim][lane] weighted values, relative to it
 };
 struct AttendKeys {
-  const float* k;  // [count rounded up to 4][key_dim]
+  const float* k;  // [count rounded up to 8][key_dim]
   const float* v;  // [count][value_dim]
   int64_t count;   // at most kAttendKeys
 };
@@ -105,11 +106,14 @@ struct PackedKernels {
   std::span<const PackedFormat> formats;
   /// Attention to a block of keys: scores of all of them, to be masked (-1e30) by the caller, then their part
   /// of the output. attend_one is both for one query alone, without the side by side.
+  int64_t attend_lanes;
   void (*score)(const AttendQueries& queries, const AttendKeys& keys);
   void (*gather)(const AttendQueries& queries, const AttendKeys& keys);
   void (*attend_one)(const AttendQueries& query, const AttendKeys& keys);
   /// gate = silu(gate) * up
   void (*silu)(float* gate, const float* up, int64_t count);
+  /// y = x / sqrt(mean(x^2) + eps) * weight, summed in f32
+  void (*norm)(const float* x, const float* weight, int64_t count, float eps, float* y);
   /// What `snug bench` puts beside its figures: reads everything; so many operations a step,
   /// in registers.
   uint64_t (*read)(const void* from, int64_t bytes);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "infer/packed/lanes_avx2.hpp"
+#include "infer/packed/lanes_wide.hpp"
 
 namespace snug::infer {
 namespace {
@@ -8,8 +9,59 @@ namespace {
 /// AVX-512 VNNI and VL: the same registers of 256 bits, twice as many, and sums of products in one
 /// instruction. Same bits as Avx2Lanes. Contract: lanes.hpp.
 struct Avx512Lanes : Avx2Lanes {
+  using Wide = WideLanes;
   static i add_pairs(i sum, w x, w y) { return _mm256_dpwssd_epi32(sum, x, y); }
   static i products(b unsigned_x, b signed_y) { return _mm256_dpbusd_epi32(zero_i(), unsigned_x, signed_y); }
+
+  /// What round_block256() does in general, sixteen values at a time.
+  static void round_block256(const float* x, float by, int8_t* q, int16_t* sums) {
+    const __m512 factor = _mm512_set1_ps(by), most = _mm512_set1_ps(127);
+    __m512i fours[4];
+    for (int n = 0; n < 4; ++n) {
+      for (int k = 64 * n; k < 64 * n + 64; k += 16) {
+        const __m512 clamped = _mm512_maskz_max_ps(0xffff, _mm512_mul_ps(_mm512_loadu_ps(x + k), factor),
+                                                   _mm512_sub_ps(_mm512_setzero_ps(), most));
+        const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, _mm512_maskz_min_ps(0xffff, clamped, most));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(q + k), _mm512_maskz_cvtepi32_epi8(0xffff, whole));
+      }
+      fours[n] =
+          _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(1), _mm512_loadu_si512(q + 64 * n));
+    }
+    store_sums(fours, sums);
+  }
+  static float largest256(const float* x) {
+    __m512 most[4];
+    for (int n = 0; n < 4; ++n) most[n] = _mm512_setzero_ps();
+    for (int k = 0; k < 256; k += 64)
+      for (int n = 0; n < 4; ++n) {
+        const __m512i bits = _mm512_loadu_si512(x + k + 16 * n);
+        const __m512 size = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(INT32_MAX)));
+        most[n] = _mm512_maskz_max_ps(0xffff, size, most[n]);
+      }
+    const __m512 all = _mm512_maskz_max_ps(0xffff, _mm512_maskz_max_ps(0xffff, most[0], most[1]),
+                                           _mm512_maskz_max_ps(0xffff, most[2], most[3]));
+    return max_of({_mm256_max_ps(half_of_512<0>(all), half_of_512<1>(all))});
+  }
+
+ private:
+  template <int half>
+  static __m256 half_of_512(__m512 x) {
+    return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(x), half));
+  }
+  static __m512i add_neighbours(__m512i x, __m512i y) {
+    return _mm512_add_epi32(_mm512_maskz_unpacklo_epi32(0xffff, x, y),
+                            _mm512_maskz_unpackhi_epi32(0xffff, x, y));
+  }
+  /// Sums of four times four, of which lane L of fours[n] holds those of 16 number 4 n + L; stored with the
+  /// even ones first.
+  static void store_sums(const __m512i (&fours)[4], int16_t* sums) {
+    const __m512i low = add_neighbours(fours[0], fours[1]), high = add_neighbours(fours[2], fours[3]);
+    const __m512i all = _mm512_add_epi32(_mm512_maskz_unpacklo_epi64(0xff, low, high),
+                                         _mm512_maskz_unpackhi_epi64(0xff, low, high));
+    const __m512i order = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
+    const __m512i sorted = _mm512_maskz_permutexvar_epi32(0xffff, order, all);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), _mm512_maskz_cvtepi32_epi16(0xffff, sorted));
+  }
 };
 
 }  // namespace

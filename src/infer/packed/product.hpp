@@ -29,9 +29,10 @@ struct Place {
   float* sum(int64_t t, int64_t row) const { return sums + ((tile + t) * kProductRows + row) * kTileTokens; }
 };
 
+/// sum += factor by
 template <class V>
-inline void add_to(float* sum, typename V::f32 value) {
-  V::store(sum, V::load(sum) + value);
+inline void add_to(float* sum, typename V::f32 factor, typename V::f32 by) {
+  V::store(sum, V::fma(factor, by, V::load(sum)));
 }
 
 /// 32-bit sums of `count` pairs of columns of R rows with T tiles.
@@ -65,15 +66,15 @@ struct SuperKernel {
     tile.run(u.w[row], kStretch, at.x.q + at.tile * tile_q + at.column * kTileTokens, tile_q, 128);
     for (int r = 0; r < R; ++r)
       for (int t = 0; t < T; ++t)
-        add_to<V>(at.sum(t, row + r),
-                  V::real(tile.sum[r][t]) * (V::splat(u.d[row + r][0]) * V::load(d + t * tile_d)));
+        add_to<V>(at.sum(t, row + r), V::real(tile.sum[r][t]),
+                  V::splat(u.d[row + r][0]) * V::load(d + t * tile_d));
     if constexpr (mins) {
       const int64_t tile_sums = tile_q / 16;
       tile.run(u.mins[row], 16, at.x.sums + at.tile * tile_sums + block * 16 * kTileTokens, tile_sums, 8);
       for (int r = 0; r < R; ++r)
         for (int t = 0; t < T; ++t)
-          add_to<V>(at.sum(t, row + r),
-                    -(V::real(tile.sum[r][t]) * (V::splat(u.below[row + r][0]) * V::load(d + t * tile_d))));
+          add_to<V>(at.sum(t, row + r), -V::real(tile.sum[r][t]),
+                    V::splat(u.below[row + r][0]) * V::load(d + t * tile_d));
     }
   }
 };
@@ -94,10 +95,10 @@ struct ShortKernel {
       for (int r = 0; r < R; ++r)
         for (int t = 0; t < T; ++t) {
           const auto scale = V::splat(u.d[row + r][g]) * V::load(d + t * tile_d + block);
-          auto part = V::real(tile.sum[r][t]) * scale;
+          float* sum = at.sum(t, row + r);
+          add_to<V>(sum, V::real(tile.sum[r][t]), scale);
           if constexpr (offset)
-            part = V::fma(V::splat(u.below[row + r][g]), V::load(s + t * tile_d + block), part);
-          add_to<V>(at.sum(t, row + r), part);
+            add_to<V>(sum, V::splat(u.below[row + r][g]), V::load(s + t * tile_d + block));
         }
     }
   }

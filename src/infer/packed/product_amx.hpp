@@ -27,9 +27,9 @@ struct SpreadRows {
   alignas(64) float below[kRowTiles][kStretch / 32][kTileRows];
 };
 
-/// Sums of two tiles of tokens: [2 tiles of tokens][2][token][row].
+/// Sums of tokens and rows: [product of tiles][token][row].
 struct TileSums {
-  alignas(64) int32_t at[2][2][kTileRows][kTileRows];
+  alignas(64) int32_t at[8][kTileRows][kTileRows];
 };
 
 struct TileShapes {
@@ -132,27 +132,35 @@ inline void spread_codes(const Unpacked& u, int64_t row_tile, SpreadRows& s) {
   spread_words<V>(low, kStretch, kStretch / 4, s.low[row_tile]);
 }
 
-/// A stretch of some rows and the columns of a group times one or two tiles of tokens.
+/// Where sums come from and go to: [token][row], rows side by side.
+struct SumRows {
+  const float* from;
+  float* to;
+  int64_t from_stride, to_stride;
+  __mmask16 rows;  // those that are written
+};
+
+/// A stretch of a tile of rows times up to `kTokens` tokens of a Tiles.
 struct TileStep {
-  const RoundedRow* x;  // of the first token of the tiles; those of the others follow without a gap
-  int64_t tiles, cols, column, group, row_tile;
-  int64_t columns;  // from the group on
-  float* sums;      // [token][kProductRows]
+  const RoundedRow* x;  // of the first token; those of the others follow without a gap
+  int64_t tokens, cols, column, columns, row_tile;
+  SumRows sums;
 };
 
 inline __m512 add_product(__m512 sum, __m512i integers, __m512 scale) {
-  return _mm512_add_ps(sum, _mm512_mul_ps(as_reals(integers), scale));
+  return _mm512_fmadd_ps(as_reals(integers), scale, sum);
 }
 
-/// Super-blocks: one group of 256 columns.
+/// Super-blocks: one group of 256 columns; two tiles of tokens share the weights.
 template <bool mins>
 struct SuperTiles {
   static constexpr bool kSplit = true;
-  static constexpr int kGroup = 256, kColumnsAtOnce = 64;
+  static constexpr int kColumnsAtOnce = 64;
+  static constexpr int64_t kTokens = 2 * kTileRows, kColumns = 256;
 
   static void multiply(const SpreadRows& s, const TileStep& at, TileSums& sums) {
     const int8_t* q = at.x->q + at.column;
-    const bool two = at.tiles == 2;
+    const bool two = at.tokens > kTileRows;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -168,110 +176,115 @@ struct SuperTiles {
       _tile_dpbssd(2, 5, 6);
       _tile_dpbssd(3, 5, 7);
     }
-    _tile_stored(0, sums.at[0][0], 64);
-    _tile_stored(1, sums.at[0][1], 64);
+    _tile_stored(0, sums.at[0], 64);
+    _tile_stored(1, sums.at[1], 64);
     if (!two) return;
-    _tile_stored(2, sums.at[1][0], 64);
-    _tile_stored(3, sums.at[1][1], 64);
+    _tile_stored(2, sums.at[2], 64);
+    _tile_stored(3, sums.at[3], 64);
   }
 
   static void add(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
-    const int64_t block = at.column / 256, blocks = at.cols / 256;
-    const __m512 row_d = _mm512_load_ps(s.d[at.row_tile][0]);
-    const float* d = at.x->d + block;
-    const int16_t* below = at.x->sums + 16 * block;
-    float* to = at.sums;
-    for (int64_t tile = 0; tile < at.tiles; ++tile)
-      for (int64_t t = 0; t < kTileRows; ++t, to += kProductRows, d += blocks, below += at.cols / 16) {
-        const __m512i high = _mm512_load_si512(sums.at[tile][0][t]),
-                      low = _mm512_load_si512(sums.at[tile][1][t]);
-        const __m512 by = _mm512_set1_ps(*d);
-        __m512 sum =
-            add_product(_mm512_loadu_ps(to), _mm512_add_epi32(_mm512_maskz_slli_epi32(0xffff, high, 7), low),
-                        _mm512_mul_ps(row_d, by));
-        if constexpr (mins) sum = _mm512_sub_ps(sum, part_below(s, at.row_tile, below, by));
-        _mm512_storeu_ps(to, sum);
-      }
+    add_tile(s, at, sums.at, 0, at.tokens < kTileRows ? at.tokens : kTileRows);
+    if (at.tokens > kTileRows) add_tile(s, at, sums.at + 2, kTileRows, at.tokens - kTileRows);
   }
 
  private:
-  static __m512 part_below(const SpreadRows& s, int64_t row_tile, const int16_t* sums, __m512 d) {
-    __m512i integers = _mm512_setzero_si512();
+  /// `tokens` of them from `first` on: high sums, then low ones.
+  static void add_tile(const SpreadRows& s, const TileStep& at, const int32_t (*sums)[kTileRows][kTileRows],
+                       int64_t first, int64_t tokens) {
+    const int64_t block = at.column / 256, blocks = at.cols / 256;
+    const __m512 row_d = _mm512_load_ps(s.d[at.row_tile][0]);
+    const float *d = at.x->d + block + first * blocks, *from = at.sums.from + first * at.sums.from_stride;
+    const int16_t* below = at.x->sums + 16 * (block + first * blocks);
+    const int32_t* integers = sums[0][0];
+    float* to = at.sums.to + first * at.sums.to_stride;
+    for (int64_t t = 0; t < tokens; ++t) {
+      const __m512i high = _mm512_load_si512(integers),
+                    low = _mm512_load_si512(integers + kTileRows * kTileRows);
+      const __m512 by = _mm512_set1_ps(*d);
+      __m512 sum =
+          add_product(_mm512_loadu_ps(from), _mm512_add_epi32(_mm512_maskz_slli_epi32(0xffff, high, 7), low),
+                      _mm512_mul_ps(row_d, by));
+      if constexpr (mins) sum = less_minima(sum, s, at.row_tile, below, by);
+      _mm512_mask_storeu_ps(to, at.sums.rows, sum);
+      integers += kTileRows;
+      d += blocks;
+      below += 16 * blocks;
+      from += at.sums.from_stride;
+      to += at.sums.to_stride;
+    }
+  }
+
+  static __m512 less_minima(__m512 sum, const SpreadRows& s, int64_t row_tile, const int16_t* sums,
+                            __m512 d) {
+    __m512i integers[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
     for (int64_t k = 0; k < 8; ++k) {
       int32_t pair;
       __builtin_memcpy(&pair, sums + 2 * k, sizeof pair);
-      integers =
-          _mm512_dpwssd_epi32(integers, _mm512_load_si512(s.mins[row_tile][k]), _mm512_set1_epi32(pair));
+      integers[k % 2] = _mm512_dpwssd_epi32(integers[k % 2], _mm512_load_si512(s.mins[row_tile][k]),
+                                            _mm512_set1_epi32(pair));
     }
-    return _mm512_mul_ps(as_reals(integers), _mm512_mul_ps(_mm512_load_ps(s.below[row_tile][0]), d));
+    return _mm512_fnmadd_ps(as_reals(_mm512_add_epi32(integers[0], integers[1])),
+                            _mm512_mul_ps(_mm512_load_ps(s.below[row_tile][0]), d), sum);
   }
 };
 
-/// Groups of `group` columns with a scale each, two of them in a step where there are two.
+/// Groups of `group` columns with a scale each.
 template <int group, bool offset>
 struct ShortTiles {
   static constexpr bool kSplit = false;
-  static constexpr int kGroup = 2 * group, kColumnsAtOnce = group;
+  static constexpr int kColumnsAtOnce = group;
+  static constexpr int64_t kTokens = kTileRows, kGroups = 8, kColumns = kGroups * group;
 
   static void multiply(const SpreadRows& s, const TileStep& at, TileSums& sums) {
-    const int8_t* q = at.x->q + at.column + at.group * kGroup;
-    const auto* w = s.low[at.row_tile] + at.group * kGroup / 4;
-    const bool two = at.tiles == 2;
-    _tile_zero(0);
-    _tile_zero(2);
-    _tile_loadd(6, w, 64);
-    _tile_loadd(4, q, at.cols);
-    _tile_dpbssd(0, 4, 6);
-    _tile_stored(0, sums.at[0][0], 64);
-    if (two) {
-      _tile_loadd(5, q + 16 * at.cols, at.cols);
-      _tile_dpbssd(2, 5, 6);
-      _tile_stored(2, sums.at[1][0], 64);
-    }
-    if (at.columns < kGroup) return;
-    _tile_zero(1);
-    _tile_zero(3);
-    _tile_loadd(7, w + group / 4, 64);
-    _tile_loadd(4, q + group, at.cols);
-    _tile_dpbssd(1, 4, 7);
-    _tile_stored(1, sums.at[0][1], 64);
-    if (two) {
-      _tile_loadd(5, q + group + 16 * at.cols, at.cols);
-      _tile_dpbssd(3, 5, 7);
-      _tile_stored(3, sums.at[1][1], 64);
+    const int8_t* q = at.x->q + at.column;
+    const auto* w = s.low[at.row_tile] + at.column % kStretch / 4;
+    for (int64_t g = 0; g * group < at.columns; g += 2) {
+      _tile_zero(0);
+      _tile_loadd(4, q + g * group, at.cols);
+      _tile_loadd(6, w + g * group / 4, 64);
+      _tile_dpbssd(0, 4, 6);
+      _tile_stored(0, sums.at[g], 64);
+      if ((g + 1) * group == at.columns) break;
+      _tile_zero(1);
+      _tile_loadd(5, q + (g + 1) * group, at.cols);
+      _tile_loadd(7, w + (g + 1) * group / 4, 64);
+      _tile_dpbssd(1, 5, 7);
+      _tile_stored(1, sums.at[g + 1], 64);
     }
   }
 
   static void add(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
-    if (at.columns < kGroup)
-      add_groups<1>(s, at, sums);
+    if (at.columns == kColumns)
+      add_groups<kGroups>(s, at, sums);
     else
-      add_groups<2>(s, at, sums);
+      add_groups<0>(s, at, sums);
   }
 
  private:
-  template <int groups>
+  /// `known` groups, or as many as there are where that is 0.
+  template <int64_t known>
   static void add_groups(const SpreadRows& s, const TileStep& at, const TileSums& sums) {
-    const int64_t blocks = at.cols / 32, column = at.column + at.group * kGroup;
-    const float *d = at.x->d + column / 32, *offsets = at.x->s + column / 32;
-    __m512 row_d[groups], row_below[groups];
-    for (int n = 0; n < groups; ++n) {
-      row_d[n] = _mm512_load_ps(s.d[at.row_tile][2 * at.group + n]);
-      if constexpr (offset) row_below[n] = _mm512_load_ps(s.below[at.row_tile][2 * at.group + n]);
-    }
-    float* to = at.sums;
-    for (int64_t tile = 0; tile < at.tiles; ++tile)
-      for (int64_t t = 0; t < kTileRows; ++t, to += kProductRows, d += blocks, offsets += blocks) {
-        __m512 sum = _mm512_loadu_ps(to);
-        for (int n = 0; n < groups; ++n) {
-          const int block = n * group / 32;
-          __m512 part = _mm512_mul_ps(as_reals(_mm512_load_si512(sums.at[tile][n][t])),
-                                      _mm512_mul_ps(row_d[n], _mm512_set1_ps(d[block])));
-          if constexpr (offset) part = _mm512_fmadd_ps(row_below[n], _mm512_set1_ps(offsets[block]), part);
-          sum = _mm512_add_ps(sum, part);
-        }
-        _mm512_storeu_ps(to, sum);
+    const int64_t count = known ? known : at.columns / group, blocks = at.cols / 32;
+    const float(*row_d)[kTileRows] = s.d[at.row_tile] + at.column % kStretch / group;
+    const float(*row_below)[kTileRows] = s.below[at.row_tile] + at.column % kStretch / group;
+    const float *d = at.x->d + at.column / 32, *offsets = at.x->s + at.column / 32, *from = at.sums.from;
+    float* to = at.sums.to;
+    for (int64_t t = 0; t < at.tokens; ++t) {
+      __m512 sum = _mm512_loadu_ps(from);
+      for (int64_t n = 0; n < count; ++n) {
+        const int64_t block = n * group / 32;
+        sum = add_product(sum, _mm512_load_si512(sums.at[n][t]),
+                          _mm512_mul_ps(_mm512_load_ps(row_d[n]), _mm512_set1_ps(d[block])));
+        if constexpr (offset)
+          sum = _mm512_fmadd_ps(_mm512_load_ps(row_below[n]), _mm512_set1_ps(offsets[block]), sum);
       }
+      _mm512_mask_storeu_ps(to, at.sums.rows, sum);
+      d += blocks;
+      offsets += blocks;
+      from += at.sums.from_stride;
+      to += at.sums.to_stride;
+    }
   }
 };
 
@@ -292,27 +305,41 @@ void spread(const Unpacked& u, int64_t row_tile, SpreadRows& s) {
   spread_words<V>(u.mins[kTileRows * row_tile], sizeof u.mins[0], 8, s.mins[row_tile]);
   spread_words<V>(u.d[kTileRows * row_tile], sizeof u.d[0], kStretch / 16, s.d[row_tile]);
   spread_words<V>(u.below[kTileRows * row_tile], sizeof u.below[0], kStretch / 32, s.below[row_tile]);
-  finish_writes();
 }
 
-/// A stretch of one tile of rows with all tokens. The sums of a step are added up while the tiles are busy
-/// with the next.
+alignas(64) inline constexpr float kNoSums[kTileRows] = {};
+
+/// Sums start at nothing, wait in `scratch` [token][kProductRows] and end in y.
+struct Sums {
+  float *scratch, *y;
+  int64_t y_stride, rows;
+
+  SumRows at(int64_t token, int64_t row_tile, bool first, bool last) const {
+    const int64_t row = row_tile * kTileRows, left = rows - row;
+    float* waiting = scratch + token * kProductRows + row;
+    const auto some = static_cast<__mmask16>((1 << (left < kTileRows ? left : kTileRows)) - 1);
+    return {first ? kNoSums : waiting, last ? y + token * y_stride + row : waiting, first ? 0 : kProductRows,
+            last ? y_stride : kProductRows, last ? some : static_cast<__mmask16>(0xffff)};
+  }
+};
+
+/// A stretch of rows with all tokens. The sums of a step are added up while the tiles are busy with the next.
 template <class Tiles>
 void multiply_tiles(const SpreadRows& s, const TokenTiles& x, int64_t column, int64_t columns,
-                    int64_t row_tile, float* sums) {
+                    const Sums& sums) {
   TileSums buffers[2];
   TileStep before{};
   int64_t steps = 0;
-  for (int64_t t = 0; t < x.tokens; t += 2 * kTileRows)
-    for (int64_t group = 0; group * Tiles::kGroup < columns; ++group) {
+  const bool first = column == 0, last = column + columns == x.cols;
+  for (int64_t t = 0; t < x.tokens; t += Tiles::kTokens)
+    for (int64_t tile = 0; tile * kTileRows < sums.rows; ++tile) {
       const TileStep now{x.rows + t,
-                         x.tokens - t > kTileRows ? 2 : 1,
+                         x.tokens - t < Tiles::kTokens ? x.tokens - t : Tiles::kTokens,
                          x.cols,
                          column,
-                         group,
-                         row_tile,
-                         columns - group * Tiles::kGroup,
-                         sums + t * kProductRows};
+                         columns,
+                         tile,
+                         sums.at(t, tile, first, last)};
       Tiles::multiply(s, now, buffers[steps % 2]);
       if (steps > 0) Tiles::add(s, before, buffers[(steps - 1) % 2]);
       before = now;
@@ -330,20 +357,17 @@ void product_in_tiles(const PackedRows& rows, const TokenTiles& x, float* scratc
   Unpacked u;
   SpreadRows s;
   if (rows.count < kProductRows) __builtin_memset(&u, 0, sizeof u);
-  __builtin_memset(scratch, 0, static_cast<size_t>(scratch_size(x.tokens)) * sizeof *scratch);
   const TileUse use{kShapes<Tiles::kColumnsAtOnce>};
   for (int64_t column = 0; column < rows.cols; column += Unpack::kColumns) {
     const int64_t columns = rows.cols - column < Unpack::kColumns ? rows.cols - column : Unpack::kColumns;
     for (int64_t r = 0; r < rows.count; ++r)
       Unpack::unpack(rows.data + r * rows.row_bytes, column, columns, u, r);
-    for (int64_t row_tile = 0; row_tile * kTileRows < rows.count; ++row_tile) {
-      spread<V, Tiles>(u, row_tile, s);
-      multiply_tiles<Tiles>(s, x, column, columns, row_tile, scratch + row_tile * kTileRows);
-    }
+    for (int64_t tile = 0; tile * kTileRows < rows.count; ++tile) spread<V, Tiles>(u, tile, s);
+    finish_writes();
+    for (int64_t k = 0; k < columns; k += Tiles::kColumns)
+      multiply_tiles<Tiles>(s, x, column + k, columns - k < Tiles::kColumns ? columns - k : Tiles::kColumns,
+                            {scratch, y, y_stride, rows.count});
   }
-  for (int64_t t = 0; t < x.tokens; ++t)
-    __builtin_memcpy(y + t * y_stride, scratch + t * kProductRows,
-                     static_cast<size_t>(rows.count) * sizeof *y);
 }
 
 }  // namespace

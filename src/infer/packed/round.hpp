@@ -28,11 +28,13 @@ int32_t to_bytes(const float* x, int64_t count, float by, int8_t* q, int32_t* su
   return all;
 }
 
+/// Of `count` values, a multiple of 32.
 template <class V>
 float largest(const float* x, int64_t count) {
-  auto most = V::zero();
-  for (int64_t k = 0; k < count; k += 8) most = V::max(V::abs(V::load(x + k)), most);
-  return V::max_of(most);
+  typename V::f32 most[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  for (int64_t k = 0; k < count; k += 32)
+    for (int n = 0; n < 4; ++n) most[n] = V::max(V::abs(V::load(x + k + 8 * n)), most[n]);
+  return V::max_of(V::max(V::max(most[0], most[1]), V::max(most[2], most[3])));
 }
 
 /// Takes the largest value to 127; values too small for that are zero.
@@ -56,13 +58,25 @@ void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
   }
 }
 
+/// 256 values times `by`, and the sums of sixteen as RoundedRow has them.
+template <class V>
+void round_block256(const float* x, float by, int8_t* q, int16_t* sums) {
+  int32_t in_order[16];
+  to_bytes<V>(x, 256, by, q, in_order);
+  for (int k = 0; k < 16; ++k) sums[k] = static_cast<int16_t>(in_order[2 * (k % 8) + k / 8]);
+}
+
 template <class V>
 void round_blocks256(const float* x, int64_t cols, const RoundedRow& out) {
   for (int64_t b = 0; b < cols / 256; ++b) {
-    const float most = largest<V>(x + 256 * b, 256), by = factor_of(most);
-    int32_t sums[16];
-    to_bytes<V>(x + 256 * b, 256, by, out.q + 256 * b, sums);
-    for (int k = 0; k < 16; ++k) out.sums[16 * b + k] = static_cast<int16_t>(sums[2 * (k % 8) + k / 8]);
+    float by;
+    if constexpr (requires { V::largest256(x); }) {
+      by = factor_of(V::largest256(x + 256 * b));
+      V::round_block256(x + 256 * b, by, out.q + 256 * b, out.sums + 16 * b);
+    } else {
+      by = factor_of(largest<V>(x + 256 * b, 256));
+      round_block256<V>(x + 256 * b, by, out.q + 256 * b, out.sums + 16 * b);
+    }
     out.d[b] = by != 0 ? 1.0f / by : 0.0f;
   }
 }
