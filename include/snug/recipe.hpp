@@ -33,6 +33,7 @@ struct Recipe {
   std::string method;                   // "optimal", "preset q4_k_m", "uniform q6_K"
   Effort effort = Effort::normal;
   bool error_feedback = false;          // encoded with the second moments of the imatrix, where it has them
+  bool notes = true;                    // the file says how it was made: four keys, some 190 bytes
 
   std::string budget_kind;              // "file", "bpw", "none"
   int64_t budget_bytes = 0;             // of the file, or of the tensor bytes for "bpw"

@@ -28,10 +28,12 @@ gguf::Layout output_layout(const gguf::Reader& model, const Importance* importan
     note = {importance->path().filename().string(), importance->datasets().empty() ? "" : importance->datasets().front(),
             static_cast<int64_t>(importance->tensors().size()), importance->chunks()};
   }
-  std::vector<gguf::OutputKey> ours{{"snug.version", std::string(SNUG_VERSION)},
-                                    {"snug.recipe", recipe.method},
-                                    {"snug.recipe_digest", recipe_digest(recipe)},
-                                    {"snug.predicted_loss", gguf::Value{recipe.predicted_loss}}};
+  std::vector<gguf::OutputKey> ours;
+  if (recipe.notes)
+    ours = {{"snug.version", std::string(SNUG_VERSION)},
+            {"snug.recipe", recipe.method},
+            {"snug.recipe_digest", recipe_digest(recipe)},
+            {"snug.predicted_loss", gguf::Value{recipe.predicted_loss}}};
   return gguf::plan_layout(
       path, gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, std::move(ours)),
       std::move(tensors), recipe.split_bytes);

@@ -44,6 +44,7 @@ Planner::Planner(const Profile& profile, const gguf::Reader& model, const Import
   base_.imatrix_digest = profile.imatrix_digest;
   base_.state_digest = profile.state_digest;
   base_.method = "optimal";
+  base_.notes = options.notes;
   header_bytes_ = static_cast<int64_t>(output_layout(model, importance, base_, "out.gguf").shards.front().header.size());
   for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.bytes);
   weights_ = base_.weights;
@@ -184,13 +185,22 @@ void Planner::certify(Recipe& recipe, const Solution& solution) const {
   recipe.proven_optimal = solution.stop == Stop::optimal;
 }
 
+bool Planner::may_be_bare() const { return options_.notes && options_.size_bytes && options_.is_plain(); }
+
+Planner Planner::bare() const {
+  PlanOptions options = options_;
+  options.notes = false;
+  return {profile_, model_, importance_, options};
+}
+
 void Planner::check_reachable() const {
+  if (may_be_bare()) return bare().check_reachable();
   const Problem problem = make_problem();
   const Range range = reachable(problem);
   if (range.smallest > problem.budget_bytes) refuse(range);
 }
 
-Plan Planner::plan() const {
+Plan Planner::solve_as_asked() const {
   Plan plan{{}, make_problem(), {}};
   const Constraints constraints = make_constraints();
   const bool plain = constraints.side.empty() && constraints.formats.empty();
@@ -208,6 +218,18 @@ Plan Planner::plan() const {
   }
   certify(plan.recipe, plan.solution);
   return plan;
+}
+
+/// Where the bytes of our own keys would buy more than a hundredth of the loss, or are what the budget lacks, they are
+/// left out: at the size of a preset that could otherwise not be had.
+Plan Planner::plan() const {
+  constexpr double kWorth = 0.99;
+  if (!may_be_bare()) return solve_as_asked();
+  const Planner without = bare();
+  const Problem problem = make_problem();
+  if (reachable(problem).smallest > problem.budget_bytes) return without.solve_as_asked();
+  Plan plan = solve_as_asked(), smaller = without.solve_as_asked();
+  return smaller.recipe.predicted_loss < kWorth * plan.recipe.predicted_loss ? smaller : plan;
 }
 
 std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {

@@ -23,6 +23,7 @@ struct PlanOptions {
   std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
   int64_t split_bytes = 0;
   double seconds = 60;                 // the solver's time
+  bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
 
   /// No wishes beyond the budget: any recipe of that size will do.
   bool is_plain() const;
@@ -63,6 +64,9 @@ class Planner {
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   [[noreturn]] void refuse(Range range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
+  bool may_be_bare() const;
+  Planner bare() const;  // without notes
+  Plan solve_as_asked() const;
   Recipe make_recipe(const std::vector<uint16_t>& pick) const;
   void certify(Recipe& recipe, const Solution& solution) const;
 

@@ -35,6 +35,7 @@ ordered_json head_of(const Recipe& r) {
   head["method"] = r.method;
   head["effort"] = r.effort == Effort::max ? kMax : kNormal;
   if (r.error_feedback) head["error_feedback"] = true;
+  if (!r.notes) head["notes"] = false;
   head["budget"] = {{"kind", r.budget_kind}, {"bytes", r.budget_bytes}};
   head["size"] = {{"file_bytes", r.file_bytes},
                   {"tensor_bytes", r.tensor_bytes},
@@ -78,6 +79,7 @@ void read_head(const JsonNode& root, Recipe& r) {
     effort.refuse(str("expected \"normal\" or \"max\", found ", quoted(effort.text())));
   r.effort = effort.text() == kMax ? Effort::max : Effort::normal;
   if (root.has("error_feedback")) r.error_feedback = root.at("error_feedback").boolean();
+  if (root.has("notes")) r.notes = root.at("notes").boolean();
 }
 
 void read_numbers(const JsonNode& root, Recipe& r) {
@@ -184,6 +186,7 @@ std::string recipe_digest(const Recipe& recipe) {
   Hasher hasher;
   hasher.add(uint64_t{Recipe::kVersion}).add(static_cast<uint64_t>(recipe.effort));
   if (recipe.error_feedback) hasher.add("error feedback");
+  if (!recipe.notes) hasher.add("without notes");
   for (const RecipeTensor& t : recipe.tensors) hasher.add(t.name).add(static_cast<uint64_t>(t.format));
   return hasher.finish().hex();
 }

@@ -126,6 +126,47 @@ TEST_F(PlanTiny, AnImpossibleBudgetNamesTheReachableRange) {
   }
 }
 
+/// llama-quantize's file of q8_0 has none of our keys; at its size we are not to be the worse for them.
+TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
+  PlanOptions roomy = size(int64_t{1} << 30);
+  const Recipe all = plan(roomy).recipe;
+  EXPECT_TRUE(all.notes);
+  PlanOptions without = roomy;
+  without.notes = false;
+  const int64_t least = plan(without).recipe.file_bytes;
+  ASSERT_LT(least, all.file_bytes);
+
+  PlanOptions exact = roomy;
+  exact.size_bytes = least;
+  const Recipe tight = plan(exact).recipe;
+  EXPECT_FALSE(tight.notes);
+  EXPECT_EQ(tight.file_bytes, least);
+  EXPECT_EQ(tight.predicted_loss, all.predicted_loss);
+  EXPECT_EQ(parse_recipe(to_json(tight), "test"), tight);
+  quantize_model(*model_, importance_, tight, *scratch_ / "tight.gguf", Existing::replace);
+  const gguf::Reader file{*scratch_ / "tight.gguf"};
+  EXPECT_EQ(file.file_bytes(), least);
+  EXPECT_FALSE(file.find("snug.recipe"));
+  exact.size_bytes = all.file_bytes;
+  EXPECT_TRUE(plan(exact).recipe.notes);
+}
+
+TEST_F(PlanTiny, TheSmallestSizeIsReachedWithoutOurKeys) {
+  PlanOptions options = size(100'000);
+  options.notes = false;
+  int64_t least = 100'000;
+  for (int64_t step = 1 << 21; step > 0; step /= 2) {  // the least size that is not refused
+    options.size_bytes = least + step;
+    try {
+      plan(options);
+    } catch (const Error&) {
+      least += step;
+    }
+  }
+  EXPECT_FALSE(plan(size(least + 1)).recipe.notes);
+  EXPECT_THROW(plan(size(least)), Error);
+}
+
 TEST_F(PlanTiny, PinsMinimaAndMaximaHold) {
   PlanOptions options = bpw(6);
   options.rules.pins = {"token_embd=q8_0"};
@@ -184,10 +225,13 @@ TEST_F(PlanTiny, SideConstraintsHold) {
 }
 
 TEST_F(PlanTiny, TheCurveAgreesWithPlansAtItsPoints) {
-  const auto curve = Planner{*profile_, *model_, importance_, size(1 << 20)}.curve(20);
+  PlanOptions options = size(1 << 20);
+  options.notes = false;  // else a plan may leave them out for more
+  const auto curve = Planner{*profile_, *model_, importance_, options}.curve(20);
   ASSERT_GT(curve.size(), 20u);
   for (size_t i = 0; i < curve.size(); i += 7) {
-    const Plan made = plan(size(curve[i].file_bytes));
+    options.size_bytes = curve[i].file_bytes;
+    const Plan made = plan(options);
     EXPECT_EQ(made.recipe.file_bytes, curve[i].file_bytes);
     EXPECT_EQ(made.solution.loss, curve[i].loss);
   }
