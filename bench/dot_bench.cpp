@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <random>
 
+#include "base/aligned.hpp"
 #include "base/parallel.hpp"
 #include "infer/packed/activations.hpp"
 
@@ -59,7 +60,8 @@ void bench(const Format& format, int64_t bytes, int repeats) {
   Rows x(1, kCols);
   for (int64_t k = 0; k < kCols; ++k) x.at(0)[k] = static_cast<float>(k % 17) - 8;
   const Activations in{kernels, packed, x, Activations::Use::dots};
-  std::vector<float> y(static_cast<size_t>(rows)), decoded(kCols);
+  std::vector<float> y(static_cast<size_t>(rows));
+  FloatRow decoded(kCols);
   std::vector<double> read, dot, decode;
   uint64_t sum = 0;
   for (int r = 0; r < repeats; ++r) {

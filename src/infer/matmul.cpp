@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "base/aligned.hpp"
 #include "base/parallel.hpp"
 #include "infer/exact_kernels.hpp"
 #include "infer/packed/activations.hpp"
@@ -30,10 +31,10 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
   const ExactKernels& kernels = exact_kernels();
   parallel_ranges(w.rows, kPanelRows, [&](int64_t begin, int64_t end) {
     // Every task decodes its rows once, for all tokens.
-    const auto rows = std::make_unique<float[]>(static_cast<size_t>((end - begin) * stride));
+    FloatRow rows(static_cast<size_t>((end - begin) * stride));
     for (int64_t r = begin; r < end; ++r)
-      decode_row(w, matrix, r, {rows.get() + (r - begin) * stride, static_cast<size_t>(w.cols)});
-    kernels.panel(rows.get(), end - begin, in.at(0), x.count(), stride, y.at(0) + begin, w.rows);
+      decode_row(w, matrix, r, {rows.data() + (r - begin) * stride, static_cast<size_t>(w.cols)});
+    kernels.panel(rows.data(), end - begin, in.at(0), x.count(), stride, y.at(0) + begin, w.rows);
   });
   return y;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/aligned.hpp"
 #include "base/parallel.hpp"
 #include "quant/second_order.hpp"
 #include "snug/quantize.hpp"
@@ -37,7 +38,7 @@ class TensorEncoder {
     std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
     encode_rows(format_, weights, columns, curvature, effort_, blocks);
     const double share = token_share_of(importance_, tensor_, rows.front());
-    std::vector<float> decoded(static_cast<size_t>(cols));
+    FloatRow decoded(static_cast<size_t>(cols));
     const std::vector<float> zero(decoded.size());
     for (int64_t i = 0; i < count; ++i) {
       const auto r = static_cast<size_t>(rows[static_cast<size_t>(i)]);

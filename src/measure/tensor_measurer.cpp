@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/aligned.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
@@ -24,7 +25,7 @@ int64_t next_count(int64_t count, int64_t rows) {
 
 /// Buffers of one thread; a row is looked at in every format while it is in cache.
 struct Scratch {
-  std::vector<float> row, decoded, zero;
+  FloatRow row, decoded, zero;
   std::vector<std::byte> blocks;
 
   void fit(int64_t cols, int64_t block_bytes) {

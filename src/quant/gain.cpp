@@ -76,7 +76,7 @@ struct Products {
 
 Products products(const Format& format, std::span<const float> row, const ColumnWeights& columns,
                   const std::byte* blocks) {
-  float decoded[kPiece];
+  alignas(64) float decoded[kPiece];
   GainSums sums{};
   for (size_t at = 0; at < row.size(); at += kPiece) {
     const size_t n = std::min(row.size() - at, static_cast<size_t>(kPiece));

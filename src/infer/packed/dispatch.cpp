@@ -39,11 +39,10 @@ bool has_amx() {
 std::vector<const PackedKernels*> matching(const Kernels& kernels) {
   std::vector<const PackedKernels*> found;
 #if defined(__x86_64__)
-  if (std::string_view{kernels.isa} == kPackedAvx2.isa) {
-    if (has_amx()) found.push_back(&kPackedAmx);
-    if (has_vnni()) found.push_back(&kPackedAvx512);
-    found.push_back(&kPackedAvx2);
-  }
+  const std::string_view isa{kernels.isa};
+  if (isa == "avx512" && has_amx()) found.push_back(&kPackedAmx);
+  if (isa == "avx512" && has_vnni()) found.push_back(&kPackedAvx512);
+  if (isa == "avx2" || (isa == "avx512" && found.empty())) found.push_back(&kPackedAvx2);
 #endif
   if (found.empty()) found.push_back(&kPackedScalar);
   (void)kernels;

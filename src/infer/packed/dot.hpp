@@ -42,13 +42,7 @@ inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* s
     return V::sub_i(sum, V::times(V::pairs(scales, V::load_w(sums)), Codes::kBias));
 }
 
-/// Asks for what a stream of blocks comes to soon. Reading along one mapped file page by page, the
-/// processor's own guesses stop at the end of each page.
-inline void prefetch_ahead(const void* from, size_t bytes) {
-  constexpr size_t kAhead = 2048, kLine = 64;
-  for (size_t k = 0; k < bytes; k += kLine)
-    __builtin_prefetch(static_cast<const std::byte*>(from) + kAhead + k);
-}
+constexpr int kDotAhead = 2048;
 
 /// R rows at once, y[r] for rows[r].
 template <class V, class Codes, int R>
@@ -60,7 +54,7 @@ void dot_super(const typename Codes::Block* const (&rows)[R], const RoundedRow& 
     const int16_t* sums = x.sums + 16 * b;
     for (int r = 0; r < R; ++r) {
       const Codes c{rows[r][b]};
-      prefetch_ahead(&rows[r][b], sizeof rows[r][b]);
+      prefetch<kDotAhead>(&rows[r][b], sizeof rows[r][b]);
       sum[r] = V::fma(V::real(super_sum<V>(c, x.q + 256 * b, sums)), V::splat(c.d() * x.d[b]), sum[r]);
       if constexpr (Codes::kMins)
         below[r] =
@@ -95,7 +89,7 @@ void dot_short(const typename Codes::Block* const (&rows)[R], const RoundedRow& 
   const auto block = [&](int64_t b, int n) {
     for (int r = 0; r < R; ++r) {
       const Codes c{rows[r][b]};
-      prefetch_ahead(&rows[r][b], sizeof rows[r][b]);
+      prefetch<kDotAhead>(&rows[r][b], sizeof rows[r][b]);
       for (int g = 0; g < groups; ++g) {
         const int64_t group = b * groups + g;
         sum[r][n * groups + g] = add_group<V>(sum[r][n * groups + g], c, g, x, group);

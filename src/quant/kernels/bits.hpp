@@ -18,6 +18,23 @@ inline void put_u32(uint8_t* p, uint32_t value) {
   std::memcpy(p, &value, sizeof value);
 }
 
+/// Keeps values in memory that compilers would hold in registers: to spread one over a vector, a load is free
+/// while shuffles all wait for one port.
+template <class T>
+void in_memory(T& values) {
+  asm("" : "+m"(values));
+}
+
+/// Asks for what a stream of blocks comes to soon. Reading along one mapped file page by page, the
+/// processor's own guesses stop at the end of each page, and what it holds in flight is little more than a
+/// block.
+template <int ahead>
+void prefetch(const void* from, size_t bytes) {
+  constexpr uintptr_t line = 64;
+  const auto start = reinterpret_cast<uintptr_t>(from) + ahead;  // may be beyond the end: no pointer yet
+  for (uintptr_t k = 0; k < bytes; k += line) __builtin_prefetch(reinterpret_cast<const void*>(start + k));
+}
+
 inline float float_of_bits(uint32_t bits) {
   return __builtin_bit_cast(float, bits);
 }

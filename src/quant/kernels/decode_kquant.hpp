@@ -2,16 +2,17 @@
 
 #include "quant/kernels/decode_legacy.hpp"
 
-// Decoders of the K formats. Each product is rounded on its own, in ggml's order. First the codes are put
-// together as bytes, 32 at a time in loops that compilers make vectors of, and the scales of a block eight at
-// a time.
+// Decoders of the K formats, with ggml's roundings: of d times a scale, of that times a code, of the
+// difference. The product of a scale and a code has at most 24 bits, so that it is exact and may be fused
+// with the difference. First the codes are put together as bytes, 32 at a time in loops that compilers make
+// vectors of, and the scales of a block eight at a time.
 
 namespace snug {
 
 /// y = d q - m for the eight codes at q.
 template <Simd V>
 void put_affine(const uint8_t* q, float d, float m, float* y) noexcept {
-  V::store(y, V::splat(d) * V::to_f(V::load_u8(q)) - V::splat(m));
+  V::store(y, V::add_exact(V::splat(d), V::to_f(V::load_u8(q)), V::splat(-m)));
 }
 template <Simd V>
 void put_product(const int8_t* q, float d, float* y) noexcept {
@@ -70,6 +71,9 @@ void decode_q2_K(const void* blocks, int64_t cols, float* row) noexcept {
     }
     uint8_t q[256];
     unpack_q2_plane<V>(b.qs, q);
+    in_memory(scales);
+    in_memory(mins);
+#pragma GCC unroll 32
     for (int i = 0; i < 256; i += 8) put_affine<V>(q + i, scales[i / 16], mins[i / 16], y + i);
   });
 }
@@ -92,6 +96,8 @@ void decode_q3_K(const void* blocks, int64_t cols, float* row) noexcept {
     for (int k = 0; k < 8; ++k)
       for (int l = 0; l < 32; ++l)
         q[32 * k + l] = static_cast<int8_t>((low_bits[32 * k + l] | (b.hmask[l] >> k & 1) << 2) - 4);
+    in_memory(scales);
+#pragma GCC unroll 32
     for (int i = 0; i < 256; i += 8) put_product<V>(q + i, scales[i / 16], y + i);
   });
 }
@@ -101,13 +107,15 @@ void decode_q4_K(const void* blocks, int64_t cols, float* row) noexcept {
   decode_blocks<BlockQ4_K, 256>(blocks, cols, row, [](const BlockQ4_K& b, float* y) {
     float scales[8], mins[8];
     k4_products<V>(b.scales, V::half(b.d), V::half(b.dmin), scales, mins);
+    in_memory(scales);
+    in_memory(mins);
     for (int pair = 0; pair < 4; ++pair) {
-      const auto d0 = V::splat(scales[2 * pair]), m0 = V::splat(mins[2 * pair]);
-      const auto d1 = V::splat(scales[2 * pair + 1]), m1 = V::splat(mins[2 * pair + 1]);
+      const auto d0 = V::splat(scales[2 * pair]), m0 = V::splat(-mins[2 * pair]);
+      const auto d1 = V::splat(scales[2 * pair + 1]), m1 = V::splat(-mins[2 * pair + 1]);
       for (int l = 0; l < 32; l += 8) {
         const auto both = V::load_u8(b.qs + 32 * pair + l);
-        V::store(y + 64 * pair + l, d0 * V::to_f(both & V::splat_i(15)) - m0);
-        V::store(y + 64 * pair + 32 + l, d1 * V::to_f(V::template shr<4>(both)) - m1);
+        V::store(y + 64 * pair + l, V::add_exact(d0, V::to_f(both & V::splat_i(15)), m0));
+        V::store(y + 64 * pair + 32 + l, V::add_exact(d1, V::to_f(V::template shr<4>(both)), m1));
       }
     }
   });
@@ -118,10 +126,13 @@ void decode_q5_K(const void* blocks, int64_t cols, float* row) noexcept {
   decode_blocks<BlockQ5_K, 256>(blocks, cols, row, [](const BlockQ5_K& b, float* y) {
     float scales[8], mins[8];
     k4_products<V>(b.scales, V::half(b.d), V::half(b.dmin), scales, mins);
+    in_memory(scales);
+    in_memory(mins);
     uint8_t q[256];
     unpack_k_nibbles<V>(b.qs, q);
     for (int k = 0; k < 8; ++k)
       for (int l = 0; l < 32; ++l) q[32 * k + l] |= static_cast<uint8_t>((b.qh[l] >> k & 1) << 4);
+#pragma GCC unroll 32
     for (int i = 0; i < 256; i += 8) put_affine<V>(q + i, scales[i / 32], mins[i / 32], y + i);
   });
 }
@@ -132,6 +143,7 @@ void decode_q6_K(const void* blocks, int64_t cols, float* row) noexcept {
     const auto d = V::splat(V::half(b.d));
     float scales[16];
     for (int k = 0; k < 16; k += 8) V::store(scales + k, d * V::to_f(V::load_i8(b.scales + k)));
+    in_memory(scales);
     int8_t q[256];
     for (int half = 0; half < 2; ++half)
       for (int l = 0; l < 32; ++l) {
@@ -143,6 +155,7 @@ void decode_q6_K(const void* blocks, int64_t cols, float* row) noexcept {
         to[64] = static_cast<int8_t>((first >> 4 | (high & 0x30)) - 32);
         to[96] = static_cast<int8_t>((second >> 4 | (high >> 2 & 0x30)) - 32);
       }
+#pragma GCC unroll 32
     for (int i = 0; i < 256; i += 8) put_product<V>(q + i, scales[i / 16], y + i);
   });
 }

@@ -13,7 +13,10 @@ namespace snug {
 template <class Block, int weights, class Decode>
 void decode_blocks(const void* blocks, int64_t cols, float* row, Decode decode) noexcept {
   const auto* block = static_cast<const Block*>(blocks);
-  for (int64_t b = 0; b < cols / weights; ++b) decode(block[b], row + b * weights);
+  for (int64_t b = 0; b < cols / weights; ++b) {
+    prefetch<4096>(block + b, sizeof *block);
+    decode(block[b], row + b * weights);
+  }
 }
 
 /// Calls put(y, n) for the 2 * half codes of nibbles packed as byte j: code j low, code j + half high.

@@ -21,7 +21,12 @@ std::vector<const Kernels*> ask_the_cpu() {
 #if defined(__x86_64__)
   unsigned a = 0, b = 0, c = 0, d = 0;
   const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);  // clang 14 has no name for it
-  if (f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAvx2);
+  if (f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+      found.push_back(&kAvx512);
+    found.push_back(&kAvx2);
+  }
 #elif defined(__aarch64__)
   found.push_back(&kNeon);
 #endif

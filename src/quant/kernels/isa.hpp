@@ -5,6 +5,6 @@
 namespace snug {
 
 // One translation unit each; which of them are built is CMake's affair. Constant-initialized.
-extern const Kernels kScalar, kAvx2, kNeon;
+extern const Kernels kScalar, kAvx2, kAvx512, kNeon;
 
 }  // namespace snug

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "quant/blocks.hpp"
+#include "quant/kernels/bits.hpp"
 #include "quant/kernels/kernels.hpp"
 #include "quant/kernels/simd.hpp"
 
@@ -29,7 +30,10 @@ void encode_f16(const EncodeJob& job) noexcept {
   };
   auto* out = static_cast<uint16_t*>(job.blocks);
   int64_t j = 0;
-  for (; j + 8 <= job.cols; j += 8) convert(job.x + j, out + j);
+  for (; j + 8 <= job.cols; j += 8) {
+    prefetch<4096>(job.x + j, 8 * sizeof *job.x);
+    convert(job.x + j, out + j);
+  }
   if (j == job.cols) return;
   float x[8] = {};
   uint16_t h[8];
@@ -62,7 +66,10 @@ void encode_bf16(const EncodeJob& job) noexcept {
   };
   auto* out = static_cast<uint16_t*>(job.blocks);
   int64_t j = 0;
-  for (; j + 8 <= job.cols; j += 8) convert(job.x + j, out + j);
+  for (; j + 8 <= job.cols; j += 8) {
+    prefetch<4096>(job.x + j, 8 * sizeof *job.x);
+    convert(job.x + j, out + j);
+  }
   if (j == job.cols) return;
   float x[8] = {};
   uint16_t h[8];

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "quant/kernels/bits.hpp"
 #include "quant/kernels/kernels.hpp"
 #include "quant/kernels/simd.hpp"
 
@@ -16,7 +17,10 @@ bool all_finite(const float* x, int64_t count) noexcept {
   const auto bad_at = [&](const float* p) { return V::eq_i(V::bits_i(V::load(p)) & exponent, exponent); };
   auto bad = V::lt(V::zero(), V::zero());
   int64_t j = 0;
-  for (; j + 16 <= count; j += 16) bad = bad | (bad_at(x + j) | bad_at(x + j + 8));
+  for (; j + 16 <= count; j += 16) {
+    prefetch<4096>(x + j, 16 * sizeof *x);  // the first to see a row
+    bad = bad | (bad_at(x + j) | bad_at(x + j + 8));
+  }
   for (; j < count; j += 8) {
     float rest[8] = {};
     std::memcpy(rest, x + j, static_cast<size_t>(count - j < 8 ? count - j : 8) * sizeof(float));

@@ -15,9 +15,10 @@
 //   zero() splat(float) iota() load(const float*) store(float*, f32)       unaligned
 //   splat_i(int32_t) iota_i() load_i(const int32_t*) store_i(int32_t*, i32)
 //   load_u8 load_i8 load_u16 load_i16 (p) -> i32                           eight elements, widened
-//   store_u8(uint8_t*, i32) store_u16(uint16_t*, i32)                      low bits of the lanes, which must
-//   fit fma(a, b, c)          a b + c rounded ONCE (scalar: std::fma). Written a * b + c rounds twice,
-//   always. min(a, b) max(a, b)   a < b ? a : b, a > b ? a : b: the second where one is NaN. Also for i32.
+//   store_u8(uint8_t*, i32) store_u16(uint16_t*, i32)    low bits of the lanes, which must fit
+//   fma(a, b, c)          a b + c rounded ONCE (scalar: std::fma). Written a * b + c rounds twice, always.
+//   add_exact(a, b, c)    a b + c where a b is exact, so that either way gives the same: the quicker
+//   min(a, b) max(a, b)   a < b ? a : b, a > b ? a : b: the second where one is NaN. Also for i32.
 //   abs sqrt round        round: to nearest even, still f32
 //   to_i(f32)             to nearest even; lanes must be within int32 (clamp first), NaN gives anything
 //   to_f(i32)

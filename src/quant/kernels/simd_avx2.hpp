@@ -65,6 +65,7 @@ struct Avx2 {
   }
 
   static f32 fma(f32 a, f32 b, f32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  static f32 add_exact(f32 a, f32 b, f32 c) { return fma(a, b, c); }
   static f32 min(f32 a, f32 b) { return {_mm256_min_ps(a.v, b.v)}; }
   static f32 max(f32 a, f32 b) { return {_mm256_max_ps(a.v, b.v)}; }
   static i32 min(i32 a, i32 b) { return {_mm256_min_epi32(a.v, b.v)}; }

@@ -70,6 +70,7 @@ struct Neon {
     vst1q_u8(out + 16, vcombine_u8(vmovn_u16(narrow(c)), vmovn_u16(narrow(d))));
   }
 
+  static f32 add_exact(f32 a, f32 b, f32 c) { return fma(a, b, c); }
   static f32 fma(f32 a, f32 b, f32 c) { return {vfmaq_f32(c.lo, a.lo, b.lo), vfmaq_f32(c.hi, a.hi, b.hi)}; }
   static f32 min(f32 a, f32 b) { return select(lt(a, b), a, b); }
   static f32 max(f32 a, f32 b) { return select(lt(b, a), a, b); }

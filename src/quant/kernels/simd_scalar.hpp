@@ -120,6 +120,7 @@ struct Scalar {
     }
   }
 
+  static f32 add_exact(f32 a, f32 b, f32 c) { return a * b + c; }
   static f32 fma(f32 a, f32 b, f32 c) {
     return each<f32>([&](int k) { return __builtin_fmaf(a.v[k], b.v[k], c.v[k]); });
   }
