@@ -1,7 +1,8 @@
-// infer_bench [--llama FOLDER] [-p N] [-n N] [-r N] [--threads N] MODEL.gguf...
+// infer_bench [--llama FOLDER [--llama-cpu NAME]] [-p N] [-n N] [-r N] [--threads N] MODEL.gguf...
 //
 // Prompt and decode speed of snug's fast mode beside the real llama.cpp's on the same files, taking turns in
-// one process. docs/performance.md has the table.
+// one process. docs/performance.md has the table. --llama-cpu takes its library for one processor, as
+// "haswell", which goes with SNUG_ISA=avx2.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -13,6 +14,7 @@
 
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
+#include "infer/packed/kernels.hpp"
 #include "infer/speed.hpp"
 #include "interop/real_llama.hpp"
 #include "snug/error.hpp"
@@ -23,7 +25,7 @@ using namespace snug;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string llama;
+  std::string llama, llama_cpu;
   std::vector<std::string> models;
   int64_t prompt = 512, decode = 64;
   int repeats = 3, threads = 2;
@@ -97,6 +99,7 @@ int main(int argc, char** argv) {
   Options o;
   CLI::App app{"speed of the fast mode beside llama.cpp's"};
   app.add_option("--llama", o.llama, "folder of llama.cpp's libraries")->check(CLI::ExistingDirectory);
+  app.add_option("--llama-cpu", o.llama_cpu, "its library for this processor, as haswell; else it chooses");
   app.add_option("MODEL", o.models)->required()->check(CLI::ExistingFile);
   app.add_option("-p", o.prompt)->check(CLI::NonNegativeNumber);
   app.add_option("-n", o.decode)->check(CLI::NonNegativeNumber);
@@ -107,8 +110,8 @@ int main(int argc, char** argv) {
     keep_freed_memory();
     set_threads(o.threads);
     std::unique_ptr<test::RealLlama> llama;
-    if (!o.llama.empty()) llama = std::make_unique<test::RealLlama>(o.llama);
-    std::printf("read %.1f GB/s, integer %.0f Gop/s, f32 %.0f Gop/s\n\n",
+    if (!o.llama.empty()) llama = std::make_unique<test::RealLlama>(o.llama, o.llama_cpu);
+    std::printf("%s; read %.1f GB/s, integer %.0f Gop/s, f32 %.0f Gop/s\n\n", infer::packed_kernels().isa,
                 infer::read_bytes_per_second() * 1e-9, infer::integer_operations_per_second() * 1e-9,
                 infer::real_operations_per_second() * 1e-9);
     std::printf(

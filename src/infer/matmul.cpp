@@ -70,7 +70,7 @@ class SharedActivations {
  public:
   const Activations& find(const PackedFormat& format, const Rows& x, Activations::Use use) {
     for (const auto& [known, in] : kept_)
-      if (known->rounding == format.rounding && known->product_of_rows == format.product_of_rows) return *in;
+      if (known->rounding == format.rounding && known->layout == format.layout) return *in;
     kept_.emplace_back(&format, std::make_unique<Activations>(packed_kernels(), format, x, use));
     return *kept_.back().second;
   }

@@ -150,6 +150,7 @@ struct RealLlama::Symbols {
   void (*clear)(void*, bool) = nullptr;
   void (*log_set)(void (*)(int, const char*, void*), void*) = nullptr;
   void (*load_backends)(const char*) = nullptr;
+  void* (*load_backend)(const char*) = nullptr;
   void (*quantize_init)(int) = nullptr;
   size_t (*quantize_chunk)(int, const float*, void*, int64_t, int64_t, int64_t, const float*) = nullptr;
 };
@@ -161,7 +162,8 @@ std::filesystem::path RealLlama::find_libraries() {
   return std::filesystem::exists(fetched) ? fetched : std::filesystem::path{};
 }
 
-RealLlama::RealLlama(const std::filesystem::path& libraries) : symbols_(std::make_unique<Symbols>()) {
+RealLlama::RealLlama(const std::filesystem::path& libraries, const std::string& processor)
+    : symbols_(std::make_unique<Symbols>()) {
   Symbols& s = *symbols_;
   s.base = open_library(file_like(libraries, "libggml-base"));
   void* ggml = open_library(file_like(libraries, "libggml"));
@@ -186,10 +188,16 @@ RealLlama::RealLlama(const std::filesystem::path& libraries) : symbols_(std::mak
   bind(llama, "llama_memory_clear", s.clear);
   bind(llama, "llama_log_set", s.log_set);
   bind(ggml, "ggml_backend_load_all_from_path", s.load_backends);
+  bind(ggml, "ggml_backend_load", s.load_backend);
   bind(s.base, "ggml_quantize_init", s.quantize_init);
   bind(s.base, "ggml_quantize_chunk", s.quantize_chunk);
   if (!std::getenv("SNUG_LLAMA_LOG")) s.log_set(silent, nullptr);
-  s.load_backends(libraries.c_str());
+  if (processor.empty()) {
+    s.load_backends(libraries.c_str());
+    return;
+  }
+  const std::filesystem::path chosen = file_like(libraries, "libggml-cpu-" + processor);
+  if (!s.load_backend(chosen.c_str())) throw std::runtime_error{chosen.string() + " does not load"};
 }
 
 RealLlama::~RealLlama() = default;

@@ -18,7 +18,9 @@ class RealLlama {
   /// Folder of the libraries: $SNUG_LLAMA_LIBS or build/llama/... as tools/fetch_llama leaves it; empty if not there.
   static std::filesystem::path find_libraries();
 
-  explicit RealLlama(const std::filesystem::path& libraries);  // throws std::runtime_error
+  /// The library for this processor that it chooses itself, or the one named, as "haswell" (AVX2): the first
+  /// RealLlama of a process decides. Throws std::runtime_error.
+  explicit RealLlama(const std::filesystem::path& libraries, const std::string& processor = {});
   ~RealLlama();
 
   class Model;

@@ -32,18 +32,21 @@ void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
                      sums_.data() + (sums_.empty() ? 0 : r * cols / 16), x_.data() + (bytes ? 0 : r * cols)});
 }
 
-void Activations::allocate_tiles(Rounding rounding, int64_t cols) {
+void Activations::allocate_tiles(const PackedFormat& format, int64_t cols) {
+  const Rounding rounding = format.rounding;
   const int64_t padded = tiles_.tiles() * kTileTokens;
   const auto size = [padded](int64_t each) { return static_cast<size_t>(padded * each); };
   if (rounding < Rounding::blocks32) {
     tile_x_.resize(size(cols));
   } else {
-    tile_q_.resize(size(cols));
+    if (format.layout == Layout::bytes) tile_bytes_.resize(size(cols));
+    if (format.layout == Layout::pairs) tile_q_.resize(size(cols));
     tile_d_.resize(size(cols / block_of(rounding)));
   }
   if (rounding == Rounding::blocks32) tile_s_.resize(size(cols / 32));
   if (rounding == Rounding::blocks256) tile_sums_.resize(size(cols / 16));
   tiles_.q = tile_q_.data();
+  tiles_.bytes = tile_bytes_.data();
   tiles_.d = tile_d_.data();
   tiles_.s = tile_s_.data();
   tiles_.sums = tile_sums_.data();
@@ -56,7 +59,8 @@ void Activations::round_all(const PackedKernels& kernels, const PackedFormat& fo
     const int64_t first = tile * kTileTokens;
     for (int64_t t = first; t < std::min(tokens, first + kTileTokens); ++t)
       kernels.round(format.rounding, x.at(t), x.width(), row(t));
-    if (!format.product_of_rows) kernels.interleave(format.rounding, &row(first), tile, tiles_);
+    if (format.layout != Layout::rows)
+      kernels.interleave(format.rounding, format.layout, &row(first), tile, tiles_);
   });
 }
 
@@ -75,7 +79,7 @@ Activations::Activations(const PackedKernels& kernels, const PackedFormat& forma
   clear_rows(sums_, tokens, padded);
   clear_rows(x_, tokens, padded);
   tiles_ = {.tokens = tokens, .cols = cols, .rows = rows_.data()};
-  if (!format.product_of_rows) allocate_tiles(format.rounding, cols);
+  if (format.layout != Layout::rows) allocate_tiles(format, cols);
   round_all(kernels, format, x);
 }
 

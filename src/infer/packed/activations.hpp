@@ -24,9 +24,9 @@ class Activations {
   /// Arrays for `rows` rows in the layout of a row; views into them, row by row, go to rows_.
   void allocate(Rounding rounding, int64_t rows, int64_t cols);
   void round_all(const PackedKernels& kernels, const PackedFormat& format, const Rows& x);
-  void allocate_tiles(Rounding rounding, int64_t cols);
+  void allocate_tiles(const PackedFormat& format, int64_t cols);
 
-  AlignedVector<int8_t> q_;
+  AlignedVector<int8_t> q_, tile_bytes_;
   AlignedVector<float> d_, s_, x_, tile_d_, tile_s_, tile_x_;
   AlignedVector<int16_t> sums_, tile_q_, tile_sums_;
   std::vector<RoundedRow> rows_;

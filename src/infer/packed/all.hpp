@@ -5,6 +5,7 @@
 #include "infer/packed/codes_short.hpp"
 #include "infer/packed/peak.hpp"
 #include "infer/packed/product.hpp"
+#include "infer/packed/product_bytes.hpp"
 #include "infer/packed/round.hpp"
 
 namespace snug::infer {
@@ -13,9 +14,9 @@ namespace {
 /// A set of lanes may bring its own product of 8-bit codes.
 template <class V, class Unpack>
 constexpr void set_product(PackedFormat& format) {
-  if constexpr (requires { V::kProductOfRows; }) {
+  if constexpr (requires { V::kHasTiles; }) {
     format.product = V::template product_of_codes<Unpack>;
-    format.product_of_rows = V::kProductOfRows;
+    format.layout = Layout::rows;
   } else {
     format.product = product<V, Unpack>;
   }
@@ -25,7 +26,13 @@ template <class V, class Codes>
 constexpr PackedFormat super_format(FormatId id) {
   PackedFormat format{id, Rounding::blocks256,
                       dots_of_blocks<V, Codes, dot_super<V, Codes, 2>, dot_super<V, Codes, 1>>};
-  set_product<V, UnpackSuper<V, Codes>>(format);
+  if constexpr (
+      requires { BytesOf<Codes>::kLargest; } && !requires { V::kHasTiles; }) {
+    format.product = product_of_bytes<V, Codes>;
+    format.layout = Layout::bytes;
+  } else {
+    set_product<V, UnpackSuper<V, Codes>>(format);
+  }
   return format;
 }
 template <class V, class Codes>

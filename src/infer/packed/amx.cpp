@@ -10,7 +10,7 @@ namespace {
 struct AmxLanes : Avx512Lanes {
   template <class Unpack>
   static constexpr auto product_of_codes = product_in_tiles<AmxLanes, Unpack>;
-  static constexpr bool kProductOfRows = true;
+  static constexpr bool kHasTiles = true;
 };
 
 constexpr PackedKernels make() {

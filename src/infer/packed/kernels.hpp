@@ -33,12 +33,20 @@ struct RoundedRow {
   float* x = nullptr;       // [cols]: the others, as f32
 };
 
+/// How a product wants its tokens.
+enum class Layout : uint8_t {
+  pairs,  // side by side, two 16-bit columns of one after the other: TokenTiles::q, or x for unrounded ones
+  bytes,  // side by side, four columns of one after the other
+  rows,   // as they are
+};
+
 /// Rows of rounded activations with the tokens side by side: tiles of kTileTokens, the last padded with
 /// zeros.
 struct TokenTiles {
   int64_t tokens = 0, cols = 0;
   const RoundedRow* rows = nullptr;  // the same as rows, one after the other in memory, padded to kRowTokens
-  int16_t* q = nullptr;              // [tile][cols / 2][token][2]
+  int16_t* q = nullptr;              // [tile][cols / 2][token][2]: Layout::pairs
+  int8_t* bytes = nullptr;           // [tile][cols / 4][token][4]: Layout::bytes
   float* d = nullptr;                // [tile][cols / block][token]
   float* s = nullptr;                // [tile][cols / 32][token]
   int16_t* sums = nullptr;           // [tile][cols / 32][token][2]
@@ -71,7 +79,7 @@ struct PackedFormat {
   /// `scratch` [scratch_size(tokens)] is overwritten. Differs from dots() by f32 rounding of sums.
   void (*product)(const PackedRows& rows, const TokenTiles& x, float* scratch, float* y,
                   int64_t y_stride) = nullptr;
-  bool product_of_rows = false;  // product reads TokenTiles::rows alone
+  Layout layout = Layout::pairs;  // what product reads
 };
 
 constexpr int64_t scratch_size(int64_t tokens) {
@@ -102,7 +110,8 @@ struct PackedKernels {
   /// Rounds one row of `cols` values, a multiple of the rounding's block. Values are finite.
   void (*round)(Rounding rounding, const float* x, int64_t cols, const RoundedRow& out);
   /// Fills one tile from kTileTokens rounded rows.
-  void (*interleave)(Rounding rounding, const RoundedRow* rows, int64_t tile, const TokenTiles& out);
+  void (*interleave)(Rounding rounding, Layout layout, const RoundedRow* rows, int64_t tile,
+                     const TokenTiles& out);
   std::span<const PackedFormat> formats;
   /// Attention to a block of keys: scores of all of them, to be masked (-1e30) by the caller, then their part
   /// of the output. attend_one is both for one query alone, without the side by side.

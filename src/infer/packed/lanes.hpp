@@ -19,6 +19,8 @@
 //   shift_right<n> shift_left<n>           bits of the neighbour byte come in: mask afterwards
 //   look_up(table16, index)                table[index], index < 16
 //   abs_b(x) sign_b(x, s)                  |x| as u8; s < 0 ? -x : s == 0 ? 0 : x
+//   splat_four(p) store_b(p, x)            four bytes everywhere; 32 bytes
+//   add_w(x, y)                            w
 //   multiply(u, x)                         w: products of u8 and i8, added in pairs; these must fit 16 bits
 //   splat_pair(p)                          w: two neighbouring i16 everywhere
 //   scales8(s) scales16(s)                 w: i8 scales of a super-block: lane k and lane 8 + k belong to the

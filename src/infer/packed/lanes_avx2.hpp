@@ -65,6 +65,13 @@ struct Avx2Lanes : Avx2 {
   static b abs_b(b x) { return _mm256_abs_epi8(x); }
   static b sign_b(b x, b s) { return _mm256_sign_epi8(x, s); }
 
+  static b splat_four(const void* p) {
+    int32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+  }
+  static void store_b(void* p, b x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
+  static w add_w(w x, w y) { return _mm256_add_epi16(x, y); }
   static w multiply(b unsigned_x, b signed_y) { return _mm256_maddubs_epi16(unsigned_x, signed_y); }
   static w load_w(const int16_t* p) { return load_b(p); }
   static void store_w(int16_t* p, w x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }

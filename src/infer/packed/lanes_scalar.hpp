@@ -112,6 +112,14 @@ struct ScalarLanes : Scalar {
     });
   }
 
+  static b splat_four(const void* p) {
+    const auto* from = static_cast<const uint8_t*>(p);
+    return bytes_of([&](int k) { return from[k % 4]; });
+  }
+  static void store_b(void* p, b x) { std::memcpy(p, x.v, sizeof x.v); }
+  static w add_w(w x, w y) {
+    return make<w, 16>([&](int k) { return x.v[k] + y.v[k]; });
+  }
   static w multiply(b x, b y) {
     return make<w, 16>(
         [&](int k) { return x.v[2 * k] * as_i8(y.v[2 * k]) + x.v[2 * k + 1] * as_i8(y.v[2 * k + 1]); });

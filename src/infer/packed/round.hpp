@@ -121,7 +121,7 @@ void interleave_reals(Row&& row, int64_t cols, float* to) {
 }
 
 template <class V>
-void interleave_bytes(const RoundedRow* rows, int64_t cols, int16_t* to) {
+void interleave_pairs(const RoundedRow* rows, int64_t cols, int16_t* to) {
   for (int64_t k = 0; k < cols; k += 16) {
     typename V::f32 part[8];
     for (int t = 0; t < 8; ++t) part[t] = V::as_f32(V::widen(rows[t].q + k));
@@ -131,11 +131,25 @@ void interleave_bytes(const RoundedRow* rows, int64_t cols, int16_t* to) {
 }
 
 template <class V>
-void interleave_tile(Rounding rounding, const RoundedRow* rows, int64_t tile, const TokenTiles& out) {
+void interleave_fours(const RoundedRow* rows, int64_t cols, int8_t* to) {
+  for (int64_t k = 0; k < cols; k += 32) {
+    typename V::f32 part[8];
+    for (int t = 0; t < 8; ++t) part[t] = V::load(reinterpret_cast<const float*>(rows[t].q + k));
+    V::transpose(part);
+    for (int n = 0; n < 8; ++n) V::store(reinterpret_cast<float*>(to + (k + 4 * n) * 8), part[n]);
+  }
+}
+
+template <class V>
+void interleave_tile(Rounding rounding, Layout layout, const RoundedRow* rows, int64_t tile,
+                     const TokenTiles& out) {
   const int64_t size = out.cols * kTileTokens;
   if (rounding < Rounding::blocks32)
     return interleave_reals<V>([&](int t) { return rows[t].x; }, out.cols, out.x + tile * size);
-  interleave_bytes<V>(rows, out.cols, out.q + tile * size);
+  if (layout == Layout::bytes)
+    interleave_fours<V>(rows, out.cols, out.bytes + tile * size);
+  else
+    interleave_pairs<V>(rows, out.cols, out.q + tile * size);
   const int64_t blocks = out.cols / block_of(rounding);
   interleave_reals<V>([&](int t) { return rows[t].d; }, blocks, out.d + tile * blocks * kTileTokens);
   if (rounding == Rounding::blocks32) {
