@@ -17,7 +17,7 @@ namespace {
 /// Raised when the same recipe on the same text would give other figures.
 constexpr uint32_t kJudgeVersion = 1;
 /// Raised when encode_second_order() gives other bytes.
-constexpr uint32_t kFeedbackVersion = 1;
+constexpr uint32_t kFeedbackVersion = 2;
 
 }  // namespace
 

@@ -82,6 +82,8 @@ CodePlace scalar_place(FormatId id, int i) {
     }
     case FormatId::iq4_xs:
       return nibble(8, i, 16);
+    case FormatId::q8_0:
+      return {field(2 + i, 0, 8), {}, 256 - 127};  // code 0 is -127
     default:
       return {};
   }
@@ -99,7 +101,7 @@ constexpr Scalar kScalars[] = {
     {FormatId::q2_K, 4, nullptr},  {FormatId::q3_K, 8, nullptr},  {FormatId::q4_K, 16, nullptr},
     {FormatId::q5_K, 32, nullptr}, {FormatId::q6_K, 64, nullptr}, {FormatId::tq2_0, 3, nullptr},
     {FormatId::iq4_nl, 16, kIq4},  {FormatId::iq4_xs, 16, kIq4},  {FormatId::mxfp4, 16, kFp4},
-    {FormatId::nvfp4, 16, kFp4},
+    {FormatId::nvfp4, 16, kFp4},   {FormatId::q8_0, 255, nullptr},
 };
 
 /// The place of entry i; two a group where entries have four values.
@@ -200,13 +202,15 @@ std::map<FormatId, BlockCodes> make_all() {
 }  // namespace
 
 uint32_t get_code(const std::byte* block, const CodePlace& place) {
-  const uint32_t low = get_bits(block, place.low);
-  return place.high.width ? low | get_bits(block, place.high) << place.low.width : low;
+  uint32_t stored = get_bits(block, place.low);
+  if (place.high.width) stored |= get_bits(block, place.high) << place.low.width;
+  return (stored - place.offset) & ((1u << (place.low.width + place.high.width)) - 1);
 }
 
 void put_code(std::byte* block, const CodePlace& place, uint32_t code) {
-  put_bits(block, place.low, code);
-  if (place.high.width) put_bits(block, place.high, code >> place.low.width);
+  const uint32_t stored = code + place.offset;
+  put_bits(block, place.low, stored);
+  if (place.high.width) put_bits(block, place.high, stored >> place.low.width);
 }
 
 const BlockCodes* block_codes(FormatId format) {

@@ -15,9 +15,10 @@ struct BitField {
   uint8_t width = 0;
 };
 
-/// A number kept in two places, the low bits first.
+/// A number kept in two places, the low bits first, and as this much more than it is, modulo the places' width.
 struct CodePlace {
   BitField low, high;
+  uint8_t offset = 0;
 };
 
 uint32_t get_code(const std::byte* block, const CodePlace& place);

@@ -80,9 +80,9 @@ std::vector<const Format*> changeable() {
   return out;
 }
 
-TEST(SecondOrder, KnowsEveryFormatBelowSixBitsButTritsInBytes) {
+TEST(SecondOrder, KnowsEveryFormatBelowNineBitsButTritsInBytes) {
   for (const Format& format : formats())
-    EXPECT_EQ(has_second_order(format), format.bits_per_weight() < 7 && format.id != FormatId::tq1_0)
+    EXPECT_EQ(has_second_order(format), format.bits_per_weight() < 9 && format.id != FormatId::tq1_0)
         << format.name;
 }
 
