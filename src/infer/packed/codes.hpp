@@ -11,7 +11,7 @@
 // Formats of 256 weights (a super-block) are
 //   y[i] = d scale[i / 16] (code[i] - kBias), minus dmin min[i / 16] where kMins
 // with codes<k>() the 32 bytes of weights 32k.. , unsigned and small enough for multiply(); with kSigned they
-// are magnitudes and signs<k>() what to pass to sign_b(). Scales and minima are as V::scales8 makes them.
+// are magnitudes and with_signs<k>(x) gives their signs to x. Scales and minima are as V::scales8 makes them.
 //
 // Shorter formats are y[i] = d code[i], or d code[i] + m with kOffset (unsigned codes then, else i8), in
 // groups of 32 weights that have a d each, or two with kHalves.

@@ -11,35 +11,39 @@ inline uint64_t odd(uint64_t s) {
   return s << 1 | kEachByte;
 }
 
-/// The factors of the four sign indices in the low 28 bits.
+/// The sign bits of eight times 32 weights, out of words with four sign indices in the low 28 bits.
 template <class V>
-typename V::b sign_factors(uint32_t w) {
-  return V::four_of_8(kSignFactors.at[w & 127], kSignFactors.at[w >> 7 & 127], kSignFactors.at[w >> 14 & 127],
-                      kSignFactors.at[w >> 21 & 127]);
-}
-/// The same for 32 plain sign bits.
-template <class V>
-typename V::b sign_factors_of_bits(const uint8_t* signs) {
-  return V::or_b(V::mask_of(u32_at(signs)), V::splat_byte(1));
-}
+class SignWords {
+ public:
+  explicit SignWords(typename V::i indices) {
+    V::put_sign_words(words_, indices);
+    in_memory(words_);
+  }
+  uint32_t operator[](int k) const { return words_[k]; }
+
+ private:
+  alignas(32) uint32_t words_[8];
+};
+
 template <class V>
 struct CodesIq2Xxs {
   using Block = BlockIq2Xxs;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false;
   const Block& block;
+  SignWords<V> words{V::every_other(block.qs)};
 
   float d() const { return V::half(block.d) * 0.125f; }
   typename V::w scales() const { return V::top_scales(V::every_other(block.qs)); }
   template <int k>
   typename V::b codes() const {
-    const uint32_t index = u32_at(block.qs + 8 * k);
-    return V::four_of_8(kIq2XxsGrid.at[index & 255], kIq2XxsGrid.at[index >> 8 & 255],
-                        kIq2XxsGrid.at[index >> 16 & 255], kIq2XxsGrid.at[index >> 24]);
+    const uint8_t* q = block.qs + 8 * k;
+    return V::four_of_8(kIq2XxsGrid.at[q[0]], kIq2XxsGrid.at[q[1]], kIq2XxsGrid.at[q[2]],
+                        kIq2XxsGrid.at[q[3]]);
   }
   template <int k>
-  typename V::b signs() const {
-    return sign_factors<V>(u32_at(block.qs + 8 * k + 4));
+  typename V::b with_signs(typename V::b x) const {
+    return V::negate_where(x, words[k]);
   }
 };
 
@@ -64,10 +68,10 @@ struct CodesIq2Xs {
                         kIq2XsGrid.at[q >> 48 & 511]);
   }
   template <int k>
-  typename V::b signs() const {
+  typename V::b with_signs(typename V::b x) const {
     const uint64_t q = load_u64(block.qs + 4 * k);
-    return V::four_of_8(kSignFactors.at[q >> 9 & 127], kSignFactors.at[q >> 25 & 127],
-                        kSignFactors.at[q >> 41 & 127], kSignFactors.at[q >> 57]);
+    return V::sign_b(x, V::four_of_8(kSignFactors.at[q >> 9 & 127], kSignFactors.at[q >> 25 & 127],
+                                     kSignFactors.at[q >> 41 & 127], kSignFactors.at[q >> 57]));
   }
 };
 
@@ -88,8 +92,8 @@ struct CodesIq2S {
                         kIq2SGrid.at[q[2] | (high << 4 & 0x300)], kIq2SGrid.at[q[3] | (high << 2 & 0x300)]);
   }
   template <int k>
-  typename V::b signs() const {
-    return sign_factors_of_bits<V>(block.signs + 4 * k);
+  typename V::b with_signs(typename V::b x) const {
+    return V::negate_where(x, u32_at(block.signs + 4 * k));
   }
 };
 
@@ -99,6 +103,7 @@ struct CodesIq3Xxs {
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false;
   const Block& block;
+  SignWords<V> words{V::as_i(V::load_b(block.gas))};
 
   float d() const { return V::half(block.d) * 0.25f; }
   typename V::w scales() const { return V::top_scales(V::as_i(V::load_b(block.gas))); }
@@ -107,8 +112,8 @@ struct CodesIq3Xxs {
     return V::eight_of_4(kIq3XxsGrid.at, V::indices(block.qs + 8 * k));
   }
   template <int k>
-  typename V::b signs() const {
-    return sign_factors<V>(u32_at(block.gas + 4 * k));
+  typename V::b with_signs(typename V::b x) const {
+    return V::negate_where(x, words[k]);
   }
 };
 
@@ -126,8 +131,8 @@ struct CodesIq3S {
     return V::eight_of_4(kIq3SGrid.at, V::indices(block.qs + 8 * k, block.qh[k]));
   }
   template <int k>
-  typename V::b signs() const {
-    return sign_factors_of_bits<V>(block.signs + 4 * k);
+  typename V::b with_signs(typename V::b x) const {
+    return V::negate_where(x, u32_at(block.signs + 4 * k));
   }
 };
 
@@ -203,10 +208,16 @@ struct CodesIq4Xs {
   }
   template <int k>
   typename V::b codes() const {
-    return V::abs_b(signs<k>());
+    return V::abs_b(levels<k>());
   }
   template <int k>
-  typename V::b signs() const {
+  typename V::b with_signs(typename V::b x) const {
+    return V::sign_b(x, levels<k>());
+  }
+
+ private:
+  template <int k>
+  typename V::b levels() const {
     return V::look_up(kIq4Bytes, V::nibbles(block.qs + 16 * k));
   }
 };

@@ -31,7 +31,7 @@ inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* s
   typename V::i even = V::zero_i(), odd = V::zero_i();
   each_of_8([&]<int k>() {
     auto x = V::load_b(q + 32 * k);
-    if constexpr (Codes::kSigned) x = V::sign_b(x, c.template signs<k>());
+    if constexpr (Codes::kSigned) x = c.template with_signs<k>(x);
     auto& sum = k % 2 ? odd : even;
     sum = V::add_pairs(sum, V::multiply(c.template codes<k>(), x), V::template pair_of<k>(scales));
   });

@@ -21,6 +21,8 @@
 //   abs_b(x) sign_b(x, s)                  |x| as u8; s < 0 ? -x : s == 0 ? 0 : x
 //   splat_four(p) store_b(p, x)            four bytes everywhere; 32 bytes
 //   add_w(x, y)                            w
+//   negate_where(x, word)                  byte k: bit k of the word ? -x : x; x is not -128
+//   put_sign_words(words, i)               of eight times four 7-bit sign indices (28 bits): 32 sign bits each
 //   multiply(u, x)                         w: products of u8 and i8, added in pairs; these must fit 16 bits
 //   splat_pair(p)                          w: two neighbouring i16 everywhere
 //   scales8(s) scales16(s)                 w: i8 scales of a super-block: lane k and lane 8 + k belong to the

@@ -72,6 +72,24 @@ struct Avx2Lanes : Avx2 {
   }
   static void store_b(void* p, b x) { _mm256_storeu_si256(static_cast<__m256i*>(p), x); }
   static w add_w(w x, w y) { return _mm256_add_epi16(x, y); }
+
+  static b negate_where(b x, uint32_t word) {
+    const b mask = mask_of(word);
+    return _mm256_sub_epi8(_mm256_xor_si256(x, mask), mask);
+  }
+  static void put_sign_words(uint32_t* words, i indices) {
+    const auto seven = [](i x, int at) { return _mm256_and_si256(x, _mm256_set1_epi32(127 << at)); };
+    const i low = _mm256_or_si256(seven(indices, 0), seven(_mm256_slli_epi32(indices, 1), 8));
+    const i high =
+        _mm256_or_si256(seven(_mm256_slli_epi32(indices, 2), 16), seven(_mm256_slli_epi32(indices, 3), 24));
+    const i bits = _mm256_or_si256(low, high);
+    i odd = _mm256_xor_si256(bits, _mm256_srli_epi32(bits, 4));  // the lowest bit of each byte: their parity
+    odd = _mm256_xor_si256(odd, _mm256_srli_epi32(odd, 2));
+    odd = _mm256_xor_si256(odd, _mm256_srli_epi32(odd, 1));
+    const i eighth = _mm256_slli_epi32(_mm256_and_si256(odd, splat_byte(1)), 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm256_or_si256(bits, eighth));
+  }
+
   static w multiply(b unsigned_x, b signed_y) { return _mm256_maddubs_epi16(unsigned_x, signed_y); }
   static w load_w(const int16_t* p) { return load_b(p); }
   static void store_w(int16_t* p, w x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x); }

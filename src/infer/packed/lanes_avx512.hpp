@@ -13,6 +13,20 @@ struct Avx512Lanes : Avx2Lanes {
   static i add_pairs(i sum, w x, w y) { return _mm256_dpwssd_epi32(sum, x, y); }
   static i products(b unsigned_x, b signed_y) { return _mm256_dpbusd_epi32(zero_i(), unsigned_x, signed_y); }
 
+  static b negate_where(b x, uint32_t word) { return _mm256_mask_sub_epi8(x, word, zero_i(), x); }
+  static i indices(const uint8_t* low8) { return Avx2Lanes::indices(low8); }
+  static i indices(const uint8_t* low8, uint32_t ninth) {
+    const i low = indices(low8);
+    return _mm256_mask_or_epi32(low, static_cast<__mmask8>(ninth), low, _mm256_set1_epi32(256));
+  }
+  static b four_of_8(const void* p0, const void* p1, const void* p2, const void* p3) {
+    const auto eight = [](const void* p) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); };
+    b all = _mm256_castsi128_si256(eight(p0));
+    all = _mm256_mask_broadcastq_epi64(all, 2, eight(p1));
+    all = _mm256_mask_broadcastq_epi64(all, 4, eight(p2));
+    return _mm256_mask_broadcastq_epi64(all, 8, eight(p3));
+  }
+
   /// What round_block256() does in general, sixteen values at a time.
   static void round_block256(const float* x, float by, int8_t* q, int16_t* sums) {
     const __m512 factor = _mm512_set1_ps(by), most = _mm512_set1_ps(127);

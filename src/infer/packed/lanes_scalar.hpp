@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "infer/packed/lanes.hpp"
+#include "quant/kernels/bits.hpp"
 #include "quant/kernels/simd_scalar.hpp"
 
 namespace snug::infer {
@@ -120,6 +121,19 @@ struct ScalarLanes : Scalar {
   static w add_w(w x, w y) {
     return make<w, 16>([&](int k) { return x.v[k] + y.v[k]; });
   }
+
+  static b negate_where(b x, uint32_t word) {
+    return bytes_of([&](int k) { return word >> k & 1 ? -as_i8(x.v[k]) : as_i8(x.v[k]); });
+  }
+  static void put_sign_words(uint32_t* words, i indices) {
+    for (int k = 0; k < 8; ++k) {
+      const auto four = static_cast<uint32_t>(indices.v[k]);
+      words[k] = sign_byte(four) | static_cast<uint32_t>(sign_byte(four >> 7)) << 8 |
+                 static_cast<uint32_t>(sign_byte(four >> 14)) << 16 |
+                 static_cast<uint32_t>(sign_byte(four >> 21)) << 24;
+    }
+  }
+
   static w multiply(b x, b y) {
     return make<w, 16>(
         [&](int k) { return x.v[2 * k] * as_i8(y.v[2 * k]) + x.v[2 * k + 1] * as_i8(y.v[2 * k + 1]); });

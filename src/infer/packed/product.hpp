@@ -178,7 +178,7 @@ struct UnpackSuper {
     const typename V::w scales = c.scales();
     each_of_8([&]<int k>() {
       auto q = c.template codes<k>();
-      if constexpr (Codes::kSigned) q = V::sign_b(q, c.template signs<k>());
+      if constexpr (Codes::kSigned) q = c.template with_signs<k>(q);
       if constexpr (Codes::kBias != 0) q = V::sub_b(q, V::splat_byte(Codes::kBias));
       V::store_products(u.w[r] + 32 * k, q, V::template pair_of<k>(scales));
     });

@@ -130,7 +130,7 @@ void unpack_bytes(const std::byte* row, int64_t column, UnpackedBytes& u, int64_
   each_of_8([&]<int k>() {
     auto q = c.template codes<k>();
     if constexpr (Codes::kSigned)
-      q = V::add_b(V::sign_b(q, c.template signs<k>()), V::splat_byte(Bytes::kBias));
+      q = V::add_b(c.template with_signs<k>(q), V::splat_byte(Bytes::kBias));
     V::store_b(u.codes[r] + 32 * k, q);
   });
   alignas(32) int16_t of_halves[16];
