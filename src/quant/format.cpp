@@ -92,7 +92,7 @@ constexpr Format kFormats[] = {
     row<&Kernels::q4_1,    FormatId::q4_1>(    yes, 6, 0.072),
     row<&Kernels::q5_0,    FormatId::q5_0>(    yes, 6, 0.041),
     row<&Kernels::q5_1,    FormatId::q5_1>(    yes, 6, 0.035),
-    row<&Kernels::q8_0,    FormatId::q8_0>(    no,  1, 0.0057),
+    row<&Kernels::q8_0,    FormatId::q8_0>(    no,  2, 0.0057),
     row<&Kernels::q2_K,    FormatId::q2_K>(    yes, 6, 0.29),
     row<&Kernels::q3_K,    FormatId::q3_K>(    yes, 7, 0.15),
     row<&Kernels::q4_K,    FormatId::q4_K>(    yes, 6, 0.075),

@@ -163,18 +163,27 @@ float q8_0_error(const Prepared<32>& b, float d) noexcept {
   return V::sum(error);
 }
 
+/// The widest weight taken to eight other levels, a lane each.
+template <Simd V>
+typename V::f32 q8_0_scales(float widest) noexcept {
+  const auto limit = V::splat(65504.0f);
+  const auto scales = V::splat(widest) / V::load(kLadder8);
+  uint16_t stored[8];
+  V::store_half(stored, V::max(V::min(scales, limit), -limit));
+  return V::load_half(stored);
+}
+
 template <Simd V>
 void encode_q8_0(const EncodeJob& job) noexcept {
-  using Levels = Uniform<-128, 127>;
   encode_q8_0_fast<V>(job);
   if (!job.hard) return;
   encode_blocks<V, BlockQ8_0, 32>(job, [&](BlockQ8_0& out, const Prepared<32>& b) {
-    const float wanted = search_scale<V, Levels>(b.x, b.w, 32, b.widest, {kLadder8, 8, nullptr, 0, 0});
-    const ScaleChoice found = round_scale<V, Levels>(b.x, b.w, 32, wanted);
-    if (found.error < q8_0_error<V>(b, V::half(out.d))) {
-      out.d = V::to_half(found.scale);
-      put_q8_0_codes<V>(out, b.x, found.scale == 0 ? 0 : 1 / found.scale);
-    }
+    const auto scales = q8_0_scales<V>(b.widest);
+    const auto errors = scale_errors<V, Uniform<-128, 127>>(b.x, b.w, 32, scales);
+    if (!(V::min_of(errors) < q8_0_error<V>(b, V::half(out.d)))) return;
+    const float d = Candidates<V>::pick(-errors, scales);
+    out.d = V::to_half(d);
+    put_q8_0_codes<V>(out, b.x, d == 0 ? 0 : 1 / d);
   });
 }
 

@@ -235,13 +235,11 @@ template <Simd V>
 typename V::f32 half_neighbours(float d) noexcept {
   const float magnitude = d < 0 ? -d : d;
   const int middle = V::to_half(magnitude < 65504.0f ? magnitude : 65504.0f);
-  float around[8];
-  for (int k = 0; k < 8; ++k) {
-    int bits = middle + k - 3;
-    bits = bits < 0 ? 0 : bits > 0x7bff ? 0x7bff : bits;
-    around[k] = d < 0 ? -V::half(static_cast<uint16_t>(bits)) : V::half(static_cast<uint16_t>(bits));
-  }
-  return V::load(around);
+  const auto bits = V::splat_i(middle - 3) + V::iota_i();
+  uint16_t around[8];
+  V::store_u16(around, V::max(V::min(bits, V::splat_i(0x7bff)), V::splat_i(0)));
+  const auto halves = V::load_half(around);
+  return d < 0 ? -halves : halves;
 }
 
 struct ScaleChoice {
