@@ -54,6 +54,28 @@ struct IntegerTile {
   }
 };
 
+/// The same for 16 columns of which the last eight weights are the first again, two by two.
+template <class V, int R, int T>
+struct FoldedTile {
+  typename V::i sum[R][T];
+
+  inline void run(const int16_t* w, int64_t w_stride, const int16_t* x, int64_t x_stride) {
+    for (auto& of_row : sum)
+      for (auto& s : of_row) s = V::zero_i();
+    for (int64_t p = 0; p < 4; ++p) {
+      typename V::w in[T];
+      for (int t = 0; t < T; ++t) {
+        const int16_t* at = x + t * x_stride + p * 2 * kTileTokens;
+        in[t] = V::add_w(V::load_w(at), V::load_w(at + 8 * kTileTokens));
+      }
+      for (int r = 0; r < R; ++r) {
+        const auto weight = V::splat_pair(w + r * w_stride + 2 * p);
+        for (int t = 0; t < T; ++t) sum[r][t] = V::add_pairs(sum[r][t], weight, in[t]);
+      }
+    }
+  }
+};
+
 /// Super-blocks: one group of 256 columns, and minima.
 template <class V, bool mins>
 struct SuperKernel {

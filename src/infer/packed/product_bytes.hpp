@@ -1,5 +1,8 @@
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include "infer/packed/codes_iq.hpp"
 #include "infer/packed/product.hpp"
 
@@ -67,9 +70,10 @@ struct ByteTile {
     for (int64_t column = 0; column < kStretch; column += 4 * kChain) {
       const int8_t* at = x + column * kTileTokens;
       typename V::w part[R][T];
-      products<true>(u, row, column, at, x_stride, part);
-      for (int k = 1; k < kChain; ++k)
-        products<false>(u, row, column + 4 * k, at + 4 * k * kTileTokens, x_stride, part);
+      [&]<int... k>(std::integer_sequence<int, k...>) {
+        (products<k == 0>(u, row, column + 4 * k, at + 4 * k * kTileTokens, x_stride, part), ...);
+      }
+      (std::make_integer_sequence<int, kChain>{});
       for (int r = 0; r < R; ++r) {
         const auto scale = V::splat_pair(u.scales[row + r][column / Bytes::kGroup]);
         for (int t = 0; t < T; ++t) sum[r][t] = V::add_pairs(sum[r][t], part[r][t], scale);
@@ -78,7 +82,8 @@ struct ByteTile {
   }
 
  private:
-  static constexpr int kMost = 32767 / (2 * 127 * Bytes::kLargest);  // pairs of products that fit 16 bits
+  // Pairs of products that fit 16 bits, and how many are added before a scale multiplies them.
+  static constexpr int kMost = 32767 / (2 * 127 * Bytes::kLargest);
   static constexpr int kChain = kMost >= 4 ? 4 : kMost >= 2 ? 2 : 1;
 
   template <bool first>
@@ -99,6 +104,8 @@ struct ByteTile {
 template <class V, class Codes>
 struct ByteKernel {
   using Bytes = BytesOf<Codes>;
+  template <int R, int T>
+  using Below = std::conditional_t<Bytes::kGroup == 32, FoldedTile<V, R, T>, IntegerTile<V, R, T>>;
 
   template <int R, int T>
   static void run(const UnpackedBytes& u, const Place& at, int64_t row) {
@@ -107,9 +114,14 @@ struct ByteKernel {
     const float* d = at.x.d + at.tile * tile_d + block * kTileTokens;
     ByteTile<V, Bytes, R, T> tile;
     tile.run(u, row, at.x.bytes + at.tile * tile_q + at.column * kTileTokens, tile_q);
-    IntegerTile<V, R, T> below;
-    if constexpr (Codes::kMins || Bytes::kBias != 0)
-      below.run(u.mins[row], 16, at.x.sums + at.tile * tile_sums + block * 16 * kTileTokens, tile_sums, 8);
+    Below<R, T> below;
+    if constexpr (Codes::kMins || Bytes::kBias != 0) {
+      const int16_t* sums = at.x.sums + at.tile * tile_sums + block * 16 * kTileTokens;
+      if constexpr (Bytes::kGroup == 32)
+        below.run(u.mins[row], 16, sums, tile_sums);
+      else
+        below.run(u.mins[row], 16, sums, tile_sums, 8);
+    }
     for (int r = 0; r < R; ++r)
       for (int t = 0; t < T; ++t) {
         auto sum = tile.sum[r][t];
