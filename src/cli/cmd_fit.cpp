@@ -1,7 +1,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/atomic_file.hpp"
-#include "base/digest.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
@@ -12,15 +11,13 @@
 #include "cli/common.hpp"
 #include "cli/judged_text.hpp"
 #include "cli/options.hpp"
+#include "cli/own_sources.hpp"
 #include "cli/report_table.hpp"
 #include "cli/written_text.hpp"
 #include "fit/closed_loop.hpp"
 #include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
 #include "fit/quantize_model.hpp"
-#include "measure/collect.hpp"
-#include "measure/contents_digest.hpp"
-#include "measure/moment_room.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -64,62 +61,6 @@ struct Work {
   const SecondMoments* moments;
   Store& state;
 };
-
-/// What the model's own run over the calibration text says of its inputs, with second moments of those up to
-/// `full_width` wide: a file beside the output, under the digest of what it was made from.
-std::string own_imatrix(const Args& args, const gguf::Reader& model, const Calibrated& calibrated,
-                        int64_t full_width) {
-  CollectOptions options;
-  options.chunk_tokens = calibrated.probing.context;
-  options.output = true;
-  options.full = full_width > 0;
-  options.full_width = full_width;
-  Hasher hasher;
-  const Digest contents = contents_digest(model, calibrated.model->hparams().architecture);
-  hasher.add_array<uint8_t>(contents.bytes).add_array<int32_t>(calibrated.text.tokens);
-  hasher.add(static_cast<uint64_t>(full_width));
-  const std::string stem = std::filesystem::path{args.model.model}.stem().string();
-  const auto path =
-      folder_of(args.out) / str(stem, ".", hasher.finish().hex().substr(0, 12), ".imatrix.gguf");
-  if (!std::filesystem::exists(path)) {
-    collect_imatrix(*calibrated.model, calibrated.text, options, path, Existing::refuse);
-    notice(str("collected ", path.string(), full_width > 0 ? " (for error feedback)" : ""));
-  }
-  return path.string();
-}
-
-/// Inputs up to which width are to have second moments; 0 for none. Says where some are left out unasked.
-int64_t feedback_width(const Args& args, const gguf::Reader& model) {
-  constexpr double kPatience = 7200;  // seconds that error feedback may take unasked
-  constexpr double kEncodings = 4;    // of the whole model, to judge and to write
-  if (args.feedback == "off") return 0;
-  const auto disk = std::filesystem::space(folder_of(args.out)).available / 4;
-  const int64_t room =
-      std::min<int64_t>(available_memory() / 2, static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
-  const int64_t most = widest_moments_within(model, {.bytes = room});
-  if (most == 0)
-    notice(str("the second moments of the narrowest inputs take more than ", show_size(room),
-               ": no error feedback"));
-  if (args.feedback == "on") return most;
-  const int64_t width = widest_moments_within(model, {room, kPatience * threads() / kEncodings});
-  if (width < most)
-    notice(str("error feedback would take more than ", show_duration(kPatience),
-               width > 0 ? str(" for inputs wider than ", width) : "",
-               ": left out there (--feedback on asks for all)"));
-  return width;
-}
-
-/// Fills in what was not named and can be collected: an imatrix, and second moments for error feedback.
-ModelArgs with_own_sources(const Args& args, const gguf::Reader& model, const Calibrated& calibrated) {
-  ModelArgs sources = args.model;
-  const bool wanted = calibrated.held_chunks > 0 && !sources.load_moments();
-  const int64_t width = wanted ? feedback_width(args, model) : 0;
-  if (sources.imatrix.empty())
-    sources.imatrix = own_imatrix(args, model, calibrated, width);
-  else if (width > 0)
-    sources.moments = own_imatrix(args, model, calibrated, width);
-  return sources;
-}
 
 int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
   if (options.size_bytes) return *options.size_bytes;
@@ -208,7 +149,9 @@ int run(const Args& args) {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
     const std::optional<Calibrated> calibrated = args.calibration.open(args.model.model, state);
-    const ModelArgs sources = calibrated ? with_own_sources(args, model, *calibrated) : args.model;
+    const ModelArgs sources =
+        calibrated ? with_own_sources(args.model, {folder_of(args.out), args.feedback}, model, *calibrated)
+                   : args.model;
     if (!importance) importance = sources.load_importance(model);
     const Importance* columns = importance ? &*importance : nullptr;
     const MeasureOptions measuring = args.measure.options();
@@ -256,7 +199,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->add_option("--feedback", args->feedback,
                    "error feedback: errors of a row make up for each other, which about halves the loss at "
                    "low bits; auto: "
-                   "where it takes less than two hours and proves better")
+                   "where it takes less than 16 hours of one core and proves better")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
