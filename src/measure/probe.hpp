@@ -21,7 +21,7 @@ struct ProbeOptions {
   int64_t first_chunks = 4;    // that every tensor gets
   int64_t context = 256;       // tokens of a chunk; those behind the first eighth are scored
   std::optional<int32_t> bos;  // replaces the first token of each chunk
-  double precision = 0.3;   // wanted relative standard error of a tensor with an average share of the damage
+  double precision = 0.2;   // wanted relative standard error of a tensor with an average share of the damage
   int64_t memory_bytes = int64_t{2} << 30;  // for what is kept of the original's run
   int shard = 0, shards = 1;  // of several: every shards-th tensor, on the first chunks alone
 };
