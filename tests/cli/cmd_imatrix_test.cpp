@@ -22,12 +22,7 @@ using test::Outcome;
 
 class ImatrixCommand : public test::RunProgram {
  protected:
-  ImatrixCommand() {
-    std::mt19937_64 random{3};
-    const std::string words[] = {"the ", "cat ", "was ", "happy. ", "One day ", "Lily ", "saw ", "a big "};
-    std::ofstream out{scratch_ / "text.txt"};
-    for (int i = 0; i < 3000; ++i) out << words[random() % 8];
-  }
+  ImatrixCommand() { write_text(3, 3000); }
   Outcome collect(const std::string& more, const std::string& before = "") {
     return snug("imatrix " + model_ + " -f text.txt --chunk 64 " + more, before);
   }

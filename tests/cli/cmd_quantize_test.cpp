@@ -1,8 +1,6 @@
 // snug quantize --effort max with and without second moments in the imatrix.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "cli/run_program.hpp"
 #include "gguf/reader.hpp"
 #include "measure/curvatures.hpp"
@@ -13,12 +11,7 @@ namespace {
 
 class QuantizeCli : public test::RunProgram {
  protected:
-  QuantizeCli() {
-    std::mt19937_64 random{9};
-    const std::string words[] = {"the ", "cat ", "was ", "happy. ", "One day ", "Lily ", "saw ", "a big "};
-    std::ofstream out{scratch_ / "text.txt"};
-    for (int i = 0; i < 1500; ++i) out << words[random() % 8];
-  }
+  QuantizeCli() { write_text(9, 1500); }
   test::Outcome collect(const std::string& more) {
     return snug("imatrix " + model_ + " -f text.txt --chunk 64 -q --output-weights " + more);
   }

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <functional>
 #include <iterator>
+#include <random>
 #include <string>
 #include <thread>
 
@@ -61,6 +62,14 @@ class RunProgram : public testing::Test {
     close(input[1]);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"),
             contents("err.txt")};
+  }
+
+  /// text.txt: so many words, for models of little stories.
+  void write_text(uint64_t seed, int words) {
+    std::mt19937_64 random{seed};
+    const std::string all[] = {"the ", "cat ", "was ", "happy. ", "One day ", "Lily ", "saw ", "a big "};
+    std::ofstream out{scratch_ / "text.txt"};
+    for (int i = 0; i < words; ++i) out << all[random() % 8];
   }
 
   /// Of a file there, or anywhere if `name` is a whole path.
