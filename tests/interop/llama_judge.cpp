@@ -2,6 +2,7 @@
 // `context` tokens, BOS in front, the second half of each scored), or a greedy continuation.
 //   llama_judge kl BASE.gguf TEXT CONTEXT MODEL.gguf...
 //   llama_judge run MODEL.gguf PROMPT COUNT
+// --cpu NAME before the command takes the library of that processor, as "haswell" (AVX2).
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -81,10 +82,16 @@ int continue_text(const RealLlama& llama, char** argv) {
 
 int main(int argc, char** argv) {
   try {
-    const RealLlama llama{RealLlama::find_libraries()};
+    std::string processor;
+    if (argc > 2 && std::string(argv[1]) == "--cpu") {
+      processor = argv[2];
+      argc -= 2;
+      argv += 2;
+    }
+    const RealLlama llama{RealLlama::find_libraries(), processor};
     if (argc > 5 && std::string(argv[1]) == "kl") return judge(llama, argc, argv);
     if (argc == 5 && std::string(argv[1]) == "run") return continue_text(llama, argv);
-    std::fputs("usage: llama_judge kl BASE TEXT CONTEXT MODEL... | run MODEL PROMPT COUNT\n", stderr);
+    std::fputs("usage: llama_judge [--cpu haswell] kl BASE TEXT CONTEXT MODEL... | run MODEL PROMPT COUNT\n", stderr);
     return 2;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "llama_judge: %s\n", error.what());
