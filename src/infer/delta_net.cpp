@@ -11,10 +11,12 @@
 namespace snug::infer {
 namespace {
 
+/// x / sqrt(sum of squares + eps), as these models are trained and llama.cpp computes since August 2026; before, it was
+/// x / max(sqrt(sum of squares), eps).
 void l2_norm(std::span<float> x, float eps) {
   double sum = 0;
   for (const float v : x) sum += static_cast<double>(v * v);
-  const float by = 1.0f / std::max(std::sqrt(static_cast<float>(sum)), eps);
+  const float by = 1.0f / std::sqrt(static_cast<float>(sum) + eps);
   for (float& v : x) v *= by;
 }
 

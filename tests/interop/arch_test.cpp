@@ -74,8 +74,11 @@ class Beside : public testing::Test {
 
 class ArchBeside : public Beside, public testing::WithParamInterface<tools::ArchModel> {
  protected:
-  /// Gelu is rounded to 16 bits on both sides: a value at a rounding's edge may fall on either.
-  static float tolerance() { return GetParam().arch.starts_with("gemma") ? 3e-4f : 1e-4f; }
+  /// What is allowed whatever the rounding, and how many times more than rounding is seen to do. Gelu is rounded to
+  /// 16 bits on both sides: a value at a rounding's edge may fall on either.
+  static bool gelu() { return GetParam().arch.starts_with("gemma"); }
+  static float tolerance() { return gelu() ? 3e-4f : 1e-5f; }
+  static float times_shaken() { return gelu() ? 3 : 2; }
 
   void compare(uint64_t seed) {
     SCOPED_TRACE(testing::Message() << "make_arch_model " << GetParam().name << " --seed " << seed);
@@ -93,12 +96,6 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
     deep_ = model.layers() > 20;
   }
 
-  /// A recurrent state keeps every rounding of the tokens before, which nudged embeddings show in part only.
-  static float times_shaken() {
-    const std::string_view arch = GetParam().arch;
-    return arch == "qwen3next" || arch.starts_with("qwen35") ? 3 * kTimesShaken : kTimesShaken;
-  }
-
   /// Beyond the tolerance, rounding may do what it is seen to do to this model: a router at the edge between
   /// two experts or a norm of next to nothing makes much of little. Seen in ours when the embeddings are
   /// nudged, and in theirs (`singly`) when tokens come one by one.
@@ -114,8 +111,9 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
       float shaken = largest_difference(theirs.subspan(at, width), singly.subspan(at, width));
       for (const Rows& rows : nudged) shaken = std::max(shaken, largest_difference(ours.row(t), rows.row(t)));
       const float off = largest_difference(ours.row(t), theirs.subspan(at, width));
-      EXPECT_LE(off, tolerance() + times_shaken() * shaken) << "position " << t << ", shaken " << shaken;
-      loose_ += kTimesShaken * shaken > 10 * tolerance();
+      const float allowed = tolerance() + times_shaken() * shaken;
+      EXPECT_LE(off, allowed) << "position " << t << ", shaken " << shaken;
+      loose_ += allowed > kLoose;
       positions_ += 1;
       worst_ = std::max(worst_, off);
     }
@@ -126,11 +124,11 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
     std::printf("  max difference %.2g, %d of %d positions ill-conditioned\n", static_cast<double>(worst_),
                 loose_, positions_);
     if (!deep_) {
-      EXPECT_LE(loose_, positions_ * 2 / 3);
+      EXPECT_LE(loose_, gelu() ? positions_ * 3 / 5 : positions_ / 8);
     }
   }
 
-  static constexpr float kTimesShaken = 8;
+  static constexpr float kLoose = 1e-3f;  // where logits go up to 30
   bool deep_ = false;
   float worst_ = 0;
   int loose_ = 0, positions_ = 0;
