@@ -3,6 +3,8 @@
 #include "infer/packed/codes.hpp"
 
 // The codebook formats; see codes.hpp. Scales are odd numbers: (0.5 + s) d is (2s + 1) d / 2.
+// With kTwice, codes64<n>() and signs64<n>() are the magnitudes and sign bits of weights 64n.., for sets of
+// lanes that have V::Twice (lanes_twice.hpp). Those whose sign bits want computing gain nothing by it.
 
 namespace snug::infer {
 namespace {
@@ -79,7 +81,7 @@ template <class V>
 struct CodesIq2S {
   using Block = BlockIq2S;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kTwice = true;
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.125f; }
@@ -94,6 +96,16 @@ struct CodesIq2S {
   template <int k>
   typename V::b with_signs(typename V::b x) const {
     return V::negate_where(x, u32_at(block.signs + 4 * k));
+  }
+  template <int n>
+  auto codes64() const {
+    using T = typename V::Twice;
+    const uint32_t high = block.qh[2 * n] | static_cast<uint32_t>(block.qh[2 * n + 1]) << 8;
+    return T::eight_of_8(kIq2SGrid.at, T::with_two_bits(T::eight_bytes(block.qs + 8 * n), high));
+  }
+  template <int n>
+  uint64_t signs64() const {
+    return load_u64(block.signs + 8 * n);
   }
 };
 
@@ -121,7 +133,7 @@ template <class V>
 struct CodesIq3S {
   using Block = BlockIq3S;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kTwice = true;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -133,6 +145,16 @@ struct CodesIq3S {
   template <int k>
   typename V::b with_signs(typename V::b x) const {
     return V::negate_where(x, u32_at(block.signs + 4 * k));
+  }
+  template <int n>
+  auto codes64() const {
+    using T = typename V::Twice;
+    const uint32_t ninth = block.qh[2 * n] | static_cast<uint32_t>(block.qh[2 * n + 1]) << 8;
+    return T::sixteen_of_4(kIq3SGrid.at, T::with_bit(T::sixteen_bytes(block.qs + 16 * n), ninth));
+  }
+  template <int n>
+  uint64_t signs64() const {
+    return load_u64(block.signs + 8 * n);
   }
 };
 

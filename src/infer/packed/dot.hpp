@@ -24,9 +24,33 @@ inline void each_of_8(F&& f) {
   f.template operator()<7>();
 }
 
+/// The integer sum of a super-block, 64 weights at a time.
+template <class V, class Codes>
+inline typename V::i twice_sum(const Codes& c, const int8_t* q) {
+  using T = typename V::Twice;
+  const auto scales = T::both(c.scales());
+  auto even = T::zero_i(), odd = T::zero_i();
+  const auto add = [&]<int n>(auto& sum) {
+    const auto x = T::negate_where(T::load_b(q + 64 * n), c.template signs64<n>());
+    sum = T::add_pairs(sum, T::multiply(c.template codes64<n>(), x), T::template pair_of<n>(scales));
+  };
+  add.template operator()<0>(even);
+  add.template operator()<1>(odd);
+  add.template operator()<2>(even);
+  add.template operator()<3>(odd);
+  return T::fold(T::add_i(even, odd));
+}
+
+template <class V, class Codes>
+concept TakesTwice = requires {
+  typename V::Twice;
+  Codes::kTwice;
+};
+
 /// The integer sum of a super-block: sum of scale (code - bias) q.
 template <class V, class Codes>
 inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* sums) {
+  if constexpr (TakesTwice<V, Codes>) return twice_sum<V>(c, q);
   const typename V::w scales = c.scales();
   typename V::i even = V::zero_i(), odd = V::zero_i();
   each_of_8([&]<int k>() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "infer/packed/lanes_avx2.hpp"
+#include "infer/packed/lanes_twice.hpp"
 #include "infer/packed/lanes_wide.hpp"
 
 namespace snug::infer {
@@ -10,6 +11,7 @@ namespace {
 /// instruction. Same bits as Avx2Lanes. Contract: lanes.hpp.
 struct Avx512Lanes : Avx2Lanes {
   using Wide = WideLanes;
+  using Twice = TwiceLanes;
   static i add_pairs(i sum, w x, w y) { return _mm256_dpwssd_epi32(sum, x, y); }
   static i products(b unsigned_x, b signed_y) { return _mm256_dpbusd_epi32(zero_i(), unsigned_x, signed_y); }
 
