@@ -103,10 +103,6 @@ struct CodesIq2S {
     const uint32_t high = block.qh[2 * n] | static_cast<uint32_t>(block.qh[2 * n + 1]) << 8;
     return T::eight_of_8(kIq2SGrid.at, T::with_two_bits(T::eight_bytes(block.qs + 8 * n), high));
   }
-  template <int n>
-  uint64_t signs64() const {
-    return load_u64(block.signs + 8 * n);
-  }
 };
 
 template <class V>
@@ -151,10 +147,6 @@ struct CodesIq3S {
     using T = typename V::Twice;
     const uint32_t ninth = block.qh[2 * n] | static_cast<uint32_t>(block.qh[2 * n + 1]) << 8;
     return T::sixteen_of_4(kIq3SGrid.at, T::with_bit(T::sixteen_bytes(block.qs + 16 * n), ninth));
-  }
-  template <int n>
-  uint64_t signs64() const {
-    return load_u64(block.signs + 8 * n);
   }
 };
 

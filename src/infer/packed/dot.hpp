@@ -31,7 +31,7 @@ inline typename V::i twice_sum(const Codes& c, const int8_t* q) {
   const auto scales = T::both(c.scales());
   auto even = T::zero_i(), odd = T::zero_i();
   const auto add = [&]<int n>(auto& sum) {
-    const auto x = T::negate_where(T::load_b(q + 64 * n), c.template signs64<n>());
+    const auto x = T::negate_where(T::load_b(q + 64 * n), load_u64(c.block.signs + 8 * n));
     sum = T::add_pairs(sum, T::multiply(c.template codes64<n>(), x), T::template pair_of<n>(scales));
   };
   add.template operator()<0>(even);
