@@ -33,7 +33,9 @@ Architecture::Architecture(const Source& source, Head head) : rms_eps_{source.hp
   norm_ = source.loader.vector("output_norm.weight", e);
   head_ =
       head == Head::required ? source.loader.linear("output", e, v) : source.loader.linear_if("output", e, v);
-  if (!head_) head_ = embedding_;
+  if (head_) return;
+  head_ = embedding_;
+  head_.bias = source.loader.vector_if("output.bias", v);
 }
 
 Rows Architecture::embed(Step& step) const {
@@ -60,9 +62,10 @@ AttentionShape generic_attention(const Hparams& hp, int64_t layer, const Rope& r
   return shape;
 }
 
-bool is_sliding(const Keys& keys, int64_t layer, int64_t default_period) {
+bool is_sliding(const Keys& keys, int64_t blocks, int64_t layer, int64_t default_period) {
   constexpr std::string_view kName = "attention.sliding_window_pattern";
-  const int64_t period = keys.is_array(kName) ? default_period : keys.integer(kName, default_period);
+  if (keys.is_array(kName)) return keys.per_block(kName, blocks, 0)[static_cast<size_t>(layer)] != 0;
+  const int64_t period = keys.integer(kName, default_period);
   return period == 0 || layer % period < period - 1;
 }
 

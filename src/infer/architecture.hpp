@@ -49,9 +49,8 @@ class Architecture {
 
 /// What most architectures have in common.
 AttentionShape generic_attention(const Hparams& hp, int64_t layer, const Rope& rope);
-/// sliding_window_pattern as a period: the last layer of each is full. An array there is ignored, as in
-/// llama.cpp.
-bool is_sliding(const Keys& keys, int64_t layer, int64_t default_period);
+/// sliding_window_pattern: a list of which layers slide, or a period, the last layer of each being full.
+bool is_sliding(const Keys& keys, int64_t blocks, int64_t layer, int64_t default_period);
 std::vector<float> load_norm(const Source& source, int64_t layer, std::string_view base);
 
 /// Throws Error that names the known ones.

@@ -1,6 +1,7 @@
 #include "infer/experts.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -44,6 +45,8 @@ std::vector<float> probabilities(const Routing& routing, std::span<const float> 
   std::vector<float> p(logits.begin(), logits.end());
   if (routing.gating == Routing::Gating::softmax) softmax(p);
   if (routing.gating == Routing::Gating::sigmoid) std::ranges::transform(p, p.begin(), sigmoid);
+  if (routing.gating == Routing::Gating::root_of_softplus)
+    std::ranges::transform(p, p.begin(), [](float x) { return std::sqrt(softplus(x)); });
   return p;
 }
 
@@ -81,7 +84,7 @@ Routing make_routing(const Keys& keys, const Hparams& hp, Routing::Gating fallba
                   .groups_used = hp.expert_groups_used,
                   .normalise = hp.expert_norm,
                   .scale = hp.expert_scale};
-  if (hp.expert_gating > 3) keys.fail("expert_gating_func", str(hp.expert_gating, " is not one of 0 to 3"));
+  if (hp.expert_gating > 4) keys.fail("expert_gating_func", str(hp.expert_gating, " is not one of 0 to 4"));
   if (hp.expert_gating) routing.gating = static_cast<Routing::Gating>(hp.expert_gating);
   return routing;
 }

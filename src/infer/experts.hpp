@@ -12,7 +12,7 @@ namespace snug::infer {
 
 /// How a router's logits become chosen experts and their weights (§1.6 of the reference).
 struct Routing {
-  enum class Gating { softmax = 1, sigmoid = 2, softmax_of_chosen = 3 };
+  enum class Gating { softmax = 1, sigmoid = 2, softmax_of_chosen = 3, root_of_softplus = 4 };
 
   Gating gating = Gating::softmax;
   int64_t experts = 0, used = 0;

@@ -23,8 +23,10 @@ RopeKeys read_rope(const Keys& keys, const Hparams& hp) {
   rope.scaling = keys.text("rope.scaling.type", "linear");
   rope.factor = keys.real("rope.scaling.factor", keys.real("rope.scale_linear", 0));
   rope.original_context = keys.integer("rope.scaling.original_context_length", hp.context);
+  if (rope.original_context == 0) rope.original_context = hp.context;
   rope.attn_factor = keys.real("rope.scaling.attn_factor", 1);
-  rope.yarn_log_multiplier = keys.real("rope.scaling.yarn_log_multiplier", 0);
+  if (hp.architecture == "mistral3" || hp.architecture == "deepseek2")  // as llama.cpp: not for the others
+    rope.yarn_log_multiplier = keys.real("rope.scaling.yarn_log_multiplier", 0);
   rope.beta_fast = keys.real("rope.scaling.yarn_beta_fast", 32);
   rope.beta_slow = keys.real("rope.scaling.yarn_beta_slow", 1);
   rope.sections = keys.integers("rope.dimension_sections");
@@ -33,6 +35,8 @@ RopeKeys read_rope(const Keys& keys, const Hparams& hp) {
           str("'", rope.scaling, "' is not one of none, linear, yarn, longrope"));
   require(rope.base > 0, keys, "rope.freq_base", "must be positive");
   require(rope.dims % 2 == 0 && rope.dims_swa % 2 == 0, keys, "rope.dimension_count", "must be even");
+  require(rope.dims <= hp.key_dim, keys, "rope.dimension_count",
+          str(rope.dims, " is more than the head size ", hp.key_dim));
   return rope;
 }
 

@@ -81,13 +81,11 @@ void DeepSeek2::load_scale(const Source& source) {
   rope_ = make_rope(keys, RopeKind::norm);
   rope_.magnitude = yarn_magnitude(keys, true);
   scale_ = 1.0f / std::sqrt(static_cast<float>(key_dim()));
-  if (keys.yarn()) {
-    // The converter stores a tenth of mscale_all_dim.
-    const float log_factor = std::log(1 / keys.frequency_scale());
-    const float original = rope_.magnitude * (1 + 0.1f * log_factor);
-    const float by = original * (1 + 0.1f * (keys.yarn_log_multiplier / 0.1f) * log_factor);
-    scale_ *= by * by;
-  }
+  // The converter stores a tenth of mscale_all_dim. As llama.cpp has it, whether the scaling is YaRN or not.
+  const float log_factor = std::log(1 / keys.frequency_scale());
+  const float original = rope_.magnitude * (1 + 0.1f * log_factor);
+  const float by = original * (1 + 0.1f * (keys.yarn_log_multiplier / 0.1f) * log_factor);
+  scale_ *= by * by;
   temperature_ = source.keys.real("attention.temperature_scale", 0);
   temperature_context_ = source.keys.integer("attention.temperature_length", keys.original_context);
 }

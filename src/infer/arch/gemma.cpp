@@ -56,7 +56,7 @@ class Gemma : public Architecture {
   Block load_block(const Source& source, int64_t l) const {
     const Hparams& hp = source.hp;
     const int64_t window = source.keys.integer("attention.sliding_window", third_ ? 0 : 4096);
-    const bool sliding = window > 0 && is_sliding(source.keys, l, third_ ? 6 : 2);
+    const bool sliding = window > 0 && is_sliding(source.keys, hp.blocks, l, third_ ? 6 : 2);
     AttentionShape shape = generic_attention(hp, l, sliding ? sliding_rope_ : rope_);
     shape.scale = query_scale(hp, l);
     shape.scale_queries = true;

@@ -74,6 +74,7 @@ Gemma4::Gemma4(const Source& source)
   rope_ = sliding_rope_ = make_rope(hp.rope, RopeKind::neox);
   sliding_rope_.base = hp.rope.base_swa > 0 ? hp.rope.base_swa : 10000.0f;
   sliding_rope_.dims = hp.rope.dims_swa;
+  sliding_rope_.frequency_scale = 1;
   if (std::ranges::find(sliding_, false) != sliding_.end())
     rope_.factors = source.loader.vector("rope_freqs.weight", rope_.dims / 2);
   ple_width_ = source.keys.need_integer("embedding_length_per_layer_input");
@@ -109,6 +110,8 @@ void Gemma4::load_attention(const Source& source, int64_t l, Block& block) {
   block.kv_owner = l < own_kv_ ? l : own_kv_ - (sliding ? 2 : 1);
   if (block.kv_owner != l && blocks_[static_cast<size_t>(block.kv_owner)].rope != block.rope)
     source.keys.fail("attention.shared_kv_layers", "shares between a sliding and a full layer");
+  if (block.rope->dims > block.head_dim)
+    source.keys.fail("rope.dimension_count_swa", "is more than the head size");
   if ((sliding ? hp.value_dim_swa : hp.value_dim) != block.head_dim)
     source.keys.fail("attention.value_length", "is not the key length, as this architecture needs");
   const int64_t e = hp.embedding, kv = block.kv_heads * block.head_dim;

@@ -10,6 +10,7 @@ class Qwen : public Decoder {
   explicit Qwen(const Source& source) : Decoder{source, Head::optional} {
     const bool head_norms = source.hp.architecture == "qwen3";
     rope_ = make_rope(source.hp.rope, RopeKind::neox);
+    source.loader.skip("cls.output.");  // what a reranker has besides
     for (int64_t l = 0; l < source.hp.layers; ++l) {
       DecoderBlock block{load_norm(source, l, "attn_norm"), load_norm(source, l, "ffn_norm"),
                          Attention{source.loader, l, generic_attention(source.hp, l, rope_)},

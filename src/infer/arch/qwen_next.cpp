@@ -13,7 +13,7 @@ namespace {
 
 /// Attention whose q projection also yields a gate: per head the query, then the gate of its output.
 struct GatedAttention {
-  Linear q, k, v, out;
+  Linear qkv, q, k, v, out;  // qkv, or the three
   std::vector<float> q_norm, k_norm;
 };
 
@@ -46,6 +46,10 @@ class QwenNext : public Architecture {
   DeltaNetShape delta_shape(const Source& source) const;
   GatedAttention load_attention(const Source& source, int64_t l) const;
   FeedForward load_ffn(const Source& source, int64_t l) const;
+  struct Projected {
+    Rows both, k, v;  // both: queries and their gates
+  };
+  Projected project(const Step& step, const GatedAttention& w, const Rows& a) const;
   Rows attention(Step& step, int layer, const Rows& a) const;
 
   bool next_, experts_;
@@ -115,12 +119,18 @@ DeltaNetShape QwenNext::delta_shape(const Source& source) const {
 GatedAttention QwenNext::load_attention(const Source& source, int64_t l) const {
   Loader& loader = source.loader;
   const int64_t e = source.hp.embedding;
-  return {loader.linear(in_block(l, "attn_q"), e, 2 * heads_ * head_dim_),
-          loader.linear(in_block(l, "attn_k"), e, kv_heads_ * head_dim_),
-          loader.linear(in_block(l, "attn_v"), e, kv_heads_ * head_dim_),
-          loader.linear(in_block(l, "attn_output"), heads_ * head_dim_, e),
-          loader.vector(in_block(l, "attn_q_norm.weight"), head_dim_),
-          loader.vector(in_block(l, "attn_k_norm.weight"), head_dim_)};
+  const int64_t q = 2 * heads_ * head_dim_, kv = kv_heads_ * head_dim_;
+  GatedAttention w;
+  w.qkv = loader.linear_if(in_block(l, "attn_qkv"), e, q + 2 * kv);
+  if (!w.qkv) {
+    w.q = loader.linear(in_block(l, "attn_q"), e, q);
+    w.k = loader.linear(in_block(l, "attn_k"), e, kv);
+    w.v = loader.linear(in_block(l, "attn_v"), e, kv);
+  }
+  w.out = loader.linear(in_block(l, "attn_output"), heads_ * head_dim_, e);
+  w.q_norm = loader.vector(in_block(l, "attn_q_norm.weight"), head_dim_);
+  w.k_norm = loader.vector(in_block(l, "attn_k_norm.weight"), head_dim_);
+  return w;
 }
 
 FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
@@ -139,20 +149,29 @@ FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
   return ffn;
 }
 
+QwenNext::Projected QwenNext::project(const Step& step, const GatedAttention& w, const Rows& a) const {
+  if (!w.qkv) {
+    std::vector<Rows> parts = apply_each(step, {&w.q, &w.k, &w.v}, a);
+    return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
+  }
+  const Rows all = apply(step, w.qkv, a);
+  const int64_t q = 2 * heads_ * head_dim_, kv = kv_heads_ * head_dim_;
+  return {columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)};
+}
+
 Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
   const GatedAttention& w = blocks_[static_cast<size_t>(layer)].attention;
   const int64_t d = head_dim_;
-  const Rows both = apply(step, w.q, a);
+  auto [both, k, v] = project(step, w, a);
   Rows q(a.count(), heads_ * d);
   for (int64_t t = 0; t < a.count(); ++t)
     for (int64_t h = 0; h < heads_; ++h) std::copy_n(both.at(t) + 2 * h * d, d, q.at(t) + h * d);
-  Rows k = apply(step, w.k, a);
   rms_norm_groups(q, d, w.q_norm, eps_);
   rms_norm_groups(k, d, w.k_norm, eps_);
   const RopeTable& table = step.table(rope_);
   rotate(rope_, table, q, heads_, d);
   rotate(rope_, table, k, kv_heads_, d);
-  store(step, layer, k, apply(step, w.v, a));
+  store(step, layer, k, v);
   const AttendArgs args{.heads = heads_,
                         .kv_heads = kv_heads_,
                         .key_dim = d,
