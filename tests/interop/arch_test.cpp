@@ -1,6 +1,6 @@
 // Exact-mode logits and greedy texts beside those of the real llama.cpp: small random models of every
-// architecture, with every optional feature (seed 0) and with some drawn (other seeds); the trained models of
-// the shared folder.
+// architecture, with every optional feature (seed 0) and with some drawn (other seeds), in f32 and in mixed
+// formats; the trained models of the shared folder.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +9,8 @@
 #include <cstring>
 #include <span>
 
+#include "fit/quantize_model.hpp"
+#include "fit/simple_recipes.hpp"
 #include "infer/session.hpp"
 #include "infer/tokenizer.hpp"
 #include "interop/real_llama.hpp"
@@ -29,7 +31,7 @@ void PrintTo(const ArchModel& model, std::ostream* out) {
 namespace snug::infer {
 namespace {
 
-constexpr uint64_t kSeeds = 6;
+constexpr uint64_t kSeeds = 8;
 
 /// The libraries are loaded once for all tests.
 const test::RealLlama* real_llama() {
@@ -74,8 +76,8 @@ class Beside : public testing::Test {
 
 class ArchBeside : public Beside, public testing::WithParamInterface<tools::ArchModel> {
  protected:
-  /// What is allowed whatever the rounding, and how many times more than rounding is seen to do. Gelu is rounded to
-  /// 16 bits on both sides: a value at a rounding's edge may fall on either.
+  /// What is allowed whatever the rounding, and how many times more than rounding is seen to do. Gelu is
+  /// rounded to 16 bits on both sides: a value at a rounding's edge may fall on either.
   static bool gelu() { return GetParam().arch.starts_with("gemma"); }
   static float tolerance() { return gelu() ? 3e-4f : 1e-5f; }
   static float times_shaken() { return gelu() ? 3 : 2; }
@@ -90,7 +92,8 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
       SCOPED_TRACE(length);
       std::vector<int32_t> tokens(length);
       for (size_t i = 0; i < length; ++i)
-        tokens[i] = static_cast<int32_t>((i * 37 + 11 * (i / 5) + seed) % 64);
+        tokens[i] =
+            static_cast<int32_t>((i * 37 + 11 * (i / 5) + seed) % static_cast<uint64_t>(model.vocabulary()));
       compare_rows(model, tokens, theirs->logits(tokens), singly->logits(tokens));
     }
     deep_ = model.layers() > 20;
@@ -112,7 +115,11 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
       for (const Rows& rows : nudged) shaken = std::max(shaken, largest_difference(ours.row(t), rows.row(t)));
       const float off = largest_difference(ours.row(t), theirs.subspan(at, width));
       const float allowed = tolerance() + times_shaken() * shaken;
-      EXPECT_LE(off, allowed) << "position " << t << ", shaken " << shaken;
+      const bool at_edge = gelu() && off > allowed && off <= kEdge;
+      if (!at_edge) {
+        EXPECT_LE(off, allowed) << "position " << t << ", shaken " << shaken;
+      }
+      at_edges_ += at_edge;
       loose_ += allowed > kLoose;
       positions_ += 1;
       worst_ = std::max(worst_, off);
@@ -123,15 +130,17 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
     if (IsSkipped()) return;
     std::printf("  max difference %.2g, %d of %d positions ill-conditioned\n", static_cast<double>(worst_),
                 loose_, positions_);
+    EXPECT_LE(at_edges_, 1 + positions_ / 500);
     if (!deep_) {
       EXPECT_LE(loose_, gelu() ? positions_ * 3 / 5 : positions_ / 8);
     }
   }
 
   static constexpr float kLoose = 1e-3f;  // where logits go up to 30
+  static constexpr float kEdge = 2e-3f;   // gelu's rounding where no nudge showed it: rare
   bool deep_ = false;
   float worst_ = 0;
-  int loose_ = 0, positions_ = 0;
+  int loose_ = 0, at_edges_ = 0, positions_ = 0;
 };
 
 TEST_P(ArchBeside, AllFeatures) {
@@ -140,6 +149,61 @@ TEST_P(ArchBeside, AllFeatures) {
 
 TEST_P(ArchBeside, DrawnFeatures) {
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) compare(seed);
+}
+
+/// Matrices in turn in f16, bf16, q8_0 and q4_0, where their rows are long enough; what converters keep in
+/// f32 stays.
+void write_mixed(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const gguf::Reader model{from};
+  const auto choose = [](size_t i, const gguf::Tensor& tensor) {
+    const bool kept = tensor.dims < 2 || !tensor.name.ends_with(".weight") ||
+                      tensor.name.find("ffn_gate_inp") != std::string::npos ||
+                      tensor.name.find("ssm_conv1d") != std::string::npos;
+    const FormatId formats[] = {FormatId::f16, FormatId::bf16, FormatId::q8_0, FormatId::q4_0};
+    const FormatId chosen = kept ? tensor.format : formats[i % 4];
+    return find_format(chosen)->fits(tensor.cols()) ? chosen : FormatId::f16;
+  };
+  quantize_model(model, nullptr, recipe_with(model, nullptr, "mixed", choose), to, Existing::replace);
+}
+
+/// Of `a` from the rows of `b`, relative: the median of all rows.
+double usual_difference(std::span<const float> a, const Rows& b) {
+  std::vector<double> errors;
+  for (int64_t t = 0; t < b.count(); ++t) {
+    double error = 0, size = 0;
+    for (int64_t i = 0; i < b.width(); ++i) {
+      const double off = a[static_cast<size_t>(t * b.width() + i)] - b.at(t)[i];
+      error += off * off;
+      size += static_cast<double>(b.at(t)[i]) * b.at(t)[i];
+    }
+    errors.push_back(std::sqrt(error / size));
+  }
+  std::ranges::nth_element(errors, errors.begin() + static_cast<ptrdiff_t>(errors.size() / 2));
+  return errors[errors.size() / 2];
+}
+
+TEST_P(ArchBeside, MixedFormats) {
+  const std::filesystem::path file = scratch_ / "model.gguf", mixed = scratch_ / "mixed.gguf";
+  const std::filesystem::path wide = scratch_ / "wide.gguf";
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    SCOPED_TRACE(testing::Message() << "make_arch_model " << GetParam().name << " --seed " << seed);
+    tools::write_arch_model(GetParam(), seed, file);
+    write_mixed(file, mixed);
+    const gguf::Reader packed{mixed};
+    quantize_model(packed, nullptr, uniform_recipe(packed, "f32"), wide, Existing::replace);
+    const Model model{mixed}, same{wide};
+    std::vector<int32_t> tokens(20);
+    for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 37 % 64);
+    const Rows ours = Session{model, {.context = 128}}.forward(tokens);
+    EXPECT_TRUE(std::ranges::equal(ours.values(), Session{same, {.context = 128}}.forward(tokens).values()));
+    // llama.cpp rounds activations to 8 or 16 bits for these products, as fast mode does; where a token is
+    // then sent to other experts, all behind it differs.
+    const double fast = usual_difference(
+        Session{model, {.context = 128, .compute = Compute::fast}}.forward(tokens).values(), ours);
+    const double off = usual_difference(llama_->load_exact(mixed, 128)->logits(tokens), ours);
+    EXPECT_LE(off, 0.03 + 3 * fast);
+    std::printf("  mixed: %.2g, fast %.2g\n", off, fast);
+  }
 }
 
 std::string name_of(const testing::TestParamInfo<tools::ArchModel>& info) {

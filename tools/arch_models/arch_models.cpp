@@ -1,5 +1,7 @@
 #include "tools/arch_models/arch_models.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "tools/arch_models/families.hpp"
@@ -43,7 +45,9 @@ constexpr ArchModel kModels[] = {
     {"qwen3next", "qwen3next", [](Draft& d) { draft_qwen_next(d, Recurrent::split); }},
     {"qwen3next_old", "qwen3next", [](Draft& d) { draft_qwen_next(d, Recurrent::fused_in); }},
     {"qwen35", "qwen35", [](Draft& d) { draft_qwen_next(d, Recurrent::split); }},
+    {"qwen35_ahead", "qwen35", [](Draft& d) { draft_qwen_next(d, Recurrent::ahead); }},
     {"qwen35moe", "qwen35moe", [](Draft& d) { draft_qwen_next(d, Recurrent::split); }},
+    {"qwen35moe_ahead", "qwen35moe", [](Draft& d) { draft_qwen_next(d, Recurrent::ahead); }},
 };
 
 }  // namespace
@@ -53,7 +57,8 @@ std::span<const ArchModel> arch_models() {
 }
 
 void write_arch_model(const ArchModel& model, uint64_t seed, const std::filesystem::path& path) {
-  Draft draft{std::string{model.arch}, seed};
+  const auto at = std::ranges::find(kModels, model.name, &ArchModel::name) - std::begin(kModels);
+  Draft draft{std::string{model.arch}, seed, static_cast<uint64_t>(at)};
   model.draft(draft);
   draft.write(path);
 }

@@ -48,7 +48,8 @@ std::vector<float> values_of(const gguf::OutputTensor& tensor, Fill fill, uint64
 
 }  // namespace
 
-Draft::Draft(std::string arch, uint64_t seed) : arch_{std::move(arch)}, seed_{seed}, state_{mix_bits(seed)} {
+Draft::Draft(std::string arch, uint64_t seed, uint64_t stream)
+    : arch_{std::move(arch)}, seed_{seed}, state_{mix_bits(seed ^ stream << 32)} {
   keys_.push_back({"general.architecture", arch_});
   keys_.push_back({"tokenizer.ggml.model", std::string{"no_vocab"}});
 }

@@ -33,7 +33,8 @@ enum class Fill {
 /// bytes anywhere.
 class Draft {
  public:
-  Draft(std::string arch, uint64_t seed);
+  /// `stream`: which draws, of the same seed.
+  Draft(std::string arch, uint64_t seed, uint64_t stream = 0);
 
   bool on();                                        // one optional feature
   int64_t pick(std::initializer_list<int64_t> of);  // the first at seed 0
@@ -57,7 +58,7 @@ class Draft {
   /// base.weight [cols, rows], with base.bias if asked.
   void linear(const std::string& base, int64_t cols, int64_t rows, bool bias = false);
   /// From here on every linear of a block has a factor for its output, base.scale.
-  void scale_outputs() { scaled_ = true; }
+  void scale_outputs(bool on = true) { scaled_ = on; }
   void output_scale(const std::string& base, int64_t matrices);
 
   const std::string& arch() const { return arch_; }

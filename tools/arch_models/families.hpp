@@ -16,7 +16,7 @@ enum class Glm4 { plain, sections, ahead };
 void draft_glm4_moe(Draft& d, Glm4 form);
 enum class DeepSeek { lite, lora, legacy, temperature, ahead };
 void draft_deepseek2(Draft& d, DeepSeek form);
-enum class Recurrent { split, fused_in };
+enum class Recurrent { split, fused_in, ahead };
 void draft_qwen_next(Draft& d, Recurrent form);  // qwen3next, qwen35, qwen35moe
 
 }  // namespace snug::tools

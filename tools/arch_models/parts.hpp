@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string>
 
 #include "tools/arch_models/draft.hpp"
@@ -8,14 +9,20 @@ namespace snug::tools {
 
 std::string in_block(int64_t layer, const std::string& base);  // "blk.<layer>.<base>"
 
+/// Sizes that are multiples of nothing; those of Sizes at seed 0. `filled`: the heads fill the embedding.
+Sizes draw_sizes(Draft& d, bool filled = false);
+
 /// The keys every architecture reads.
 void add_common_keys(Draft& d, const Sizes& s);
+/// Sometimes sliding_window_pattern: a period out of `periods`, or a list.
+void add_pattern(Draft& d, const Sizes& s, std::initializer_list<int64_t> periods);
 /// token_embd, output_norm and, unless the head is tied, output.
 void add_ends(Draft& d, const Sizes& s, bool output);
 
 /// attn_q, attn_k, attn_v, or the three in one.
 struct AttentionParts {
   bool bias = false, out_bias = false, fused = false, head_norms = false;
+  bool scaled = false;  // where the feed-forward networks are not
 };
 void add_attention(Draft& d, const Sizes& s, int64_t layer, const AttentionParts& parts);
 
@@ -31,10 +38,12 @@ struct ExpertParts {
   bool selection_bias = false;  // exp_probs_b
   SharedExpert shared = SharedExpert::none;
 };
+ExpertSizes draw_expert_sizes(Draft& d);
 void add_expert_keys(Draft& d, const ExpertSizes& e);
 void add_experts(Draft& d, const Sizes& s, int64_t layer, const ExpertSizes& e, const ExpertParts& parts);
 
 enum class Scaling { none, frequencies, linear, old_linear, yarn, long_factors };
+Scaling draw_scaling(Draft& d);  // one that is keys alone
 /// Keys and tensors of a rope scaling over `dims` rotated elements.
 void add_scaling(Draft& d, Scaling scaling, int64_t dims);
 

@@ -11,11 +11,16 @@ struct Delta {
   int64_t channels() const { return 2 * keys() + values(); }
 };
 
-void add_gated_attention(Draft& d, const Sizes& s, int64_t l) {
+void add_gated_attention(Draft& d, const Sizes& s, int64_t l, const AttentionParts& parts) {
   const auto name = [&](const char* base) { return in_block(l, base); };
-  d.linear(name("attn_q"), s.embedding, 2 * s.heads * s.head_dim);
-  d.linear(name("attn_k"), s.embedding, s.kv_heads * s.head_dim);
-  d.linear(name("attn_v"), s.embedding, s.kv_heads * s.head_dim);
+  const int64_t q = 2 * s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
+  if (parts.fused) {
+    d.linear(name("attn_qkv"), s.embedding, q + 2 * kv, parts.bias);
+  } else {
+    d.linear(name("attn_q"), s.embedding, q, parts.bias);
+    d.linear(name("attn_k"), s.embedding, kv, parts.bias);
+    d.linear(name("attn_v"), s.embedding, kv, parts.bias);
+  }
   d.linear(name("attn_output"), s.heads * s.head_dim, s.embedding);
   d.norm(name("attn_q_norm"), s.head_dim);
   d.norm(name("attn_k_norm"), s.head_dim);
@@ -23,29 +28,39 @@ void add_gated_attention(Draft& d, const Sizes& s, int64_t l) {
 
 void add_delta_net(Draft& d, const Sizes& s, const Delta& m, int64_t l, bool fused_in) {
   const auto name = [&](const char* base) { return in_block(l, base); };
+  // llama.cpp does not scale these of qwen3next.
+  const auto linear = [&](const char* base, int64_t cols, int64_t rows) {
+    d.matrix(name(base) + ".weight", cols, rows);
+    if (d.arch() != "qwen3next") d.output_scale(name(base), 1);
+  };
   if (fused_in) {
-    d.linear(name("ssm_in"), s.embedding, m.channels() + m.values());
+    linear("ssm_in", s.embedding, m.channels() + m.values());
   } else {
-    d.linear(name("attn_qkv"), s.embedding, m.channels());
-    d.linear(name("attn_gate"), s.embedding, m.values());
+    linear("attn_qkv", s.embedding, m.channels());
+    linear("attn_gate", s.embedding, m.values());
   }
   if (d.arch() == "qwen3next") {
-    d.linear(name("ssm_ba"), s.embedding, 2 * m.value_heads);
+    linear("ssm_ba", s.embedding, 2 * m.value_heads);
   } else {
-    d.linear(name("ssm_beta"), s.embedding, m.value_heads);
-    d.linear(name("ssm_alpha"), s.embedding, m.value_heads);
+    linear("ssm_beta", s.embedding, m.value_heads);
+    linear("ssm_alpha", s.embedding, m.value_heads);
   }
   d.matrix(name("ssm_conv1d.weight"), m.kernel, m.channels());
   d.vector(name("ssm_dt.bias"), m.value_heads, Fill::bias);
   d.vector(name("ssm_a"), m.value_heads, Fill::decay);
   d.norm(name("ssm_norm"), m.dim);
-  d.linear(name("ssm_out"), m.values(), s.embedding);
+  linear("ssm_out", m.values(), s.embedding);
 }
 
 void add_keys(Draft& d, const Sizes& s, const Delta& m) {
   add_common_keys(d, s);
   d.count("rope.dimension_count", 8);
-  if (d.arch() != "qwen3next") d.counts("rope.dimension_sections", {2, 1, 1, 0});
+  if (d.arch() != "qwen3next") {
+    const int64_t at = d.pick({0, 1, 2});
+    d.counts("rope.dimension_sections", at == 0   ? std::vector{2, 1, 1, 0}
+                                        : at == 1 ? std::vector{1, 1, 1, 1}
+                                                  : std::vector{1, 2, 0, 0});
+  }
   d.count("ssm.conv_kernel", m.kernel);
   d.count("ssm.state_size", m.dim);
   d.count("ssm.group_count", m.key_heads);
@@ -57,38 +72,51 @@ void add_keys(Draft& d, const Sizes& s, const Delta& m) {
 
 void draft_qwen_next(Draft& d, Recurrent form) {
   const bool experts = d.arch() != "qwen35";
-  Sizes s;
-  s.layers = 5;
+  const bool ahead = form == Recurrent::ahead;
+  Sizes s = draw_sizes(d);
+  s.layers = ahead ? 6 : 5;
   Delta m;
   m.key_heads = d.pick({2, 4, 1});
-  m.kernel = d.pick({4, 3});
-  ExpertSizes e;
+  m.value_heads = m.key_heads * d.pick({4 / m.key_heads, 1, 3});
+  m.dim = d.pick({8, 6, 11});
+  m.kernel = d.pick({4, 3, 2});
+  const ExpertSizes e = draw_expert_sizes(d);
   add_keys(d, s, m);
-  add_scaling(d, d.varies() && d.on() ? Scaling::yarn : Scaling::none, 8);
+  add_scaling(d, draw_scaling(d), 8);
   int64_t interval = 4;
   if (d.on()) d.count("full_attention_interval", interval = d.pick({2, 3}));
   std::vector<bool> recurrent;
   for (int64_t l = 0; l < s.layers; ++l) recurrent.push_back((l + 1) % interval != 0);
+  if (ahead) recurrent.back() = false;
   if (d.varies() && d.on()) {
     recurrent = {false, true, true, false, true};
+    if (ahead) recurrent.push_back(false);
     d.flags("attention.recurrent_layers", recurrent);
   }
   if (experts) {
     add_expert_keys(d, e);
     d.count("expert_feed_forward_length", e.width);
     d.count("expert_shared_feed_forward_length", e.shared);
+    if (d.varies() && d.on()) d.real("expert_weights_scale", 2);  // not for these architectures
   }
+  if (ahead) d.count("nextn_predict_layers", 1);
   add_ends(d, s, !d.varies() || d.on());
+  if (!ahead && d.varies() && d.on()) d.scale_outputs();
+  const AttentionParts attention{.bias = d.varies() && d.on(), .fused = d.varies() && d.on()};
   const ExpertParts parts{.fused = d.varies() && d.on(), .shared = SharedExpert::gated};
   for (int64_t l = 0; l < s.layers; ++l) {
     d.norm(in_block(l, "attn_norm"), s.embedding);
     if (recurrent[static_cast<size_t>(l)])
       add_delta_net(d, s, m, l, form == Recurrent::fused_in);
     else
-      add_gated_attention(d, s, l);
+      add_gated_attention(d, s, l, attention);
     d.norm(in_block(l, "post_attention_norm"), s.embedding);
     experts ? add_experts(d, s, l, e, parts) : add_dense_ffn(d, s, l);
   }
+  if (!ahead) return;
+  d.matrix(in_block(5, "nextn.eh_proj.weight"), 2 * s.embedding, s.embedding);
+  for (const char* base : {"nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm"})
+    d.norm(in_block(5, base), s.embedding);
 }
 
 }  // namespace snug::tools
