@@ -41,7 +41,7 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
 
 // From this many tokens on, unpacking rows once for all of them beats a dot product per token.
 constexpr int64_t kProductTokens = 5;
-constexpr int64_t kDotBytes = 64 << 10;  // of weights to a task: enough to pay for handing it out
+constexpr int64_t kDotBytes = 1 << 20;  // of weights to a task: long enough for memory to read ahead
 
 /// One matrix of a product, and which rows of activations it wants.
 struct Part {
