@@ -78,7 +78,7 @@ TEST_P(Architectures, BatchesDoNotChangeABitAndFastIsNear) {
 
 /// Every number among the keys in turn, replaced by ones that do not go with the tensors.
 TEST_P(Architectures, KeysThatDoNotFitAreToldOrDoNoHarm) {
-  const std::filesystem::path whole = written(1), damaged = scratch_ / "damaged.gguf";
+  const std::filesystem::path whole = written(0), damaged = scratch_ / "damaged.gguf";
   if (Model{whole}.layers() > 20) return;
   std::ifstream in{whole, std::ios::binary};
   const std::string bytes{std::istreambuf_iterator<char>{in}, {}};
@@ -90,9 +90,15 @@ TEST_P(Architectures, KeysThatDoNotFitAreToldOrDoNoHarm) {
     std::memcpy(&length, bytes.data() + at - sizeof(length), sizeof(length));
     if (length > 64) continue;  // not a key
     std::memcpy(&type, bytes.data() + at + length, sizeof(type));
-    const size_t value_at = at + length + sizeof(type);
-    if (type != 4) continue;  // u32
-    for (const uint32_t value : {0u, 2u, 64u, 65536u, 0x7fffffffu}) {
+    size_t value_at = at + length + sizeof(type);
+    if (type == 9) {  // of an array of 32 bits, the last
+      uint64_t count = 0;
+      std::memcpy(&type, bytes.data() + value_at, sizeof(type));
+      std::memcpy(&count, bytes.data() + value_at + sizeof(type), sizeof(count));
+      value_at += sizeof(type) + sizeof(count) + (count - 1) * sizeof(uint32_t);
+    }
+    if (type != 4 && type != 5) continue;
+    for (const uint32_t value : {0u, 2u, 4u, 64u, 65536u, 0x7fffffffu}) {
       SCOPED_TRACE(testing::Message() << bytes.substr(at, length) << " = " << value);
       std::string changed = bytes;
       std::memcpy(changed.data() + value_at, &value, sizeof(value));

@@ -110,6 +110,8 @@ void Gemma4::load_attention(const Source& source, int64_t l, Block& block) {
   block.kv_owner = l < own_kv_ ? l : own_kv_ - (sliding ? 2 : 1);
   if (block.kv_owner != l && blocks_[static_cast<size_t>(block.kv_owner)].rope != block.rope)
     source.keys.fail("attention.shared_kv_layers", "shares between a sliding and a full layer");
+  if (block.kv_owner != l && blocks_[static_cast<size_t>(block.kv_owner)].kv_heads != block.kv_heads)
+    source.keys.fail("attention.head_count_kv", "differs between layers that share keys and values");
   if (block.rope->dims > block.head_dim)
     source.keys.fail("rope.dimension_count_swa", "is more than the head size");
   if ((sliding ? hp.value_dim_swa : hp.value_dim) != block.head_dim)
