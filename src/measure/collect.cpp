@@ -87,10 +87,12 @@ class Collector {
   int64_t last_chunk(const Calibration& text) const {
     const int64_t have = runner_.chunks(), skip = options_.skip_chunks;
     if (have <= skip)
-      throw Error{str("the text has ", text.tokens.size(), " tokens, ", have, " chunks of ",
-                      options_.chunk_tokens, skip ? str("; none is left behind the first ", skip) : ""),
-                  text.name, "give a longer text or shorter chunks (--chunk)"};
-    return options_.chunks > 0 ? std::min(have, skip + options_.chunks) : have;
+      throw Error{
+          str("the text has ", text.tokens.size(), " tokens, ", have, " chunks of ", options_.chunk_tokens,
+              skip ? str("; none is left behind the first ", skip) : ""),
+          text.name,
+          "give a longer text or shorter chunks (imatrix: --chunk; fit, measure, plan: --probe-context)"};
+    return options_.chunks > 0 && options_.chunks < have - skip ? skip + options_.chunks : have;
   }
 
   Digest key_of(const Calibration& text) const {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <random>
 
 #include "base/parallel.hpp"
@@ -117,6 +118,13 @@ TEST_F(Collect, ChunksAreCountedFromTheStart) {
             std::string::npos);
   EXPECT_NE(refusal([&] { collect({.chunk_tokens = 101}, "none"); }).find("100 tokens"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "none"));
+}
+
+TEST_F(Collect, MoreChunksThanANumberHoldsAreTheWholeText) {
+  const CollectReport all = collect({.chunk_tokens = 16, .skip_chunks = 1}, "all.gguf");
+  const CollectReport most = collect(
+      {.chunk_tokens = 16, .skip_chunks = 1, .chunks = std::numeric_limits<int64_t>::max()}, "most.gguf");
+  EXPECT_EQ(most.chunks, all.chunks);
 }
 
 TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
