@@ -107,6 +107,18 @@ void write_file(const std::filesystem::path& path, std::string_view text, Existi
   file.commit();
 }
 
+void check_no_input(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs) {
+  std::error_code ignored;
+  for (const std::filesystem::path& input : inputs)
+    if (std::filesystem::equivalent(out, input, ignored))
+      throw Error{"the output is one of the inputs, which would be lost", out.string(), "name another output",
+                  Fault::usage};
+}
+
+void check_no_input(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
+  check_no_input(out, std::span{inputs.begin(), inputs.size()});
+}
+
 std::filesystem::path folder_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
 }

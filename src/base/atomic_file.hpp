@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 
@@ -43,6 +44,10 @@ class AtomicFile {
 
 /// The whole of `text` under `path`, by AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view text, Existing existing);
+
+/// Throws Error of Fault::usage where `out` is the file of one of `inputs`, by whatever name: it would be replaced.
+void check_no_input(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs);
+void check_no_input(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
 
 /// The folder a file lies in; "." for a bare name.
 std::filesystem::path folder_of(const std::filesystem::path& path);

@@ -40,6 +40,8 @@ std::filesystem::path folder_of(const std::string& file) {
 
 /// What can be refused before hours of work is refused now.
 void check_output(const Args& args, const PlanOptions& options) {
+  for (const std::string& out : {args.out, args.recipe})
+    check_no_input(out, {args.model.model, args.model.imatrix, args.model.moments, args.calibration.calib});
   if (args.dry_run) return;
   if (args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};

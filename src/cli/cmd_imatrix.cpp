@@ -69,6 +69,7 @@ int collect(Args& args) {
   if (args.source.text.empty()) refuse_usage("no calibration text named", "add -f TEXT, or --calib self");
   if (!args.memory.empty()) args.options.memory_bytes = parse_size(args.memory);
   if (args.compute == "fast") args.options.compute = infer::Compute::fast;
+  check_no_input(args.out, {args.model, args.source.text});
   AtomicFile{args.out, args.existing()};  // what can be refused before the work is
   const infer::Model model{args.model};
   args.options.chunk_tokens = chunk_for(args, model);

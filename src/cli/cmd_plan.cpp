@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/atomic_file.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -66,6 +67,8 @@ int run(Args args) {
   args.common.apply();
   if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
   const PlanOptions options = args.plan.options();
+  for (const std::string& out : {args.out, args.certificate})
+    check_no_input(out, {args.model.model, args.model.imatrix, args.calibration.calib});
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;

@@ -1,10 +1,10 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
+#include "base/atomic_file.hpp"
 #include "base/progress.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -27,16 +27,9 @@ struct Args {
   bool force = false, dry_run = false, allow_requantize = false;
 };
 
-std::string read_text(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) throw io_error("read the recipe", path, "check the path");
-  return text.str();
-}
-
 Recipe choose(const Args& args, const gguf::Reader& model, const Importance* importance) {
   if (!args.recipe.empty()) {
-    Recipe recipe = parse_recipe(read_text(args.recipe), args.recipe);
+    Recipe recipe = parse_recipe(read_file(args.recipe), args.recipe);
     const std::string digest = model_digest(model);
     if (recipe.model_digest != digest)
       throw Error{"the recipe was made for another model", str(args.recipe, " and ", args.model.model),
@@ -76,6 +69,7 @@ int run(const Args& args) {
   if (args.out.empty() && !args.dry_run)
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
+  check_no_input(args.out, {args.model.imatrix, args.model.moments, args.recipe});
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;

@@ -6,6 +6,8 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "base/interrupt.hpp"
 #include "base/mapped_file.hpp"
@@ -13,6 +15,7 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "fit/output.hpp"
+#include "gguf/split.hpp"
 #include "gguf/writer.hpp"
 #include "measure/encode_tensor.hpp"
 #include "quant/second_order.hpp"
@@ -149,6 +152,14 @@ void copy_tensor(const gguf::Tensor& source, size_t index, gguf::Writer& writer,
   }
 }
 
+std::vector<std::filesystem::path> files_of(const gguf::Reader& model) {
+  const auto name = gguf::parse_split_name(model.path());
+  if (model.shards() == 1 || !name) return {model.path()};
+  std::vector<std::filesystem::path> files;
+  for (int i = 1; i <= model.shards(); ++i) files.push_back(gguf::split_name(name->prefix, i, model.shards()));
+  return files;
+}
+
 }  // namespace
 
 void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe) {
@@ -175,7 +186,9 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
                             const std::filesystem::path& out, Existing existing,
                             const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
-  gguf::Writer writer{output_layout(model, importance, recipe, out), existing};
+  gguf::Layout layout = output_layout(model, importance, recipe, out);
+  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, files_of(model));
+  gguf::Writer writer{std::move(layout), existing};
   int64_t total = 0;
   for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());
   Progress progress{"writing", total, Progress::Unit::bytes};

@@ -40,6 +40,24 @@ TEST_F(Cli, FitWritesAModelWithinTheSizeAndShowsTables) {
     EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n" << outcome.out;
 }
 
+TEST_F(Cli, ASourceIsNeverReplacedEvenByForce) {
+  write("model.gguf", contents(model_));
+  write("im.gguf", contents(imatrix_));
+  const std::string model = contents("model.gguf"), imatrix = contents("im.gguf");
+  const std::string fit = "fit model.gguf --imatrix im.gguf --formats q4_K --bpw 8 --no-probe --force -o ";
+  for (const std::string& command :
+       {fit + "model.gguf", fit + "./im.gguf", fit + "out.gguf --recipe model.gguf",
+        std::string{"plan model.gguf --imatrix im.gguf --formats q4_K --bpw 8 --no-probe --force -o model.gguf"},
+        std::string{"quantize model.gguf --format q8_0 --force -o model.gguf"},
+        std::string{"imatrix model.gguf --calib self --self-tokens 256 --force -o model.gguf"}}) {
+    const Outcome outcome = snug(command);
+    EXPECT_EQ(outcome.exit_code, 2) << command << outcome.err;
+    EXPECT_NE(outcome.err.find("would be lost"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(contents("model.gguf"), model);
+  EXPECT_EQ(contents("im.gguf"), imatrix);
+}
+
 TEST_F(Cli, JsonIsOneDocumentOnStdout) {
   for (const std::string& arguments :
        {"fit " + model_ + " --formats q4_K --bpw 8 --dry-run --probe-chunks 2 --probe-context 32",
