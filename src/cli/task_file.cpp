@@ -1,11 +1,10 @@
 #include "cli/task_file.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -105,7 +104,11 @@ Task published_truthful(const json& line, const json& targets) {
   const std::vector<std::string> answers = texts_of(*texts, "mc1_targets.choices");
   if (labels->size() != answers.size()) throw BadLine{"there are not as many labels as choices"};
   std::vector<bool> right;
-  for (const json& label : *labels) right.push_back(label.is_number() && label.get<double>() == 1);
+  for (const json& label : *labels) {
+    if (label != 0 && label != 1) throw BadLine{"'mc1_targets.labels' are to be 0 or 1"};
+    right.push_back(label == 1);
+  }
+  if (std::ranges::count(right, true) == 0) throw BadLine{"no choice is labelled 1"};
   return choice_task(need_text(line, {"question"}), answers, right);
 }
 
@@ -184,7 +187,10 @@ std::vector<Task> parse_hellaswag(const std::vector<std::string>& lines, const s
   std::vector<Task> tasks;
   for (size_t i = 0; i < lines.size(); i += 6) {
     if (most > 0 && static_cast<int64_t>(tasks.size()) == most) break;
-    if (lines.size() - i < 6) refuse(path, i, str("the last task has ", lines.size() - i, " lines, not 6"));
+    if (lines.size() - i < 6)
+      refuse(path, i,
+             str("the last task has ", lines.size() - i,
+                 " lines, not 6; without a { at its beginning, a file is read as llama.cpp's text"));
     const std::string& index = lines[i + 1];
     if (index.size() != 1 || index[0] < '0' || index[0] > '3')
       refuse(path, i + 1, str("'", index, "' is not the index of an ending, 0 to 3"));
@@ -198,6 +204,8 @@ std::vector<Task> parse_hellaswag(const std::vector<std::string>& lines, const s
 }  // namespace
 
 std::vector<Task> parse_tasks(const std::string& text, const std::string& path, int64_t most) {
+  constexpr std::string_view kMark = "\xef\xbb\xbf";  // that some editors put in front of a text
+  if (text.starts_with(kMark)) return parse_tasks(text.substr(kMark.size()), path, most);
   const std::vector<std::string> lines = lines_of(text);
   const size_t first = text.find_first_not_of(" \t\r\n");
   std::vector<Task> tasks = first != std::string::npos && text[first] == '{'
@@ -209,10 +217,7 @@ std::vector<Task> parse_tasks(const std::string& text, const std::string& path, 
 }
 
 std::vector<Task> read_tasks(const std::string& path, int64_t most) {
-  std::ifstream in{path, std::ios::binary};
-  const std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (!in.good() && !in.eof()) throw io_error("read the tasks", path);
-  return parse_tasks(text, path, most);
+  return parse_tasks(read_file(path), path, most);
 }
 
 }  // namespace snug::cli

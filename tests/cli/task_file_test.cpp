@@ -47,6 +47,12 @@ TEST(TaskFile, PublishedForms) {
   EXPECT_EQ(truth.right, (std::vector<bool>{false, true}));
 }
 
+TEST(TaskFile, AByteOrderMarkIsNoPartOfTheText) {
+  const std::string line = R"({"query": "Q", "choices": ["a", "b"], "gold": 1})";
+  EXPECT_EQ(parse_tasks("\xef\xbb\xbf" + line + "\n", "file", 0).size(), 1u);
+  EXPECT_EQ(parse_tasks("\xef\xbb\xbfHe\n3\na\nb\nc\nd\n", "file", 0)[0].texts[0], "He a");
+}
+
 TEST(TaskFile, WinoGrandeInBothForms) {
   for (const char* line :
        {R"({"context_options": ["so Ann", "so Bea"], "continuation": "won.", "gold": 1})",
@@ -73,19 +79,24 @@ TEST(TaskFile, MalformedLinesAreToldWithFileAndLine) {
   const std::string good = R"({"query": "Q", "choices": ["a", "b"], "gold": 1})"
                            "\n\n";
   for (const char* bad :
-       {R"({"query": "Q", "choices": ["a", "b"], "gold": 1)", R"([1, 2])",
-        R"({"query": "Q", "choices": ["a", "b"]})", R"({"query": "Q", "choices": ["a", "b"], "gold": 2})",
+       {R"({"query": "Q", "choices": ["a", "b"], "gold": 1)",
+        R"([1, 2])",
+        R"({"query": "Q", "choices": ["a", "b"]})",
+        R"({"query": "Q", "choices": ["a", "b"], "gold": 2})",
         R"({"query": "Q", "choices": ["a", "b"], "gold": -1})",
         R"({"query": "Q", "choices": ["a", "b"], "gold": 18446744073709551615})",
         R"({"query": "Q", "choices": ["a", "b"], "gold": 1.5})",
         R"({"query": "Q", "choices": ["a"], "gold": 0})",
         R"({"query": "Q", "choices": ["a", ""], "gold": 0})",
         R"({"query": "Q", "choices": ["a", 7], "gold": 0})",
-        R"({"query": 7, "choices": ["a", "b"], "gold": 0})", R"({"choices": ["a", "b"], "gold": 0})",
+        R"({"query": 7, "choices": ["a", "b"], "gold": 0})",
+        R"({"choices": ["a", "b"], "gold": 0})",
         R"({"query": "Q", "gold": 0})",
         R"({"question": "Q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "C"})",
         R"({"question": "Q", "choices": {"text": ["a", "b"], "label": ["A"]}, "answerKey": "A"})",
         R"({"question": "Q", "mc1_targets": {"choices": ["a", "b"], "labels": [1]}})",
+        R"({"question": "Q", "mc1_targets": {"choices": ["a", "b"], "labels": [0, 0]}})",
+        R"({"question": "Q", "mc1_targets": {"choices": ["a", "b"], "labels": ["x", 1]}})",
         R"({"sentence": "none", "option1": "a", "option2": "b", "answer": "1"})",
         R"({"sentence": "a _ b", "option1": "a", "option2": "b", "answer": "0"})"})
     EXPECT_NE(refusal(good + bad).find("tasks.jsonl:3"), std::string::npos) << bad << "\n"
