@@ -3,16 +3,17 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "base/atomic_file.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -65,15 +66,8 @@ std::optional<int32_t> bos_of(const std::optional<Tokenizer>& tokenizer) {
   return tokenizer->bos();
 }
 
-std::string read_text(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (!in.good() && !in.eof()) throw io_error("read the text", path);
-  return text;
-}
-
 std::vector<int32_t> read_token_file(const std::string& path) {
-  std::ifstream in{path};
+  std::istringstream in{read_file(path)};
   std::vector<int32_t> tokens{std::istream_iterator<int32_t>{in}, {}};
   if (!in.eof())
     throw Error{str("after ", tokens.size(), " token ids comes something that is none"), path,
@@ -93,6 +87,12 @@ int write_logits(const EvalArgs& args) {
   file.write(std::as_bytes(logits.values()));
   file.commit();
   return 0;
+}
+
+void tell_of_length(const Model& model, int64_t chunk) {
+  if (const int64_t trained = model.hparams().context; trained > 0 && chunk > trained)
+    notice(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
+               " that the model was trained for"));
 }
 
 /// Running figures as a progress line.
@@ -151,6 +151,7 @@ void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport&
   report.context = chunks.context;
   report.chunks = args.chunks > 0 ? std::min(args.chunks, chunks.count()) : chunks.count();
   report.base = args.base_logits;
+  tell_of_length(model, chunks.context);
   Session session{model, args.session(chunks.context)};
   Watch watch{chunks, report.chunks};
   const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), false);
@@ -173,13 +174,14 @@ void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) 
 
 void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report) {
   const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), !args.text.empty());
+  report.text = args.text.empty() ? args.token_file : args.text;
   const Chunks chunks =
       cut_into_chunks(args.text.empty() ? read_token_file(args.token_file)
-                                        : tokenizer->encode(read_text(args.text), true, false),
-                      args.context, args.chunks);
-  report.text = args.text.empty() ? args.token_file : args.text;
+                                        : tokenizer->encode(read_file(args.text), true, false),
+                      args.context, args.chunks, report.text);
   report.context = chunks.context;
   report.chunks = chunks.count();
+  tell_of_length(model, chunks.context);
   const std::optional<int32_t> bos = bos_of(tokenizer);
   std::optional<BaseLogitsWriter> save;
   if (!args.save_logits.empty())
@@ -202,6 +204,8 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
 
 int run_eval(const EvalArgs& args) {
   args.common.apply();
+  for (const std::string& out : {args.save_logits, args.logits})
+    check_no_input(out, {args.model, args.base, args.text, args.token_file});
   keep_freed_memory();
   if (!args.logits.empty()) return write_logits(args);
   if (!args.task.empty()) {
@@ -215,9 +219,6 @@ int run_eval(const EvalArgs& args) {
   EvalReport report;
   report.model = args.model;
   const Model model{args.model};
-  if (const int64_t trained = model.hparams().context; trained > 0 && args.context > trained)
-    notice(str("chunks of ", args.context, " tokens are longer than the context of ", trained,
-               " that the model was trained for"));
   if (!args.base_logits.empty())
     evaluate_against_file(args, model, report);
   else
@@ -274,6 +275,12 @@ void add_eval(CLI::App& app, int& exit_code) {
   auto* cmd = app.add_subcommand("eval", "perplexity, and how far a model is from its original");
   add_options(*cmd, *args);
   args->common.add_to(*cmd);
+  cmd->footer(
+      "Examples:\n"
+      "  snug eval out.gguf -f text.txt --base model-f16.gguf\n"
+      "  snug eval model-f16.gguf -f text.txt --save-logits base.logits\n"
+      "  snug eval out.gguf --base-logits base.logits\n"
+      "  snug eval out.gguf --task hellaswag -f tasks.jsonl --json");
   cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_eval(*args); }, Keeps::nothing); });
 }
 

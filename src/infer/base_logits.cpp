@@ -13,6 +13,7 @@ namespace {
 
 constexpr char kMagic[8] = {'_', 'l', 'o', 'g', 'i', 't', 's', '_'};
 constexpr size_t kHeader = 20;
+constexpr float kRounding = 0.01f;  // by which the largest log-probability may seem to be above 0
 constexpr int64_t kMostContext = int64_t{1} << 24, kMostVocabulary = int64_t{1} << 26;
 
 size_t row_bytes_for(int64_t vocabulary) {
@@ -92,6 +93,9 @@ BaseLogits::BaseLogits(const std::filesystem::path& path) : file_{path} {
 void BaseLogits::read(int64_t chunk, int64_t row, std::span<float> log_probabilities) const {
   const size_t at = first_row_ + static_cast<size_t>(chunk * chunks_.scored() + row) * row_bytes_;
   const auto scale = read_at<float>(file_.bytes(), at), least = read_at<float>(file_.bytes(), at + 4);
+  if (!(scale >= 0 && std::isfinite(least) && scale * 65535 + least <= kRounding))
+    throw Error{str("row ", row, " of chunk ", chunk, " holds no log-probabilities"), file_.path().string(),
+                "the file is damaged; make it again"};
   for (size_t i = 0; i < log_probabilities.size(); ++i)
     log_probabilities[i] =
         scale * static_cast<float>(read_at<uint16_t>(file_.bytes(), at + 8 + 2 * i)) + least;

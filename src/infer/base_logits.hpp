@@ -49,7 +49,7 @@ class BaseLogits {
 
   const Chunks& chunks() const { return chunks_; }
   int64_t vocabulary() const { return vocabulary_; }
-  /// Log-probabilities of scored token `row` of a chunk, [vocabulary].
+  /// Log-probabilities of scored token `row` of a chunk, [vocabulary]. Throws Error where the row holds none.
   void read(int64_t chunk, int64_t row, std::span<float> log_probabilities) const;
 
   static constexpr float kFloor = -16;  // at and below this, values are cut off

@@ -1,6 +1,7 @@
 #include "infer/evaluate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -15,9 +16,19 @@ int32_t token_after(const Chunks& chunks, int64_t chunk, int64_t row) {
   return chunks.chunk(chunk)[static_cast<size_t>(chunks.first() + row + 1)];
 }
 
-/// Pairs of one chunk. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
-void compare_rows(const Chunks& chunks, int64_t chunk, const Rows& logits,
-                  const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
+/// A figure made from logits that are no numbers says nothing.
+void check_number(float figure, const Session& session, const Chunks& chunks, int64_t chunk, int64_t row) {
+  if (std::isfinite(figure)) return;
+  throw Error{
+      str("what is predicted for token ", chunks.first() + row + 1, " of chunk ", chunk, " is ", figure),
+      session.model().file().path().string(),
+      "weights or metadata of the model are damaged: copy or convert it again"};
+}
+
+/// Pairs of one chunk of `model`, whose `logits` these are, and of the original, run by `base` if there is
+/// one. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
+void compare_rows(const Session& model, const Session* base, const Chunks& chunks, int64_t chunk,
+                  const Rows& logits, const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
                   std::vector<TokenPair>& pairs) {
   const size_t start = pairs.size();
   pairs.resize(start + static_cast<size_t>(logits.count()));
@@ -27,6 +38,12 @@ void compare_rows(const Chunks& chunks, int64_t chunk, const Rows& logits,
       pairs[start + static_cast<size_t>(r)] =
           compare(base_row(r, scratch), logits.row(r), token_after(chunks, chunk, r));
   });
+  for (size_t i = start; i < pairs.size(); ++i) {
+    const auto row = static_cast<int64_t>(i - start);
+    if (base) check_number(pairs[i].base.loss, *base, chunks, chunk, row);
+    check_number(pairs[i].model.loss, model, chunks, chunk, row);
+    check_number(pairs[i].divergence, model, chunks, chunk, row);
+  }
 }
 
 void check_vocabularies(int64_t model, int64_t base, const Session& session) {
@@ -37,14 +54,15 @@ void check_vocabularies(int64_t model, int64_t base, const Session& session) {
 
 }  // namespace
 
-Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit) {
+Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit,
+                       const std::string& source) {
   if (context < 4)
     throw Error{str("a context of ", context, " tokens is too short to score"), "", "", Fault::usage};
   const auto have = static_cast<int64_t>(tokens.size());
   if (have < 2 * context)
     throw Error{str("the text has ", have, " tokens; at least ", 2 * context, " are needed for a context of ",
                     context),
-                "", "give a longer text or a smaller --ctx"};
+                source, "give a longer text or a smaller --ctx"};
   int64_t count = have / context;
   if (limit > 0) count = std::min(count, limit);
   tokens.resize(static_cast<size_t>(count * context));
@@ -73,6 +91,8 @@ std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std
           scores[start + static_cast<size_t>(r)] = score(logits.row(r), token_after(chunks, c, r));
         },
         4);
+    for (int64_t r = 0; r < logits.count(); ++r)
+      check_number(scores[start + static_cast<size_t>(r)].loss, session, chunks, c, r);
     if (after) after(c);
   }
   return scores;
@@ -89,7 +109,7 @@ std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chu
     const auto base_row = [&](int64_t r, std::span<float>) {
       return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};
     };
-    compare_rows(chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    compare_rows(session, &base, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
     if (after) after(c);
   }
   return pairs;
@@ -106,7 +126,7 @@ std::vector<TokenPair> compare_chunks(Session& session, const BaseLogits& base, 
       base.read(c, r, scratch);
       return BaseRow{scratch, 0, BaseLogits::kFloor};
     };
-    compare_rows(chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    compare_rows(session, nullptr, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
     if (after) after(c);
   }
   return pairs;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "infer/base_logits.hpp"
@@ -11,8 +12,9 @@
 namespace snug::infer {
 
 /// Cuts a text into whole chunks, at most `limit` (0: all). Throws Error where it is shorter than two
-/// contexts, as llama-perplexity does.
-Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit);
+/// contexts, as llama-perplexity does; it names `source`.
+Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit,
+                       const std::string& source = {});
 
 /// Logits of a chunk's scored tokens, [chunks.scored(), vocabulary]. `bos` replaces the first token.
 Rows scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos);
@@ -20,7 +22,8 @@ Rows scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::o
 /// After each chunk: what was scored so far. For progress and running figures.
 using AfterChunk = std::function<void(int64_t chunk)>;
 
-/// Perplexity of a model; the logits go to `save` as well where it is given.
+/// Perplexity of a model; the logits go to `save` as well where it is given. This and compare_chunks() throw
+/// Error (chunk, token, file) where a prediction is no number.
 std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after);
 

@@ -93,6 +93,10 @@ TaskResult score_task(Session& session, const TaskTokens& tokens, const std::vec
     if (begin == tokens.common && tokens.common > 0)
       sum += sum_of_logs(behind_start, tokens.common - 1, text, begin, begin + 1);
     result.scores.push_back(sum / static_cast<double>(end - begin));
+    if (!std::isfinite(result.scores.back()))
+      throw Error{str("the score of an answer is ", result.scores.back()),
+                  session.model().file().path().string(),
+                  "weights or metadata of the model are damaged: copy or convert it again"};
   }
   result.chosen = best_of(result.scores, tokens.last_of_equals);
   result.right = right[result.chosen];

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -104,6 +105,72 @@ TEST_F(EvalOnScratchDisk, RawLogitsAreThoseOfTheSession) {
   const infer::Rows expected = infer::Session{model, {}}.forward(std::vector<int32_t>{3, 17, 5});
   ASSERT_EQ(bytes.size(), expected.values().size_bytes());
   EXPECT_EQ(std::memcmp(bytes.data(), expected.at(0), bytes.size()), 0);
+}
+
+/// The last tensor's last weights are no numbers: no figure can be had from the model.
+TEST_F(EvalOnScratchDisk, WhatIsNoNumberIsAnErrorNotAFigure) {
+  std::filesystem::copy(path("base.gguf"), path("damaged.gguf"));
+  {
+    std::fstream file{path("damaged.gguf"), std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(-32, std::ios::end);
+    file << std::string(32, '\xff');
+  }
+  const std::vector<std::string> text{"--token-file", path("tokens.txt"), "--ctx", "16"};
+  for (std::vector<std::string> models : {std::vector{path("damaged.gguf")},
+                                          {path("damaged.gguf"), "--base", path("base.gguf")},
+                                          {path("base.gguf"), "--base", path("damaged.gguf")}}) {
+    models.insert(models.end(), text.begin(), text.end());
+    EXPECT_EQ(run(models), 1) << out_;
+    EXPECT_EQ(out_, "");
+    EXPECT_NE(err_.find("damaged.gguf"), std::string::npos) << err_;
+    EXPECT_NE(err_.find("chunk 0"), std::string::npos) << err_;
+  }
+}
+
+TEST_F(EvalOnScratchDisk, ADamagedRowOfBaseLogitsIsTold) {
+  ASSERT_EQ(run({path("base.gguf"), "--token-file", path("tokens.txt"), "--ctx", "16", "--chunks", "2",
+                 "--save-logits", path("logits")}),
+            0);
+  {
+    std::fstream file{path("logits"), std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(20 + 4 * 32 + 4);  // what is least in the first row
+    file << std::string(4, '\xff');
+  }
+  EXPECT_EQ(run({path("model.gguf"), "--base-logits", path("logits")}), 1) << out_;
+  EXPECT_NE(err_.find("row 0 of chunk 0"), std::string::npos) << err_;
+}
+
+TEST_F(EvalOnScratchDisk, TextsThatCannotServeAreNamed) {
+  const std::string model = path("base.gguf"), folder = scratch_.path().string();
+  std::ofstream{path("short.txt")} << "1 2 3";
+  EXPECT_EQ(run({model, "--token-file", path("short.txt")}), 1);
+  EXPECT_NE(err_.find("short.txt"), std::string::npos) << err_;
+  EXPECT_EQ(run({model, "--token-file", path("none.txt")}), 5) << err_;
+  EXPECT_EQ(run({model, "--token-file", folder}), 5) << err_;
+  EXPECT_EQ(run({model, "--task", "arc", "-f", folder}), 5) << err_;
+  EXPECT_NE(err_.find(folder), std::string::npos) << err_;
+}
+
+TEST_F(EvalOnScratchDisk, AnInputIsNeverReplaced) {
+  const std::string model = path("base.gguf"), tokens = path("tokens.txt");
+  const auto size = std::filesystem::file_size(model);
+  std::filesystem::create_symlink("base.gguf", path("link.gguf"));
+  for (const std::string& out : {model, path("link.gguf"), tokens}) {
+    EXPECT_EQ(run({model, "--token-file", tokens, "--ctx", "16", "--save-logits", out, "--force"}), 2)
+        << err_;
+    EXPECT_NE(err_.find("would be lost"), std::string::npos) << err_;
+  }
+  EXPECT_EQ(run({model, "--tokens", "1", "--logits", model, "--force"}), 2) << err_;
+  EXPECT_EQ(std::filesystem::file_size(model), size);
+}
+
+/// Of base logits the file says how long its chunks are.
+TEST_F(EvalOnScratchDisk, LongChunksAreToldByTheirTrueLength) {
+  ASSERT_EQ(run({path("base.gguf"), "--token-file", path("tokens.txt"), "--ctx", "16", "--save-logits",
+                 path("logits")}),
+            0);
+  EXPECT_EQ(run({path("model.gguf"), "--base-logits", path("logits")}), 0);
+  EXPECT_EQ(err_.find("longer than"), std::string::npos) << err_;
 }
 
 TEST_F(EvalOnScratchDisk, BadInputIsAMessageAndAnExitCode) {
