@@ -9,6 +9,7 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "base/without_controls.hpp"
 
 namespace snug {
 namespace {
@@ -42,7 +43,7 @@ void set_talk(Talk value) { talk = value; }
 void notice(const std::string& line) {
   if (talk == Talk::quiet) return;
   const std::lock_guard lock{output};
-  std::fprintf(stderr, "%s%s\n", on_terminal() ? "\r\033[K" : "", line.c_str());
+  std::fprintf(stderr, "%s%s\n", on_terminal() ? "\r\033[K" : "", without_controls(line).c_str());
 }
 
 Progress::Progress(std::string stage, int64_t total, Unit unit)
@@ -53,7 +54,7 @@ Progress::~Progress() { show(true); }
 void Progress::advance(int64_t amount, const std::string& what) {
   const std::lock_guard lock{mutex_};
   done_ += amount;
-  if (!what.empty()) what_ = what;
+  if (!what.empty()) what_ = without_controls(what);
   if (seconds_since(shown_) >= (on_terminal() ? 0.1 : 5.0)) {
     shown_ = Clock::now();
     show(false);

@@ -3,10 +3,13 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <stdexcept>
+#include <string_view>
 
 #include "base/interrupt.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/without_controls.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -43,12 +46,18 @@ int guarded(const std::function<int()>& work, Keeps keeps) {
     if (error.fault() == Fault::interrupted && keeps == Keeps::nothing)
       std::fprintf(stderr, "snug: interrupted; nothing was written\n");
     else
-      std::fprintf(stderr, "snug: %s\n", error.what());
+      std::fprintf(stderr, "snug: %s\n", without_controls(error.what()).c_str());
     return static_cast<int>(error.fault());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "snug: out of memory\n  try:   --threads 1, or a machine with more memory\n");
+  } catch (const std::runtime_error& error) {  // as TBB says that it got no thread
+    const bool thread = std::string_view{error.what()}.find("pthread_create") != std::string_view::npos;
+    std::fprintf(
+        stderr, "snug: %s%s\n", without_controls(error.what()).c_str(),
+        thread ? "\n  try:   --threads 1, or raise the limit of threads or memory (ulimit -u, ulimit -v)"
+               : "");
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "snug: %s\n", error.what());
+    std::fprintf(stderr, "snug: %s\n", without_controls(error.what()).c_str());
   }
   return static_cast<int>(Fault::bad_input);
 }
