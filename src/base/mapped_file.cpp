@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <utility>
 
@@ -33,8 +34,12 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   }
   size_ = static_cast<size_t>(info.st_size);
   void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0) : nullptr;
+  const int failure = errno;
   close(fd);
-  if (data == MAP_FAILED) throw io_error("map the file", path.string());
+  errno = failure;
+  if (data == MAP_FAILED)
+    throw io_error("map the file", path.string(),
+                   failure == ENOMEM ? "the program may not use so many addresses: raise its limit (ulimit -v)" : "");
   data_ = static_cast<const std::byte*>(data);
 }
 

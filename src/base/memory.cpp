@@ -9,6 +9,10 @@
 #include <limits>
 #include <string>
 
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+
 namespace snug {
 namespace {
 
@@ -34,6 +38,12 @@ int64_t free_in_process() {
 
 int64_t available_memory() {
   return std::min(free_in_machine(), free_in_process());
+}
+
+void tell_if_larger_than_memory(int64_t bytes, const std::string& when) {
+  if (const int64_t memory = available_memory(); bytes > memory)
+    notice(str("the model takes ", show_size(bytes), " and ", show_size(memory),
+               " of memory are free: it is read from the disk again ", when));
 }
 
 void keep_freed_memory() {

@@ -72,6 +72,7 @@ int run_bench(const BenchArgs& args) {
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
   const infer::Model model{args.model};
+  tell_if_larger_than_memory(model.file().file_bytes(), "for every token of decoding");
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
                           .cache = cache_format_of(args.cache_type, FormatId::f16),
@@ -128,7 +129,8 @@ void add_bench(CLI::App& app, int& exit_code) {
       "registers for the prompt.");
   add_bench_encode(*command, exit_code);
   command->callback([args, command, &exit_code] {
-    if (command->get_subcommands().empty()) exit_code = guarded([&] { return run_bench(*args); });
+    if (command->get_subcommands().empty())
+      exit_code = guarded([&] { return run_bench(*args); }, Keeps::nothing);
   });
 }
 
