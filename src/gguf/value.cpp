@@ -3,10 +3,12 @@
 #include <cstring>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include "base/str.hpp"
 #include "gguf/cursor.hpp"
 #include "gguf/layout.hpp"
+#include "gguf/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug::gguf {
@@ -68,6 +70,35 @@ std::vector<double> Array::reals() const {
   if (element == ValueType::string) throw Error{"an array of strings, not of numbers"};
   const std::vector<int64_t> whole = integers();
   return {whole.begin(), whole.end()};
+}
+
+namespace {
+
+template <class Elements>
+auto elements_of(const Reader& file, std::string_view key, const char* wanted, const Elements& elements)
+    -> decltype(elements(std::declval<const Array&>())) {
+  const Array* array = file.array(key);
+  if (!array) return {};
+  try {
+    return elements(*array);
+  } catch (const Error& error) {
+    throw Error{str("the key '", printable(key), "' is not ", wanted, ": ", error.problem()),
+                file.path().string(), "the file was written by a faulty tool; convert the model again"};
+  }
+}
+
+}  // namespace
+
+std::vector<std::string_view> strings_of(const Reader& file, std::string_view key) {
+  return elements_of(file, key, "an array of strings", [](const Array& a) { return a.strings(); });
+}
+
+std::vector<int64_t> integers_of(const Reader& file, std::string_view key) {
+  return elements_of(file, key, "an array of integers", [](const Array& a) { return a.integers(); });
+}
+
+std::vector<double> reals_of(const Reader& file, std::string_view key) {
+  return elements_of(file, key, "an array of numbers", [](const Array& a) { return a.reals(); });
 }
 
 std::optional<int64_t> as_integer(const Value& value) {

@@ -1,8 +1,10 @@
 #include "infer/hparams.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/str.hpp"
+#include "gguf/value.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -99,7 +101,9 @@ int64_t Keys::need_integer(std::string_view name) const {
 }
 
 float Keys::real(std::string_view name, float fallback) const {
-  return static_cast<float>(file_.real(full(name)).value_or(fallback));
+  const auto value = static_cast<float>(file_.real(full(name)).value_or(fallback));
+  if (!std::isfinite(value)) fail(name, str(value, " is no number to compute with"));
+  return value;
 }
 
 float Keys::need_real(std::string_view name) const {
@@ -122,7 +126,7 @@ bool Keys::is_array(std::string_view name) const {
 
 std::vector<int64_t> Keys::integers(std::string_view name) const {
   if (!is_array(name)) return {};
-  return file_.array(full(name))->integers();
+  return gguf::integers_of(file_, full(name));
 }
 
 std::vector<int64_t> Keys::per_block(std::string_view name, int64_t blocks, int64_t fallback) const {
@@ -142,13 +146,15 @@ Hparams read_hparams(const Keys& keys, const std::string& architecture) {
   hp.embedding = keys.need_integer("embedding_length");
   hp.blocks = keys.need_integer("block_count");
   require(hp.blocks >= 1 && hp.blocks <= 512, keys, "block_count", str(hp.blocks, " is not within 1 to 512"));
-  require(hp.embedding >= 1 && hp.embedding <= (1 << 20), keys, "embedding_length", str(hp.embedding, "?"));
+  require(hp.embedding >= 1 && hp.embedding <= (1 << 20), keys, "embedding_length",
+          str(hp.embedding, " is not within 1 to ", 1 << 20));
   const int64_t ahead = keys.integer("nextn_predict_layers", 0);
   require(ahead < hp.blocks, keys, "nextn_predict_layers", str("is ", ahead, " of ", hp.blocks, " blocks"));
   hp.layers = hp.blocks - ahead;
   hp.ffn = keys.per_block("feed_forward_length", hp.blocks, 0);
   read_heads(keys, hp);
   hp.rms_eps = keys.need_real("attention.layer_norm_rms_epsilon");
+  require(hp.rms_eps >= 0, keys, "attention.layer_norm_rms_epsilon", "must not be negative");
   hp.rope = read_rope(keys, hp);
   read_experts(keys, hp);
   return hp;

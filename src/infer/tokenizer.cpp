@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/str.hpp"
+#include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merger.hpp"
 #include "infer/tokenizer/pre_tokenizer.hpp"
@@ -27,9 +28,8 @@ const PreTokenizer& pre_of(const gguf::Reader& file, VocabularyKind kind) {
 
 std::vector<int32_t> suppressed_tokens(const gguf::Reader& file, int32_t size) {
   std::vector<int32_t> tokens;
-  if (const gguf::Array* list = file.array("tokenizer.ggml.suppress_tokens"))
-    for (const int64_t id : list->integers())
-      if (id >= 0 && id < size) tokens.push_back(static_cast<int32_t>(id));
+  for (const int64_t id : gguf::integers_of(file, "tokenizer.ggml.suppress_tokens"))
+    if (id >= 0 && id < size) tokens.push_back(static_cast<int32_t>(id));
   return tokens;
 }
 

@@ -7,6 +7,7 @@
 #include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "gguf/printable.hpp"
+#include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merge.hpp"
 #include "infer/tokenizer/merger.hpp"
@@ -160,7 +161,7 @@ void BpeMerger::read_merges(const gguf::Reader& file) {
   const gguf::Array* list = file.array(key);
   if (!list) throw Error{"the list of merges is missing", where, "convert the model with its tokenizer"};
   if (list->count > (1u << 26)) throw Error{str(list->count, " merges are too many"), where};
-  const std::vector<std::string_view> lines = list->strings();
+  const std::vector<std::string_view> lines = gguf::strings_of(file, key);
   merges_.reserve(lines.size());
   std::string joined;
   for (size_t rank = 0; rank < lines.size(); ++rank) {

@@ -7,6 +7,7 @@
 
 #include "base/str.hpp"
 #include "gguf/printable.hpp"
+#include "gguf/value.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -157,7 +158,7 @@ void Vocabulary::read_tokens(const gguf::Reader& file) {
   const gguf::Array* tokens = file.array(kTokensKey);
   if (!tokens || !tokens->count) bad_list(file, kTokensKey, "the list of tokens is missing");
   if (tokens->count > kMostTokens) bad_list(file, kTokensKey, str(tokens->count, " tokens are too many"));
-  texts_ = tokens->strings();
+  texts_ = gguf::strings_of(file, kTokensKey);
   ids_.reserve(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id) {
     if (texts_[id].empty()) texts_[id] = made_up_.emplace_back(str("[EMPTY_", id, "]"));
@@ -174,7 +175,7 @@ void Vocabulary::read_scores(const gguf::Reader& file) {
   if (!scores) return;
   if (scores->count < texts_.size())
     bad_list(file, key, str(scores->count, " scores for ", texts_.size(), " tokens"));
-  const std::vector<double> values = scores->reals();
+  const std::vector<double> values = gguf::reals_of(file, key);
   scores_.resize(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id) {
     if (std::isnan(values[id])) bad_list(file, key, str("the score of token ", id, " is no number"));
@@ -190,7 +191,7 @@ void Vocabulary::read_types(const gguf::Reader& file) {
   if (!types) return;
   if (types->count < texts_.size())
     bad_list(file, key, str(types->count, " types for ", texts_.size(), " tokens"));
-  const std::vector<int64_t> values = types->integers();
+  const std::vector<int64_t> values = gguf::integers_of(file, key);
   for (size_t id = 0; id < texts_.size(); ++id) attributes_[id] = attribute_of(values[id]);
 }
 
