@@ -68,6 +68,8 @@ std::string merged_text(const std::string& out, size_t files, const ImatrixMerge
                          show_count(report.chunks), " chunks");
   if (report.inputs) text += str("\n  second moments of ", report.inputs, " inputs");
   if (report.differing_chunks) text += "\n  chunks of several lengths: the file names that of the first";
+  if (report.in_some_only)
+    text += str("\n  ", report.in_some_only, " tensors are not in all files: are these of one model?");
   if (report.means_dropped)
     text += str("\n  ", report.means_dropped, " tensors lose their means, which not all files have");
   if (report.groups_dropped)
@@ -82,6 +84,7 @@ ordered_json merged_json(const std::string& out, size_t files, const ImatrixMerg
           {"second_moments", report.inputs},
           {"chunks", report.chunks},
           {"differing_chunks", report.differing_chunks},
+          {"in_some_only", report.in_some_only},
           {"means_dropped", report.means_dropped},
           {"groups_dropped", report.groups_dropped}};
 }

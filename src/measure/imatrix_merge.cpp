@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -46,7 +47,10 @@ void add_sums(Imatrix& total, const std::string& name, ImatrixSums sums, const p
   add_to(sum.counts, sums.counts, name, file);
 }
 
-void add_file(Imatrix& total, const path& file, ImatrixMergeReport& report) {
+/// In how many files each tensor is.
+using Seen = std::map<std::string, size_t, std::less<>>;
+
+void add_file(Imatrix& total, const path& file, Seen& seen, ImatrixMergeReport& report) {
   Imatrix imatrix = read_imatrix(file);
   if (imatrix.legacy)
     throw Error{"a legacy imatrix counts calls, not tokens, and cannot be added to others", file.string(),
@@ -58,7 +62,10 @@ void add_file(Imatrix& total, const path& file, ImatrixMergeReport& report) {
   for (std::string& dataset : imatrix.datasets)
     if (std::ranges::find(total.datasets, dataset) == total.datasets.end())
       total.datasets.push_back(std::move(dataset));
-  for (auto& [name, sums] : imatrix.tensors) add_sums(total, name, std::move(sums), file, report);
+  for (auto& [name, sums] : imatrix.tensors) {
+    ++seen[name];
+    add_sums(total, name, std::move(sums), file, report);
+  }
 }
 
 /// The second moments of all files; one sum at a time is in memory.
@@ -113,7 +120,10 @@ ImatrixMergeReport merge_imatrices(std::span<const path> inputs, const path& out
   AtomicFile{out, existing};
   ImatrixMergeReport report;
   Imatrix total;
-  for (const path& input : inputs) add_file(total, input, report);
+  Seen seen;
+  for (const path& input : inputs) add_file(total, input, seen, report);
+  report.in_some_only =
+      std::ranges::count_if(seen, [&](const auto& tensor) { return tensor.second < inputs.size(); });
   MergedMoments moments{inputs};
   const std::vector<SecondMoment> shapes = moments.shapes();
   write_imatrix(

@@ -13,6 +13,7 @@ struct ImatrixMergeReport {
   int64_t inputs = 0;             // with second moments
   bool differing_chunks = false;  // of different lengths: the file names the first's
   int64_t means_dropped = 0;      // tensors that have in_sum in some of the files only
+  int64_t in_some_only = 0;       // tensors that not all files have
   int64_t groups_dropped = 0;     // inputs whose rows the files group in different ways
 };
 

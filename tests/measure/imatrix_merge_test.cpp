@@ -92,6 +92,7 @@ TEST_F(Merge, WhatOnlySomeHaveIsTakenFromThose) {
   collect({.chunk_tokens = 20, .full = true}, "b");
   const ImatrixMergeReport report = merge({"a", "b"}, "merged");
   EXPECT_TRUE(report.differing_chunks);
+  EXPECT_EQ(report.in_some_only, 1);
   const Imatrix merged = read_imatrix(scratch_ / "merged");
   EXPECT_EQ(merged.tensors.at("output.weight").counts, std::vector<float>{96});
   EXPECT_EQ(merged.tensors.at("blk.0.attn_q.weight").counts, std::vector<float>{196});
