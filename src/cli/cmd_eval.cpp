@@ -19,7 +19,9 @@
 #include "cli/common.hpp"
 #include "cli/eval_report.hpp"
 #include "cli/eval_tasks.hpp"
+#include "cli/whole_number.hpp"
 #include "gguf/printable.hpp"
+#include "gguf/value.hpp"
 #include "infer/evaluate.hpp"
 #include "infer/tokenizer.hpp"
 #include "snug/error.hpp"
@@ -164,7 +166,8 @@ void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) 
   constexpr const char* key = "tokenizer.ggml.tokens";
   const gguf::Array *a = model.array(key), *b = original.array(key);
   if (!a || !b || a->count != b->count) return;  // how many there are is checked with the logits
-  const std::vector<std::string_view> ours = a->strings(), theirs = b->strings();
+  const std::vector<std::string_view> ours = gguf::strings_of(model, key),
+                                      theirs = gguf::strings_of(original, key);
   const auto [at, other] = std::ranges::mismatch(ours, theirs);
   if (at == ours.end()) return;
   throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", gguf::printable(*at),
@@ -219,6 +222,7 @@ int run_eval(const EvalArgs& args) {
   EvalReport report;
   report.model = args.model;
   const Model model{args.model};
+  tell_if_larger_than_memory(model.file().file_bytes(), "for every chunk");
   if (!args.base_logits.empty())
     evaluate_against_file(args, model, report);
   else
@@ -243,7 +247,7 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
   args.context_given = cmd.add_option("--ctx", args.context, "tokens in a chunk; the second half is scored")
                            ->check(CLI::Range(4, 1 << 24))
                            ->capture_default_str();
-  cmd.add_option("--chunks", args.chunks, "stop after so many; 0 is all")->check(CLI::NonNegativeNumber);
+  cmd.add_option("--chunks", args.chunks, "stop after so many; 0 is all")->check(at_least(0));
   auto* tokens =
       cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
           ->delimiter(',');

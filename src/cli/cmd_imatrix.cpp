@@ -12,6 +12,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/imatrix_report.hpp"
+#include "cli/whole_number.hpp"
 #include "measure/calibration.hpp"
 #include "measure/collect.hpp"
 #include "measure/imatrix_merge.hpp"
@@ -101,12 +102,12 @@ void add_text(CLI::App& command, Args& args) {
       .add_option("--chunk", args.chunk, "tokens of a chunk (default: 512, or the model's context if less)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   command.add_option("--chunks", args.options.chunks, "chunks to use, at most; 0: the whole text")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   command
       .add_option("--skip-chunks", args.options.skip_chunks,
                   "chunks to leave to another run; join with --merge")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least(0));
   command.add_option("--self-tokens", args.source.self.tokens, "with --calib self: tokens to write")
       ->check(CLI::Range(int64_t{16}, int64_t{1} << 30))
       ->capture_default_str();

@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/typed_lines.hpp"
+#include "cli/whole_number.hpp"
 #include "infer/chat.hpp"
 #include "infer/generate.hpp"
 #include "infer/model.hpp"
@@ -69,7 +70,7 @@ infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
 /// What the model was trained for, unless that would take most of the memory.
 int64_t usual_context(const RunArgs& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context, memory = available_memory() / 2;
-  int64_t context = trained;
+  int64_t context = std::min(trained, infer::kLongestContext);
   while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;
   if (context < trained)
@@ -90,6 +91,7 @@ int64_t context_for(const RunArgs& args, const infer::Model& model) {
 infer::SamplerOptions sampling_of(const RunArgs& args) {
   infer::SamplerOptions options = args.sampling;
   if (args.greedy) options.temperature = 0;
+  options.source = args.model;
   options.seed = args.seed >= 0 ? static_cast<uint64_t>(args.seed) : std::random_device{}();
   return options;
 }
@@ -106,7 +108,8 @@ class Talk {
 
   const gguf::Reader& file() const { return model_.file(); }
 
-  Generation say(const std::string& text, bool parse_special) {
+  /// `echo` is shown in front of the answer, once the text is known to fit.
+  Generation say(const std::string& text, bool parse_special, const std::string& echo = {}) {
     std::vector<int32_t> tokens = tokenizer_.encode(text, true, parse_special);
     if (tokenizer_.adds_eos() && !tokens.empty()) tokens.pop_back();  // the text is to go on
     const bool goes_on =
@@ -116,12 +119,9 @@ class Talk {
       seen_.clear();
     }
     const auto fresh = std::span{tokens}.subspan(seen_.size());
-    Generation out =
-        infer::generate(session_, tokenizer_, sampler_, fresh, args_.generation, [&](std::string_view t) {
-          if (args_.common.json) return;
-          std::fwrite(t.data(), 1, t.size(), stdout);
-          std::fflush(stdout);
-        });
+    infer::check_prompt(session_, tokenizer_, fresh);
+    show(echo);
+    Generation out = answer(fresh, !echo.empty());
     prompt_tokens_ = static_cast<int64_t>(tokens.size());
     seen_ = std::move(tokens);
     seen_.insert(seen_.end(), out.tokens.begin(), out.tokens.end());
@@ -145,6 +145,22 @@ class Talk {
   }
 
  private:
+  void show(std::string_view text) const {
+    if (args_.common.json) return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  }
+
+  Generation answer(std::span<const int32_t> tokens, bool behind_text) {
+    try {
+      return infer::generate(session_, tokenizer_, sampler_, tokens, args_.generation,
+                             [&](std::string_view t) { show(t); });
+    } catch (const Error&) {
+      if (behind_text) show("\n");
+      throw;
+    }
+  }
+
   const RunArgs& args_;
   infer::Model model_;
   infer::Tokenizer tokenizer_;
@@ -181,17 +197,19 @@ int run(RunArgs args) {
     prompt.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   }
   Talk talk{args};
+  tell_if_larger_than_memory(talk.file().file_bytes(), "for every token");
   if (args.chat) return chat(args, talk, prompt);
   if (!args.has_prompt)
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};
-  const std::string shown = infer::valid_utf8(prompt);
-  if (!args.common.json) std::fwrite(shown.data(), 1, shown.size(), stdout);
-  try {
-    return talk.report(talk.say(prompt, false));
-  } catch (const Error&) {
-    if (!args.common.json) std::fputc('\n', stdout);  // behind the prompt
-    throw;
-  }
+  return talk.report(talk.say(prompt, false, infer::valid_utf8(prompt)));
+}
+
+/// What is shown is UTF-8: anything else could only end it within a character.
+CLI::Validator is_utf8() {
+  const auto check = [](const std::string& text) {
+    return infer::valid_utf8(text) == text ? std::string{} : std::string{"the text is not UTF-8"};
+  };
+  return CLI::Validator{check, ""};
 }
 
 void add_sampling(CLI::App& command, RunArgs& args) {
@@ -205,10 +223,13 @@ void add_sampling(CLI::App& command, RunArgs& args) {
       ->capture_default_str();
   command.add_flag("--greedy", args.greedy, "the likeliest token always, as --temp 0");
   command.add_option("--seed", args.seed, "same seed, same text; -1: another each time")
+      ->check(at_least(-1))
       ->capture_default_str();
   command.add_option("-n,--tokens", args.generation.most_tokens, "tokens to say at most; -1: no limit")
+      ->check(at_least(-1))
       ->capture_default_str();
   command.add_option("--stop", args.generation.stops, "end before this text; may be given often")
+      ->check(is_utf8())
       ->take_all()
       ->allow_extra_args(false);
 }
@@ -222,13 +243,14 @@ void add_run(CLI::App& app, int& exit_code) {
   auto* prompt =
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
   auto* file = command->add_option("-f,--file", args->file, "the same from a file")->excludes(prompt);
-  command->add_flag("--chat", args->chat,
-                    "in the model's chat form; without -p a turn for every line of input");
-  command->add_option("--system", args->system, "with --chat: what the model is told first");
-  command->add_option("--form", args->form,
-                      "with --chat: a form other than the one recognised, such as chatml");
+  auto* chat = command->add_flag("--chat", args->chat,
+                                 "in the model's chat form; without -p a turn for every line of input");
+  command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);
+  command
+      ->add_option("--form", args->form, "with --chat: a form other than the one recognised, such as chatml")
+      ->needs(chat);
   command->add_option("-c,--ctx", args->context, "tokens of context; 0: as many as the model was trained for")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   add_cache_type(*command, args->cache_type);
   command->add_flag("--exact", args->exact,
@@ -237,7 +259,9 @@ void add_run(CLI::App& app, int& exit_code) {
   add_sampling(*command, *args);
   args->common.add_to(*command);
   command->footer(
-      "Ctrl-C ends the answer, with exit code 4.\n"
+      "Ctrl-C ends the answer, with exit code 4. With --json every answer of a --chat is a document on a "
+      "line\n"
+      "of its own.\n"
       "Examples:\n"
       "  snug run model.gguf -p \"Once upon a time\" -n 64 --greedy\n"
       "  snug run model.gguf --chat --system \"Be brief.\"");

@@ -1,5 +1,5 @@
 #include <CLI/CLI.hpp>
-#include <clocale>
+#include <iostream>
 
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -48,7 +48,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(snug::Fault::usage);
+    if (app.exit(error) != 0) return static_cast<int>(snug::Fault::usage);
+    if (!std::cout.flush()) throw snug::io_error("write to standard output", "stdout");
+    return 0;
   }
   return exit_code;
 }

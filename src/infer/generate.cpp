@@ -10,21 +10,7 @@
 namespace snug::infer {
 namespace {
 
-void check(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt) {
-  if (tokenizer.size() > session.model().vocabulary())
-    throw Error{str("the tokenizer has ", tokenizer.size(), " tokens, the model knows ",
-                    session.model().vocabulary()),
-                session.model().file().path().string(), "the file's vocabulary belongs to another model"};
-  if (prompt.empty())
-    throw Error{"the prompt is empty", "", "give the model at least one token to begin from"};
-  const int64_t left = session.context() - session.position();
-  if (static_cast<int64_t>(prompt.size()) > left)
-    throw Error{str("the prompt has ", prompt.size(), " tokens, but only ", left, " of a context of ",
-                    session.context(), " are left"),
-                "", "shorten the prompt, or raise --ctx if the model allows it"};
-}
-
-/// Logits behind the tokens. The session looks at Ctrl-C between two batches.
+/// Logits behind the tokens.
 Rows read(Session& session, std::span<const int32_t> tokens) {
   return session.forward(tokens, static_cast<int64_t>(tokens.size()) - 1);
 }
@@ -74,10 +60,25 @@ std::string StopWatch::finish() {
   return std::exchange(held_, {});
 }
 
+void check_prompt(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt) {
+  const std::string file = session.model().file().path().string();
+  if (tokenizer.size() > session.model().vocabulary())
+    throw Error{str("the tokenizer has ", tokenizer.size(), " tokens, the model knows ",
+                    session.model().vocabulary()),
+                file, "the file's vocabulary belongs to another model"};
+  if (prompt.empty())
+    throw Error{"the prompt is empty", "", "give the model at least one token to begin from"};
+  const int64_t left = session.context() - session.position();
+  if (static_cast<int64_t>(prompt.size()) > left)
+    throw Error{str("the prompt has ", prompt.size(), " tokens, but only ", left, " of a context of ",
+                    session.context(), " are left"),
+                file, "shorten the prompt, or raise --ctx if the model allows it"};
+}
+
 Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampler,
                     std::span<const int32_t> prompt, const GenerateOptions& options,
                     const std::function<void(std::string_view)>& show) {
-  check(session, tokenizer, prompt);
+  check_prompt(session, tokenizer, prompt);
   Generation out;
   TokenStream stream{tokenizer, options.special};
   StopWatch stops{options.stops};

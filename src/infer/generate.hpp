@@ -28,9 +28,12 @@ struct Generation {
   Ended ended = Ended::by_itself;
 };
 
+/// Throws Error where the prompt is empty or longer than what is left of the context.
+void check_prompt(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt);
+
 /// Runs the prompt through the session behind what it has seen, then draws tokens one by one; `show` gets the
-/// text as it comes, in whole characters. Ctrl-C ends it between two tokens, as Ended::interrupted. Throws
-/// Error, before any work, where the prompt is empty or longer than what is left of the context.
+/// text as it comes, in whole characters. Ctrl-C ends it between two tokens, as Ended::interrupted. Does
+/// check_prompt() before any work.
 Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampler,
                     std::span<const int32_t> prompt, const GenerateOptions& options,
                     const std::function<void(std::string_view)>& show);

@@ -33,7 +33,7 @@ Sampler::Sampler(const SamplerOptions& options, std::span<const int32_t> suppres
 int32_t Sampler::next(std::span<const float> logits) {
   collect(logits);
   if (choices_.empty())
-    throw Error{"no token can be drawn", "sampling", "the model gives every token up: is it damaged?"};
+    throw Error{"no token can be drawn", options_.source, "the model gives every token up: is it damaged?"};
   const auto before = [](const Choice& a, const Choice& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
   };
@@ -56,8 +56,8 @@ void Sampler::collect(std::span<const float> logits) {
   for (size_t i = 0; i < logits.size(); ++i) {
     const auto token = static_cast<int32_t>(i);
     if (std::isnan(logits[i]))
-      throw Error{str("the logit of token ", token, " is no number"), "sampling",
-                  "the model's file may be damaged"};
+      throw Error{str("the logit of token ", token, " is no number"), options_.source,
+                  "weights or metadata of the model are damaged: copy or convert it again"};
     while (next_suppressed != suppressed_.end() && *next_suppressed < token) ++next_suppressed;
     const bool suppressed = next_suppressed != suppressed_.end() && *next_suppressed == token;
     if (!suppressed && logits[i] > -INFINITY) choices_.push_back({token, logits[i], 0});

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace snug::infer {
@@ -13,6 +14,7 @@ struct SamplerOptions {
   float top_p = 0.95f;       // keep the likeliest until they have this share; 1: all
   float min_p = 0.05f;       // keep those at least this share as likely as the likeliest; 0: all
   uint64_t seed = 0;
+  std::string source = "sampling";  // of the logits, for messages
 };
 
 /// Draws tokens from logits: top-k, top-p, min-p, then temperature. The same seed gives the same tokens on

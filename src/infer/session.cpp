@@ -11,8 +11,6 @@
 namespace snug::infer {
 namespace {
 
-constexpr int64_t kLargestContext = int64_t{1} << 24;
-
 const Format& cache_format(FormatId id) {
   const Format* format = find_format(id);
   if (!format || (id != FormatId::f32 && id != FormatId::f16 && id != FormatId::q8_0))
@@ -31,9 +29,12 @@ int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
 /// With the context and batch that will be used.
 SessionOptions settled(SessionOptions options, const Model& model) {
   if (options.context <= 0) options.context = model.hparams().context;
-  if (options.context > kLargestContext)
-    throw Error{str("a context of ", options.context, " tokens is too long"), "",
-                str("the model was trained for ", model.hparams().context), Fault::usage};
+  if (options.context <= 0)
+    throw Error{"the model does not say how long its context is", model.file().path().string(),
+                "say it yourself (--ctx)"};
+  if (options.context > kLongestContext)
+    throw Error{str("a context of ", options.context, " tokens is too long"), model.file().path().string(),
+                str("give --ctx ", kLongestContext, " or less"), Fault::usage};
   options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
   return options;
 }
@@ -137,10 +138,12 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
     s.check(tokens.subspan(i, 1));
     step.lanes.push_back({&s.memory_, s.position_, static_cast<int64_t>(i), 1});
   }
-  check_interrupt();
   const Architecture& architecture = first.model_.architecture();
   Rows x = architecture.embed(step);
-  for (int l = 0; l < first.model_.layers(); ++l) architecture.layer(step, l, x);
+  for (int l = 0; l < first.model_.layers(); ++l) {
+    check_interrupt();
+    architecture.layer(step, l, x);
+  }
   for (Session* s : sessions) ++s->position_;
   return architecture.head(step, x);
 }
@@ -171,6 +174,8 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
     Rows x = architecture.embed(step);
     if (hidden) x = copy_of({hidden->data + begin * hidden->cols, end - begin, hidden->cols});
     for (int l = layer; l < model_.layers(); ++l) {
+      // A layer of a large model takes seconds. Who adds up what goes in is shown whole batches.
+      if (!hooks.on_linear) check_interrupt();
       if (hooks.on_boundary) hooks.on_boundary(l, position_, x.view());
       architecture.layer(step, l, x);
     }

@@ -11,6 +11,8 @@
 
 namespace snug::infer {
 
+inline constexpr int64_t kLongestContext = int64_t{1} << 24;  // that a session takes
+
 struct SessionOptions {
   int64_t context = 0;             // positions it can hold; 0: as many as the model was trained for
   int64_t batch = 512;             // tokens that go through the model together

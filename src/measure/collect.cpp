@@ -207,7 +207,10 @@ class Collector {
         runner_.run(options_.skip_chunks + pass.chunks_done, consume);
       } catch (const Error& error) {
         if (error.fault() == Fault::interrupted) stop(i);
-        throw;
+        if (!error.where().empty()) throw;
+        throw Error{error.problem(),
+                    str(model_.file().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
+                    error.remedy(), error.fault()};
       }
       ++pass.chunks_done;
       progress.advance(1, str("chunk ", pass.chunks_done, " of ", chunks()));
@@ -314,15 +317,6 @@ class Collector {
   CollectReport report_;
 };
 
-/// A model larger than memory is run all the same, but from the disk.
-void tell_of_size(const infer::Model& model) {
-  int64_t bytes = 0;
-  for (const gguf::Tensor& tensor : model.file().tensors()) bytes += static_cast<int64_t>(tensor.data.size());
-  if (const int64_t memory = available_memory(); bytes > memory)
-    notice(str("the model takes ", show_size(bytes), " and ", show_size(memory),
-               " of memory are free: it is read from the disk again for every chunk"));
-}
-
 }  // namespace
 
 bool is_legacy_name(const std::filesystem::path& out) {
@@ -338,7 +332,7 @@ CollectReport collect_imatrix(const infer::Model& model, const Calibration& text
                 Fault::usage};
   if (options.chunk_tokens < 1 || options.skip_chunks < 0)
     throw Error{str("chunks of ", options.chunk_tokens, " tokens cannot be made"), "", "", Fault::usage};
-  tell_of_size(model);
+  tell_if_larger_than_memory(model.file().file_bytes(), "for every chunk");
   return Collector{model, text, options, out}.run(text.name, existing);
 }
 

@@ -18,7 +18,7 @@ constexpr int64_t kColumns = 128;  // of a task
   while (t < rows.rows && std::isfinite(rows.data[t * rows.cols + col])) ++t;
   if (t == rows.rows) t = 0;
   throw Error{str("the input of '", tensor, "' is ", rows.data[t * rows.cols + col], " at token ", t,
-                  " of a chunk, column ", col, mats > 1 ? str(" of matrix ", mat) : ""),
+                  " of the chunk, column ", col, mats > 1 ? str(" of matrix ", mat) : ""),
               "",
               "weights or metadata of the model are damaged, or it was not meant for this text: try "
               "`snug run` on it"};

@@ -139,8 +139,12 @@ class Writer {
 
   Draft begin(int64_t number) const {
     const uint64_t seed = scrambled(options_.seed + scrambled(static_cast<uint64_t>(number) + 1));
-    const infer::SamplerOptions all_there_is{
-        .temperature = options_.temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed};
+    const infer::SamplerOptions all_there_is{.temperature = options_.temperature,
+                                             .top_k = 0,
+                                             .top_p = 1,
+                                             .min_p = 0,
+                                             .seed = seed,
+                                             .source = model_.file().path().string()};
     return {number,
             infer::Sampler{all_there_is, tokenizer_ ? tokenizer_->suppressed() : std::span<const int32_t>{}},
             session(), Tokens{first_token(seed)}};

@@ -40,6 +40,17 @@ TEST_F(Cli, FitWritesAModelWithinTheSizeAndShowsTables) {
     EXPECT_NE(outcome.out.find(word), std::string::npos) << word << "\n" << outcome.out;
 }
 
+TEST_F(Cli, HelpThatCannotBeWrittenIsAFailure) {
+  for (const char* arguments : {"--help", "run --help", "--version"})
+    EXPECT_EQ(snug(std::string{arguments} + " >/dev/full").exit_code, 5) << arguments;
+}
+
+TEST_F(Cli, ABenchThatIsStoppedPromisesNothing) {
+  const Outcome outcome = interrupt("bench " + model_ + " -r 1000");
+  EXPECT_EQ(outcome.exit_code, 4);
+  EXPECT_NE(outcome.err.find("nothing was written"), std::string::npos) << outcome.err;
+}
+
 TEST_F(Cli, ASourceIsNeverReplacedEvenByForce) {
   write("model.gguf", contents(model_));
   write("im.gguf", contents(imatrix_));

@@ -95,6 +95,58 @@ TEST_F(RunCli, PromptsThatCannotBeAreToldSo) {
   EXPECT_EQ(snug(greedy_ + "-f missing.txt -n 4").exit_code, 5);
 }
 
+TEST_F(RunCli, ATextThatDoesNotFitIsNotShown) {
+  write("long.txt", std::string(6000, 'x'));
+  EXPECT_EQ(snug(greedy_ + "-f long.txt -n 4").out, "");
+}
+
+TEST_F(RunCli, NumbersOutOfRangeAreToldInWords) {
+  for (const char* option : {"--seed -2", "-n -2", "--ctx -1", "--ctx 99999999999999999999", "--ctx 1.5"}) {
+    const test::Outcome outcome = snug("run " + model_ + " -p Once " + option);
+    EXPECT_EQ(outcome.exit_code, 2) << option << outcome.err;
+    EXPECT_LT(outcome.err.size(), 200u) << outcome.err;
+    EXPECT_TRUE(outcome.err.find("whole number") != std::string::npos ||
+                outcome.err.find("too large") != std::string::npos)
+        << outcome.err;
+  }
+}
+
+TEST_F(RunCli, OptionsOfAChatAreNotPassedOver) {
+  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --system 'Be brief.'").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --form chatml").exit_code, 2);
+}
+
+/// It would end an answer within a character, and its JSON with it.
+TEST_F(RunCli, AStopThatIsNoTextIsRefused) {
+  const test::Outcome outcome = snug(greedy_ + "-p Once -n 2 --stop \"$(printf '\\277')\"");
+  EXPECT_EQ(outcome.exit_code, 2) << outcome.out;
+  EXPECT_NE(outcome.err.find("UTF-8"), std::string::npos) << outcome.err;
+}
+
+TEST_F(RunCli, AModelThatDoesNotKnowItsContextNeedsOneToBeGiven) {
+  write_with("none.gguf", "llama.context_length", 0);
+  const test::Outcome outcome = snug("run none.gguf -p Once -n 2 --greedy -q");
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_NE(outcome.err.find("--ctx"), std::string::npos) << outcome.err;
+  EXPECT_EQ(snug("run none.gguf -p Once -n 2 --greedy -q --ctx 16").exit_code, 0);
+  write_with("huge.gguf", "llama.context_length", 0x7fffffff);
+  const test::Outcome huge = snug("run huge.gguf -p Once -n 2 --greedy -q");
+  EXPECT_EQ(huge.exit_code, 0) << huge.err;
+}
+
+/// Names in a file that nobody vouches for are not obeyed by the terminal.
+TEST_F(RunCli, ControlCharactersOfAFileAreSpeltOut) {
+  std::string bytes = contents(model_);
+  const std::string key = "general.architecture";
+  bytes.replace(bytes.find(key) + key.size() + 12, 5, "\x1b[31m");
+  write("red.gguf", bytes);
+  for (const std::string command : {"run red.gguf -p Once", "measure red.gguf --formats q4_K"}) {
+    const test::Outcome outcome = snug(command);
+    EXPECT_EQ(outcome.err.find('\x1b'), std::string::npos) << command;
+    EXPECT_NE(outcome.err.find("\\x1b[31m"), std::string::npos) << outcome.err;
+  }
+}
+
 /// A vocabulary that wants BOS begins a text out of nothing; one without has nothing to begin from.
 TEST_F(RunCli, AnEmptyPromptBeginsAtBos) {
   const test::Outcome outcome = snug(greedy_ + "-p '' -n 4 --json");
@@ -184,6 +236,12 @@ TEST_F(RunCli, EvalScoresTasks) {
   EXPECT_EQ(found["results"][0]["scores"].size(), 2u);
   EXPECT_EQ(json::parse(snug(eval + "--json --chunks 2").out)["tasks"], 2);
   EXPECT_NE(snug(eval).out.find("right answers"), std::string::npos);
+  std::string words;
+  for (int i = 0; i < 300; ++i) words += "dog ";
+  write("tasks.jsonl", R"({"query": ")" + words + R"(", "choices": ["ran", "sat"], "gold": 0})");
+  const test::Outcome tasks = snug("eval " + model_ + " --task choices -f tasks.jsonl");
+  EXPECT_EQ(tasks.exit_code, 0);
+  EXPECT_NE(tasks.err.find("trained for"), std::string::npos) << tasks.err;
   write("tasks.jsonl", lines + "{\n");
   const test::Outcome bad = snug(eval);
   EXPECT_EQ(bad.exit_code, 1);

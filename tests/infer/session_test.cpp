@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csignal>
+#include <cstdlib>
 #include <numeric>
 
+#include "base/interrupt.hpp"
 #include "infer/tiny_llama.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -196,6 +199,32 @@ TEST_F(SessionOnTinyLlama, SenselessKeysAreRefused) {
   EXPECT_NE(with("llama.expert_used_count", uint32_t{3}).find("expert_used_count"), std::string::npos);
   EXPECT_NE(with("llama.rope.dimension_count", uint32_t{7}).find("even"), std::string::npos);
   EXPECT_NE(with("llama.nextn_predict_layers", uint32_t{2}).find("nextn"), std::string::npos);
+  EXPECT_NE(with("llama.rope.scaling.factor", std::nanf("")).find("rope.scaling.factor"), std::string::npos);
+  const std::string texts =
+      refusal({.more_keys = {{"llama.rope.dimension_sections", std::vector<std::string>{"a", "b"}}}});
+  EXPECT_NE(texts.find("llama.rope.dimension_sections"), std::string::npos) << texts;
+  EXPECT_NE(texts.find("model.gguf"), std::string::npos) << texts;
+}
+
+/// A layer of a large model takes seconds: Ctrl-C ends a run before the next one, not behind the last.
+TEST_F(SessionOnTinyLlama, CtrlCEndsARunBetweenTwoLayers) {
+  const Model model = make({});
+  const auto interrupted_in_the_first_layer = [&] {
+    install_interrupt_handler();
+    Session session{model, {}};
+    int last = -1;
+    session.hooks.on_boundary = [&](int layer, int64_t, Matrix<const float>) {
+      last = layer;
+      if (layer == 0) std::raise(SIGINT);
+    };
+    try {
+      session.forward(tokens);
+    } catch (const Error& error) {
+      std::exit(error.fault() == Fault::interrupted ? last : 99);
+    }
+    std::exit(98);
+  };
+  EXPECT_EXIT(interrupted_in_the_first_layer(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -231,6 +231,7 @@ TEST_F(Collect, ADamagedModelIsNoticed) {
   std::ofstream{scratch_ / "model.gguf", std::ios::binary} << bytes;
   const std::string message = refusal([&] { collect({.chunk_tokens = 16, .output = true}); });
   EXPECT_NE(message.find("the input of 'output.weight' is nan"), std::string::npos) << message;
+  EXPECT_NE(message.find("model.gguf on chunk 0"), std::string::npos) << message;
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "im.gguf"));
 }
 
