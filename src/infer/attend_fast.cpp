@@ -35,9 +35,14 @@ class FastTile {
         scores_(static_cast<size_t>(tiles_ * lanes_ * kAttendKeys)),
         most_(static_cast<size_t>(tiles_ * lanes_), kMasked),
         sum_(most_.size()),
+        nothing_(most_.size()),
         out_(static_cast<size_t>(tiles_ * lanes_ * args.value_dim)) {
     for (int64_t row = 0; row < rows_; ++row)
-      for (int64_t d = 0; d < args_.key_dim; ++d) q_[at(row, d, args_.key_dim)] = query(row)[d];
+      for (int64_t d = 0; d < args_.key_dim; ++d) {
+        const float q = query(row)[d];
+        q_[at(row, d, args_.key_dim)] = q;
+        nothing_[static_cast<size_t>(row)] += q - q;
+      }
   }
 
   void run(Rows& out) {
@@ -120,11 +125,11 @@ class FastTile {
 
   void write(int64_t row, Rows& out) const {
     const auto r = static_cast<size_t>(row);
-    float by = 1 / sum_[r];
+    float by = 1 / sum_[r] + nothing_[r];
     if (!args_.sinks.empty()) {
       const float sink = args_.sinks[static_cast<size_t>(head(row))], most = std::max(most_[r], sink);
       const float shrink = std::exp(most_[r] - most);
-      by = shrink / (sum_[r] * shrink + std::exp(sink - most));
+      by = shrink / (sum_[r] * shrink + std::exp(sink - most)) + nothing_[r];
     }
     float* to = out.at(first_token_ + token(row)) + head(row) * args_.value_dim;
     for (int64_t d = 0; d < args_.value_dim; ++d) to[d] = out_[at(row, d, args_.value_dim)] * by;
@@ -136,7 +141,9 @@ class FastTile {
   int64_t position_, first_token_, tokens_, kv_head_, group_;
   bool alone_;
   int64_t rows_, lanes_, tiles_;
-  std::vector<float> keys_, values_, q_, scores_, most_, sum_, out_;
+  std::vector<float> keys_, values_, q_, scores_, most_, sum_;
+  std::vector<float> nothing_;  // of a row: 0, or NaN where the query is not finite, which scores do not show
+  std::vector<float> out_;
 };
 
 }  // namespace

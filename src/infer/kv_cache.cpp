@@ -1,8 +1,10 @@
 #include "infer/kv_cache.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/str.hpp"
+#include "quant/kernels/dispatch.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -14,6 +16,10 @@ int64_t row_bytes(const Format& format, int64_t width) {
     throw Error{str("a cache row of ", width, " values does not fit the format ", format.name), "KV cache",
                 "use an f16 cache"};
   return format.row_bytes(width);
+}
+
+bool all_finite(std::span<const float> row) {
+  return kernels().row.finite(row.data(), static_cast<int64_t>(row.size()));
 }
 
 }  // namespace
@@ -31,9 +37,15 @@ int64_t KvCache::bytes_of(const Format& format, const LayerMemory& memory, int64
 }
 
 void KvCache::store(int64_t position, std::span<const float> key, std::span<const float> value) {
-  const int64_t cell = position % cells_;
-  format_->encode(key, {}, Effort::normal, keys_.data() + cell * key_bytes_);
-  if (value_bytes_) format_->encode(value, {}, Effort::normal, values_.data() + cell * value_bytes_);
+  std::byte* const key_row = keys_.data() + position % cells_ * key_bytes_;
+  std::byte* const value_row = values_.data() + position % cells_ * value_bytes_;
+  if (!all_finite(key) || !all_finite(value)) {
+    std::memset(key_row, 0xff, static_cast<size_t>(key_bytes_));
+    std::memset(value_row, 0xff, static_cast<size_t>(value_bytes_));
+    return;
+  }
+  format_->encode(key, {}, Effort::normal, key_row);
+  if (value_bytes_) format_->encode(value, {}, Effort::normal, value_row);
 }
 
 const float* KvCache::read(const ZeroedBytes& rows, int64_t bytes, int64_t position, int64_t first,

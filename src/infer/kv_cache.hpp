@@ -26,6 +26,8 @@ class KvCache {
   /// memory as cells are filled.
   KvCache(const Format& format, const LayerMemory& memory, int64_t cells);
 
+  /// Of a token with a value that is not finite all values become NaN (bytes of 0xff in every such format): encoders
+  /// would make numbers of it, and a query would not notice a key.
   void store(int64_t position, std::span<const float> key, std::span<const float> value);
   /// Elements [first, first + count) of a row as f32: in place where the cache holds f32, else through
   /// `scratch`.

@@ -118,7 +118,8 @@ TEST_F(EvalOnScratchDisk, WhatIsNoNumberIsAnErrorNotAFigure) {
   const std::vector<std::string> text{"--token-file", path("tokens.txt"), "--ctx", "16"};
   for (std::vector<std::string> models : {std::vector{path("damaged.gguf")},
                                           {path("damaged.gguf"), "--base", path("base.gguf")},
-                                          {path("base.gguf"), "--base", path("damaged.gguf")}}) {
+                                          {path("base.gguf"), "--base", path("damaged.gguf")},
+                                          {path("damaged.gguf"), "--compute", "fast"}}) {
     models.insert(models.end(), text.begin(), text.end());
     EXPECT_EQ(run(models), 1) << out_;
     EXPECT_EQ(out_, "");

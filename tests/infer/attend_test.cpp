@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
+#include <string_view>
 
 #include "infer/ops.hpp"
 
@@ -58,6 +60,32 @@ TEST(Attend, FastIsExactButForRoundingForEveryShape) {
     for (size_t k = 0; k < exact.values().size(); ++k)
       ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f) << k;
   }
+}
+
+/// Whoever sees a token with what is no number gives none; masked, it may spoil those before it in its batch.
+TEST(Attend, WhatIsNotFiniteStaysSo) {
+  constexpr int64_t before = 3, batch = 6, bad_token = 5;
+  for (const FormatId format : {FormatId::f32, FormatId::f16, FormatId::q8_0})
+    for (const char* part : {"key", "value", "query"}) {
+      SCOPED_TRACE(::testing::Message() << find_format(format)->name << " " << part);
+      std::mt19937_64 random{1};
+      const AttendArgs args{
+          .heads = 4, .kv_heads = 2, .key_dim = 32, .value_dim = 32, .scale = 0.2f, .compute = Compute::fast};
+      KvCache cache = filled(random, format, args, before, batch);
+      Rows key = normal_rows(random, 1, 64), value = normal_rows(random, 1, 64),
+           queries = normal_rows(random, batch, 128);
+      if (part == std::string_view{"key"}) key.at(0)[40] = NAN;
+      if (part == std::string_view{"value"}) value.at(0)[7] = INFINITY;
+      if (part == std::string_view{"query"}) queries.at(bad_token - before)[100] = NAN;
+      cache.store(bad_token, key.row(0), value.row(0));
+      const Rows out = attend(args, cache, queries, before);
+      for (int64_t t = 0; t < batch; ++t) {
+        const bool of_query = part == std::string_view{"query"};
+        if (!of_query && before + t < bad_token) continue;
+        const bool finite = std::ranges::all_of(out.row(t), [](float v) { return std::isfinite(v); });
+        EXPECT_EQ(finite, of_query && before + t != bad_token) << t;
+      }
+    }
 }
 
 /// Blocks of 64 keys, tiles of 8 queries, windows: one less, just so and one more.

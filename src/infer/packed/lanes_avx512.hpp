@@ -45,25 +45,29 @@ struct Avx512Lanes : Avx2Lanes {
     }
     store_sums(fours, sums);
   }
+  /// As largest(): bits of magnitudes, NaN above all, in the order of whole numbers.
   static float largest256(const float* x) {
-    __m512 most[4];
-    for (int n = 0; n < 4; ++n) most[n] = _mm512_setzero_ps();
+    __m512i most[4];
+    for (int n = 0; n < 4; ++n) most[n] = _mm512_setzero_si512();
     for (int k = 0; k < 256; k += 64)
       for (int n = 0; n < 4; ++n) {
         const __m512i bits = _mm512_loadu_si512(x + k + 16 * n);
-        const __m512 size = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(INT32_MAX)));
-        most[n] = _mm512_maskz_max_ps(0xffff, size, most[n]);
+        most[n] = max_i(_mm512_and_si512(bits, _mm512_set1_epi32(INT32_MAX)), most[n]);
       }
-    const __m512 all = _mm512_maskz_max_ps(0xffff, _mm512_maskz_max_ps(0xffff, most[0], most[1]),
-                                           _mm512_maskz_max_ps(0xffff, most[2], most[3]));
-    return max_of({_mm256_max_ps(half_of_512<0>(all), half_of_512<1>(all))});
+    const __m512i all = max_i(max_i(most[0], most[1]), max_i(most[2], most[3]));
+    const __m256i eight = _mm256_max_epi32(half_of_512<0>(all), half_of_512<1>(all));
+    __m128i four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+    return _mm_cvtss_f32(_mm_castsi128_ps(four));
   }
 
  private:
   template <int half>
-  static __m256 half_of_512(__m512 x) {
-    return _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, _mm512_castps_pd(x), half));
+  static __m256i half_of_512(__m512i x) {
+    return _mm512_maskz_extracti64x4_epi64(0xf, x, half);
   }
+  static __m512i max_i(__m512i x, __m512i y) { return _mm512_maskz_max_epi32(0xffff, x, y); }
   static __m512i add_neighbours(__m512i x, __m512i y) {
     return _mm512_add_epi32(_mm512_maskz_unpacklo_epi32(0xffff, x, y),
                             _mm512_maskz_unpackhi_epi32(0xffff, x, y));

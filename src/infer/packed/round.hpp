@@ -16,7 +16,7 @@ int32_t to_bytes(const float* x, int64_t count, float by, int8_t* q, int32_t* su
   int32_t all = 0;
   for (int64_t k = 0; k < count; k += 32) {
     typename V::i32 part[4];
-    for (int n = 0; n < 4; ++n) {  // clamped: activations that are not finite give anything, but no trap
+    for (int n = 0; n < 4; ++n) {  // clamped: what is not finite gives any code, but no trap
       const auto scaled = V::load(x + k + 8 * n) * factor;
       part[n] = V::to_i(V::round(V::min(V::max(scaled, V::splat(-127)), V::splat(127))));
     }
@@ -28,17 +28,23 @@ int32_t to_bytes(const float* x, int64_t count, float by, int8_t* q, int32_t* su
   return all;
 }
 
-/// Of `count` values, a multiple of 32.
+/// Magnitude of `count` values, a multiple of 32; not finite if one of them is not.
 template <class V>
 float largest(const float* x, int64_t count) {
-  typename V::f32 most[4] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  typename V::f32 most[4] = {V::zero(), V::zero(), V::zero(), V::zero()}, nothing = V::zero();
   for (int64_t k = 0; k < count; k += 32)
-    for (int n = 0; n < 4; ++n) most[n] = V::max(V::abs(V::load(x + k + 8 * n)), most[n]);
-  return V::max_of(V::max(V::max(most[0], most[1]), V::max(most[2], most[3])));
+    for (int n = 0; n < 4; ++n) {
+      const auto v = V::load(x + k + 8 * n);
+      most[n] = V::max(V::abs(v), most[n]);
+      nothing = nothing + (v - v);  // a maximum overlooks what is no number
+    }
+  return V::max_of(V::max(V::max(most[0], most[1]), V::max(most[2], most[3]))) + V::sum(nothing);
 }
 
-/// Takes the largest value to 127; values too small for that are zero.
+/// Takes the largest value to 127; values too small for that are zero. NaN if it is not finite: so is the block's
+/// scale then, and every sum it has a part in.
 inline float factor_of(float most) {
+  if (!(most <= __FLT_MAX__)) return __builtin_nanf("");
   return most > 0x1p-120f ? 127.0f / most : 0.0f;
 }
 

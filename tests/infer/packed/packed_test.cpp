@@ -170,6 +170,32 @@ TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
     }
 }
 
+/// Rounding must not make a number of what is none.
+TEST(Packed, WhatIsNotFiniteStaysSo) {
+  for (const PackedKernels* kernels : runnable_packed_kernels())
+    for (const Format& format : formats())
+      for (const float bad : {NAN, INFINITY, -INFINITY}) {
+        SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " " << bad);
+        std::mt19937_64 random{5};
+        const int64_t cols = 3 * std::max<int64_t>(format.block_weights, 32), rows = 5, tokens = 9;
+        const std::vector<std::byte> w = encoded(random, format, rows, cols);
+        Rows x = normal_rows(random, tokens, cols);
+        x.at(7)[cols - 3] = bad;
+        const PackedFormat& packed = *kernels->find(format.id);
+        const PackedRows all{w.data(), format.row_bytes(cols), rows, cols};
+        const Activations one{*kernels, packed, x, Activations::Use::dots},
+            many{*kernels, packed, x, Activations::Use::product};
+        std::vector<float> y(static_cast<size_t>(rows)), products(static_cast<size_t>(rows * tokens)),
+            scratch(static_cast<size_t>(scratch_size(tokens)));
+        packed.dots(all, one.row(7), y.data());
+        packed.product(all, many.tiles(), scratch.data(), products.data(), rows);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t r = 0; r < rows; ++r)
+            EXPECT_EQ(std::isfinite(products[static_cast<size_t>(t * rows + r)]), t != 7) << t << " " << r;
+        for (const float v : y) EXPECT_FALSE(std::isfinite(v));
+      }
+}
+
 TEST(Packed, RoundsAwkwardActivations) {
   const float tiny = 1e-41f, huge = 3e38f;
   for (const PackedKernels* kernels : runnable_packed_kernels())
