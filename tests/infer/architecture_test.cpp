@@ -10,17 +10,8 @@
 
 #include "infer/session.hpp"
 #include "snug/error.hpp"
+#include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
-#include "tools/arch_models/arch_models.hpp"
-
-namespace snug::tools {
-
-void PrintTo(const ArchModel& model, std::ostream* out);
-void PrintTo(const ArchModel& model, std::ostream* out) {
-  *out << model.name;
-}
-
-}  // namespace snug::tools
 
 namespace snug::infer {
 namespace {

@@ -15,18 +15,9 @@
 #include "infer/tokenizer.hpp"
 #include "interop/real_llama.hpp"
 #include "snug/error.hpp"
+#include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
-#include "tools/arch_models/arch_models.hpp"
 #include "tools/random_bits.hpp"
-
-namespace snug::tools {
-
-void PrintTo(const ArchModel& model, std::ostream* out);
-void PrintTo(const ArchModel& model, std::ostream* out) {
-  *out << model.name;
-}
-
-}  // namespace snug::tools
 
 namespace snug::infer {
 namespace {

@@ -18,16 +18,10 @@
 #include "measure/column_sums.hpp"
 #include "measure/measure.hpp"
 #include "model/roles.hpp"
+#include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
-#include "tools/arch_models/arch_models.hpp"
 
 namespace snug {
-namespace tools {
-
-void PrintTo(const ArchModel& model, std::ostream* out);  // in arch_test.cpp
-
-}  // namespace tools
-
 namespace {
 
 /// How far the mean squares of the columns of one tensor are apart.

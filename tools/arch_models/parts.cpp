@@ -63,18 +63,23 @@ void add_ends(Draft& d, const Sizes& s, bool output) {
   if (output) d.linear("output", s.embedding, s.vocab);
 }
 
+void add_qkv(Draft& d, int64_t embedding, int64_t layer, int64_t q, int64_t kv, const AttentionParts& parts) {
+  const auto name = [&](const char* base) { return in_block(layer, base); };
+  if (parts.fused) {
+    d.linear(name("attn_qkv"), embedding, q + 2 * kv, parts.bias);
+  } else {
+    d.linear(name("attn_q"), embedding, q, parts.bias);
+    d.linear(name("attn_k"), embedding, kv, parts.bias);
+    d.linear(name("attn_v"), embedding, kv, parts.bias);
+  }
+}
+
 void add_attention(Draft& d, const Sizes& s, int64_t layer, const AttentionParts& parts) {
   const auto name = [&](const char* base) { return in_block(layer, base); };
   const int64_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
   d.norm(name("attn_norm"), s.embedding);
   if (parts.scaled) d.scale_outputs();
-  if (parts.fused) {
-    d.linear(name("attn_qkv"), s.embedding, q + 2 * kv, parts.bias);
-  } else {
-    d.linear(name("attn_q"), s.embedding, q, parts.bias);
-    d.linear(name("attn_k"), s.embedding, kv, parts.bias);
-    d.linear(name("attn_v"), s.embedding, kv, parts.bias);
-  }
+  add_qkv(d, s.embedding, layer, q, kv, parts);
   d.linear(name("attn_output"), q, s.embedding, parts.out_bias);
   if (parts.scaled) d.scale_outputs(false);
   if (!parts.head_norms) return;

@@ -24,6 +24,8 @@ struct AttentionParts {
   bool bias = false, out_bias = false, fused = false, head_norms = false;
   bool scaled = false;  // where the feed-forward networks are not
 };
+/// attn_q with `q` rows, attn_k and attn_v with `kv`, or attn_qkv.
+void add_qkv(Draft& d, int64_t embedding, int64_t layer, int64_t q, int64_t kv, const AttentionParts& parts);
 void add_attention(Draft& d, const Sizes& s, int64_t layer, const AttentionParts& parts);
 
 void add_dense_ffn(Draft& d, const Sizes& s, int64_t layer, bool bias = false);

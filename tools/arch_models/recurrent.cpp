@@ -14,13 +14,7 @@ struct Delta {
 void add_gated_attention(Draft& d, const Sizes& s, int64_t l, const AttentionParts& parts) {
   const auto name = [&](const char* base) { return in_block(l, base); };
   const int64_t q = 2 * s.heads * s.head_dim, kv = s.kv_heads * s.head_dim;
-  if (parts.fused) {
-    d.linear(name("attn_qkv"), s.embedding, q + 2 * kv, parts.bias);
-  } else {
-    d.linear(name("attn_q"), s.embedding, q, parts.bias);
-    d.linear(name("attn_k"), s.embedding, kv, parts.bias);
-    d.linear(name("attn_v"), s.embedding, kv, parts.bias);
-  }
+  add_qkv(d, s.embedding, l, q, kv, parts);
   d.linear(name("attn_output"), s.heads * s.head_dim, s.embedding);
   d.norm(name("attn_q_norm"), s.head_dim);
   d.norm(name("attn_k_norm"), s.head_dim);
