@@ -209,7 +209,7 @@ TEST_F(Cli, AFullDiskWhileMeasuringKeepsWhatIsSaved) {
 
 TEST_F(Cli, CtrlCSavesAndSaysHowToGoOn) {
   const Outcome stopped = snug("fit " + model_ + " --bpw 4 -o out.gguf --precision 0.0001 --effort max",
-                               "timeout -s INT 0.3");
+                               "timeout -s INT 1");  // long enough to start on a busy machine
   EXPECT_EQ(stopped.exit_code, 124) << stopped.err;  // timeout's word that the signal was needed
   EXPECT_NE(stopped.err.find("run the same command again"), std::string::npos) << stopped.err;
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "out.gguf"));
