@@ -106,7 +106,8 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
       for (const Rows& rows : nudged) shaken = std::max(shaken, largest_difference(ours.row(t), rows.row(t)));
       const float off = largest_difference(ours.row(t), theirs.subspan(at, width));
       const float allowed = tolerance() + times_shaken() * shaken;
-      const bool at_edge = gelu() && off > allowed && off <= kEdge;
+      const bool at_edge = gelu() && off > allowed && off <= kEdge &&
+                           off <= tolerance() + times_shaken() * shaken_more(model, tokens, ours, t);
       if (!at_edge) {
         EXPECT_LE(off, allowed) << "position " << t << ", shaken " << shaken;
       }
@@ -115,6 +116,15 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
       positions_ += 1;
       worst_ = std::max(worst_, off);
     }
+  }
+
+  /// What more nudges do to one position: three may miss the edge of a rounding.
+  static float shaken_more(const Model& model, std::span<const int32_t> tokens, const Rows& ours, int64_t t) {
+    float shaken = 0;
+    for (uint64_t pattern = 4; pattern <= 16; ++pattern)
+      shaken =
+          std::max(shaken, largest_difference(ours.row(t), nudged_logits(model, tokens, pattern).row(t)));
+    return shaken;
   }
 
   void TearDown() override {
@@ -128,7 +138,7 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
   }
 
   static constexpr float kLoose = 1e-3f;  // where logits go up to 30
-  static constexpr float kEdge = 2e-3f;   // gelu's rounding where no nudge showed it: rare
+  static constexpr float kEdge = 2e-3f;   // gelu's rounding where only more nudges show it: rare
   bool deep_ = false;
   float worst_ = 0;
   int loose_ = 0, at_edges_ = 0, positions_ = 0;
