@@ -187,7 +187,8 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
                             const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
   gguf::Layout layout = output_layout(model, importance, recipe, out);
-  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, files_of(model));
+  const std::vector<std::filesystem::path> sources = files_of(model);
+  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, sources);
   gguf::Writer writer{std::move(layout), existing};
   int64_t total = 0;
   for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());

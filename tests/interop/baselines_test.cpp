@@ -6,11 +6,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <sstream>
 
 #include "base/parallel.hpp"
+#include "base/read_file.hpp"
 #include "fit/simple_recipes.hpp"
 #include "infer/evaluate.hpp"
 #include "infer/tokenizer.hpp"
@@ -54,11 +54,6 @@ std::vector<Baseline> read_baselines(const std::filesystem::path& file) {
                    std::stod(fields.at(6)), std::stod(fields.at(7)) / 100});
   }
   return all;
-}
-
-std::string read_file(const std::filesystem::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
 }
 
 std::string lower(std::string text) {
