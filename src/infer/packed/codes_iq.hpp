@@ -4,7 +4,7 @@
 
 // The codebook formats; see codes.hpp. Scales are odd numbers: (0.5 + s) d is (2s + 1) d / 2.
 // With kTwice, codes64<n>() and signs64<n>() are the magnitudes and sign bits of weights 64n.., for sets of
-// lanes that have V::Twice (lanes_twice.hpp). Those whose sign bits want computing gain nothing by it.
+// lanes that have V::Twice (lanes_twice.hpp). Those whose sign bits want computing gained little by it.
 
 namespace snug::infer {
 namespace {
