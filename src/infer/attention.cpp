@@ -58,15 +58,29 @@ void apply_temperature(const Step& step, Rows& queries, float temperature, int64
   }
 }
 
+Qkv::Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int64_t kv_width)
+    : q_width_{q_width}, kv_width_{kv_width} {
+  qkv_ = loader.linear_if(in_block(layer, "attn_qkv"), embedding, q_width + 2 * kv_width);
+  if (qkv_) return;
+  q_ = loader.linear(in_block(layer, "attn_q"), embedding, q_width);
+  k_ = loader.linear(in_block(layer, "attn_k"), embedding, kv_width);
+  v_ = loader.linear(in_block(layer, "attn_v"), embedding, kv_width);
+}
+
+Qkv::Projected Qkv::operator()(const Step& step, const Rows& a) const {
+  if (!qkv_) {
+    std::vector<Rows> parts = apply_each(step, {&q_, &k_, &v_}, a);
+    return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
+  }
+  const Rows all = apply(step, qkv_, a);
+  return {columns(all, 0, q_width_), columns(all, q_width_, kv_width_),
+          columns(all, q_width_ + kv_width_, kv_width_)};
+}
+
 Attention::Attention(Loader& loader, int64_t layer, const AttentionShape& shape)
     : shape_{shape}, layer_{layer} {
-  const int64_t e = shape.embedding, q = shape.heads * shape.head_dim, kv = shape.kv_heads * shape.head_dim;
-  qkv_ = loader.linear_if(in_block(layer, "attn_qkv"), e, q + 2 * kv);
-  if (!qkv_) {
-    q_ = loader.linear(in_block(layer, "attn_q"), e, q);
-    k_ = loader.linear(in_block(layer, "attn_k"), e, kv);
-    v_ = loader.linear(in_block(layer, "attn_v"), e, kv);
-  }
+  const int64_t e = shape.embedding, q = shape.heads * shape.head_dim;
+  qkv_ = Qkv{loader, layer, e, q, shape.kv_heads * shape.head_dim};
   out_ = loader.linear(in_block(layer, "attn_output"), q, e);
 }
 
@@ -85,18 +99,8 @@ LayerMemory Attention::memory() const {
   return {.key_width = width, .value_width = width, .window = shape_.window};
 }
 
-Attention::Projected Attention::project(const Step& step, const Rows& a) const {
-  if (!qkv_) {
-    std::vector<Rows> parts = apply_each(step, {&q_, &k_, &v_}, a);
-    return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
-  }
-  const Rows all = apply(step, qkv_, a);
-  const int64_t q = shape_.heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
-  return {columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)};
-}
-
 Rows Attention::operator()(Step& step, const Rows& a) const {
-  auto [q, k, v] = project(step, a);
+  auto [q, k, v] = qkv_(step, a);
   if (!q_norm_.empty()) rms_norm_groups(q, shape_.head_dim, q_norm_, shape_.rms_eps);
   if (!k_norm_.empty()) rms_norm_groups(k, shape_.head_dim, k_norm_, shape_.rms_eps);
   const RopeTable& table = step.table(*shape_.rope);

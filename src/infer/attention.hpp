@@ -24,6 +24,22 @@ struct AttentionShape {
   int64_t temperature_context = 0;
 };
 
+/// What attention takes from its input: attn_q, attn_k and attn_v, or attn_qkv, whose rows are theirs after each
+/// other.
+class Qkv {
+ public:
+  struct Projected {
+    Rows q, k, v;
+  };
+  Qkv() = default;
+  Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int64_t kv_width);
+  Projected operator()(const Step& step, const Rows& a) const;
+
+ private:
+  int64_t q_width_ = 0, kv_width_ = 0;
+  Linear qkv_, q_, k_, v_;
+};
+
 /// Self-attention of the generic kind: q, k, v (or one fused matrix), optional biases, q and k norms, RoPE,
 /// sinks.
 class Attention {
@@ -39,14 +55,10 @@ class Attention {
   LayerMemory memory() const;
 
  private:
-  struct Projected {
-    Rows q, k, v;
-  };
-  Projected project(const Step& step, const Rows& a) const;
-
   AttentionShape shape_;
   int64_t layer_ = 0;
-  Linear qkv_, q_, k_, v_, out_;
+  Qkv qkv_;
+  Linear out_;
   std::vector<float> q_norm_, k_norm_, sinks_;
 };
 

@@ -13,7 +13,8 @@ namespace {
 
 /// Attention whose q projection also yields a gate: per head the query, then the gate of its output.
 struct GatedAttention {
-  Linear qkv, q, k, v, out;  // qkv, or the three
+  Qkv qkv;  // q: queries and their gates
+  Linear out;
   std::vector<float> q_norm, k_norm;
 };
 
@@ -46,10 +47,6 @@ class QwenNext : public Architecture {
   DeltaNetShape delta_shape(const Source& source) const;
   GatedAttention load_attention(const Source& source, int64_t l) const;
   FeedForward load_ffn(const Source& source, int64_t l) const;
-  struct Projected {
-    Rows both, k, v;  // both: queries and their gates
-  };
-  Projected project(const Step& step, const GatedAttention& w, const Rows& a) const;
   Rows attention(Step& step, int layer, const Rows& a) const;
 
   bool next_, experts_;
@@ -119,14 +116,8 @@ DeltaNetShape QwenNext::delta_shape(const Source& source) const {
 GatedAttention QwenNext::load_attention(const Source& source, int64_t l) const {
   Loader& loader = source.loader;
   const int64_t e = source.hp.embedding;
-  const int64_t q = 2 * heads_ * head_dim_, kv = kv_heads_ * head_dim_;
   GatedAttention w;
-  w.qkv = loader.linear_if(in_block(l, "attn_qkv"), e, q + 2 * kv);
-  if (!w.qkv) {
-    w.q = loader.linear(in_block(l, "attn_q"), e, q);
-    w.k = loader.linear(in_block(l, "attn_k"), e, kv);
-    w.v = loader.linear(in_block(l, "attn_v"), e, kv);
-  }
+  w.qkv = Qkv{loader, l, e, 2 * heads_ * head_dim_, kv_heads_ * head_dim_};
   w.out = loader.linear(in_block(l, "attn_output"), heads_ * head_dim_, e);
   w.q_norm = loader.vector(in_block(l, "attn_q_norm.weight"), head_dim_);
   w.k_norm = loader.vector(in_block(l, "attn_k_norm.weight"), head_dim_);
@@ -149,20 +140,10 @@ FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
   return ffn;
 }
 
-QwenNext::Projected QwenNext::project(const Step& step, const GatedAttention& w, const Rows& a) const {
-  if (!w.qkv) {
-    std::vector<Rows> parts = apply_each(step, {&w.q, &w.k, &w.v}, a);
-    return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
-  }
-  const Rows all = apply(step, w.qkv, a);
-  const int64_t q = 2 * heads_ * head_dim_, kv = kv_heads_ * head_dim_;
-  return {columns(all, 0, q), columns(all, q, kv), columns(all, q + kv, kv)};
-}
-
 Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
   const GatedAttention& w = blocks_[static_cast<size_t>(layer)].attention;
   const int64_t d = head_dim_;
-  auto [both, k, v] = project(step, w, a);
+  auto [both, k, v] = w.qkv(step, a);
   Rows q(a.count(), heads_ * d);
   for (int64_t t = 0; t < a.count(); ++t)
     for (int64_t h = 0; h < heads_; ++h) std::copy_n(both.at(t) + 2 * h * d, d, q.at(t) + h * d);
