@@ -11,8 +11,10 @@ namespace snug {
 
 enum class Existing { refuse, replace };
 
-/// A file that appears whole under its name or not at all: written beside it, synced, renamed, its folder synced.
-/// Destroyed without commit(), or killed, it leaves nothing behind. Throws Error of Fault::io (a full disk included).
+/// A file that appears whole under its name or not at all: written beside it, synced, renamed, its folder
+/// synced. Destroyed without commit() it leaves nothing behind. Killed, it may: on a filesystem without
+/// nameless files, or in the instant of the rename; the next one of that path removes it. Throws Error of
+/// Fault::io (a full disk included).
 class AtomicFile {
  public:
   /// Refuses at once where the name is taken and `existing` says so, or where the folder cannot be written.
@@ -42,10 +44,15 @@ class AtomicFile {
   Existing existing_;
 };
 
+/// Removes what killed writers of `path` left beside it, <path>.snug-part-??????, but nothing that is being
+/// written.
+void remove_leftovers(const std::filesystem::path& path);
+
 /// The whole of `text` under `path`, by AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view text, Existing existing);
 
-/// Throws Error of Fault::usage where `out` is the file of one of `inputs`, by whatever name: it would be replaced.
+/// Throws Error of Fault::usage where `out` is the file of one of `inputs`, by whatever name: it would be
+/// replaced.
 void check_no_input(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs);
 void check_no_input(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
 

@@ -74,7 +74,7 @@ class Collector {
     for (size_t i = 0; i < passes_.size(); ++i)
       if (passes_[i].chunks_done < chunks()) run_pass(i, progress);
     write(dataset, existing);
-    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) continue;
+    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) remove_leftovers(pass_path(i));
     report_.file_bytes = static_cast<int64_t>(std::filesystem::file_size(out_));
     report_.seconds = seconds_since(start);
     return report_;

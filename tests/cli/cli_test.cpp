@@ -208,16 +208,17 @@ TEST_F(Cli, AFullDiskWhileMeasuringKeepsWhatIsSaved) {
 }
 
 TEST_F(Cli, CtrlCSavesAndSaysHowToGoOn) {
-  const Outcome stopped = snug("fit " + model_ + " --bpw 4 -o out.gguf --precision 0.0001 --effort max",
-                               "timeout -s INT 1");  // long enough to start on a busy machine
-  EXPECT_EQ(stopped.exit_code, 124) << stopped.err;  // timeout's word that the signal was needed
+  const Outcome stopped =
+      interrupt("fit " + model_ + " --bpw 4 -o out.gguf --precision 0.0001 --effort max --state s",
+                [&] { return exists("s"); });
+  EXPECT_EQ(stopped.exit_code, 4) << stopped.err;
   EXPECT_NE(stopped.err.find("run the same command again"), std::string::npos) << stopped.err;
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "out.gguf"));
 }
 
 TEST_F(Cli, ASecondProcessOnTheSameStateIsTold) {
   const std::string measure = "measure " + model_ + " --state s --precision 0.0001 --effort max --quiet";
-  snug(measure + " & sleep 0.3; '" SNUG_BINARY "' " + measure + " 2>second.err; echo $? >second.txt; kill -9 $!; wait $!");
+  snug(measure + " & while [ ! -e s ]; do sleep 0.01; done; '" SNUG_BINARY "' " + measure + " 2>second.err; echo $? >second.txt; kill -9 $!; wait $!");
   EXPECT_EQ(contents(scratch_ / "second.txt"), "5\n");
   EXPECT_NE(contents(scratch_ / "second.err").find("process"), std::string::npos) << contents(scratch_ / "second.err");
 }

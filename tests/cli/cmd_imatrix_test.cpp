@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -37,7 +38,8 @@ TEST_F(ImatrixCommand, WritesWhatFitReads) {
   EXPECT_EQ(json["tensors"], 15);
   EXPECT_EQ(json["chunk_tokens"], 64);
   EXPECT_EQ(json["chunks_resumed"], 0);
-  const Outcome fit = snug("fit " + model_ + " --imatrix im.gguf --formats q4_K --bpw 8 --dry-run --no-probe");
+  const Outcome fit =
+      snug("fit " + model_ + " --imatrix im.gguf --formats q4_K --bpw 8 --dry-run --no-probe");
   EXPECT_EQ(fit.exit_code, 0) << fit.err;
   EXPECT_EQ(fit.err.find("no data"), std::string::npos) << fit.err;
   EXPECT_EQ(collect("-o im.gguf").exit_code, 5) << "the output is there already";
@@ -47,13 +49,15 @@ TEST_F(ImatrixCommand, WritesWhatFitReads) {
 TEST_F(ImatrixCommand, ASplitRunAndOneInterruptedManyTimesGiveTheSameBytes) {
   for (const std::string options : {"", "--full --memory 700kB "}) {
     SCOPED_TRACE(options);
+    const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(collect(options + "-o whole.gguf --force").exit_code, 0);
+    const double whole = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::mt19937_64 random{7};
     int finished = 0, stopped = 0;
     for (int i = 0; i < 200 && !finished; ++i) {
       const bool kill = random() % 2;
-      // Longer each time, so that a busy machine comes to an end as well.
-      const double seconds = 0.05 + 0.001 * static_cast<double>(random() % 150) + 0.003 * i;
+      // Longer each time, so that a machine that became busy comes to an end as well.
+      const double seconds = whole * (0.1 + 0.004 * static_cast<double>(random() % 100) + 0.02 * i);
       const Outcome outcome = collect(
           options + "--save-every 0.001 -o part.gguf --force",  // killed behind the last step, it is there
           std::string{"timeout --preserve-status -s "} + (kill ? "KILL " : "INT ") + std::to_string(seconds));
@@ -77,7 +81,7 @@ TEST_F(ImatrixCommand, ASplitRunAndOneInterruptedManyTimesGiveTheSameBytes) {
 }
 
 TEST_F(ImatrixCommand, ARunOfAnotherTextDoesNotGoOnFromThis) {
-  for (int ms = 100; !exists("im.gguf.resume-1") && ms < 2000; ms += 50) {
+  for (int ms = 10; !exists("im.gguf.resume-1") && ms < 4000; ms += 1 + ms / 8) {
     collect("-o im.gguf --save-every 0.001", "timeout -s KILL " + std::to_string(ms / 1000.0));
     std::filesystem::remove(scratch_ / "im.gguf");
   }

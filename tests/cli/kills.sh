@@ -45,7 +45,7 @@ done
 "${fit[@]}" --state "$work/part.state" -o "$work/part.gguf" --recipe "$work/part.json" >/dev/null
 cmp "$work/whole.json" "$work/part.json"
 cmp "$work/whole.gguf" "$work/part.gguf"
-left=$(find "$work" -name '*.part*' ! -name 'part.*' | wc -l)
+left=$(find "$work" -name '*.snug-part-*' | wc -l)
 if [ "$left" -ne 0 ]; then
   echo "killed runs left files behind: $(ls "$work")"
   exit 1
