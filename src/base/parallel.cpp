@@ -4,18 +4,16 @@
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
+#include <tbb/task_group.h>
 
 #include <algorithm>
-#include <memory>
-
-#if defined(__SANITIZE_THREAD__)
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
-#endif
 
 namespace snug {
 namespace {
@@ -23,48 +21,154 @@ namespace {
 std::unique_ptr<tbb::global_control> limit;
 int limited_to = 0;
 
+/// What this thread is doing.
+enum class Inside { nothing, loop, team_loop };
+thread_local Inside inside = Inside::nothing;
+
+class As {
+ public:
+  explicit As(Inside what) : before_{std::exchange(inside, what)} {}
+  ~As() { inside = before_; }
+  As(const As&) = delete;
+  As& operator=(const As&) = delete;
+
+ private:
+  Inside before_;
+};
+
+/// Waiting for what comes within microseconds; whoever waits longer lets others have the core.
+class Wait {
+ public:
+  void more() {
+    if (++rounds_ < kAwake) {
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#elif defined(__aarch64__)
+      asm volatile("yield");
+#endif
+    } else {
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  static constexpr int kAwake = 4000;  // some 100 microseconds
+  int rounds_ = 0;
+};
+
+/// A parallel loop whose ranges are taken in order by whoever is free.
+class Loop {
+ public:
+  Loop(int64_t ranges, const std::function<void(int64_t)>& body) : ranges_{ranges}, body_{body} {}
+
+  void work() {
+    const As in_loop{Inside::team_loop};
+    try {
+      for (int64_t r; (r = next_.fetch_add(1, std::memory_order_relaxed)) < ranges_;) body_(r);
+    } catch (...) {
+      next_.store(ranges_, std::memory_order_relaxed);
+      const std::lock_guard lock{mutex_};
+      if (!error_) error_ = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  const int64_t ranges_;
+  const std::function<void(int64_t)>& body_;
+  std::atomic<int64_t> next_{0};
+  std::mutex mutex_;
+  std::exception_ptr error_;
+};
+
+/// Helpers that stay awake for the loops of one thread, their leader. It needs none of them to be there.
+class Team {
+ public:
+  void help() {
+    uint64_t seen = 0;
+    for (Wait wait; !closed_.load(std::memory_order_acquire);) {
+      const uint64_t turn = turn_.load(std::memory_order_acquire);
+      if (turn == seen) {
+        wait.more();
+        continue;
+      }
+      ++inside_;  // from here on the leader waits, unless it has taken its loop back
+      if (Loop* loop = loop_.load()) loop->work();
+      --inside_;
+      seen = turn;
+      wait = {};
+    }
+  }
+  void run(Loop& loop) {
+    loop_.store(&loop);
+    ++turn_;
+    loop.work();
+    loop_.store(nullptr);
+    for (Wait wait; inside_.load() != 0;) wait.more();
+    loop.rethrow();
+  }
+  void close() { closed_.store(true, std::memory_order_release); }
+
+ private:
+  alignas(64) std::atomic<Loop*> loop_{nullptr};
+  std::atomic<uint64_t> turn_{0};
+  std::atomic<bool> closed_{false};
+  alignas(64) std::atomic<int> inside_{0};
+};
+
+thread_local Team* team = nullptr;  // which this thread leads
+
 #if defined(__SANITIZE_THREAD__)
 
-// The thread sanitizer does not see how TBB's library hands work over, and reports all of it. Threads of our own, made
-// for each outermost loop, take its place in such builds: what our loops share is the same. Nothing orders ranges among
-// each other, so that a race between two of them shows.
-thread_local bool in_loop = false;
+// The thread sanitizer does not see how TBB's library hands work over, and reports all of it. Threads of our
+// own take its place in such builds: what our loops share is the same. Nothing orders ranges among each
+// other, so that a race between two of them shows.
+class Helpers {
+ public:
+  void run(const std::function<void()>& help) { threads_.emplace_back(help); }
+  void wait() {
+    for (std::thread& thread : threads_) thread.join();
+  }
 
-void for_each_range(int64_t ranges, const std::function<void(int64_t)>& body) {
-  std::atomic<int64_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr error;
-  const auto work = [&] {
-    const bool before = std::exchange(in_loop, true);
-    try {
-      for (int64_t r; (r = next.fetch_add(1, std::memory_order_relaxed)) < ranges;) body(r);
-    } catch (...) {
-      next.store(ranges, std::memory_order_relaxed);
-      const std::lock_guard lock{mutex};
-      if (!error) error = std::current_exception();
-    }
-    in_loop = before;
-  };
-  std::vector<std::thread> others;
-  if (!in_loop)
-    for (int64_t t = 1; t < std::min<int64_t>(threads(), ranges); ++t) others.emplace_back(work);
-  work();
-  for (std::thread& thread : others) thread.join();
-  if (error) std::rethrow_exception(error);
+ private:
+  std::vector<std::thread> threads_;
+};
+
+void for_each_range_anyhow(int64_t ranges, const std::function<void(int64_t)>& body) {
+  with_threads_awake([&] {
+    Loop loop{ranges, body};
+    team ? team->run(loop) : (loop.work(), loop.rethrow());
+  });
 }
 
 #else
 
-void for_each_range(int64_t ranges, const std::function<void(int64_t)>& body) {
+using Helpers = tbb::task_group;
+
+void for_each_range_anyhow(int64_t ranges, const std::function<void(int64_t)>& body) {
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, ranges, 1),
       [&](const tbb::blocked_range<int64_t>& part) {
+        const As in_loop{Inside::loop};
         for (int64_t r = part.begin(); r < part.end(); ++r) body(r);
       },
       tbb::simple_partitioner{});
 }
 
 #endif
+
+void for_each_range(int64_t ranges, const std::function<void(int64_t)>& body) {
+  if (inside == Inside::team_loop) {
+    for (int64_t r = 0; r < ranges; ++r) body(r);
+  } else if (team) {
+    Loop loop{ranges, body};
+    team->run(loop);
+  } else {
+    for_each_range_anyhow(ranges, body);
+  }
+}
 
 }  // namespace
 
@@ -76,7 +180,9 @@ void set_threads(int threads) {
                                                   static_cast<size_t>(limited_to));
 }
 
-int threads() { return limited_to ? limited_to : tbb::info::default_concurrency(); }
+int threads() {
+  return limited_to ? limited_to : tbb::info::default_concurrency();
+}
 
 void parallel_for(int64_t count, const std::function<void(int64_t)>& body, int64_t grain) {
   parallel_ranges(count, grain, [&](int64_t begin, int64_t end) {
@@ -88,6 +194,25 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
   const int64_t ranges = (count + grain - 1) / grain;
   if (ranges == 1) return body(0, count);
   for_each_range(ranges, [&](int64_t r) { body(r * grain, std::min(count, (r + 1) * grain)); });
+}
+
+void with_threads_awake(const std::function<void()>& work) {
+  if (team || inside != Inside::nothing || threads() == 1) return work();
+  struct Awake {
+    Team own;
+    Helpers helpers;
+    Awake() = default;
+    Awake(const Awake&) = delete;
+    Awake& operator=(const Awake&) = delete;
+    ~Awake() {
+      team = nullptr;
+      own.close();
+      helpers.wait();
+    }
+  } awake;
+  for (int t = 1; t < threads(); ++t) awake.helpers.run([&awake] { awake.own.help(); });
+  team = &awake.own;
+  work();
 }
 
 }  // namespace snug

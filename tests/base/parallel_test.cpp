@@ -11,7 +11,8 @@ namespace {
 
 TEST(Parallel, VisitsEveryIndexOnce) {
   std::vector<std::atomic<int>> visits(1000);
-  parallel_for(1000, [&](int64_t i) { ++visits[static_cast<size_t>(i)]; }, 7);
+  parallel_for(
+      1000, [&](int64_t i) { ++visits[static_cast<size_t>(i)]; }, 7);
   for (const auto& count : visits) EXPECT_EQ(count, 1);
 }
 
@@ -26,7 +27,11 @@ TEST(Parallel, RangesAreCutAtMultiplesOfTheGrain) {
 }
 
 TEST(Parallel, PassesExceptionsOn) {
-  EXPECT_THROW(parallel_for(10, [](int64_t i) { if (i == 3) throw std::runtime_error{"three"}; }), std::runtime_error);
+  EXPECT_THROW(parallel_for(10,
+                            [](int64_t i) {
+                              if (i == 3) throw std::runtime_error{"three"};
+                            }),
+               std::runtime_error);
 }
 
 TEST(Parallel, NestsAndKeepsTheThreadLimit) {
@@ -35,6 +40,59 @@ TEST(Parallel, NestsAndKeepsTheThreadLimit) {
   std::atomic<int> sum = 0;
   parallel_for(4, [&](int64_t) { parallel_for(4, [&](int64_t) { ++sum; }); });
   EXPECT_EQ(sum, 16);
+  set_threads(0);
+}
+
+TEST(Parallel, ThreadsKeptAwakeTakeEveryRangeOfEveryLoopOnce) {
+  for (const int n : {1, 2, 5}) {
+    SCOPED_TRACE(n);
+    set_threads(n);
+    std::vector<std::atomic<int>> visits(64);
+    int64_t sum = 0;  // of what each loop left, read between them
+    with_threads_awake([&] {
+      for (int loop = 0; loop < 2000; ++loop) {
+        std::vector<int64_t> squares(static_cast<size_t>(loop % 64 + 1));
+        parallel_for(loop % 64 + 1, [&](int64_t i) {
+          ++visits[static_cast<size_t>(i)];
+          squares[static_cast<size_t>(i)] = i * i;
+        });
+        for (const int64_t s : squares) sum += s;
+      }
+    });
+    int64_t expected = 0;
+    std::vector<int> loops(64);
+    for (int loop = 0; loop < 2000; ++loop)
+      for (int64_t i = 0; i <= loop % 64; ++i) expected += i * i, ++loops[static_cast<size_t>(i)];
+    EXPECT_EQ(sum, expected);
+    for (size_t i = 0; i < 64; ++i) EXPECT_EQ(visits[i], loops[i]) << i;
+  }
+  set_threads(0);
+}
+
+TEST(Parallel, ThreadsKeptAwakeNestAndPassExceptionsOn) {
+  set_threads(3);
+  std::atomic<int> sum = 0;
+  const auto four_times_four = [&] {
+    with_threads_awake([&] {
+      with_threads_awake(
+          [&] { parallel_for(4, [&](int64_t) { parallel_for(4, [&](int64_t) { ++sum; }); }); });
+      parallel_for(4,
+                   [&](int64_t) { with_threads_awake([&] { parallel_for(4, [&](int64_t) { ++sum; }); }); });
+    });
+  };
+  four_times_four();
+  parallel_for(4, [&](int64_t) { four_times_four(); });
+  EXPECT_EQ(sum, 5 * 32);
+  for (int round = 0; round < 20; ++round)
+    EXPECT_THROW(with_threads_awake([&] {
+                   parallel_for(100, [](int64_t i) {
+                     if (i == 30) throw std::runtime_error{"thirty"};
+                   });
+                 }),
+                 std::runtime_error);
+  EXPECT_THROW(with_threads_awake([] { throw std::runtime_error{"between loops"}; }), std::runtime_error);
+  four_times_four();
+  EXPECT_EQ(sum, 6 * 32);
   set_threads(0);
 }
 
