@@ -4,6 +4,7 @@
 
 #include "base/interrupt.hpp"
 #include "base/memory.hpp"
+#include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "snug/error.hpp"
@@ -37,6 +38,16 @@ SessionOptions settled(SessionOptions options, const Model& model) {
                 str("give --ctx ", kLongestContext, " or less"), Fault::usage};
   options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
   return options;
+}
+
+/// A pass of few tokens is a quick series of short loops. With more tokens they are long, and better shared
+/// out as they usually are: a thread then has rows that are neighbours.
+template <class Pass>
+Rows awake_for_few(size_t tokens, Pass&& pass) {
+  if (tokens > 4) return pass();
+  Rows rows;
+  with_threads_awake([&] { rows = pass(); });
+  return rows;
 }
 
 Rows copy_of(Matrix<const float> m) {
@@ -116,7 +127,7 @@ void Session::check(std::span<const int32_t> tokens) const {
 }
 
 Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
-  return run(0, tokens, nullptr, first_wanted);
+  return awake_for_few(tokens.size(), [&] { return run(0, tokens, nullptr, first_wanted); });
 }
 
 Rows Session::forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens) {
@@ -138,14 +149,16 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
     s.check(tokens.subspan(i, 1));
     step.lanes.push_back({&s.memory_, s.position_, static_cast<int64_t>(i), 1});
   }
-  const Architecture& architecture = first.model_.architecture();
-  Rows x = architecture.embed(step);
-  for (int l = 0; l < first.model_.layers(); ++l) {
-    check_interrupt();
-    architecture.layer(step, l, x);
-  }
-  for (Session* s : sessions) ++s->position_;
-  return architecture.head(step, x);
+  return awake_for_few(tokens.size(), [&] {
+    const Architecture& architecture = first.model_.architecture();
+    Rows x = architecture.embed(step);
+    for (int l = 0; l < first.model_.layers(); ++l) {
+      check_interrupt();
+      architecture.layer(step, l, x);
+    }
+    for (Session* s : sessions) ++s->position_;
+    return architecture.head(step, x);
+  });
 }
 
 Rows Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
@@ -153,7 +166,7 @@ Rows Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const fl
   if (layer < 0 || layer > model_.layers() || hidden.rows != static_cast<int64_t>(tokens.size()) ||
       hidden.cols != model_.hparams().embedding)
     throw Error{str("cannot resume before block ", layer, " with ", hidden.rows, " rows of ", hidden.cols)};
-  return run(layer, tokens, &hidden, first_wanted);
+  return awake_for_few(tokens.size(), [&] { return run(layer, tokens, &hidden, first_wanted); });
 }
 
 Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
