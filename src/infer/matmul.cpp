@@ -41,7 +41,9 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
 
 // From this many tokens on, unpacking rows once for all of them beats a dot product per token.
 constexpr int64_t kProductTokens = 5;
-constexpr int64_t kDotBytes = 1 << 20;  // of weights to a task: long enough for memory to read ahead
+// Bytes of weights to a task. Memory reads ahead in long ones; with short ones at the end, all threads end
+// together.
+constexpr int64_t kMostDotBytes = 1 << 20, kLeastDotBytes = 1 << 14;
 
 /// One matrix of a product, and which rows of activations it wants.
 struct Part {
@@ -50,10 +52,10 @@ struct Part {
   const PackedFormat* format;
   const Activations* in;
   Rows* out;
-  int64_t rows_at_once;
 
+  int64_t row_bytes() const { return weight->format->row_bytes(weight->cols); }
   PackedRows rows(int64_t begin, int64_t end) const {
-    return {weight->row(matrix, begin), weight->format->row_bytes(weight->cols), end - begin, weight->cols};
+    return {weight->row(matrix, begin), row_bytes(), end - begin, weight->cols};
   }
   void dots(int64_t begin, int64_t end) const {
     for (int64_t t = 0; t < out->count(); ++t) format->dots(rows(begin, end), in->row(t), out->at(t) + begin);
@@ -79,23 +81,33 @@ class SharedActivations {
   std::vector<std::pair<const PackedFormat*, std::unique_ptr<Activations>>> kept_;
 };
 
-int64_t rows_at_once(const Weight& w, Activations::Use use) {
-  if (use == Activations::Use::product) return kProductRows;
-  const int64_t fair = (w.rows + 4 * threads() - 1) / (4 * threads());
-  return std::max<int64_t>(1, std::min(kDotBytes / w.format->row_bytes(w.cols), fair));
-}
+/// Rows of one part.
+struct Task {
+  const Part* part;
+  int64_t begin, end;
+};
 
 /// All parts in one loop: the last rows of one leave no thread idle while another begins.
-void multiply(std::span<const Part> parts, Activations::Use use) {
-  std::vector<int64_t> tasks{0};  // before each part
+std::vector<Task> tasks_of(std::span<const Part> parts, Activations::Use use) {
+  int64_t left = 0;  // bytes
+  for (const Part& part : parts) left += part.weight->rows * part.row_bytes();
+  std::vector<Task> tasks;
   for (const Part& part : parts)
-    tasks.push_back(tasks.back() + (part.weight->rows + part.rows_at_once - 1) / part.rows_at_once);
-  parallel_for(tasks.back(), [&](int64_t task) {
-    const auto at = static_cast<size_t>(std::ranges::upper_bound(tasks, task) - tasks.begin() - 1);
-    const Part& part = parts[at];
-    const int64_t begin = (task - tasks[at]) * part.rows_at_once,
-                  end = std::min(part.weight->rows, begin + part.rows_at_once);
-    use == Activations::Use::dots ? part.dots(begin, end) : part.product(begin, end);
+    for (int64_t begin = 0, end = 0; begin < part.weight->rows; begin = end) {
+      const int64_t bytes = std::clamp(left / (2 * threads()), kLeastDotBytes, kMostDotBytes);
+      const int64_t rows = use == Activations::Use::product ? kProductRows : bytes / part.row_bytes();
+      end = std::min(part.weight->rows, begin + std::max<int64_t>(1, rows));
+      left -= (end - begin) * part.row_bytes();
+      tasks.push_back({&part, begin, end});
+    }
+  return tasks;
+}
+
+void multiply(std::span<const Part> parts, Activations::Use use) {
+  const std::vector<Task> tasks = tasks_of(parts, use);
+  parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
+    const auto& [part, begin, end] = tasks[static_cast<size_t>(i)];
+    use == Activations::Use::dots ? part->dots(begin, end) : part->product(begin, end);
   });
 }
 
@@ -118,8 +130,7 @@ std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Co
       continue;
     }
     results[i] = Rows::unset(x.count(), w.rows);
-    parts.push_back(
-        {&w, factors[i].matrix, format, &shared.find(*format, x, use), &results[i], rows_at_once(w, use)});
+    parts.push_back({&w, factors[i].matrix, format, &shared.find(*format, x, use), &results[i]});
   }
   if (!parts.empty()) multiply(parts, use);
   return results;
