@@ -25,7 +25,7 @@ constexpr void set_product(PackedFormat& format) {
 template <class V, class Codes>
 constexpr PackedFormat super_format(FormatId id) {
   PackedFormat format{id, Rounding::blocks256,
-                      dots_of_blocks<V, Codes, dot_super<V, Codes, 2>, dot_super<V, Codes, 1>>};
+                      dots_of_blocks<V, Codes, 2, dot_super<V, Codes, 2>, dot_super<V, Codes, 1>>};
   if constexpr (
       requires { BytesOf<Codes>::kLargest; } && !requires { V::kHasTiles; }) {
     format.product = product_of_bytes<V, Codes>;
@@ -37,8 +37,9 @@ constexpr PackedFormat super_format(FormatId id) {
 }
 template <class V, class Codes>
 constexpr PackedFormat short_format(FormatId id) {
-  PackedFormat format{id, Rounding::blocks32,
-                      dots_of_blocks<V, Codes, dot_short<V, Codes, 2>, dot_short<V, Codes, 1>>};
+  PackedFormat format{
+      id, Rounding::blocks32,
+      dots_of_blocks<V, Codes, V::kShortRows, dot_short<V, Codes, V::kShortRows>, dot_short<V, Codes, 1>>};
   set_product<V, UnpackShort<V, Codes>>(format);
   return format;
 }

@@ -11,6 +11,11 @@ struct AmxLanes : Avx512Lanes {
   template <class Unpack>
   static constexpr auto product_of_codes = product_in_tiles<AmxLanes, Unpack>;
   static constexpr bool kHasTiles = true;
+
+  /// By five bits, of which the fifth does not matter; machines with tiles have VBMI.
+  static b raised_level(const uint8_t* p) {
+    return _mm256_maskz_permutexvar_epi8(~0u, both_nibbles(p), load_b(kIq4Raised.at));
+  }
 };
 
 constexpr PackedKernels make() {

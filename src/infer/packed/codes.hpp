@@ -11,7 +11,8 @@
 // Formats of 256 weights (a super-block) are
 //   y[i] = d scale[i / 16] (code[i] - kBias), minus dmin min[i / 16] where kMins
 // with codes<k>() the 32 bytes of weights 32k.. , unsigned and small enough for multiply(); with kSigned they
-// are magnitudes and with_signs<k>(x) gives their signs to x. Scales and minima are as V::scales8 makes them.
+// are magnitudes and with_signs<k>(x) gives their signs to x. Scales and minima are as V::scales8 makes them
+// where 32 weights share one (kWhole), else as V::scales16 does.
 //
 // Shorter formats are y[i] = d code[i], or d code[i] + m with kOffset (unsigned codes then, else i8), in
 // groups of 32 weights that have a d each, or two with kHalves.
@@ -53,7 +54,7 @@ template <class V>
 struct CodesQ2K {
   using Block = BlockQ2_K;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = false, kMins = true;
+  static constexpr bool kSigned = false, kMins = true, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -77,7 +78,7 @@ template <class V>
 struct CodesQ3K {
   using Block = BlockQ3_K;
   static constexpr int kBias = 4;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -112,12 +113,8 @@ struct CodesQ3K {
 /// Scales and minima of q4_K and q5_K.
 template <class V>
 struct K4 {
-  uint64_t scales, mins;
-  explicit K4(const uint8_t* s) {
-    const uint32_t a = u32_at(s), b = u32_at(s + 4), c = u32_at(s + 8);
-    scales = (a & 0x3f3f3f3fu) | static_cast<uint64_t>((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u)) << 32;
-    mins = (b & 0x3f3f3f3fu) | static_cast<uint64_t>((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)) << 32;
-  }
+  typename V::w scales, mins;
+  explicit K4(const uint8_t* s) { V::six_bits(s, scales, mins); }
 };
 
 template <class V, int k>
@@ -129,13 +126,14 @@ template <class V>
 struct CodesQ4K {
   using Block = BlockQ4_K;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = false, kMins = true;
+  static constexpr bool kSigned = false, kMins = true, kWhole = true;
   const Block& block;
+  K4<V> k4{block.scales};
 
   float d() const { return V::half(block.d); }
   float dmin() const { return V::half(block.dmin); }
-  typename V::w scales() const { return V::scales8(K4<V>{block.scales}.scales); }
-  typename V::w mins() const { return V::scales8(K4<V>{block.scales}.mins); }
+  typename V::w scales() const { return k4.scales; }
+  typename V::w mins() const { return k4.mins; }
   template <int k>
   typename V::b codes() const {
     return k_nibbles<V, k>(block.qs);
@@ -146,13 +144,14 @@ template <class V>
 struct CodesQ5K {
   using Block = BlockQ5_K;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = false, kMins = true;
+  static constexpr bool kSigned = false, kMins = true, kWhole = true;
   const Block& block;
+  K4<V> k4{block.scales};
 
   float d() const { return V::half(block.d); }
   float dmin() const { return V::half(block.dmin); }
-  typename V::w scales() const { return V::scales8(K4<V>{block.scales}.scales); }
-  typename V::w mins() const { return V::scales8(K4<V>{block.scales}.mins); }
+  typename V::w scales() const { return k4.scales; }
+  typename V::w mins() const { return k4.mins; }
   template <int k>
   typename V::b codes() const {
     return V::or_b(k_nibbles<V, k>(block.qs), fifth_bit<k>());
@@ -173,7 +172,7 @@ template <class V>
 struct CodesQ6K {
   using Block = BlockQ6_K;
   static constexpr int kBias = 32;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -195,7 +194,7 @@ template <class V>
 struct CodesTq2_0 {
   using Block = BlockTq2_0;
   static constexpr int kBias = 1;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -210,7 +209,7 @@ template <class V>
 struct CodesTq1_0 {
   using Block = BlockTq1_0;
   static constexpr int kBias = 1;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d); }

@@ -31,7 +31,7 @@ template <class V>
 struct CodesIq2Xxs {
   using Block = BlockIq2Xxs;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
   SignWords<V> words{V::every_other(block.qs)};
 
@@ -58,7 +58,7 @@ template <class V>
 struct CodesIq2Xs {
   using Block = BlockIq2Xs;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.125f; }
@@ -81,7 +81,7 @@ template <class V>
 struct CodesIq2S {
   using Block = BlockIq2S;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false, kTwice = true;
+  static constexpr bool kSigned = true, kMins = false, kWhole = false, kTwice = true;
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.125f; }
@@ -109,7 +109,7 @@ template <class V>
 struct CodesIq3Xxs {
   using Block = BlockIq3Xxs;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
   SignWords<V> words{V::as_i(V::load_b(block.gas))};
 
@@ -129,7 +129,7 @@ template <class V>
 struct CodesIq3S {
   using Block = BlockIq3S;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false, kTwice = true;
+  static constexpr bool kSigned = true, kMins = false, kWhole = true, kTwice = true;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -154,7 +154,7 @@ template <class V>
 struct CodesIq1S {
   using Block = BlockIq1S;
   static constexpr int kBias = 9;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = true;
   const Block& block;
 
   float d() const { return V::half(block.d) * 0.125f; }
@@ -178,7 +178,7 @@ template <class V>
 struct CodesIq1M {
   using Block = BlockIq1M;
   static constexpr int kBias = 9;
-  static constexpr bool kSigned = false, kMins = false;
+  static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
 
   float d() const {
@@ -212,7 +212,7 @@ template <class V>
 struct CodesIq4Xs {
   using Block = BlockIq4Xs;
   static constexpr int kBias = 0;
-  static constexpr bool kSigned = true, kMins = false;
+  static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
 
   float d() const { return V::half(block.d); }
@@ -228,6 +228,12 @@ struct CodesIq4Xs {
   typename V::b with_signs(typename V::b x) const {
     return V::sign_b(x, levels<k>());
   }
+  template <int k>
+  auto raised_levels() const {
+    return V::raised_level(block.qs + 16 * k);
+  }
+  typename V::f32 real_scales() const requires requires { V::kFours; }
+  { return V::iq4_scales(block.scales_l, block.scales_h); }
 
  private:
   template <int k>

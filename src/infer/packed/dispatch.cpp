@@ -28,7 +28,8 @@ bool has_amx() {
   constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & kTile) == 0 || (d & kInt8) == 0) return false;
-  return has_vnni() && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return has_vnni() && __builtin_cpu_supports("avx512vbmi") &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 #else
   return false;
 #endif

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <type_traits>
 
 #include "infer/packed/codes.hpp"
 #include "infer/packed/kernels.hpp"
@@ -47,23 +48,81 @@ concept TakesTwice = requires {
   Codes::kTwice;
 };
 
+/// Scales as V::scales8() makes them, one for each 32 weights: spread over a vector by loads, which are free
+/// while shuffles all wait for one port.
+template <class V>
+class WholeScales {
+ public:
+  explicit WholeScales(typename V::w scales) {
+    V::store_w(twice_, V::each_twice(scales));
+    in_memory(twice_);
+  }
+  template <int k>
+  typename V::w of() const {
+    return V::splat_pair(twice_ + 2 * k);
+  }
+
+ private:
+  alignas(32) int16_t twice_[16];
+};
+
+/// Scales as V::scales16() makes them, two for each 32 weights.
+template <class V>
+struct HalfScales {
+  typename V::w scales;
+  template <int k>
+  typename V::w of() const {
+    return V::template pair_of<k>(scales);
+  }
+};
+
+template <class V, class Codes>
+using ScalesOf = std::conditional_t<Codes::kWhole, WholeScales<V>, HalfScales<V>>;
+
 /// The integer sum of a super-block: sum of scale (code - bias) q.
 template <class V, class Codes>
 inline typename V::i super_sum(const Codes& c, const int8_t* q, const int16_t* sums) {
   if constexpr (TakesTwice<V, Codes>) return twice_sum<V>(c, q);
   const typename V::w scales = c.scales();
+  const ScalesOf<V, Codes> each{scales};
   typename V::i even = V::zero_i(), odd = V::zero_i();
   each_of_8([&]<int k>() {
     auto x = V::load_b(q + 32 * k);
     if constexpr (Codes::kSigned) x = c.template with_signs<k>(x);
     auto& sum = k % 2 ? odd : even;
-    sum = V::add_pairs(sum, V::multiply(c.template codes<k>(), x), V::template pair_of<k>(scales));
+    sum = V::add_pairs(sum, V::multiply(c.template codes<k>(), x), each.template of<k>());
   });
   const auto sum = V::add_i(even, odd);
   if constexpr (Codes::kBias == 0)
     return sum;
   else
     return V::sub_i(sum, V::times(V::pairs(scales, V::load_w(sums)), Codes::kBias));
+}
+
+/// The same where levels of eight bits are multiplied raised by 128, which what they are raised by is taken
+/// off again. Sums stay below 2^24 (127 127 4 32 8), so that f32 is exact.
+template <class V, class Codes>
+inline typename V::f32 level_sum(const Codes& c, const int8_t* q) {
+  alignas(32) float scales[8];
+  V::store(scales, c.real_scales());
+  in_memory(scales);
+  typename V::f32 even = V::zero(), odd = V::zero();
+  each_of_8([&]<int k>() {
+    const auto x = V::load_b(q + 32 * k);
+    const auto raise = V::sub_i(V::zero_i(), V::add_fours(V::zero_i(), V::splat_byte(-128), x));
+    const auto sum = V::add_fours(raise, c.template raised_levels<k>(), x);
+    auto& half = k % 2 ? odd : even;
+    half = V::fma(V::real(sum), V::splat(scales[k]), half);
+  });
+  return even + odd;
+}
+
+template <class V, class Codes>
+inline typename V::f32 real_sum(const Codes& c, const int8_t* q, const int16_t* sums) {
+  if constexpr (requires { c.real_scales(); })
+    return level_sum<V>(c, q);
+  else
+    return V::real(super_sum<V>(c, q, sums));
 }
 
 constexpr int kDotAhead = 2048;
@@ -79,10 +138,15 @@ void dot_super(const typename Codes::Block* const (&rows)[R], const RoundedRow& 
     for (int r = 0; r < R; ++r) {
       const Codes c{rows[r][b]};
       prefetch<kDotAhead>(&rows[r][b], sizeof rows[r][b]);
-      sum[r] = V::fma(V::real(super_sum<V>(c, x.q + 256 * b, sums)), V::splat(c.d() * x.d[b]), sum[r]);
-      if constexpr (Codes::kMins)
-        below[r] =
-            V::fma(V::real(V::pairs(c.mins(), V::load_w(sums))), V::splat(c.dmin() * x.d[b]), below[r]);
+      const auto whole = real_sum<V>(c, x.q + 256 * b, sums);
+      if constexpr (Codes::kMins) {
+        typename V::f32 d, dmin;
+        V::half_pair(&c.block.d, x.d[b], d, dmin);
+        sum[r] = V::fma(whole, d, sum[r]);
+        below[r] = V::fma(V::real(V::pairs(c.mins(), V::load_w(sums))), dmin, below[r]);
+      } else {
+        sum[r] = V::fma(whole, V::splat(c.d() * x.d[b]), sum[r]);
+      }
     }
   }
   for (int r = 0; r < R; ++r) y[r] = V::sum(sum[r] - below[r]);
@@ -128,22 +192,24 @@ void dot_short(const typename Codes::Block* const (&rows)[R], const RoundedRow& 
   for (int r = 0; r < R; ++r) y[r] = V::sum((sum[r][0] + sum[r][1]) + (sum[r][2] + sum[r][3])) + offsets[r];
 }
 
-/// Two rows at a time, half of all rows apart: two streams of memory are read faster than one.
-template <class V, class Codes, auto two, auto one>
+/// Some rows at a time, a share of all rows apart: several streams of memory are read faster than one.
+template <class V, class Codes, int R, auto some, auto one>
 void dots_of_blocks(const PackedRows& rows, const RoundedRow& x, float* y) {
   using Block = typename Codes::Block;
-  const int64_t blocks = rows.row_bytes / static_cast<int64_t>(sizeof(Block)), half = rows.count / 2;
+  const int64_t blocks = rows.row_bytes / static_cast<int64_t>(sizeof(Block)), share = rows.count / R;
   const auto row = [&](int64_t r) { return reinterpret_cast<const Block*>(rows.data + r * rows.row_bytes); };
-  for (int64_t r = 0; r < half; ++r) {
-    float both[2];
-    two({row(r), row(half + r)}, x, blocks, both);
-    y[r] = both[0];
-    y[half + r] = both[1];
+  for (int64_t r = 0; r < share; ++r) {
+    const Block* at[R];
+    float sums[R];
+    for (int k = 0; k < R; ++k) at[k] = row(k * share + r);
+    some(at, x, blocks, sums);
+    for (int k = 0; k < R; ++k) y[k * share + r] = sums[k];
   }
-  if (rows.count % 2 == 0) return;
-  float last[1];
-  one({row(rows.count - 1)}, x, blocks, last);
-  y[rows.count - 1] = last[0];
+  for (int64_t r = R * share; r < rows.count; ++r) {
+    float last[1];
+    one({row(r)}, x, blocks, last);
+    y[r] = last[0];
+  }
 }
 
 // --- unquantized weights

@@ -6,6 +6,7 @@
 // derives from (V::f32 and its arithmetic, load, store, fma, half, transpose, sum):
 //
 //   b   32 bytes, u8 or i8 by use          w   16 x i16          i   8 x i32
+//   kShortRows  rows of short blocks that go through dot products together
 //
 //   load_b(p) twice(p) splat_byte(x)       32 bytes; 16 bytes in both halves; one byte everywhere
 //   nibbles(p)                             low nibbles of 16 bytes, then their high nibbles
@@ -22,12 +23,15 @@
 //   splat_four(p) store_b(p, x)            four bytes everywhere; 32 bytes
 //   add_w(x, y)                            w
 //   negate_where(x, word)                  byte k: bit k of the word ? -x : x; x is not -128
-//   put_sign_words(words, i)               of eight times four 7-bit sign indices (28 bits): 32 sign bits each
-//   multiply(u, x)                         w: products of u8 and i8, added in pairs; these must fit 16 bits
-//   splat_pair(p)                          w: two neighbouring i16 everywhere
-//   scales8(s) scales16(s)                 w: i8 scales of a super-block: lane k and lane 8 + k belong to the
+//   put_sign_words(words, i)               of eight times four 7-bit sign indices (28 bits): 32 sign bits
+//   each multiply(u, x)                         w: products of u8 and i8, added in pairs; these must fit 16
+//   bits splat_pair(p)                          w: two neighbouring i16 everywhere scales8(s) scales16(s) w:
+//   i8 scales of a super-block: lane k and lane 8 + k belong to the
 //                                          32 weights k, to their first and second half
 //   pair_of<k>(scales)                     w: lane k in the first half, lane 8 + k in the second
+//   each_twice(scales)                     w: lanes 0, 0, 1, 1, ... 7, 7
+//   six_bits(p, scales, mins)              w, as scales8() makes them, of the 12 bytes of q4_K; 16 are read
+//   half_pair(p, by, first, second)        f32: two f16 after each other times `by`, everywhere
 //   store_products(p, x, pair)             32 i16: i8 codes times the scale of their half
 //   store_wide(p, x)                       32 i16
 //   every_other(p)                         i: the second, fourth, ... of 16 words
@@ -40,6 +44,12 @@
 //   widen(p)                               w: 16 i8
 //   as_f32(w) as_w(f32) as_i(b) from_i(i)  the same bits
 //   load_bf16(p)                           f32
+//
+// and with V::kFours, for levels of eight bits raised by 128:
+//
+//   add_fours(sum, u, x)                   i: products of u8 and i8, added in fours to a sum
+//   raised_level(p)                        iq4 levels of nibbles(p), plus 128
+//   iq4_scales(low, high)                  f32: the eight scales of a block of iq4_xs
 
 namespace snug::infer {
 

@@ -11,6 +11,7 @@ struct Avx2Lanes : Avx2 {
   using b = __m256i;
   using w = __m256i;
   using i = __m256i;
+  static constexpr int kShortRows = 2;
 
   static b load_b(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static b twice(const void* p) { return _mm256_broadcastsi128_si256(half_of(p)); }
@@ -110,6 +111,30 @@ struct Avx2Lanes : Avx2 {
   template <int k>
   static w pair_of(w scales) {
     return _mm256_shuffle_epi8(scales, _mm256_set1_epi16(static_cast<int16_t>(2 * k | (2 * k + 1) << 8)));
+  }
+  static w each_twice(w scales) {
+    return _mm256_shuffle_epi8(
+        scales, _mm256_setr_epi8(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7, 8, 9, 8, 9, 10, 11, 10, 11,
+                                 12, 13, 12, 13, 14, 15, 14, 15));
+  }
+  static void six_bits(const uint8_t* p, w& scales, w& mins) {
+    constexpr int six = 0x3f3f3f3f, four = 0x0f0f0f0f, top = 0x30303030;
+    const __m128i abc = half_of(p);  // four bytes each: low scales, low minima, and four bits of the others
+    const __m128i low =
+        _mm_and_si128(_mm_srlv_epi32(_mm_shuffle_epi32(abc, 0x98), _mm_setr_epi32(0, 0, 0, 4)),
+                      _mm_setr_epi32(six, four, six, four));
+    const __m128i high =
+        _mm_and_si128(_mm_srli_epi32(_mm_shuffle_epi32(abc, 0x50), 2), _mm_setr_epi32(0, top, 0, top));
+    const w both = _mm256_cvtepi8_epi16(_mm_or_si128(low, high));
+    scales = _mm256_permute4x64_epi64(both, 0x44);
+    mins = _mm256_permute4x64_epi64(both, 0xee);
+  }
+  static void half_pair(const uint16_t* p, float by, f32& first, f32& second) {
+    int32_t bits;
+    __builtin_memcpy(&bits, p, sizeof bits);
+    const __m128 both = _mm_mul_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)), _mm_set1_ps(by));
+    first = {_mm256_broadcastss_ps(both)};
+    second = {_mm256_broadcastss_ps(_mm_movehdup_ps(both))};
   }
   static void store_products(int16_t* p, b x, w pair) {
     const w low = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(x)),

@@ -11,6 +11,7 @@ namespace {
 
 /// Plain C++. Contract: lanes.hpp.
 struct ScalarLanes : Scalar {
+  static constexpr int kShortRows = 2;
   struct b {
     uint8_t v[32];
   };
@@ -162,6 +163,23 @@ struct ScalarLanes : Scalar {
   template <int n>
   static w pair_of(w scales) {
     return make<w, 16>([&](int k) { return scales.v[k < 8 ? n : 8 + n]; });
+  }
+  static w each_twice(w scales) {
+    return make<w, 16>([&](int k) { return scales.v[k / 2]; });
+  }
+  static void six_bits(const uint8_t* p, w& scales, w& mins) {
+    const auto eight = [&](const uint8_t* own, int shift) {
+      return make<w, 16>([&, shift](int k) {
+        const int at = k % 8;
+        return at < 4 ? own[at] & 63 : (p[4 + at] >> shift & 15) | (own[at - 4] >> 6) << 4;
+      });
+    };
+    scales = eight(p, 0);
+    mins = eight(p + 4, 4);
+  }
+  static void half_pair(const uint16_t* p, float by, f32& first, f32& second) {
+    first = splat(half(p[0]) * by);
+    second = splat(half(p[1]) * by);
   }
   static void store_products(int16_t* p, b x, w pair) {
     for (int k = 0; k < 32; ++k) p[k] = static_cast<int16_t>(as_i8(x.v[k]) * pair.v[k / 2]);
