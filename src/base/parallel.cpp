@@ -201,16 +201,20 @@ void with_threads_awake(const std::function<void()>& work) {
   struct Awake {
     Team own;
     Helpers helpers;
+    int count = 0;
     Awake() = default;
     Awake(const Awake&) = delete;
     Awake& operator=(const Awake&) = delete;
     ~Awake() {
       team = nullptr;
       own.close();
-      helpers.wait();
+      if (count > 0) helpers.wait();
     }
   } awake;
-  for (int t = 1; t < threads(); ++t) awake.helpers.run([&awake] { awake.own.help(); });
+  try {
+    for (; awake.count + 1 < threads(); ++awake.count) awake.helpers.run([&awake] { awake.own.help(); });
+  } catch (const std::exception&) {  // no memory for a thread: it goes without
+  }
   team = &awake.own;
   work();
 }
