@@ -67,13 +67,8 @@ class FastTile {
   }
 
   void block(int64_t first, int64_t count) {
-    for (int64_t k = 0; k < count; ++k) {
-      read(cache_.key(first + k, kv_head_ * args_.key_dim, args_.key_dim, keys_.data() + k * args_.key_dim),
-           keys_.data() + k * args_.key_dim, args_.key_dim);
-      read(cache_.value(first + k, kv_head_ * args_.value_dim, args_.value_dim,
-                        values_.data() + k * args_.value_dim),
-           values_.data() + k * args_.value_dim, args_.value_dim);
-    }
+    cache_.copy_keys(first, count, kv_head_ * args_.key_dim, args_.key_dim, keys_.data());
+    cache_.copy_values(first, count, kv_head_ * args_.value_dim, args_.value_dim, values_.data());
     const AttendKeys keys{keys_.data(), values_.data(), count};
     AttendQueries all = queries_of(0, alone_ ? 1 : tiles_);
     if (!alone_) {
@@ -83,9 +78,6 @@ class FastTile {
       return;
     }
     for (int64_t row = 0; row < rows_; ++row) one(row, first, count);
-  }
-  static void read(const float* from, float* to, int64_t count) {
-    if (from != to) std::copy_n(from, count, to);
   }
 
   AttendQueries queries_of(int64_t tile, int64_t tiles) {

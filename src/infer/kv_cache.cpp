@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/str.hpp"
+#include "infer/packed/kernels.hpp"
 #include "quant/kernels/dispatch.hpp"
 #include "snug/error.hpp"
 
@@ -71,6 +72,33 @@ const float* KvCache::key(int64_t position, int64_t first, int64_t count, float*
 const float* KvCache::value(int64_t position, int64_t first, int64_t count, float* scratch) const {
   if (!value_bytes_) return key(position, first, count, scratch);
   return read(values_, value_bytes_, position, first, count, scratch);
+}
+
+void KvCache::copy(const ZeroedBytes& from, int64_t bytes, int64_t position, int64_t rows, int64_t first,
+                   int64_t count, float* to) const {
+  if (format_->id != FormatId::f16) {
+    for (int64_t r = 0; r < rows; ++r, to += count) {
+      const float* row = read(from, bytes, position + r, first, count, to);
+      if (row != to) std::copy_n(row, count, to);
+    }
+    return;
+  }
+  for (int64_t some; rows > 0; rows -= some, position += some, to += some * count) {
+    const int64_t cell = position % cells_;  // the ring ends somewhere
+    some = std::min(rows, cells_ - cell);
+    packed_kernels().widen(from.data() + cell * bytes + format_->row_bytes(first), bytes, some, count, to);
+  }
+}
+
+void KvCache::copy_keys(int64_t position, int64_t rows, int64_t first, int64_t count, float* to) const {
+  copy(keys_, key_bytes_, position, rows, first, count, to);
+}
+
+void KvCache::copy_values(int64_t position, int64_t rows, int64_t first, int64_t count, float* to) const {
+  if (value_bytes_)
+    copy(values_, value_bytes_, position, rows, first, count, to);
+  else
+    copy_keys(position, rows, first, count, to);
 }
 
 }  // namespace snug::infer

@@ -26,13 +26,16 @@ class KvCache {
   /// memory as cells are filled.
   KvCache(const Format& format, const LayerMemory& memory, int64_t cells);
 
-  /// Of a token with a value that is not finite all values become NaN (bytes of 0xff in every such format): encoders
-  /// would make numbers of it, and a query would not notice a key.
+  /// Of a token with a value that is not finite all values become NaN (bytes of 0xff in every such format):
+  /// encoders would make numbers of it, and a query would not notice a key.
   void store(int64_t position, std::span<const float> key, std::span<const float> value);
   /// Elements [first, first + count) of a row as f32: in place where the cache holds f32, else through
   /// `scratch`.
   const float* key(int64_t position, int64_t first, int64_t count, float* scratch) const;
   const float* value(int64_t position, int64_t first, int64_t count, float* scratch) const;
+  /// The same of `rows` positions after each other, to [rows][count].
+  void copy_keys(int64_t position, int64_t rows, int64_t first, int64_t count, float* to) const;
+  void copy_values(int64_t position, int64_t rows, int64_t first, int64_t count, float* to) const;
 
   int64_t cells() const { return cells_; }
   /// Of all cells, before there is a cache.
@@ -42,6 +45,8 @@ class KvCache {
  private:
   const float* read(const ZeroedBytes& rows, int64_t row_bytes, int64_t position, int64_t first,
                     int64_t count, float* scratch) const;
+  void copy(const ZeroedBytes& from, int64_t row_bytes, int64_t position, int64_t rows, int64_t first,
+            int64_t count, float* to) const;
 
   const Format* format_ = nullptr;
   int64_t cells_ = 0, key_bytes_ = 0, value_bytes_ = 0;

@@ -106,6 +106,7 @@ constexpr PackedKernels packed_kernels_for(const char* isa) {
   k.score = score<Wide>;
   k.gather = gather<Wide>;
   k.attend_one = attend_one<V>;
+  k.widen = widen_rows<V>;
   k.silu = silu_rows<Wide>;
   k.norm = norm_row<V>;
   k.read = read_all<V>;

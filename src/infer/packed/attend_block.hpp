@@ -131,12 +131,30 @@ void gather(const AttendQueries& q, const AttendKeys& keys) {
   if (tile < q.tiles) add_values<V, 1>(q, tile, keys);
 }
 
+/// scores[k] = query times key k, for eight keys of a size that eight divides.
+template <class V>
+inline void score_eight(const float* query, const float* keys, int64_t size, float* scores) {
+  typename V::f32 sum[8];
+  for (auto& s : sum) s = V::zero();
+  for (int64_t d = 0; d < size; d += 8) {
+    const auto q = V::load(query + d);
+    for (int k = 0; k < 8; ++k) sum[k] = V::fma(V::load(keys + k * size + d), q, sum[k]);
+  }
+  V::transpose(sum);
+  V::store(scores, ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7])));
+}
+
 /// One query: q.q [key_dim], q.scores [kAttendKeys], q.out [value_dim], one most and one sum.
 template <class V>
 void attend_one(const AttendQueries& q, const AttendKeys& keys) {
   float most = *q.most;
+  int64_t done = 0;
+  for (; done + 8 <= keys.count && q.key_dim % 8 == 0; done += 8)
+    score_eight<V>(q.q, keys.k + done * q.key_dim, q.key_dim, q.scores + done);
+  for (; done < keys.count; ++done)
+    q.scores[done] = dot_real<V, ReadF32<V>>(keys.k + done * q.key_dim, q.q, q.key_dim);
   for (int64_t k = 0; k < keys.count; ++k) {
-    float s = q.scale * dot_real<V, ReadF32<V>>(keys.k + k * q.key_dim, q.q, q.key_dim);
+    float s = q.scale * q.scores[k];
     if (q.soft_cap > 0) s = V::sum(soft_capped<V>(V::splat(s), q.soft_cap)) * 0.125f;
     q.scores[k] = s;
     most = s > most ? s : most;
@@ -153,17 +171,35 @@ void attend_one(const AttendQueries& q, const AttendKeys& keys) {
   V::store(shrinks, shrink);
   *q.sum = *q.sum * shrinks[0] + V::sum(sum);
   *q.most = most;
+  // Several sums side by side: each waits for the value before.
+  const auto values = [&]<int R>(int64_t d) {
+    typename V::f32 out[R];
+    for (int r = 0; r < R; ++r) out[r] = V::load(q.out + d + 8 * r) * shrink;
+    for (int64_t k = 0; k < keys.count; ++k) {
+      const auto weight = V::splat(q.scores[k]);
+      const float* v = keys.v + k * q.value_dim + d;
+      for (int r = 0; r < R; ++r) out[r] = V::fma(weight, V::load(v + 8 * r), out[r]);
+    }
+    for (int r = 0; r < R; ++r) V::store(q.out + d + 8 * r, out[r]);
+  };
   int64_t d = 0;
-  for (; d + 8 <= q.value_dim; d += 8) {
-    auto out = V::load(q.out + d) * shrink;
-    for (int64_t k = 0; k < keys.count; ++k)
-      out = V::fma(V::splat(q.scores[k]), V::load(keys.v + k * q.value_dim + d), out);
-    V::store(q.out + d, out);
-  }
+  for (; d + 64 <= q.value_dim; d += 64) values.template operator()<8>(d);
+  for (; d + 8 <= q.value_dim; d += 8) values.template operator()<1>(d);
   for (; d < q.value_dim; ++d) {
     float out = q.out[d] * shrinks[0];
     for (int64_t k = 0; k < keys.count; ++k) out += q.scores[k] * keys.v[k * q.value_dim + d];
     q.out[d] = out;
+  }
+}
+
+/// Rows of f16 values as f32.
+template <class V>
+void widen_rows(const std::byte* from, int64_t row_bytes, int64_t rows, int64_t count, float* to) {
+  for (int64_t r = 0; r < rows; ++r, from += row_bytes, to += count) {
+    const auto* row = reinterpret_cast<const uint16_t*>(from);
+    int64_t k = 0;
+    for (; k + 8 <= count; k += 8) V::store(to + k, V::load_half(row + k));
+    for (; k < count; ++k) to[k] = V::half(row[k]);
   }
 }
 

@@ -119,6 +119,8 @@ struct PackedKernels {
   void (*score)(const AttendQueries& queries, const AttendKeys& keys);
   void (*gather)(const AttendQueries& queries, const AttendKeys& keys);
   void (*attend_one)(const AttendQueries& query, const AttendKeys& keys);
+  /// Rows of f16 values, `row_bytes` apart, as f32 after each other: [rows][count].
+  void (*widen)(const std::byte* from, int64_t row_bytes, int64_t rows, int64_t count, float* to);
   /// gate = silu(gate) * up
   void (*silu)(float* gate, const float* up, int64_t count);
   /// y = x / sqrt(mean(x^2) + eps) * weight, summed in f32
