@@ -14,7 +14,7 @@ constexpr int64_t kRowsAtOnce = 4, kTilesAtOnce = 2;
 
 /// A stretch of unpacked rows. Which parts are used follows from the kernel.
 struct Unpacked {
-  alignas(32) int16_t w[kProductRows][kStretch];
+  alignas(64) int16_t w[kProductRows][kStretch];
   alignas(32) int16_t mins[kProductRows][16];
   float d[kProductRows][kStretch / 16];      // of each group of columns
   float below[kProductRows][kStretch / 32];  // dmin, or the offset of each 32

@@ -79,15 +79,17 @@ class TileUse {
   alignas(64) uint8_t before_[sizeof(TileShapes)];
 };
 
-/// 16 rows of `words` groups of 4 bytes, to [word][row]. Rows are `stride` bytes apart.
+/// 16 rows of `words` groups of 4 bytes, to [word][row]. Rows are `stride` bytes apart, and eight words of a
+/// row `step` bytes from the next eight.
 template <class V>
-inline void spread_words(const void* from, int64_t stride, int64_t words, void* to) {
+inline void spread_words(const void* from, int64_t stride, int64_t words, void* to, int64_t step = 32) {
   const auto* rows = static_cast<const std::byte*>(from);
   auto* out = static_cast<float*>(to);
   for (int64_t half = 0; half < 2; ++half)
     for (int64_t k = 0; k < words; k += 8) {
       typename V::f32 part[8];
-      for (int64_t n = 0; n < 8; ++n) part[n] = V::as_f32(V::load_b(rows + (8 * half + n) * stride + 4 * k));
+      for (int64_t n = 0; n < 8; ++n)
+        part[n] = V::as_f32(V::load_b(rows + (8 * half + n) * stride + step * (k / 8)));
       V::transpose(part);
       for (int64_t n = 0; n < 8; ++n) V::store(out + (k + n) * kTileRows + 8 * half, part[n]);
     }
@@ -97,8 +99,30 @@ inline void spread_words(const void* from, int64_t stride, int64_t words, void* 
 inline __m512 as_reals(__m512i x) {
   return _mm512_maskz_cvtepi32_ps(0xffff, x);
 }
-inline __m256i as_bytes(__m512i x) {
-  return _mm512_maskz_cvtepi16_epi8(0xffffffff, x);
+
+/// Word n of row r becomes word r of row n.
+inline void transpose_16(__m512i (&x)[16]) {
+  __m512i y[16];
+  for (int n = 0; n < 16; n += 2) {
+    y[n] = _mm512_maskz_unpacklo_epi32(0xffff, x[n], x[n + 1]);
+    y[n + 1] = _mm512_maskz_unpackhi_epi32(0xffff, x[n], x[n + 1]);
+  }
+  for (int n = 0; n < 16; n += 4)  // then word k of quarters, of rows n to n + 3
+    for (int k = 0; k < 2; ++k) {
+      x[n + 2 * k] = _mm512_maskz_unpacklo_epi64(0xff, y[n + k], y[n + 2 + k]);
+      x[n + 2 * k + 1] = _mm512_maskz_unpackhi_epi64(0xff, y[n + k], y[n + 2 + k]);
+    }
+  for (int k = 0; k < 4; ++k) {
+    const __m512i low = _mm512_maskz_shuffle_i32x4(0xffff, x[k], x[4 + k], 0x88),
+                  low_odd = _mm512_maskz_shuffle_i32x4(0xffff, x[k], x[4 + k], 0xdd),
+                  high = _mm512_maskz_shuffle_i32x4(0xffff, x[8 + k], x[12 + k], 0x88),
+                  high_odd = _mm512_maskz_shuffle_i32x4(0xffff, x[8 + k], x[12 + k], 0xdd);
+    y[k] = _mm512_maskz_shuffle_i32x4(0xffff, low, high, 0x88);
+    y[4 + k] = _mm512_maskz_shuffle_i32x4(0xffff, low_odd, high_odd, 0x88);
+    y[8 + k] = _mm512_maskz_shuffle_i32x4(0xffff, low, high, 0xdd);
+    y[12 + k] = _mm512_maskz_shuffle_i32x4(0xffff, low_odd, high_odd, 0xdd);
+  }
+  for (int n = 0; n < 16; ++n) x[n] = y[n];
 }
 
 /// The arithmetic of integer_peak() on tiles.
@@ -114,22 +138,25 @@ inline float tile_peak(int64_t steps) {
   return 0;
 }
 
-/// 16-bit codes as bytes: with `split` high and low bytes, else low ones alone.
+/// Codes of 32 columns after each other, in place of 16-bit ones: high bytes, then low bytes, or low bytes
+/// alone behind a gap.
 template <class V, bool split>
 inline void spread_codes(const Unpacked& u, int64_t row_tile, SpreadRows& s) {
-  alignas(64) int8_t high[kTileRows][kStretch], low[kTileRows][kStretch];
-  for (int64_t r = 0; r < kTileRows; ++r)
-    for (int64_t k = 0; k < kStretch; k += 32) {
-      __m512i w = _mm512_loadu_si512(u.w[kTileRows * row_tile + r] + k);
-      if constexpr (split) {
-        const __m512i h = _mm512_srai_epi16(_mm512_add_epi16(w, _mm512_set1_epi16(64)), 7);
-        w = _mm512_sub_epi16(w, _mm512_slli_epi16(h, 7));
-        _mm256_store_si256(reinterpret_cast<__m256i*>(high[r] + k), as_bytes(h));
+  constexpr int64_t kWords = 8;
+  const int16_t(*rows)[kStretch] = u.w + kTileRows * row_tile;
+  if constexpr (!split) {
+    spread_words<V>(rows[0] + 16, sizeof rows[0], kStretch / 4, s.low[row_tile], 64);
+  } else {
+    for (int64_t k = 0; k < kStretch / 4; k += kWords) {
+      __m512i words[16];
+      for (int r = 0; r < 16; ++r) words[r] = _mm512_load_si512(rows[r] + 4 * k);
+      transpose_16(words);
+      for (int64_t n = 0; n < kWords; ++n) {
+        _mm512_store_si512(s.high[row_tile][k + n], words[n]);
+        _mm512_store_si512(s.low[row_tile][k + n], words[kWords + n]);
       }
-      _mm256_store_si256(reinterpret_cast<__m256i*>(low[r] + k), as_bytes(w));
     }
-  if constexpr (split) spread_words<V>(high, kStretch, kStretch / 4, s.high[row_tile]);
-  spread_words<V>(low, kStretch, kStretch / 4, s.low[row_tile]);
+  }
 }
 
 /// Where sums come from and go to: [token][row], rows side by side.
