@@ -136,7 +136,7 @@ class Helpers {
   std::vector<std::thread> threads_;
 };
 
-void for_each_range_anyhow(int64_t ranges, const std::function<void(int64_t)>& body) {
+void share_out(int64_t ranges, const std::function<void(int64_t)>& body) {
   with_threads_awake([&] {
     Loop loop{ranges, body};
     team ? team->run(loop) : (loop.work(), loop.rethrow());
@@ -147,7 +147,7 @@ void for_each_range_anyhow(int64_t ranges, const std::function<void(int64_t)>& b
 
 using Helpers = tbb::task_group;
 
-void for_each_range_anyhow(int64_t ranges, const std::function<void(int64_t)>& body) {
+void share_out(int64_t ranges, const std::function<void(int64_t)>& body) {
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, ranges, 1),
       [&](const tbb::blocked_range<int64_t>& part) {
@@ -166,7 +166,7 @@ void for_each_range(int64_t ranges, const std::function<void(int64_t)>& body) {
     Loop loop{ranges, body};
     team->run(loop);
   } else {
-    for_each_range_anyhow(ranges, body);
+    share_out(ranges, body);
   }
 }
 
