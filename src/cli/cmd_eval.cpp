@@ -250,7 +250,8 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
   cmd.add_option("--chunks", args.chunks, "stop after so many; 0 is all")->check(at_least(0));
   auto* tokens =
       cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
-          ->delimiter(',');
+          ->delimiter(',')
+          ->check(at_least(0));
   auto* logits = cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]");
   cmd.add_option(
          "--compute", args.compute,

@@ -1,12 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/atomic_file.hpp"
+#include "base/read_file.hpp"
 #include "cli/common.hpp"
 #include "recipe/export.hpp"
 #include "snug/error.hpp"
@@ -19,14 +18,6 @@ struct ExportArgs {
   std::string recipe, target, out;
   bool force = false;
 };
-
-std::string read_text(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  if (!in) throw io_error("open the recipe", path, "`snug plan -o recipe.json` writes one");
-  std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (in.bad()) throw io_error("read the recipe", path);
-  return text;
-}
 
 std::string json_of(const Recipe& recipe, ExportTarget target, const std::string& out) {
   auto patterns = nlohmann::ordered_json::array();
@@ -44,7 +35,9 @@ std::string json_of(const Recipe& recipe, ExportTarget target, const std::string
 /// to stdout.
 int run_export(const ExportArgs& args) {
   args.common.apply();
-  const Recipe recipe = parse_recipe(read_text(args.recipe), args.recipe);
+  check_no_input(args.out, {args.recipe});
+  const Recipe recipe =
+      parse_recipe(read_file(args.recipe, "`snug plan -o recipe.json` writes one"), args.recipe);
   const ExportTarget target = *export_target(args.target);
   const std::string exported = export_recipe(recipe, target);
   const std::string command = export_command(recipe, target, args.out);

@@ -154,6 +154,9 @@ int run(const Args& args) {
   if (args.out.empty() && !args.csv && !args.common.json)
     throw Error{"no output named", "", "add -o report.html, or --csv or --json for numbers on stdout",
                 Fault::usage};
+  check_no_input(args.out, {args.source, args.model.model, args.model.imatrix, args.measure.state,
+                            args.calibration.calib});
+  for (const std::string& file : args.measured) check_no_input(args.out, {file});
   const report::Report report = report::make_report(inputs_of(args));
   if (!args.out.empty()) {
     const std::filesystem::path extension = std::filesystem::path{args.out}.extension();

@@ -60,6 +60,9 @@ TEST_F(Cli, ASourceIsNeverReplacedEvenByForce) {
        {fit + "model.gguf", fit + "./im.gguf", fit + "out.gguf --recipe model.gguf",
         std::string{"plan model.gguf --imatrix im.gguf --formats q4_K --bpw 8 --no-probe --force -o model.gguf"},
         std::string{"quantize model.gguf --format q8_0 --force -o model.gguf"},
+        std::string{"export model.gguf --to csv --force -o model.gguf"},
+        std::string{"report model.gguf --force -o ./model.gguf"},
+        std::string{"report im.gguf --model model.gguf --force -o model.gguf"},
         std::string{"imatrix model.gguf --calib self --self-tokens 256 --force -o model.gguf"}}) {
     const Outcome outcome = snug(command);
     EXPECT_EQ(outcome.exit_code, 2) << command << outcome.err;

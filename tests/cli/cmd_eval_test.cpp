@@ -180,6 +180,7 @@ TEST_F(EvalOnScratchDisk, BadInputIsAMessageAndAnExitCode) {
   test::write_tiny_llama({.vocabulary = 48}, path("other.gguf"));
   EXPECT_EQ(run({model}), 2);
   EXPECT_EQ(run({model, "--tokens", "1,2"}), 2);
+  EXPECT_EQ(run({model, "--tokens", "", "--logits", path("o.f32")}), 2) << err_;
   EXPECT_EQ(run({model, "--token-file", tokens, "--base-logits", tokens}), 2);
   EXPECT_EQ(run({model, "--token-file", tokens, "--ctx", "64"}), 1);
   EXPECT_NE(err_.find("128"), std::string::npos) << err_;
