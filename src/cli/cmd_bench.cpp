@@ -125,8 +125,8 @@ void add_bench(CLI::App& app, int& exit_code) {
   command->add_flag("--exact", args->exact, "in 32-bit floats in one fixed order");
   args->common.add_to(*command);
   command->footer(
-      "The limits are measured in the same run: a plain read of memory for decoding, multiply-adds on\n"
-      "registers for the prompt.");
+      "The limits are measured in the same run: reading memory for decoding (what stays in the caches\n"
+      "passes it), multiply-adds on registers for the prompt.");
   add_bench_encode(*command, exit_code);
   command->callback([args, command, &exit_code] {
     if (command->get_subcommands().empty())

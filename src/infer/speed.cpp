@@ -83,7 +83,8 @@ double read_bytes_per_second() {
   }
   std::vector<uint64_t> sums(buffers.size());
   return rate(static_cast<double>(kBufferBytes), [&](int64_t i) {
-    sums[static_cast<size_t>(i)] = packed_kernels().read(buffers[static_cast<size_t>(i)].get(), kBufferBytes);
+    sums[static_cast<size_t>(i)] =
+        packed_kernels().read_ahead(buffers[static_cast<size_t>(i)].get(), kBufferBytes);
   });
 }
 

@@ -110,6 +110,7 @@ constexpr PackedKernels packed_kernels_for(const char* isa) {
   k.silu = silu_rows<Wide>;
   k.norm = norm_row<V>;
   k.read = read_all<V>;
+  k.read_ahead = read_ahead<V>;
   k.integer_peak = integer_peak<V>;
   k.real_peak = real_peak<V>;
   return k;

@@ -125,9 +125,10 @@ struct PackedKernels {
   void (*silu)(float* gate, const float* up, int64_t count);
   /// y = x / sqrt(mean(x^2) + eps) * weight, summed in f32
   void (*norm)(const float* x, const float* weight, int64_t count, float eps, float* y);
-  /// What `snug bench` puts beside its figures: reads everything; so many operations a step,
-  /// in registers.
+  /// What figures are put beside: reads everything, one stretch after the other (multiples of 128 bytes) or as
+  /// fast as is known (of 16 KiB); so many operations a step, in registers.
   uint64_t (*read)(const void* from, int64_t bytes);
+  uint64_t (*read_ahead)(const void* from, int64_t bytes);
   float (*integer_peak)(int64_t steps);
   float (*real_peak)(int64_t steps);
 

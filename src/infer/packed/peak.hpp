@@ -2,19 +2,39 @@
 
 #include "infer/packed/kernels.hpp"
 #include "infer/packed/lanes.hpp"
+#include "quant/kernels/bits.hpp"
 
 // What the machine can do at best: loops with nothing in them but what is counted.
 
 namespace snug::infer {
 namespace {
 
-/// The exclusive or of all words; `bytes` is a multiple of 128.
+/// A sum of all words; `bytes` is a multiple of 128.
 template <class V>
 uint64_t read_all(const void* from, int64_t bytes) {
   const auto* p = static_cast<const std::byte*>(from);
   typename V::i sum[4] = {V::zero_i(), V::zero_i(), V::zero_i(), V::zero_i()};
   for (int64_t k = 0; k < bytes; k += 128)
     for (int n = 0; n < 4; ++n) sum[n] = V::add_i(sum[n], V::as_i(V::load_b(p + k + 32 * n)));
+  const auto all = V::real(V::add_i(V::add_i(sum[0], sum[1]), V::add_i(sum[2], sum[3])));
+  return __builtin_bit_cast(uint32_t, V::sum(all));
+}
+
+/// The same as fast as is known: pages side by side, and asked for ahead. `bytes` is a multiple of 16 KiB.
+template <class V>
+uint64_t read_ahead(const void* from, int64_t bytes) {
+  constexpr int64_t pages = 4, page = 4096, line = 64;
+  const auto* p = static_cast<const std::byte*>(from);
+  typename V::i sum[pages];
+  for (auto& s : sum) s = V::zero_i();
+  for (int64_t at = 0; at < bytes; at += pages * page)
+    for (int64_t k = 0; k < page; k += line)
+      for (int64_t n = 0; n < pages; ++n) {
+        const std::byte* here = p + at + n * page + k;
+        prefetch<pages * page>(here, line);
+        sum[n] = V::add_i(sum[n], V::as_i(V::load_b(here)));
+        sum[n] = V::add_i(sum[n], V::as_i(V::load_b(here + line / 2)));
+      }
   const auto all = V::real(V::add_i(V::add_i(sum[0], sum[1]), V::add_i(sum[2], sum[3])));
   return __builtin_bit_cast(uint32_t, V::sum(all));
 }
