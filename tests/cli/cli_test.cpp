@@ -221,7 +221,7 @@ TEST_F(Cli, CtrlCSavesAndSaysHowToGoOn) {
 
 TEST_F(Cli, ASecondProcessOnTheSameStateIsTold) {
   const std::string measure = "measure " + model_ + " --state s --precision 0.0001 --effort max --quiet";
-  snug(measure + " & while [ ! -e s ]; do sleep 0.01; done; '" SNUG_BINARY "' " + measure + " 2>second.err; echo $? >second.txt; kill -9 $!; wait $!");
+  snug(measure + " & while [ ! -s s ] && kill -0 $!; do sleep 0.01; done; '" SNUG_BINARY "' " + measure + " 2>second.err; echo $? >second.txt; kill -9 $!; wait $!");
   EXPECT_EQ(contents(scratch_ / "second.txt"), "5\n");
   EXPECT_NE(contents(scratch_ / "second.err").find("process"), std::string::npos) << contents(scratch_ / "second.err");
 }
