@@ -39,8 +39,6 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
   return y;
 }
 
-// From this many tokens on, unpacking rows once for all of them beats a dot product per token.
-constexpr int64_t kProductTokens = 5;
 // Bytes of weights to a task. Memory reads ahead in long ones; with short ones at the end, all threads end
 // together.
 constexpr int64_t kMostDotBytes = 1 << 20, kLeastDotBytes = 1 << 14;
@@ -87,7 +85,7 @@ struct Task {
   int64_t begin, end;
 };
 
-/// All parts in one loop: the last rows of one leave no thread idle while another begins.
+/// Of all parts, for one loop: the last rows of one leave no thread idle while another begins.
 std::vector<Task> tasks_of(std::span<const Part> parts, Activations::Use use) {
   int64_t left = 0;  // bytes
   for (const Part& part : parts) left += part.weight->rows * part.row_bytes();

@@ -9,6 +9,10 @@
 
 namespace snug::infer {
 
+/// From this many tokens on, fast products unpack rows once for all of them: that beats a dot product per
+/// token.
+inline constexpr int64_t kProductTokens = 5;
+
 /// y[t, r] = sum_k w[matrix, r, k] * x[t, k]:  x [tokens, w.cols] -> [tokens, w.rows].
 /// Exact: each sum in the order of ExactKernels, whatever the number of tokens and threads.
 /// Fast: activations rounded as PackedFormat says; the number of threads changes nothing, the number of

@@ -7,6 +7,7 @@
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "infer/matmul.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -44,7 +45,7 @@ SessionOptions settled(SessionOptions options, const Model& model) {
 /// out as they usually are: a thread then has rows that are neighbours.
 template <class Pass>
 Rows awake_for_few(size_t tokens, Pass&& pass) {
-  if (tokens > 4) return pass();
+  if (static_cast<int64_t>(tokens) >= kProductTokens) return pass();
   Rows rows;
   with_threads_awake([&] { rows = pass(); });
   return rows;
