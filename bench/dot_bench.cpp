@@ -1,7 +1,8 @@
 // dot_bench [--format NAME]... [--mib N] [-r N]
 //
 // Row dot products and decoding of every format on one thread beside a plain read of the same bytes, in GB/s
-// of packed weights: median of repetitions that take turns.
+// of packed weights, and dot products of repacked rows, in GB/s of those: median of repetitions that take
+// turns.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <random>
 
 #include "base/aligned.hpp"
+#include "base/large_memory.hpp"
 #include "base/parallel.hpp"
 #include "infer/packed/activations.hpp"
 
@@ -52,6 +54,30 @@ std::vector<std::byte> matrix_of(const Format& format, int64_t bytes) {
   return data;
 }
 
+/// Rows repacked, and products with them; nothing where a format has no such form.
+class Repacked {
+ public:
+  Repacked(const Format& format, const std::vector<std::byte>& data)
+      : format_{packed_kernels().find_repacked(format.id)} {
+    if (!format_) return;
+    const int64_t from_bytes = format.row_bytes(kCols), to_bytes = format_->row_bytes(kCols);
+    count_ = static_cast<int64_t>(data.size()) / from_bytes / kStripRows * kStripRows;
+    memory_ = LargeMemory{count_ * to_bytes};
+    for (int64_t r = 0; r < count_; r += kStripRows)
+      format_->repack({data.data() + r * from_bytes, from_bytes, kStripRows, kCols},
+                      memory_.data() + r * to_bytes);
+  }
+  void dots(const RoundedRow& x, float* y) const {
+    if (format_) format_->products.dots({memory_.data(), format_->row_bytes(kCols), count_, kCols}, x, y);
+  }
+  double bytes() const { return format_ ? static_cast<double>(count_ * format_->row_bytes(kCols)) : 0; }
+
+ private:
+  const RepackedFormat* format_;
+  int64_t count_ = 0;
+  LargeMemory memory_;
+};
+
 void bench(const Format& format, int64_t bytes, int repeats) {
   const PackedKernels& kernels = packed_kernels();
   const PackedFormat& packed = *kernels.find(format.id);
@@ -62,20 +88,23 @@ void bench(const Format& format, int64_t bytes, int repeats) {
   const Activations in{kernels, packed, x, Activations::Use::dots};
   std::vector<float> y(static_cast<size_t>(rows));
   FloatRow decoded(kCols);
-  std::vector<double> read, dot, decode;
+  const Repacked repacked{format, data};
+  std::vector<double> read, dot, decode, strips;
   uint64_t sum = 0;
   for (int r = 0; r < repeats; ++r) {
     read.push_back(
         seconds([&] { sum += kernels.read(data.data(), static_cast<int64_t>(data.size()) / 128 * 128); }));
     dot.push_back(seconds([&] { packed.dots({data.data(), row_bytes, rows, kCols}, in.row(0), y.data()); }));
+    strips.push_back(seconds([&] { repacked.dots(in.row(0), y.data()); }));
     decode.push_back(seconds([&] {
       for (int64_t k = 0; k < rows; ++k) format.decode(data.data() + k * row_bytes, decoded);
     }));
   }
   const double size = static_cast<double>(data.size()) * 1e-9;
   const double r = size / median(read), d = size / median(dot), e = size / median(decode);
-  std::printf("| %s | %.1f | %.1f | %.0f %% | %.1f | %.0f %% | %.0f |\n", std::string{format.name}.c_str(), r,
-              d, 100 * d / r, e, 100 * e / r, d * 1e3 * 8 / format.bits_per_weight());
+  std::printf("| %s | %.1f | %.1f | %.0f %% | %.1f | %.0f %% | %.0f | %.1f |\n",
+              std::string{format.name}.c_str(), r, d, 100 * d / r, e, 100 * e / r,
+              d * 1e3 * 8 / format.bits_per_weight(), repacked.bytes() * 1e-9 / median(strips));
   std::fflush(stdout);
   if (sum == 1) std::puts("");
 }
@@ -93,8 +122,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   set_threads(1);
   std::printf(
-      "| format | read GB/s | dot GB/s | of read | decode GB/s | of read | dot Mw/s "
-      "|\n|---|---:|---:|---:|---:|---:|---:|\n");
+      "| format | read GB/s | dot GB/s | of read | decode GB/s | of read | dot Mw/s | repacked "
+      "GB/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
   for (const Format& format : formats())
     if (names.empty() || std::ranges::find(names, format.name) != names.end())
       bench(format, mib << 20, repeats);

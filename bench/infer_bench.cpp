@@ -29,6 +29,7 @@ struct Options {
   std::vector<std::string> models;
   int64_t prompt = 512, decode = 64;
   int repeats = 3, threads = 2;
+  bool repack = true;
 };
 
 double median(std::vector<double> values) {
@@ -50,7 +51,8 @@ void let_rest() {
 }
 
 void bench(const Options& o, const std::string& path, const test::RealLlama* llama) {
-  const infer::Model model{path};
+  infer::Model model{path};
+  if (o.repack) model.repack();
   infer::Session session{
       model,
       {.context = std::max(o.prompt, o.decode), .cache = FormatId::f16, .compute = infer::Compute::fast}};
@@ -104,6 +106,7 @@ int main(int argc, char** argv) {
   app.add_option("-p", o.prompt)->check(CLI::NonNegativeNumber);
   app.add_option("-n", o.decode)->check(CLI::NonNegativeNumber);
   app.add_option("-r", o.repeats)->check(CLI::PositiveNumber);
+  app.add_flag("--no-repack{false}", o.repack, "weights as they lie in the file");
   app.add_option("--threads", o.threads)->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   try {

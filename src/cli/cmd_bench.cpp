@@ -23,7 +23,7 @@ struct BenchArgs {
   std::string model, cache_type;
   int64_t prompt = 512, decode = 128;
   int repeats = 3;
-  bool exact = false;
+  bool exact = false, no_repack = false;
 };
 
 /// One figure and what stands beside it.
@@ -53,9 +53,11 @@ std::string table(const std::vector<Measured>& all) {
   return text;
 }
 
-nlohmann::json json_of(const BenchArgs& args, const std::vector<Measured>& all) {
-  nlohmann::json out{
-      {"model", args.model}, {"threads", threads()}, {"compute", args.exact ? "exact" : "fast"}};
+nlohmann::json json_of(const BenchArgs& args, bool repacked, const std::vector<Measured>& all) {
+  nlohmann::json out{{"model", args.model},
+                     {"threads", threads()},
+                     {"compute", args.exact ? "exact" : "fast"},
+                     {"repacked", repacked}};
   for (const Measured& m : all)
     out["results"].push_back({{"name", m.name},
                               {"tokens_per_second", m.median()},
@@ -71,12 +73,13 @@ int run_bench(const BenchArgs& args) {
   if (args.model.empty()) throw Error{"no model", "", "snug bench MODEL, or snug bench encode", Fault::usage};
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
-  const infer::Model model{args.model};
+  infer::Model model{args.model};
   tell_if_larger_than_memory(model.file().file_bytes(), "for every token of decoding");
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
                           .cache = cache_format_of(args.cache_type, FormatId::f16),
                           .compute = args.exact ? infer::Compute::exact : infer::Compute::fast}};
+  const bool repacked = !args.exact && !args.no_repack && repack_for_speed(model, session.memory_bytes());
   infer::time_decode(session,
                      std::min<int64_t>(2, std::max(args.prompt, args.decode)));  // brings the weights in
   Measured prompt{str("prompt ", args.prompt), {}, 0, {}}, decode{str("decode ", args.decode), {}, 0, {}};
@@ -102,7 +105,7 @@ int run_bench(const BenchArgs& args) {
   std::vector<Measured> all;
   if (args.prompt > 0) all.push_back(prompt);
   if (args.decode > 0) all.push_back(decode);
-  print_out(args.common.json ? json_of(args, all).dump(2) : table(all));
+  print_out(args.common.json ? json_of(args, repacked, all).dump(2) : table(all));
   return 0;
 }
 
@@ -123,6 +126,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   add_cache_type(*command, args->cache_type);
   command->add_flag("--exact", args->exact, "in 32-bit floats in one fixed order");
+  add_no_repack(*command, args->no_repack);
   args->common.add_to(*command);
   command->footer(
       "The limits are measured in the same run: reading memory for decoding (what stays in the caches\n"

@@ -36,7 +36,7 @@ constexpr int64_t kLeastContext = 512;  // that is tried where memory is short
 struct RunArgs {
   CommonArgs common;
   std::string model, prompt, file, system, form;
-  bool chat = false, greedy = false, exact = false, has_prompt = false;
+  bool chat = false, greedy = false, exact = false, no_repack = false, has_prompt = false;
   int64_t context = 0;
   std::string cache_type;
   int64_t seed = -1;
@@ -104,7 +104,9 @@ class Talk {
         model_{args.model},
         tokenizer_{model_.file()},
         session_{model_, session_of(args, context_for(args, model_))},
-        sampler_{sampling_of(args), tokenizer_.suppressed()} {}
+        sampler_{sampling_of(args), tokenizer_.suppressed()} {
+    if (!args.exact && !args.no_repack) repack_for_speed(model_, session_.memory_bytes());
+  }
 
   const gguf::Reader& file() const { return model_.file(); }
 
@@ -255,6 +257,7 @@ void add_run(CLI::App& app, int& exit_code) {
   add_cache_type(*command, args->cache_type);
   command->add_flag("--exact", args->exact,
                     "compute in 32-bit floats in one fixed order: slower, same text anywhere");
+  add_no_repack(*command, args->no_repack);
   command->add_flag("--special", args->generation.special, "show control tokens");
   add_sampling(*command, *args);
   args->common.add_to(*command);

@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 
 #include "base/interrupt.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/without_controls.hpp"
@@ -37,6 +39,28 @@ void add_cache_type(CLI::App& command, std::string& name) {
 
 FormatId cache_format_of(const std::string& name, FormatId usual) {
   return name.empty() ? usual : find_format(name)->id;
+}
+
+void add_no_repack(CLI::App& command, bool& off) {
+  command.add_flag("--no-repack", off,
+                   "multiply weights as they lie in the file; else, where memory allows, they are first\n"
+                   "copied in an order that makes tokens come faster");
+}
+
+bool repack_for_speed(infer::Model& model, int64_t other) {
+  constexpr int64_t kLong = int64_t{1} << 30;  // takes a second, or as long as the disk takes
+  const int64_t bytes = model.repacked_bytes(), room = available_memory() / 8 * 7 - other;
+  if (bytes == 0 || bytes > room) return false;
+  std::optional<Progress> progress;
+  if (bytes >= kLong) progress.emplace("repacking", bytes, Progress::Unit::bytes);
+  try {
+    model.repack([&](int64_t done) {
+      if (progress) progress->advance(done);
+    });
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;  // the file's own bytes serve as well, only slower
+  }
 }
 
 int guarded(const std::function<int()>& work, Keeps keeps) {

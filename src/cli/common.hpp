@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "infer/model.hpp"
 #include "snug/format.hpp"
 
 namespace snug::cli {
@@ -27,6 +28,11 @@ int guarded(const std::function<int()>& work, Keeps keeps = Keeps::finished_work
 /// --cache-type, and the format it names; `usual` where it was not given.
 void add_cache_type(CLI::App& command, std::string& name);
 FormatId cache_format_of(const std::string& name, FormatId usual);
+
+/// --no-repack
+void add_no_repack(CLI::App& command, bool& off);
+/// Model::repack(), unless that and `other` bytes would take most of the memory. Whether it was done.
+bool repack_for_speed(infer::Model& model, int64_t other);
 
 /// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take
 /// it.

@@ -43,17 +43,16 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
 // together.
 constexpr int64_t kMostDotBytes = 1 << 20, kLeastDotBytes = 1 << 14;
 
-/// One matrix of a product, and which rows of activations it wants.
+/// One matrix of a product as it lies in memory, and which rows of activations it wants.
 struct Part {
-  const Weight* weight;
-  int64_t matrix;
-  const PackedFormat* format;
-  const Activations* in;
-  Rows* out;
+  const PackedFormat* format = nullptr;
+  PackedRows all{};
+  int64_t together = 1;  // rows that one call takes at least
+  const Activations* in = nullptr;
+  Rows* out = nullptr;
 
-  int64_t row_bytes() const { return weight->format->row_bytes(weight->cols); }
   PackedRows rows(int64_t begin, int64_t end) const {
-    return {weight->row(matrix, begin), row_bytes(), end - begin, weight->cols};
+    return {all.data + begin * all.row_bytes, all.row_bytes, end - begin, all.cols};
   }
   void dots(int64_t begin, int64_t end) const {
     for (int64_t t = 0; t < out->count(); ++t) format->dots(rows(begin, end), in->row(t), out->at(t) + begin);
@@ -61,16 +60,31 @@ struct Part {
   void product(int64_t begin, int64_t end) const {
     const auto scratch =
         std::make_unique_for_overwrite<float[]>(static_cast<size_t>(scratch_size(out->count())));
-    format->product(rows(begin, end), in->tiles(), scratch.get(), out->at(0) + begin, weight->rows);
+    format->product(rows(begin, end), in->tiles(), scratch.get(), out->at(0) + begin, all.count);
   }
 };
+
+/// How fast mode multiplies: format is nullptr where it cannot.
+Part part_of(const Weight& w, int64_t matrix) {
+  if (const RepackedFormat* repacked =
+          w.repacked.empty() ? nullptr : packed_kernels().find_repacked(w.format->id)) {
+    const int64_t row_bytes = repacked->row_bytes(w.cols);
+    return {&repacked->products,
+            {w.repacked.data() + matrix * w.rows * row_bytes, row_bytes, w.rows, w.cols},
+            kStripRows};
+  }
+  return {packed_kernels().find(w.format->id),
+          {w.row(matrix, 0), w.format->row_bytes(w.cols), w.rows, w.cols}};
+}
 
 /// x as each of the formats wants it; those that want the same share it.
 class SharedActivations {
  public:
   const Activations& find(const PackedFormat& format, const Rows& x, Activations::Use use) {
     for (const auto& [known, in] : kept_)
-      if (known->rounding == format.rounding && known->layout == format.layout) return *in;
+      if (known->rounding == format.rounding &&
+          (known->layout == format.layout || use == Activations::Use::dots))
+        return *in;
     kept_.emplace_back(&format, std::make_unique<Activations>(packed_kernels(), format, x, use));
     return *kept_.back().second;
   }
@@ -88,14 +102,15 @@ struct Task {
 /// Of all parts, for one loop: the last rows of one leave no thread idle while another begins.
 std::vector<Task> tasks_of(std::span<const Part> parts, Activations::Use use) {
   int64_t left = 0;  // bytes
-  for (const Part& part : parts) left += part.weight->rows * part.row_bytes();
+  for (const Part& part : parts) left += part.all.count * part.all.row_bytes;
   std::vector<Task> tasks;
   for (const Part& part : parts)
-    for (int64_t begin = 0, end = 0; begin < part.weight->rows; begin = end) {
+    for (int64_t begin = 0, end = 0; begin < part.all.count; begin = end) {
       const int64_t bytes = std::clamp(left / (2 * threads()), kLeastDotBytes, kMostDotBytes);
-      const int64_t rows = use == Activations::Use::product ? kProductRows : bytes / part.row_bytes();
-      end = std::min(part.weight->rows, begin + std::max<int64_t>(1, rows));
-      left -= (end - begin) * part.row_bytes();
+      const int64_t fit = bytes / part.all.row_bytes / part.together * part.together;
+      const int64_t rows = use == Activations::Use::product ? kProductRows : std::max(part.together, fit);
+      end = std::min(part.all.count, begin + rows);
+      left -= (end - begin) * part.all.row_bytes;
       tasks.push_back({&part, begin, end});
     }
   return tasks;
@@ -122,13 +137,15 @@ std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Co
   SharedActivations shared;
   for (size_t i = 0; i < factors.size(); ++i) {
     const Weight& w = *factors[i].weight;
-    const PackedFormat* format = compute == Compute::fast ? packed_kernels().find(w.format->id) : nullptr;
-    if (!format || x.count() == 0) {
+    Part part = compute == Compute::fast ? part_of(w, factors[i].matrix) : Part{};
+    if (!part.format || x.count() == 0) {
       results[i] = matmul_exact(w, factors[i].matrix, x);
       continue;
     }
     results[i] = Rows::unset(x.count(), w.rows);
-    parts.push_back({&w, factors[i].matrix, format, &shared.find(*format, x, use), &results[i]});
+    part.in = &shared.find(*part.format, x, use);
+    part.out = &results[i];
+    parts.push_back(part);
   }
   if (!parts.empty()) multiply(parts, use);
   return results;

@@ -49,4 +49,9 @@ const Weight* Model::find(std::string_view name) const {
   return found == weights_.end() ? nullptr : &found->second;
 }
 
+bool Model::multiplies(std::string_view name) const {
+  if (name.starts_with("per_layer_token_embd")) return false;
+  return !name.starts_with("token_embd") || !find("output.weight");
+}
+
 }  // namespace snug::infer

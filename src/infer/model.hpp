@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string_view>
 
+#include "base/large_memory.hpp"
 #include "gguf/reader.hpp"
 #include "infer/architecture.hpp"
 #include "infer/hparams.hpp"
@@ -11,8 +13,8 @@
 
 namespace snug::infer {
 
-/// A language model ready to run: its weights are views into the mapped file. Immutable; sessions and threads
-/// share it.
+/// A language model ready to run: its weights are views into the mapped file. Immutable but for
+/// repack(); sessions and threads share it.
 class Model {
  public:
   /// Throws Error for a file that is no model, is of an unknown architecture, or lacks a tensor or key.
@@ -29,11 +31,21 @@ class Model {
   /// Every matrix the forward pass multiplies with or looks up in, by name.
   const WeightMap& weights() const { return weights_; }
   const Weight* find(std::string_view name) const;
+  /// Whether products are computed with this matrix: not with embeddings that are only looked up.
+  bool multiplies(std::string_view name) const;
+
+  /// Copies the matrices of products as this machine multiplies them fastest, for Compute::fast: a token takes
+  /// less time, the first one later. The memory that takes; 0 where the processor or the formats gain nothing.
+  int64_t repacked_bytes() const;
+  /// Tells `advance` the bytes that were made. Not while a session is running. Throws std::bad_alloc, or Error of
+  /// Fault::interrupted.
+  void repack(const std::function<void(int64_t)>& advance = {});
 
  private:
   gguf::Reader file_;
   Hparams hp_;
   WeightMap weights_;
+  LargeMemory repacked_;
   std::unique_ptr<Architecture> architecture_;
 };
 

@@ -210,6 +210,7 @@ void Session::replace(std::string_view tensor, const Format& format, std::span<c
   Weight other = *weight;
   other.format = &format;
   other.data = data;
+  other.repacked = {};
   if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
     throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
                 model_.file().path().string()};

@@ -48,13 +48,13 @@ Work work_of(const Model& model) {
   const double used = model.hparams().experts > 0 ? static_cast<double>(model.hparams().experts_used) /
                                                         static_cast<double>(model.hparams().experts)
                                                   : 1.0;
-  const bool tied = !model.find("output.weight");
   for (const auto& [name, weight] : model.weights()) {
-    const bool embedding = name.starts_with("token_embd"),
-               head = name == "output.weight" || (embedding && tied);
-    if ((embedding && !tied) || name.starts_with("per_layer_token_embd")) continue;
+    if (!model.multiplies(name)) continue;
+    const bool head = name == "output.weight" || name.starts_with("token_embd");
     const double share = weight.matrices > 1 && name.find("_exps") != std::string::npos ? used : 1.0;
-    work.decode_bytes += static_cast<int64_t>(share * static_cast<double>(weight.bytes()));
+    const int64_t bytes =
+        weight.repacked.empty() ? weight.bytes() : static_cast<int64_t>(weight.repacked.size());
+    work.decode_bytes += static_cast<int64_t>(share * static_cast<double>(bytes));
     const auto weights = static_cast<double>(weight.matrices * weight.rows * weight.cols);
     if (!head) work.prompt_operations += static_cast<int64_t>(2 * share * weights);
   }

@@ -19,6 +19,7 @@ struct Weight {
   int64_t rows = 0;  // outputs of one matrix
   int64_t matrices = 1;
   std::span<const std::byte> data;
+  std::span<const std::byte> repacked{};  // the same as Model::repack() lays it out; empty without
 
   const std::byte* row(int64_t matrix, int64_t r) const {
     return data.data() + (matrix * rows + r) * format->row_bytes(cols);

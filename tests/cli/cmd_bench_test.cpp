@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "infer/packed/kernels.hpp"
 #include "infer/speed.hpp"
 #include "infer/tiny_llama.hpp"
 #include "support/scratch.hpp"
@@ -37,12 +38,15 @@ TEST(Bench, GivesBothSpeedsBesideTheirLimits) {
   std::string out;
   ASSERT_EQ(run({model, "-p", "9", "-n", "3", "-r", "2", "--json"}, out), 0);
   const nlohmann::json found = nlohmann::json::parse(out, nullptr, false);
+  EXPECT_EQ(found["repacked"], infer::packed_kernels().find_repacked(FormatId::q8_0) != nullptr);
   ASSERT_EQ(found["results"].size(), 2u);
   for (const nlohmann::json& result : found["results"]) {
     EXPECT_GT(result["tokens_per_second"], 0);
     EXPECT_GT(result["limit"], 0);
     EXPECT_EQ(result["repetitions"].size(), 2u);
   }
+  EXPECT_EQ(run({model, "-p", "9", "-n", "3", "-r", "1", "--no-repack", "--json"}, out), 0);
+  EXPECT_EQ(nlohmann::json::parse(out, nullptr, false)["repacked"], false);
   EXPECT_EQ(run({model, "-p", "0", "-n", "2", "-r", "1"}, out), 0);
   EXPECT_NE(out.find("decode 2"), std::string::npos);
   EXPECT_EQ(out.find("prompt"), std::string::npos);

@@ -51,6 +51,14 @@ TEST_F(RunCli, KeysAndValuesInEightBitsChangeLittle) {
   EXPECT_EQ(packed.out, usual.out);
 }
 
+TEST_F(RunCli, WeightsAsTheyLieInTheFileGiveTheSameText) {
+  ASSERT_EQ(snug("quantize -q " + model_ + " --preset q8_0 -o q8.gguf").exit_code, 0);
+  const std::string text = "run q8.gguf --greedy -q -p 'Once upon a time' -n 4";
+  const test::Outcome usual = snug(text), as_is = snug(text + " --no-repack");
+  EXPECT_EQ(as_is.exit_code, 0) << as_is.err;
+  EXPECT_EQ(as_is.out, usual.out);
+}
+
 TEST_F(RunCli, JsonIsOneDocumentWithTheText) {
   const test::Outcome outcome = snug(greedy_ + "-p 'Once upon a time' -n 5 --json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <random>
 
+#include "base/large_memory.hpp"
 #include "base/parallel.hpp"
+#include "infer/packed/kernels.hpp"
 
 namespace snug::infer {
 namespace {
@@ -14,7 +16,21 @@ namespace {
 struct Made {
   std::vector<std::byte> data;
   Weight weight;
+  LargeMemory repacked{};
 };
+
+/// As Model::repack() does, where the machine's kernels gain by it.
+void repack(Made& made) {
+  Weight& w = made.weight;
+  const RepackedFormat* format = packed_kernels().find_repacked(w.format->id);
+  if (!format || w.rows % kStripRows != 0) return;
+  const int64_t from = w.format->row_bytes(w.cols), to = format->row_bytes(w.cols),
+                rows = w.matrices * w.rows;
+  made.repacked = LargeMemory{rows * to};
+  for (int64_t r = 0; r < rows; r += kStripRows)
+    format->repack({made.data.data() + r * from, from, kStripRows, w.cols}, made.repacked.data() + r * to);
+  w.repacked = {made.repacked.data(), static_cast<size_t>(rows * to)};
+}
 
 Made make_weight(std::mt19937_64& random, const Format& format, int64_t rows, int64_t cols,
                  int64_t matrices) {
@@ -99,6 +115,38 @@ TEST(Matmul, ProductsTogetherAreThoseOneByOne) {
         ASSERT_EQ(alone.values().size(), together[i].values().size());
         EXPECT_EQ(std::memcmp(alone.at(0), together[i].at(0), alone.values().size_bytes()), 0) << i;
       }
+    }
+}
+
+/// Second matrices of three, alone and beside weights that are not repacked, on any number of threads.
+TEST(Matmul, RepackedWeightsMultiplyAsTheFilesDo) {
+  for (const RepackedFormat& format : packed_kernels().repacked)
+    for (const int64_t tokens : {1, 4, 5, 24, 60}) {
+      SCOPED_TRACE(::testing::Message() << format_name(format.products.id) << ", tokens " << tokens);
+      std::mt19937_64 random{static_cast<uint64_t>(tokens)};
+      Made made = make_weight(random, *find_format(format.products.id), 144, 512, 3);
+      const Made other = make_weight(random, *find_format(FormatId::iq3_s), 37, 512, 1);
+      const Rows x = make_rows(random, tokens, 512);
+      const Rows plain = matmul(made.weight, 1, x, Compute::fast),
+                 exact = matmul(made.weight, 1, x, Compute::exact),
+                 beside = matmul(other.weight, 0, x, Compute::fast);
+      repack(made);
+      ASSERT_FALSE(made.weight.repacked.empty());
+      const Rows once = matmul(made.weight, 1, x, Compute::fast);
+      for (size_t k = 0; k < plain.values().size(); ++k)
+        EXPECT_NEAR(once.values()[k], plain.values()[k], 2e-4f) << k;  // sums in another order
+      const auto same = [](const Rows& a, const Rows& b) {
+        return std::memcmp(a.at(0), b.at(0), a.values().size_bytes()) == 0;
+      };
+      EXPECT_TRUE(same(matmul(made.weight, 1, x, Compute::exact), exact));
+      for (const int n : {1, 2, 3}) {
+        set_threads(n);
+        const std::vector<Rows> both =
+            matmul_each(std::vector<Factor>{{&other.weight, 0}, {&made.weight, 1}}, x, Compute::fast);
+        EXPECT_TRUE(same(both[0], beside)) << n << " threads";
+        EXPECT_TRUE(same(both[1], once)) << n << " threads";
+      }
+      set_threads(0);
     }
 }
 

@@ -20,16 +20,16 @@ void clear_rows(Values& values, int64_t first, int64_t rows) {
 void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
   const auto size = [rows](int64_t each) { return static_cast<size_t>(rows * each); };
   const bool bytes = rounding >= Rounding::blocks32;
-  const int64_t blocks = cols / block_of(rounding);
+  const int64_t blocks = cols / block_of(rounding), sums = cols / (rounding == Rounding::blocks256 ? 16 : 32);
   if (!bytes) x_.resize(size(cols));
   if (bytes) q_.resize(size(cols));
   if (bytes) d_.resize(size(blocks));
   if (rounding == Rounding::blocks32) s_.resize(size(blocks));
-  if (rounding == Rounding::blocks256) sums_.resize(size(cols / 16));
+  if (bytes) sums_.resize(size(sums));
   for (int64_t r = 0; r < rows; ++r)
     rows_.push_back({q_.data() + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
                      s_.data() + (s_.empty() ? 0 : r * blocks),
-                     sums_.data() + (sums_.empty() ? 0 : r * cols / 16), x_.data() + (bytes ? 0 : r * cols)});
+                     sums_.data() + (bytes ? r * sums : 0), x_.data() + (bytes ? 0 : r * cols)});
 }
 
 void Activations::allocate_tiles(const PackedFormat& format, int64_t cols) {

@@ -7,6 +7,7 @@
 #include "infer/packed/product.hpp"
 #include "infer/packed/product_bytes.hpp"
 #include "infer/packed/round.hpp"
+#include "infer/packed/strip_products.hpp"
 
 namespace snug::infer {
 namespace {
@@ -81,6 +82,25 @@ constinit const PackedFormat kPackedFormats[] = {
     short_format<V, CodesQ2_0<V>>(FormatId::q2_0),
 };
 
+template <class V, class S>
+constexpr RepackedFormat repacked_format(FormatId id) {
+  PackedFormat products{id, S::kRounding, dots_of_strips<V, S>, product_of_strips<V, S>, Layout::rows};
+  if constexpr (requires { V::kHasTiles; }) products.product = V::template product_of_strips<S>;
+  return {products, sizeof(typename S::Strip), repack_strip<V, S>};
+}
+
+/// Where codes as they are unpacked from the file hold up what memory could bring.
+template <class V>
+constinit const RepackedFormat kRepackedFormats[] = {
+    repacked_format<V, StripsQ4_0<V>>(FormatId::q4_0),
+    repacked_format<V, StripsQ8_0<V>>(FormatId::q8_0),
+    repacked_format<V, StripsQ4K<V>>(FormatId::q4_K),
+    repacked_format<V, StripsQ5K<V>>(FormatId::q5_K),
+    repacked_format<V, StripsIq4Nl<V>>(FormatId::iq4_nl),
+    repacked_format<V, StripsIq4Xs<V>>(FormatId::iq4_xs),
+    repacked_format<V, StripsMxfp4<V>>(FormatId::mxfp4),
+};
+
 /// A set may bring more lanes for what works lane by lane.
 template <class V>
 struct WideOf {
@@ -101,6 +121,7 @@ constexpr PackedKernels packed_kernels_for(const char* isa) {
   k.round = round_row<V>;
   k.interleave = interleave_tile<V>;
   k.formats = kPackedFormats<V>;
+  if constexpr (requires { V::kFours; }) k.repacked = kRepackedFormats<V>;
   using Wide = typename WideOf<V>::Lanes;
   k.attend_lanes = Wide::kLanes;
   k.score = score<Wide>;

@@ -1,7 +1,7 @@
 #include <array>
 
 #include "infer/packed/lanes_avx512.hpp"
-#include "infer/packed/product_amx.hpp"
+#include "infer/packed/strips_amx.hpp"
 
 #include "infer/packed/all.hpp"
 
@@ -12,6 +12,8 @@ namespace {
 struct AmxLanes : Avx512Lanes {
   template <class Unpack>
   static constexpr auto product_of_codes = product_in_tiles<AmxLanes, Unpack>;
+  template <class Strips>
+  static constexpr auto product_of_strips = strips_in_tiles<AmxLanes, Strips>;
   static constexpr bool kHasTiles = true;
 
   /// Not 32 i16, but their high bytes and then their low ones: x = 128 high + low.
@@ -30,6 +32,10 @@ struct AmxLanes : Avx512Lanes {
   /// By five bits, of which the fifth does not matter; machines with tiles have VBMI.
   static b raised_level(const uint8_t* p) {
     return _mm256_maskz_permutexvar_epi8(~0u, both_nibbles(p), load_b(kIq4Raised.at));
+  }
+  static b nibble_levels(const RaisedLevels& levels, const void* p, int high) {
+    const b nibbles = high ? shift_right<4>(load_b(p)) : load_b(p);
+    return _mm256_maskz_permutexvar_epi8(~0u, nibbles, load_b(levels.at));
   }
 
  private:

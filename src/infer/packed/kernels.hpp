@@ -29,8 +29,9 @@ struct RoundedRow {
   int8_t* q = nullptr;  // [cols]: 8-bit roundings
   float* d = nullptr;   // [cols / block]: 8-bit roundings
   float* s = nullptr;   // [cols / 32]: d (before its rounding) times the sum of q, rounded to f16: blocks32
-  int16_t* sums = nullptr;  // [cols / 16] sums of 16 q: blocks256; of each 16 the even ones first
-  float* x = nullptr;       // [cols]: the others, as f32
+  int16_t* sums = nullptr;  // blocks32: [cols / 32] sums of 32 q; blocks256: [cols / 16] sums of 16 q, of
+                            // each 16 the even ones first
+  float* x = nullptr;  // [cols]: the others, as f32
 };
 
 /// How a product wants its tokens.
@@ -82,6 +83,23 @@ struct PackedFormat {
   Layout layout = Layout::pairs;  // what product reads
 };
 
+inline constexpr int64_t kStripRows = 16;
+
+/// A format whose products are faster once a matrix is repacked, kStripRows rows at a time.
+struct RepackedFormat {
+  /// Of repacked rows: whole strips, `data` the strips, `row_bytes` as below. dots() and product() give the
+  /// same bits.
+  PackedFormat products;
+  int64_t strip_bytes = 0;  // of kStripRows blocks
+  /// kStripRows rows of the format to their strip, kStripRows row_bytes(cols) bytes, which begins at a
+  /// multiple of 32.
+  void (*repack)(const PackedRows& rows, std::byte* strip) = nullptr;
+
+  int64_t row_bytes(int64_t cols) const {
+    return cols / block_of(products.rounding) * strip_bytes / kStripRows;
+  }
+};
+
 constexpr int64_t scratch_size(int64_t tokens) {
   return (tokens + kRowTokens - 1) / kRowTokens * kRowTokens * kProductRows;
 }
@@ -113,6 +131,7 @@ struct PackedKernels {
   void (*interleave)(Rounding rounding, Layout layout, const RoundedRow* rows, int64_t tile,
                      const TokenTiles& out);
   std::span<const PackedFormat> formats;
+  std::span<const RepackedFormat> repacked;  // those that gain by it
   /// Attention to a block of keys: scores of all of them, to be masked (-1e30) by the caller, then their part
   /// of the output. attend_one is both for one query alone, without the side by side.
   int64_t attend_lanes;
@@ -125,8 +144,8 @@ struct PackedKernels {
   void (*silu)(float* gate, const float* up, int64_t count);
   /// y = x / sqrt(mean(x^2) + eps) * weight, summed in f32
   void (*norm)(const float* x, const float* weight, int64_t count, float eps, float* y);
-  /// What figures are put beside: reads everything, one stretch after the other (multiples of 128 bytes) or as
-  /// fast as is known (of 16 KiB); so many operations a step, in registers.
+  /// What figures are put beside: reads everything, one stretch after the other (multiples of 128 bytes) or
+  /// as fast as is known (of 16 KiB); so many operations a step, in registers.
   uint64_t (*read)(const void* from, int64_t bytes);
   uint64_t (*read_ahead)(const void* from, int64_t bytes);
   float (*integer_peak)(int64_t steps);
@@ -135,6 +154,11 @@ struct PackedKernels {
   const PackedFormat* find(FormatId id) const {
     for (const PackedFormat& format : formats)
       if (format.id == id) return &format;
+    return nullptr;
+  }
+  const RepackedFormat* find_repacked(FormatId id) const {
+    for (const RepackedFormat& format : repacked)
+      if (format.products.id == id) return &format;
     return nullptr;
   }
 };

@@ -50,6 +50,8 @@
 //   add_fours(sum, u, x)                   i: products of u8 and i8, added in fours to a sum
 //   raised_level(p)                        iq4 levels of nibbles(p), plus 128
 //   iq4_scales(low, high)                  f32: the eight scales of a block of iq4_xs
+//   nibble_levels(levels, p, high)         levels of the low or high nibbles of 32 bytes
+//   eight_bytes(p) times_each(x, y)        i: eight i8; products lane by lane
 
 namespace snug::infer {
 

@@ -24,6 +24,14 @@ struct Avx512Lanes : Avx2Lanes {
   static b raised_level(const uint8_t* p) {
     return _mm256_shuffle_epi8(twice(kIq4Raised.at), _mm256_and_si256(both_nibbles(p), splat_byte(15)));
   }
+  static b nibble_levels(const RaisedLevels& levels, const void* p, int high) {
+    const b nibbles = high ? shift_right<4>(load_b(p)) : load_b(p);
+    return _mm256_shuffle_epi8(load_b(levels.at), _mm256_and_si256(nibbles, splat_byte(15)));
+  }
+  static i eight_bytes(const int8_t* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static i times_each(i x, i y) { return _mm256_mullo_epi32(x, y); }
   static f32 iq4_scales(const uint8_t* low, uint16_t high) {
     const i fours = _mm256_srlv_epi32(splat_four(low), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
     const i pairs = _mm256_srlv_epi32(_mm256_set1_epi32(high), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));

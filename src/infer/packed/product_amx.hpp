@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "infer/packed/product.hpp"
+#include "infer/packed/strips.hpp"
 
 // Matrix products on AMX tiles: 16 tokens times 16 rows of weights in one register of sums, from 8-bit codes.
 // Codes times scales of super-blocks do not fit 8 bits, so they are split as 128 high + low, exactly. The
@@ -78,22 +79,6 @@ class TileUse {
  private:
   alignas(64) uint8_t before_[sizeof(TileShapes)];
 };
-
-/// 16 rows of `words` groups of 4 bytes, to [word][row]. Rows are `stride` bytes apart, and eight words of a
-/// row `step` bytes from the next eight.
-template <class V>
-inline void spread_words(const void* from, int64_t stride, int64_t words, void* to, int64_t step = 32) {
-  const auto* rows = static_cast<const std::byte*>(from);
-  auto* out = static_cast<float*>(to);
-  for (int64_t half = 0; half < 2; ++half)
-    for (int64_t k = 0; k < words; k += 8) {
-      typename V::f32 part[8];
-      for (int64_t n = 0; n < 8; ++n)
-        part[n] = V::as_f32(V::load_b(rows + (8 * half + n) * stride + step * (k / 8)));
-      V::transpose(part);
-      for (int64_t n = 0; n < 8; ++n) V::store(out + (k + n) * kTileRows + 8 * half, part[n]);
-    }
-}
 
 /// Masked, because gcc 12 takes the plain intrinsics for readers of what was never written.
 inline __m512 as_reals(__m512i x) {

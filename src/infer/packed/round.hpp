@@ -61,6 +61,7 @@ void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
     const int32_t sum = to_bytes<V>(x + 32 * b, 32, factor_of(most), out.q + 32 * b, sums);
     out.d[b] = through_half<V>(d);
     out.s[b] = through_half<V>(d * static_cast<float>(sum));
+    out.sums[b] = static_cast<int16_t>(sum);
   }
 }
 

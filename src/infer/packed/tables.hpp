@@ -20,15 +20,18 @@ extern const Iq1Shifted kIq1Shifted;
 
 alignas(16) inline constexpr int8_t kIq4Bytes[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                                      1,    13,   25,  38,  53,  69,  89,  113};
-/// kIq4Bytes plus 128, twice: also for lookups by five bits.
-struct Iq4Raised {
-  uint8_t at[32];
-};
-alignas(32) inline constexpr Iq4Raised kIq4Raised = [] {
-  Iq4Raised raised{};
-  for (int k = 0; k < 32; ++k) raised.at[k] = static_cast<uint8_t>(kIq4Bytes[k % 16] + 128);
-  return raised;
-}();
 alignas(16) inline constexpr int8_t kFp4Bytes[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/// Levels made unsigned, twice: also for lookups by five bits.
+struct RaisedLevels {
+  alignas(32) uint8_t at[32];
+};
+constexpr RaisedLevels raised_levels(const int8_t (&levels)[16], int by) {
+  RaisedLevels raised{};
+  for (int k = 0; k < 32; ++k) raised.at[k] = static_cast<uint8_t>(levels[k % 16] + by);
+  return raised;
+}
+inline constexpr RaisedLevels kIq4Raised = raised_levels(kIq4Bytes, 128);
+inline constexpr RaisedLevels kFp4Raised = raised_levels(kFp4Bytes, 12);
 
 }  // namespace snug::infer
