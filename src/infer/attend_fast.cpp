@@ -37,12 +37,16 @@ class FastTile {
         sum_(most_.size()),
         nothing_(most_.size()),
         out_(static_cast<size_t>(tiles_ * lanes_ * args.value_dim)) {
-    for (int64_t row = 0; row < rows_; ++row)
+    for (int64_t row = 0; row < rows_; ++row) {
+      const float* from = query(row);
+      float* to = q_.data() + begin(row, args_.key_dim);
+      float nothing = 0;
       for (int64_t d = 0; d < args_.key_dim; ++d) {
-        const float q = query(row)[d];
-        q_[at(row, d, args_.key_dim)] = q;
-        nothing_[static_cast<size_t>(row)] += q - q;
+        to[d * lanes_] = from[d];
+        nothing += from[d] - from[d];
       }
+      nothing_[static_cast<size_t>(row)] = nothing;
+    }
   }
 
   void run(Rows& out) {
@@ -61,10 +65,8 @@ class FastTile {
   const float* query(int64_t row) const {
     return queries_.at(first_token_ + token(row)) + head(row) * args_.key_dim;
   }
-  /// Where element i of a row is in an array of `size` elements a row.
-  size_t at(int64_t row, int64_t i, int64_t size) const {
-    return static_cast<size_t>((row / lanes_ * size + i) * lanes_ + row % lanes_);
-  }
+  /// Where a row begins in an array of `size` elements a row, which are lanes_ apart.
+  int64_t begin(int64_t row, int64_t size) const { return row / lanes_ * size * lanes_ + row % lanes_; }
 
   void block(int64_t first, int64_t count) {
     cache_.copy_keys(first, count, kv_head_ * args_.key_dim, args_.key_dim, keys_.data());
@@ -109,9 +111,11 @@ class FastTile {
     if (first + count - 1 <= position_ && first >= visible_from(last)) return;  // all see all
     for (int64_t row = 0; row < rows_; ++row) {
       const int64_t position = position_ + token(row);
-      for (int64_t k = 0; k < count; ++k)
-        if (first + k > position || first + k < visible_from(position))
-          scores_[at(row, k, kAttendKeys)] = kMasked;
+      float* scores = scores_.data() + begin(row, kAttendKeys);
+      const int64_t before = std::min(count, visible_from(position) - first),
+                    behind = std::max<int64_t>(0, position + 1 - first);
+      for (int64_t k = 0; k < before; ++k) scores[k * lanes_] = kMasked;
+      for (int64_t k = behind; k < count; ++k) scores[k * lanes_] = kMasked;
     }
   }
 
@@ -124,7 +128,8 @@ class FastTile {
       by = shrink / (sum_[r] * shrink + std::exp(sink - most)) + nothing_[r];
     }
     float* to = out.at(first_token_ + token(row)) + head(row) * args_.value_dim;
-    for (int64_t d = 0; d < args_.value_dim; ++d) to[d] = out_[at(row, d, args_.value_dim)] * by;
+    const float* from = out_.data() + begin(row, args_.value_dim);
+    for (int64_t d = 0; d < args_.value_dim; ++d) to[d] = from[d * lanes_] * by;
   }
 
   const AttendArgs& args_;

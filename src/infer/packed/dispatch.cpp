@@ -43,6 +43,7 @@ std::vector<const PackedKernels*> matching(const Kernels& kernels) {
   const std::string_view isa{kernels.isa};
   if (isa == "avx512" && has_amx()) found.push_back(&kPackedAmx);
   if (isa == "avx512" && has_vnni()) found.push_back(&kPackedAvx512);
+  if (isa == "avx2" && has_avx_vnni()) found.push_back(&kPackedAvxVnni);
   if (isa == "avx2" || (isa == "avx512" && found.empty())) found.push_back(&kPackedAvx2);
 #endif
   if (found.empty()) found.push_back(&kPackedScalar);
@@ -62,7 +63,10 @@ std::vector<const PackedKernels*> find_runnable() {
 const PackedKernels& choose() {
   const char* forced = std::getenv("SNUG_ISA");
   const std::vector<const PackedKernels*> found = matching(kernels());
-  return forced && *forced ? *found.back() : *found.front();
+  if (!forced || !*forced) return *found.front();
+  const auto named =
+      std::ranges::find(found, std::string_view{forced}, [](auto* k) { return std::string_view{k->isa}; });
+  return named == found.end() ? *found.back() : **named;
 }
 
 }  // namespace

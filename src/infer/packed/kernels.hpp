@@ -171,6 +171,7 @@ std::span<const PackedKernels* const> runnable_packed_kernels();
 extern const PackedKernels kPackedScalar;
 #if defined(__x86_64__)
 extern const PackedKernels kPackedAvx2;
+extern const PackedKernels kPackedAvxVnni;  // the same, sums of products in one instruction
 extern const PackedKernels kPackedAvx512;  // VNNI on registers of 256 bits
 extern const PackedKernels kPackedAmx;     // the same, and products on tiles
 #endif

@@ -45,9 +45,9 @@
 //   as_f32(w) as_w(f32) as_i(b) from_i(i)  the same bits
 //   load_bf16(p)                           f32
 //
-// and with V::kFours, for levels of eight bits raised by 128:
+// and with V::kFours, for codes of all eight bits:
 //
-//   add_fours(sum, u, x)                   i: products of u8 and i8, added in fours to a sum
+//   add_fours(sum, u, x)                   i: any products of u8 and i8, added in fours to a sum
 //   raised_level(p)                        iq4 levels of nibbles(p), plus 128
 //   iq4_scales(low, high)                  f32: the eight scales of a block of iq4_xs
 //   nibble_levels(levels, p, high)         levels of the low or high nibbles of 32 bytes

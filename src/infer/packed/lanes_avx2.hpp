@@ -1,6 +1,7 @@
 #pragma once
 
 #include "infer/packed/lanes.hpp"
+#include "infer/packed/tables.hpp"
 #include "quant/kernels/simd_avx2.hpp"
 
 namespace snug::infer {
@@ -147,6 +148,25 @@ struct Avx2Lanes : Avx2 {
     store_w(p + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)));
   }
 
+  static b raised_level(const uint8_t* p) {
+    return _mm256_shuffle_epi8(twice(kIq4Raised.at), _mm256_and_si256(both_nibbles(p), splat_byte(15)));
+  }
+  static b nibble_levels(const RaisedLevels& levels, const void* p, int high) {
+    const b nibbles = high ? shift_right<4>(load_b(p)) : load_b(p);
+    return _mm256_shuffle_epi8(load_b(levels.at), _mm256_and_si256(nibbles, splat_byte(15)));
+  }
+  static i eight_bytes(const int8_t* p) {
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  }
+  static i times_each(i x, i y) { return _mm256_mullo_epi32(x, y); }
+  static f32 iq4_scales(const uint8_t* low, uint16_t high) {
+    const i fours = _mm256_srlv_epi32(splat_four(low), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+    const i pairs = _mm256_srlv_epi32(_mm256_set1_epi32(high), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
+    const i six = _mm256_or_si256(_mm256_and_si256(fours, _mm256_set1_epi32(15)),
+                                  _mm256_and_si256(_mm256_slli_epi32(pairs, 4), _mm256_set1_epi32(0x30)));
+    return real(sub_i(six, _mm256_set1_epi32(32)));
+  }
+
   static i as_i(b x) { return x; }
   static w from_i(i x) { return x; }
   static i every_other(const void* p) {
@@ -175,6 +195,12 @@ struct Avx2Lanes : Avx2 {
   static w as_w(f32 x) { return _mm256_castps_si256(x.v); }
   static f32 load_bf16(const uint16_t* p) {
     return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half_of(p)), 16))};
+  }
+
+ protected:
+  /// The nibbles of 16 bytes as nibbles() has them, with others above.
+  static b both_nibbles(const uint8_t* p) {
+    return _mm256_srlv_epi64(twice(p), _mm256_setr_epi64x(0, 0, 4, 4));
   }
 
  private:

@@ -21,24 +21,6 @@ struct Avx512Lanes : Avx2Lanes {
   static i add_fours(i sum, b unsigned_x, b signed_y) {
     return _mm256_dpbusd_epi32(sum, unsigned_x, signed_y);
   }
-  static b raised_level(const uint8_t* p) {
-    return _mm256_shuffle_epi8(twice(kIq4Raised.at), _mm256_and_si256(both_nibbles(p), splat_byte(15)));
-  }
-  static b nibble_levels(const RaisedLevels& levels, const void* p, int high) {
-    const b nibbles = high ? shift_right<4>(load_b(p)) : load_b(p);
-    return _mm256_shuffle_epi8(load_b(levels.at), _mm256_and_si256(nibbles, splat_byte(15)));
-  }
-  static i eight_bytes(const int8_t* p) {
-    return _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-  }
-  static i times_each(i x, i y) { return _mm256_mullo_epi32(x, y); }
-  static f32 iq4_scales(const uint8_t* low, uint16_t high) {
-    const i fours = _mm256_srlv_epi32(splat_four(low), _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
-    const i pairs = _mm256_srlv_epi32(_mm256_set1_epi32(high), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
-    const i six = _mm256_or_si256(_mm256_and_si256(fours, _mm256_set1_epi32(15)),
-                                  _mm256_and_si256(_mm256_slli_epi32(pairs, 4), _mm256_set1_epi32(0x30)));
-    return real(sub_i(six, _mm256_set1_epi32(32)));
-  }
 
   static b negate_where(b x, uint32_t word) { return _mm256_mask_sub_epi8(x, word, zero_i(), x); }
   static i indices(const uint8_t* low8) { return Avx2Lanes::indices(low8); }
@@ -85,12 +67,6 @@ struct Avx512Lanes : Avx2Lanes {
     four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
     four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1));
     return _mm_cvtss_f32(_mm_castsi128_ps(four));
-  }
-
- protected:
-  /// The nibbles of 16 bytes as nibbles() has them, with others above.
-  static b both_nibbles(const uint8_t* p) {
-    return _mm256_srlv_epi64(twice(p), _mm256_setr_epi64x(0, 0, 4, 4));
   }
 
  private:
