@@ -74,12 +74,12 @@ int run_bench(const BenchArgs& args) {
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
   infer::Model model{args.model};
-  tell_if_larger_than_memory(model.file().file_bytes(), "for every token of decoding");
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
                           .cache = cache_format_of(args.cache_type, FormatId::f16),
                           .compute = args.exact ? infer::Compute::exact : infer::Compute::fast}};
-  const bool repacked = !args.exact && !args.no_repack && repack_for_speed(model, session.memory_bytes());
+  const bool repacked = prepare_weights(model, !args.exact && !args.no_repack, session.memory_bytes(),
+                                        "for every token of decoding");
   infer::time_decode(session,
                      std::min<int64_t>(2, std::max(args.prompt, args.decode)));  // brings the weights in
   Measured prompt{str("prompt ", args.prompt), {}, 0, {}}, decode{str("decode ", args.decode), {}, 0, {}};

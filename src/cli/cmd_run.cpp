@@ -105,7 +105,7 @@ class Talk {
         tokenizer_{model_.file()},
         session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {
-    if (!args.exact && !args.no_repack) repack_for_speed(model_, session_.memory_bytes());
+    prepare_weights(model_, !args.exact && !args.no_repack, session_.memory_bytes(), "for every token");
   }
 
   const gguf::Reader& file() const { return model_.file(); }
@@ -199,7 +199,6 @@ int run(RunArgs args) {
     prompt.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
   }
   Talk talk{args};
-  tell_if_larger_than_memory(talk.file().file_bytes(), "for every token");
   if (args.chat) return chat(args, talk, prompt);
   if (!args.has_prompt)
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};

@@ -1,5 +1,6 @@
 #include "cli/common.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -11,6 +12,8 @@
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
 #include "base/without_controls.hpp"
 #include "snug/error.hpp"
 
@@ -47,10 +50,20 @@ void add_no_repack(CLI::App& command, bool& off) {
                    "copied in an order that makes tokens come faster");
 }
 
-bool repack_for_speed(infer::Model& model, int64_t other) {
+bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when) {
   constexpr int64_t kLong = int64_t{1} << 30;  // takes a second, or as long as the disk takes
-  const int64_t bytes = model.repacked_bytes(), room = available_memory() / 8 * 7 - other;
-  if (bytes == 0 || bytes > room) return false;
+  const int64_t memory = available_memory(), room = std::max<int64_t>(0, memory / 8 * 7 - other),
+                bytes = repack ? model.repacked_bytes() : 0, file = model.file().file_bytes();
+  if (bytes == 0 || bytes > room) {
+    tell_if_larger_than_memory(file, when);
+    if (bytes > 0 && file <= memory)
+      notice(
+          str("weights stay as they lie in the file: in the order that makes tokens come faster they would "
+              "take ",
+              show_size(bytes), ", and beside the context ", show_size(room),
+              " are free (--no-repack; a shorter --ctx leaves more)"));
+    return false;
+  }
   std::optional<Progress> progress;
   if (bytes >= kLong) progress.emplace("repacking", bytes, Progress::Unit::bytes);
   try {

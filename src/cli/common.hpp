@@ -31,8 +31,9 @@ FormatId cache_format_of(const std::string& name, FormatId usual);
 
 /// --no-repack
 void add_no_repack(CLI::App& command, bool& off);
-/// Model::repack(), unless that and `other` bytes would take most of the memory. Whether it was done.
-bool repack_for_speed(infer::Model& model, int64_t other);
+/// Model::repack() where `repack` wants it, unless that and `other` bytes would take most of the memory. Whether it
+/// was done; if not, says what that costs, e.g. that the file is read again `when`.
+bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when);
 
 /// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take
 /// it.
