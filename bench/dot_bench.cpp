@@ -63,9 +63,7 @@ class Repacked {
     const int64_t from_bytes = format.row_bytes(kCols), to_bytes = format_->row_bytes(kCols);
     count_ = static_cast<int64_t>(data.size()) / from_bytes / kStripRows * kStripRows;
     memory_ = LargeMemory{count_ * to_bytes};
-    for (int64_t r = 0; r < count_; r += kStripRows)
-      format_->repack({data.data() + r * from_bytes, from_bytes, kStripRows, kCols},
-                      memory_.data() + r * to_bytes);
+    format_->repack({data.data(), from_bytes, count_, kCols}, memory_.data());
   }
   void dots(const RoundedRow& x, float* y) const {
     if (format_) format_->products.dots({memory_.data(), format_->row_bytes(kCols), count_, kCols}, x, y);

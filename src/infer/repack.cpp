@@ -7,8 +7,10 @@
 namespace snug::infer {
 namespace {
 
-const RepackedFormat* repacked_format(const Weight& w) {
-  return w.rows % kStripRows == 0 ? packed_kernels().find_repacked(w.format->id) : nullptr;
+/// Of a matrix of the model; nullptr where it is to stay as it is.
+const RepackedFormat* repacked_format(const Model& model, const Weight& w) {
+  return model.multiplies(w.name) && w.rows % kStripRows == 0 ? packed_kernels().find_repacked(w.format->id)
+                                                              : nullptr;
 }
 
 int64_t bytes_of(const Weight& w, const RepackedFormat& format) {
@@ -17,15 +19,12 @@ int64_t bytes_of(const Weight& w, const RepackedFormat& format) {
 }
 
 void repack_weight(const Weight& w, const RepackedFormat& format, std::byte* to) {
-  const int64_t from_bytes = w.format->row_bytes(w.cols), to_bytes = format.row_bytes(w.cols);
-  constexpr int64_t strips_at_once = 4;
-  parallel_for(
-      w.matrices * w.rows / kStripRows,
-      [&](int64_t strip) {
-        const int64_t row = strip * kStripRows;  // of all matrices, which are back to back
-        format.repack({w.row(0, row), from_bytes, kStripRows, w.cols}, to + row * to_bytes);
-      },
-      strips_at_once);
+  const int64_t to_bytes = format.row_bytes(w.cols);
+  constexpr int64_t rows_at_once = 4 * kStripRows;
+  // Rows of all matrices, which are back to back.
+  parallel_ranges(w.matrices * w.rows, rows_at_once, [&](int64_t begin, int64_t end) {
+    format.repack({w.row(0, begin), w.format->row_bytes(w.cols), end - begin, w.cols}, to + begin * to_bytes);
+  });
 }
 
 }  // namespace
@@ -33,8 +32,7 @@ void repack_weight(const Weight& w, const RepackedFormat& format, std::byte* to)
 int64_t Model::repacked_bytes() const {
   int64_t sum = 0;
   for (const auto& [name, weight] : weights_)
-    if (const RepackedFormat* format = multiplies(name) ? repacked_format(weight) : nullptr)
-      sum += bytes_of(weight, *format);
+    if (const RepackedFormat* format = repacked_format(*this, weight)) sum += bytes_of(weight, *format);
   return sum;
 }
 
@@ -42,7 +40,7 @@ void Model::repack(const std::function<void(int64_t)>& advance) {
   repacked_ = LargeMemory{repacked_bytes()};
   std::byte* to = repacked_.data();
   for (auto& [name, weight] : weights_) {
-    const RepackedFormat* format = multiplies(name) ? repacked_format(weight) : nullptr;
+    const RepackedFormat* format = repacked_format(*this, weight);
     if (!format) continue;
     check_interrupt();
     repack_weight(weight, *format, to);

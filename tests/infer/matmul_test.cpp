@@ -27,8 +27,7 @@ void repack(Made& made) {
   const int64_t from = w.format->row_bytes(w.cols), to = format->row_bytes(w.cols),
                 rows = w.matrices * w.rows;
   made.repacked = LargeMemory{rows * to};
-  for (int64_t r = 0; r < rows; r += kStripRows)
-    format->repack({made.data.data() + r * from, from, kStripRows, w.cols}, made.repacked.data() + r * to);
+  format->repack({made.data.data(), from, rows, w.cols}, made.repacked.data());
   w.repacked = {made.repacked.data(), static_cast<size_t>(rows * to)};
 }
 

@@ -86,7 +86,7 @@ template <class V, class S>
 constexpr RepackedFormat repacked_format(FormatId id) {
   PackedFormat products{id, S::kRounding, dots_of_strips<V, S>, product_of_strips<V, S>, Layout::rows};
   if constexpr (requires { V::kHasTiles; }) products.product = V::template product_of_strips<S>;
-  return {products, sizeof(typename S::Strip), repack_strip<V, S>};
+  return {products, sizeof(typename S::Strip), repack_rows<V, S>};
 }
 
 /// Where codes as they are unpacked from the file hold up what memory could bring.

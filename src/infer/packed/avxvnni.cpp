@@ -1,9 +1,10 @@
 #include "infer/packed/lanes_avxvnni.hpp"
 
 #include "infer/packed/all.hpp"
+#include "quant/kernels/dispatch.hpp"
 
 namespace snug::infer {
 
-constinit const PackedKernels kPackedAvxVnni = packed_kernels_for<AvxVnniLanes>("avx2+vnni");
+constinit const PackedKernels kPackedAvxVnni = packed_kernels_for<AvxVnniLanes>(kAvxVnniName.data());
 
 }  // namespace snug::infer

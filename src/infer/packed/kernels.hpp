@@ -91,9 +91,9 @@ struct RepackedFormat {
   /// same bits.
   PackedFormat products;
   int64_t strip_bytes = 0;  // of kStripRows blocks
-  /// kStripRows rows of the format to their strip, kStripRows row_bytes(cols) bytes, which begins at a
+  /// Rows of the format, a multiple of kStripRows, to their strips: row_bytes(cols) bytes each, beginning at a
   /// multiple of 32.
-  void (*repack)(const PackedRows& rows, std::byte* strip) = nullptr;
+  void (*repack)(const PackedRows& rows, std::byte* strips) = nullptr;
 
   int64_t row_bytes(int64_t cols) const {
     return cols / block_of(products.rounding) * strip_bytes / kStripRows;

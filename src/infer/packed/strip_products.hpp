@@ -138,8 +138,8 @@ void times_row(const typename S::Strip* strips, int64_t stride, int64_t count, c
     const auto sums = sums_of<S, 1>(&x, b);
     const RoundedRow* row = &x;
     for (int r = 0; r < R; ++r) {
-      asm(""
-          : "+r"(row));  // or all activations of a block are loaded first, more than there are registers for
+      // Or all activations of a block are loaded first, more than there are registers for.
+      asm("" : "+r"(row));
       times[r].add(strips[r * stride + b], row, b, sums.data());
     }
   }

@@ -240,33 +240,35 @@ struct StripsQ4_0 : NibbleStrips<V, BlockQ4_0> {
   }
 };
 
-template <class V>
-struct StripsIq4Nl : NibbleStrips<V, BlockIq4Nl> {
-  static constexpr int kRaise = 128;
+/// Nibbles that stand for levels.
+template <class V, class BlockOf, const RaisedLevels& levels, int raise>
+struct LevelStrips : NibbleStrips<V, BlockOf> {
+  static constexpr int kRaise = raise;
   template <int, int n>
   static typename V::b codes(const NibbleStrip& strip, int64_t half) {
-    return V::nibble_levels(kIq4Raised, strip.qs[n % 4][kHalfStrip * half], n / 4);
+    return V::nibble_levels(levels, strip.qs[n % 4][kHalfStrip * half], n / 4);
   }
 };
 
 template <class V>
-struct StripsMxfp4 : NibbleStrips<V, BlockMxfp4> {
-  static constexpr int kRaise = 12;
-  template <int, int n>
-  static typename V::b codes(const NibbleStrip& strip, int64_t half) {
-    return V::nibble_levels(kFp4Raised, strip.qs[n % 4][kHalfStrip * half], n / 4);
-  }
+using StripsIq4Nl = LevelStrips<V, BlockIq4Nl, kIq4Raised, 128>;
+
+template <class V>
+struct StripsMxfp4 : LevelStrips<V, BlockMxfp4, kFp4Raised, 12> {
   static typename V::f32 d(const NibbleStrip& strip, int64_t half) {
     return V::load_bf16(strip.d + kHalfStrip * half);
   }
 };
 
+/// RepackedFormat::repack
 template <class V, class S>
-void repack_strip(const PackedRows& rows, std::byte* out) {
-  const auto* blocks = reinterpret_cast<const typename S::Block*>(rows.data);
-  auto* strips = reinterpret_cast<typename S::Strip*>(out);
+void repack_rows(const PackedRows& rows, std::byte* out) {
+  auto* strip = reinterpret_cast<typename S::Strip*>(out);
   const int64_t count = rows.row_bytes / static_cast<int64_t>(sizeof(typename S::Block));
-  for (int64_t b = 0; b < count; ++b) S::repack(blocks + b, rows.row_bytes, strips[b]);
+  for (int64_t r = 0; r < rows.count; r += kStripRows) {
+    const auto* blocks = reinterpret_cast<const typename S::Block*>(rows.data + r * rows.row_bytes);
+    for (int64_t b = 0; b < count; ++b) S::repack(blocks + b, rows.row_bytes, *strip++);
+  }
 }
 
 }  // namespace
