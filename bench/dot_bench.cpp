@@ -13,7 +13,7 @@
 #include "base/aligned.hpp"
 #include "base/large_memory.hpp"
 #include "base/parallel.hpp"
-#include "infer/packed/activations.hpp"
+#include "infer/kernels/activations.hpp"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "infer/packed/kernels.hpp"
+#include "infer/kernels/kernels.hpp"
 #include "quant/kernels/kernels.hpp"
 #include "snug/quantize.hpp"
 

@@ -14,8 +14,8 @@
 
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
-#include "infer/packed/kernels.hpp"
-#include "infer/speed.hpp"
+#include "infer/kernels/kernels.hpp"
+#include "eval/roofline.hpp"
 #include "interop/real_llama.hpp"
 #include "snug/error.hpp"
 

@@ -18,15 +18,15 @@
 
 #include "base/parallel.hpp"
 #include "base/str.hpp"
-#include "infer/divergence.hpp"
-#include "infer/evaluate.hpp"
-#include "infer/tokenizer.hpp"
-#include "measure/curvatures.hpp"
-#include "measure/encode_tensor.hpp"
-#include "measure/importance.hpp"
+#include "eval/divergence.hpp"
+#include "eval/evaluate.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
+#include "imatrix/curvatures.hpp"
+#include "encode/encode_tensor.hpp"
+#include "imatrix/importance.hpp"
 #include "measure/probe_base.hpp"
 #include "model/roles.hpp"
-#include "quant/second_order.hpp"
+#include "quant/feedback/second_order.hpp"
 #include "snug/error.hpp"
 
 namespace snug {

@@ -17,7 +17,7 @@
 #include "base/units.hpp"
 #include "gguf/metadata.hpp"
 #include "gguf/writer.hpp"
-#include "measure/imatrix_file.hpp"
+#include "imatrix/imatrix_file.hpp"
 #include "snug/error.hpp"
 
 namespace {

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "measure/calibration.hpp"
+#include "calibrate/calibration.hpp"
 #include "measure/probe.hpp"
 
 namespace snug::cli {

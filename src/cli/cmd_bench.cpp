@@ -11,8 +11,8 @@
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/text_table.hpp"
-#include "infer/speed.hpp"
+#include "cli/text/text_table.hpp"
+#include "eval/roofline.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {

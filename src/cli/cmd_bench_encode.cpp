@@ -6,7 +6,7 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "measure/encode_compare.hpp"
+#include "encode/encode_compare.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {

@@ -17,13 +17,13 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/eval_report.hpp"
+#include "cli/text/eval_report.hpp"
 #include "cli/eval_tasks.hpp"
-#include "cli/whole_number.hpp"
-#include "gguf/printable.hpp"
+#include "cli/options/whole_number.hpp"
+#include "base/printable.hpp"
 #include "gguf/value.hpp"
-#include "infer/evaluate.hpp"
-#include "infer/tokenizer.hpp"
+#include "eval/evaluate.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -170,8 +170,8 @@ void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) 
                                       theirs = gguf::strings_of(original, key);
   const auto [at, other] = std::ranges::mismatch(ours, theirs);
   if (at == ours.end()) return;
-  throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", gguf::printable(*at),
-                  "' in the model and '", gguf::printable(*other), "' in the original"),
+  throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", printable(*at),
+                  "' in the model and '", printable(*other), "' in the original"),
               original.path().string(), "compare a model with what it was made from"};
 }
 

@@ -11,11 +11,11 @@
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/imatrix_report.hpp"
-#include "cli/whole_number.hpp"
-#include "measure/calibration.hpp"
-#include "measure/collect.hpp"
-#include "measure/imatrix_merge.hpp"
+#include "cli/text/imatrix_report.hpp"
+#include "cli/options/whole_number.hpp"
+#include "calibrate/calibration.hpp"
+#include "calibrate/collect.hpp"
+#include "imatrix/imatrix_merge.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {

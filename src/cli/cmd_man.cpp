@@ -1,5 +1,5 @@
 #include "base/str.hpp"
-#include "cli/app_outline.hpp"
+#include "cli/text/app_outline.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 

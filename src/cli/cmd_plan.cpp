@@ -5,9 +5,9 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/options.hpp"
+#include "cli/options/options.hpp"
 #include "cli/calibration_options.hpp"
-#include "cli/report_table.hpp"
+#include "cli/text/report_table.hpp"
 #include "fit/profile_store.hpp"
 #include "snug/error.hpp"
 

@@ -10,7 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/file_kind.hpp"
-#include "cli/options.hpp"
+#include "cli/options/options.hpp"
 #include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
 #include "report/page.hpp"

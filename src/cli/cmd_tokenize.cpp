@@ -9,9 +9,9 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/reader.hpp"
-#include "infer/tokenizer.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 
 namespace snug::cli {
 namespace {
@@ -38,7 +38,7 @@ int run_tokenize(const TokenizeArgs& args) {
     return 0;
   }
   std::string lines;
-  for (const int32_t id : ids) lines += str(id, "\t", gguf::printable(tokenizer.piece(id, true)), "\n");
+  for (const int32_t id : ids) lines += str(id, "\t", printable(tokenizer.piece(id, true)), "\n");
   if (!lines.empty()) print_out(lines);
   return 0;
 }

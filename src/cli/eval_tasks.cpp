@@ -9,8 +9,8 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/common.hpp"
-#include "cli/task_file.hpp"
-#include "infer/tasks.hpp"
+#include "eval/task_file.hpp"
+#include "eval/multiple_choice.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {

@@ -10,11 +10,11 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/file_kind.hpp"
-#include "cli/report_table.hpp"
-#include "cli/text_table.hpp"
-#include "gguf/printable.hpp"
+#include "cli/text/report_table.hpp"
+#include "cli/text/text_table.hpp"
+#include "base/printable.hpp"
 #include "gguf/reader.hpp"
-#include "measure/imatrix_file.hpp"
+#include "imatrix/imatrix_file.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
@@ -61,7 +61,7 @@ ordered_json value_json(const gguf::Value& value) {
         if constexpr (std::is_same_v<T, gguf::Array>)
           return str("[", v.count, " values]");
         else if constexpr (std::is_same_v<T, std::string_view>)
-          return gguf::printable(v);
+          return printable(v);
         else
           return v;
       },
@@ -74,7 +74,7 @@ ordered_json notes_of(const gguf::Reader& model) {
   for (const gguf::KeyValue& entry : model.keys())
     if (entry.key.starts_with("snug.") || entry.key.starts_with("quantize.") ||
         entry.key == "general.file_type")
-      notes[gguf::printable(entry.key)] = value_json(entry.value);
+      notes[printable(entry.key)] = value_json(entry.value);
   return notes;
 }
 
@@ -135,8 +135,8 @@ ordered_json model_json(const gguf::Reader& model, const std::map<FormatId, Form
                        {"bytes", total.bytes},
                        {"bits_per_weight", bits_per_weight(total.bytes, total.weights)}});
   return {{"kind", "model"},
-          {"name", gguf::printable(shape.name)},
-          {"architecture", gguf::printable(shape.architecture)},
+          {"name", printable(shape.name)},
+          {"architecture", printable(shape.architecture)},
           {"gguf_version", model.version()},
           {"files", model.shards()},
           {"file_bytes", model.file_bytes()},
@@ -168,7 +168,7 @@ Inspection inspect_model(const gguf::Reader& model) {
   const ModelShape shape = shape_of(model);
   Inspection result{{}, model_json(model, totals, all)};
   result.text =
-      entry("model", str(gguf::printable(shape.name), " (", gguf::printable(shape.architecture), ")")) +
+      entry("model", str(printable(shape.name), " (", printable(shape.architecture), ")")) +
       entry("file", str(show_size(model.file_bytes()), ", GGUF version ", model.version(),
                         model.shards() > 1 ? str(", ", model.shards(), " files") : "")) +
       entry("shape", shape_text(shape)) +
@@ -195,7 +195,7 @@ Coverage coverage_of(const Imatrix& imatrix) {
     coverage.with_means += !sums.in_sum.empty();
     if (unseen > 0)
       coverage.tensors_with_unseen.push_back(
-          {{"tensor", gguf::printable(name)}, {"never_hit", unseen}, {"experts", sums.mats}});
+          {{"tensor", printable(name)}, {"never_hit", unseen}, {"experts", sums.mats}});
   }
   return coverage;
 }
@@ -217,7 +217,7 @@ Inspection inspect_imatrix(const std::filesystem::path& path) {
   const Imatrix imatrix = read_imatrix(path);
   const Coverage coverage = coverage_of(imatrix);
   auto datasets = ordered_json::array();
-  for (const std::string& dataset : imatrix.datasets) datasets.push_back(gguf::printable(dataset));
+  for (const std::string& dataset : imatrix.datasets) datasets.push_back(printable(dataset));
   Inspection result{{},
                     {{"kind", "imatrix"},
                      {"form", imatrix.legacy ? "legacy" : "gguf"},
@@ -297,9 +297,9 @@ Inspection inspect_recipe(const std::filesystem::path& path) {
   result.json.update(report_json(recipe));
   result.text =
       entry("recipe",
-            str(gguf::printable(recipe.model_name), " (", gguf::printable(recipe.architecture), ") for ",
-                gguf::printable(recipe.runtime), ", by ", gguf::printable(recipe.made_by))) +
-      entry("imatrix", recipe.imatrix_digest.empty() ? "none" : gguf::printable(recipe.imatrix_digest)) +
+            str(printable(recipe.model_name), " (", printable(recipe.architecture), ") for ",
+                printable(recipe.runtime), ", by ", printable(recipe.made_by))) +
+      entry("imatrix", recipe.imatrix_digest.empty() ? "none" : printable(recipe.imatrix_digest)) +
       entry("digest", recipe_digest(recipe)) + "\n" + report_table(recipe);
   return result;
 }

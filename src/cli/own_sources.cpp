@@ -8,9 +8,9 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "measure/collect.hpp"
-#include "measure/contents_digest.hpp"
-#include "measure/moment_room.hpp"
+#include "calibrate/collect.hpp"
+#include "model/digest.hpp"
+#include "calibrate/moment_room.hpp"
 
 namespace snug::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/calibration_options.hpp"
-#include "cli/options.hpp"
+#include "cli/options/options.hpp"
 #include "gguf/reader.hpp"
 
 namespace snug::cli {

@@ -4,7 +4,7 @@
 
 #include "fit/judged_store.hpp"
 #include "gguf/reader.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "measure/recipe_judge.hpp"
 #include "snug/profile.hpp"
 

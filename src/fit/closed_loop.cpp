@@ -7,9 +7,9 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "fit/judged_store.hpp"
-#include "fit/output.hpp"
-#include "fit/predict_loss.hpp"
-#include "fit/simple_recipes.hpp"
+#include "artifact/output.hpp"
+#include "plan/predict_loss.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
 

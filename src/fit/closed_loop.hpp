@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "fit/plan.hpp"
+#include "plan/plan.hpp"
 #include "measure/recipe_judge.hpp"
 
 namespace snug {

@@ -4,8 +4,8 @@
 #include <tuple>
 
 #include "base/digest.hpp"
-#include "fit/output.hpp"
-#include "fit/simple_recipes.hpp"
+#include "artifact/output.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "model/roles.hpp"
 
 namespace snug {

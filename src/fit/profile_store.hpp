@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "gguf/reader.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "recipe/saved_profile.hpp"
 #include "snug/state.hpp"
 

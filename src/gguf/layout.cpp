@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/str.hpp"
-#include "gguf/cursor.hpp"
-#include "gguf/printable.hpp"
+#include "base/cursor.hpp"
+#include "base/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug::gguf {

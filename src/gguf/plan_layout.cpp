@@ -7,7 +7,7 @@
 #include "base/str.hpp"
 #include "gguf/encode.hpp"
 #include "gguf/layout.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/split.hpp"
 #include "gguf/writer.hpp"
 #include "snug/error.hpp"

@@ -5,7 +5,7 @@
 #include "base/mapped_file.hpp"
 #include "base/str.hpp"
 #include "gguf/layout.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/split.hpp"
 #include "gguf/value.hpp"
 #include "snug/error.hpp"

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/str.hpp"
-#include "gguf/cursor.hpp"
+#include "base/cursor.hpp"
 #include "gguf/layout.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug::gguf {

@@ -6,7 +6,7 @@
 #include "base/str.hpp"
 #include "gguf/covered.hpp"
 #include "gguf/layout.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug::gguf {

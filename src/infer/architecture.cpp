@@ -5,7 +5,7 @@
 
 #include "base/str.hpp"
 #include "infer/arch/all.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/ops.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {

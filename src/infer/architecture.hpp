@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "infer/attention.hpp"
+#include "infer/layers/attention.hpp"
 #include "infer/hparams.hpp"
 #include "infer/kv_cache.hpp"
 #include "infer/loader.hpp"

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/str.hpp"
-#include "infer/packed/kernels.hpp"
+#include "infer/kernels/kernels.hpp"
 #include "quant/kernels/dispatch.hpp"
 #include "snug/error.hpp"
 

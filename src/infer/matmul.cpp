@@ -6,8 +6,8 @@
 
 #include "base/aligned.hpp"
 #include "base/parallel.hpp"
-#include "infer/exact_kernels.hpp"
-#include "infer/packed/activations.hpp"
+#include "infer/exact/exact_kernels.hpp"
+#include "infer/kernels/activations.hpp"
 
 namespace snug::infer {
 namespace {

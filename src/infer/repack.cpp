@@ -2,7 +2,7 @@
 #include "base/mapped_file.hpp"
 #include "base/parallel.hpp"
 #include "infer/model.hpp"
-#include "infer/packed/kernels.hpp"
+#include "infer/kernels/kernels.hpp"
 
 namespace snug::infer {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "base/parallel.hpp"
 #include "infer/matmul.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/ops.hpp"
 
 namespace snug::infer {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "infer/kv_cache.hpp"
-#include "infer/rope.hpp"
+#include "infer/layers/rope.hpp"
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
 

@@ -11,8 +11,9 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "measure/alpha_prior.hpp"
-#include "measure/candidates.hpp"
+#include "encode/candidates.hpp"
 #include "measure/tensor_measurer.hpp"
+#include "model/digest.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -135,21 +136,6 @@ Profile unmeasured_profile(const gguf::Reader& model, const MeasureOptions& opti
   }
   profile.model_digest = model_digest(model);
   return profile;
-}
-
-std::string model_digest(const gguf::Reader& model) {
-  Hasher hasher;
-  for (const gguf::Tensor& tensor : model.tensors())
-    hasher.add(tensor.name).add(static_cast<uint64_t>(tensor.format)).add_array<int64_t>(tensor.shape);
-  return hasher.finish().hex();
-}
-
-std::string importance_digest(const Importance& importance) {
-  Hasher hasher;
-  for (const auto& [name, tensor] : importance.tensors()) {
-    hasher.add(name).add_array<float>(tensor.mean_square).add_array<float>(tensor.mean).add_array<float>(tensor.counts);
-  }
-  return hasher.finish().hex();
 }
 
 }  // namespace snug

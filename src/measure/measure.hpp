@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "gguf/reader.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "snug/format.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
@@ -37,9 +37,5 @@ Profile measure(const gguf::Reader& model, const Importance* importance, Store& 
 
 /// The same tensors and candidates with their bytes, all losses 0: tells before hours of work what can be reached.
 Profile unmeasured_profile(const gguf::Reader& model, const MeasureOptions& options);
-
-/// The digest of what a recipe for this model depends on besides the weights: names, shapes, formats, bytes.
-std::string model_digest(const gguf::Reader& model);
-std::string importance_digest(const Importance& importance);
 
 }  // namespace snug

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "infer/model.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 

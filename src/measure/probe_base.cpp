@@ -9,7 +9,7 @@
 #include "base/digest.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
-#include "infer/divergence.hpp"
+#include "eval/divergence.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
 

@@ -7,20 +7,13 @@
 #include <span>
 #include <vector>
 
+#include "encode/encode_tensor.hpp"
 #include "infer/model.hpp"
 #include "infer/session.hpp"
 #include "measure/probe.hpp"
 #include "snug/digest.hpp"
 
 namespace snug {
-
-/// A tensor's stand-in while it is probed.
-struct Encoded {
-  std::string_view tensor;
-  const Format* format = nullptr;
-  std::vector<std::byte> data;
-  double rho = 0;
-};
 
 /// The first block that reads the tensor; layers() for the head.
 int first_block_of(const infer::Model& model, std::string_view tensor);

@@ -6,8 +6,8 @@
 #include "base/digest.hpp"
 #include "base/interrupt.hpp"
 #include "base/parallel.hpp"
-#include "measure/contents_digest.hpp"
-#include "measure/encode_tensor.hpp"
+#include "model/digest.hpp"
+#include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
 

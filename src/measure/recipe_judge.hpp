@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "infer/divergence.hpp"
+#include "eval/divergence.hpp"
 #include "infer/model.hpp"
-#include "measure/curvatures.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/curvatures.hpp"
+#include "imatrix/importance.hpp"
 #include "measure/probe_base.hpp"
 #include "snug/state.hpp"
 

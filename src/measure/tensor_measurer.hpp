@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "gguf/reader.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "measure/measurement.hpp"
 #include "measure/sample.hpp"
 #include "snug/state.hpp"

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "recipe/json_reader.hpp"
+#include "base/json_reader.hpp"
 
 namespace snug {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "base/str.hpp"
 #include "recipe/format_names.hpp"
-#include "recipe/json_reader.hpp"
+#include "base/json_reader.hpp"
 #include "snug/error.hpp"
 
 namespace snug {

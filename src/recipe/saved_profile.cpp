@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/str.hpp"
-#include "recipe/json_reader.hpp"
+#include "base/json_reader.hpp"
 #include "recipe/profile.hpp"
 
 namespace snug {

@@ -5,7 +5,7 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 
 namespace snug::report {
 namespace {
@@ -61,7 +61,7 @@ std::string escape_lines(std::string_view text) {
 }  // namespace
 
 std::string escape(std::string_view text) {
-  return escape_markup(gguf::printable(text));
+  return escape_markup(printable(text));
 }
 
 std::string shorten(std::string_view text, size_t most) {

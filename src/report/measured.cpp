@@ -8,7 +8,7 @@
 
 #include "base/read_file.hpp"
 #include "base/str.hpp"
-#include "recipe/json_reader.hpp"
+#include "base/json_reader.hpp"
 #include "snug/error.hpp"
 #include "snug/recipe.hpp"
 

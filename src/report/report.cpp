@@ -7,7 +7,7 @@
 #include "base/str.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
-#include "report/curve.hpp"
+#include "plan/curve.hpp"
 #include "snug/error.hpp"
 
 namespace snug::report {

@@ -5,26 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "plan/curve.hpp"
 #include "recipe/saved_profile.hpp"
 #include "report/measured.hpp"
 #include "snug/recipe.hpp"
 
 namespace snug::report {
-
-/// Sizes as everywhere: bytes of the whole output file, bits per weight of tensor data. Losses in nats per
-/// token of KL divergence.
-struct CurvePoint {
-  int64_t file_bytes = 0, tensor_bytes = 0;
-  double bits_per_weight = 0, loss = 0;
-  std::string mix;  // "q4_K 62 %, q6_K 38 %", by bytes
-};
-
-/// A preset of llama.cpp, or several that come to the same ("q4_0, q4_k_s").
-struct PresetPoint {
-  std::string name;
-  int64_t file_bytes = 0, tensor_bytes = 0;
-  double bits_per_weight = 0, loss = 0;
-};
 
 /// One tensor of the recipe; what only a profile tells is 0 without one.
 struct TensorRow {

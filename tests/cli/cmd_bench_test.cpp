@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "infer/packed/kernels.hpp"
-#include "infer/speed.hpp"
+#include "infer/kernels/kernels.hpp"
+#include "eval/roofline.hpp"
 #include "infer/tiny_llama.hpp"
 #include "support/scratch.hpp"
 

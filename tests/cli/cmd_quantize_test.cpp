@@ -3,7 +3,7 @@
 
 #include "cli/run_program.hpp"
 #include "gguf/reader.hpp"
-#include "measure/curvatures.hpp"
+#include "imatrix/curvatures.hpp"
 #include "support/tiny_model.hpp"
 
 namespace snug {

@@ -8,8 +8,8 @@
 
 #include "base/progress.hpp"
 #include "cli/commands.hpp"
-#include "fit/plan.hpp"
-#include "fit/simple_recipes.hpp"
+#include "plan/plan.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "measure/measure.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "cli/file_kind.hpp"
-#include "cli/report_table.hpp"
+#include "cli/text/report_table.hpp"
 #include "recipe/recipe_fixture.hpp"
 #include "snug/error.hpp"
 #include "snug/state.hpp"

@@ -7,10 +7,10 @@
 
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
-#include "fit/quantize_model.hpp"
-#include "infer/divergence.hpp"
+#include "artifact/quantize_model.hpp"
+#include "eval/divergence.hpp"
 #include "infer/session.hpp"
-#include "measure/calibration.hpp"
+#include "calibrate/calibration.hpp"
 #include "measure/measure.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"

@@ -7,9 +7,9 @@
 #include <map>
 
 #include "base/progress.hpp"
-#include "fit/plan.hpp"
-#include "measure/calibration.hpp"
-#include "measure/collect.hpp"
+#include "plan/plan.hpp"
+#include "calibrate/calibration.hpp"
+#include "calibrate/collect.hpp"
 #include "measure/measure.hpp"
 #include "model/roles.hpp"
 #include "support/scratch.hpp"

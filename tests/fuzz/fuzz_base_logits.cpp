@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/base_logits.hpp"
+#include "eval/base_logits.hpp"
 #include "snug/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "gguf/metadata.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/reader.hpp"
 #include "gguf/writer.hpp"
 #include "model/roles.hpp"
@@ -26,11 +26,11 @@ void tolerate(Call call) {
 }
 
 void walk_key(const gguf::Reader& file, const gguf::KeyValue& pair) {
-  sink += gguf::printable(pair.key).size();
+  sink += printable(pair.key).size();
   tolerate([&] { sink += file.integer(pair.key).has_value(); });
   tolerate([&] { sink += file.real(pair.key).has_value(); });
   tolerate([&] { sink += file.boolean(pair.key).has_value(); });
-  tolerate([&] { sink += gguf::printable(file.text(pair.key).value_or("")).size(); });
+  tolerate([&] { sink += printable(file.text(pair.key).value_or("")).size(); });
   tolerate([&] {
     const gguf::Array& array = *file.array(pair.key);
     tolerate([&] { sink += array.integers().size(); });

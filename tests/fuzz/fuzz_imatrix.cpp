@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "snug/error.hpp"
 
 namespace {

@@ -8,9 +8,9 @@
 #include <fstream>
 
 #include "base/str.hpp"
-#include "measure/imatrix_merge.hpp"
-#include "measure/imatrix_statistics.hpp"
-#include "measure/second_moment.hpp"
+#include "imatrix/imatrix_merge.hpp"
+#include "imatrix/imatrix_statistics.hpp"
+#include "imatrix/second_moment.hpp"
 #include "snug/error.hpp"
 
 namespace {

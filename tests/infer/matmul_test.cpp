@@ -8,7 +8,7 @@
 
 #include "base/large_memory.hpp"
 #include "base/parallel.hpp"
-#include "infer/packed/kernels.hpp"
+#include "infer/kernels/kernels.hpp"
 
 namespace snug::infer {
 namespace {

@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "base/interrupt.hpp"
-#include "infer/packed/kernels.hpp"
+#include "infer/kernels/kernels.hpp"
 #include "infer/tiny_llama.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"

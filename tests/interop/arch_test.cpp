@@ -9,10 +9,10 @@
 #include <cstring>
 #include <span>
 
-#include "fit/quantize_model.hpp"
-#include "fit/simple_recipes.hpp"
+#include "artifact/quantize_model.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "infer/session.hpp"
-#include "infer/tokenizer.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 #include "interop/real_llama.hpp"
 #include "snug/error.hpp"
 #include "support/arch_model_name.hpp"

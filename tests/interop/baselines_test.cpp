@@ -11,11 +11,11 @@
 
 #include "base/parallel.hpp"
 #include "base/read_file.hpp"
-#include "fit/simple_recipes.hpp"
-#include "infer/evaluate.hpp"
-#include "infer/tokenizer.hpp"
+#include "plan/baseline_recipes.hpp"
+#include "eval/evaluate.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 #include "interop/real_llama.hpp"
-#include "measure/importance.hpp"
+#include "imatrix/importance.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"
 

@@ -8,9 +8,9 @@
 
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "fit/plan.hpp"
-#include "fit/quantize_model.hpp"
-#include "fit/simple_recipes.hpp"
+#include "plan/plan.hpp"
+#include "artifact/quantize_model.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "interop/real_llama.hpp"
 #include "measure/measure.hpp"
 #include "snug/quantize.hpp"

@@ -1,13 +1,13 @@
 // Task scores beside those that the real llama.cpp's logits give, each text run by itself from its beginning.
-#include "infer/tasks.hpp"
+#include "eval/multiple_choice.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstdlib>
 
-#include "cli/task_file.hpp"
-#include "infer/divergence.hpp"
+#include "eval/task_file.hpp"
+#include "eval/divergence.hpp"
 #include "interop/real_llama.hpp"
 #include "support/scratch.hpp"
 

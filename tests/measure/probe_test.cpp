@@ -8,10 +8,10 @@
 
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
-#include "infer/divergence.hpp"
+#include "eval/divergence.hpp"
 #include "infer/session.hpp"
 #include "infer/tiny_llama.hpp"
-#include "measure/encode_tensor.hpp"
+#include "encode/encode_tensor.hpp"
 #include "measure/probe_record.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"

@@ -7,7 +7,7 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "infer/tiny_llama.hpp"
-#include "measure/encode_tensor.hpp"
+#include "encode/encode_tensor.hpp"
 #include "support/scratch.hpp"
 
 namespace snug {

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/str.hpp"
-#include "quant/codebooks.hpp"
+#include "quant/codebooks/codebooks.hpp"
 #include "quant/kernels/dispatch.hpp"
 #include "snug/format.hpp"
 #include "support/scratch.hpp"

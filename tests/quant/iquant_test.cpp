@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/str.hpp"
-#include "quant/codebooks.hpp"
+#include "quant/codebooks/codebooks.hpp"
 #include "quant/kernels/dispatch.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"

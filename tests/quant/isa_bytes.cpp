@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "quant/kernels/dispatch.hpp"
-#include "quant/second_order.hpp"
+#include "quant/feedback/second_order.hpp"
 #include "tests/quant/codecs.hpp"
 
 namespace snug {

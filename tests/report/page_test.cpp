@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "recipe/recipe_fixture.hpp"
-#include "report/curve.hpp"
+#include "plan/curve.hpp"
 #include "report/html.hpp"
 #include "report/report_fixture.hpp"
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "recipe/recipe_fixture.hpp"
-#include "report/curve.hpp"
+#include "plan/curve.hpp"
 #include "report/report_fixture.hpp"
 #include "report/tables.hpp"
 #include "snug/error.hpp"

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/feed_forward.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/feed_forward.hpp"
+#include "infer/layers/ops.hpp"
 
 namespace snug::infer {
 namespace {

@@ -2,8 +2,8 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/ffn.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/ffn.hpp"
+#include "infer/layers/ops.hpp"
 
 namespace snug::infer {
 namespace {

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/experts.hpp"
-#include "infer/ffn.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/experts.hpp"
+#include "infer/layers/ffn.hpp"
+#include "infer/layers/ops.hpp"
 
 namespace snug::infer {
 namespace {

@@ -1,6 +1,6 @@
 // glm4moe: GLM-4.5, 4.6, Air; partial RoPE, sigmoid routing with a selection bias, shared expert (§2.13).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

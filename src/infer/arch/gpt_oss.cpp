@@ -1,6 +1,6 @@
 // gpt-oss: attention sinks, alternating windows, experts with biases and the clamped activation (§2.11).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

@@ -1,7 +1,7 @@
 // llama and mistral3: Llama 1 to 3, Mistral, Mixtral, SmolLM, TinyLlama; Ministral 3 (§2.1, §2.7 of the
 // reference).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

@@ -1,6 +1,6 @@
 // phi3: Phi-3, Phi-3.5, Phi-4; fused qkv, gate and up in one matrix, LongRoPE (§2.10 of the reference).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

@@ -1,6 +1,6 @@
 // qwen2 (biases on q, k, v) and qwen3 (norms of q and k), dense (§2.2, §2.6 of the reference).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

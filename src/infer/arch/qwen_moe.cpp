@@ -1,6 +1,6 @@
 // qwen2moe (weights not normalised, gated shared expert) and qwen3moe (§2.3, §2.8 of the reference).
 #include "infer/arch/all.hpp"
-#include "infer/decoder.hpp"
+#include "infer/layers/decoder.hpp"
 
 namespace snug::infer {
 namespace {

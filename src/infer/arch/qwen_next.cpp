@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/delta_net.hpp"
-#include "infer/feed_forward.hpp"
-#include "infer/ops.hpp"
+#include "infer/layers/delta_net.hpp"
+#include "infer/layers/feed_forward.hpp"
+#include "infer/layers/ops.hpp"
 
 namespace snug::infer {
 namespace {

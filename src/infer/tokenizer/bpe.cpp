@@ -6,7 +6,7 @@
 
 #include "base/interrupt.hpp"
 #include "base/str.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merge.hpp"
@@ -168,7 +168,7 @@ void BpeMerger::read_merges(const gguf::Reader& file) {
     const std::string_view line = lines[rank];
     const size_t blank = line.find(' ', 1);
     if (blank == line.npos)
-      throw Error{str("merge ", rank, " is no pair: '", gguf::printable(line), "'"), where,
+      throw Error{str("merge ", rank, " is no pair: '", printable(line), "'"), where,
                   "the file is damaged or badly converted"};
     joined.assign(line.substr(0, blank)).append(line.substr(blank + 1));
     merges_.add(symbol_id(line.substr(0, blank)), symbol_id(line.substr(blank + 1)),

@@ -6,7 +6,7 @@
 #include <initializer_list>
 
 #include "base/str.hpp"
-#include "gguf/printable.hpp"
+#include "base/printable.hpp"
 #include "gguf/value.hpp"
 #include "snug/error.hpp"
 
@@ -133,7 +133,7 @@ VocabularyKind vocabulary_kind(const gguf::Reader& file) {
   if (model == "llama") return VocabularyKind::spm;
   if (model == "gpt2") return VocabularyKind::bpe;
   if (model == "gemma4") return VocabularyKind::gemma4;
-  throw Error{str("the tokenizer '", gguf::printable(model), "' is not known"), where,
+  throw Error{str("the tokenizer '", printable(model), "' is not known"), where,
               "known: llama (SentencePiece), gpt2 (byte-pair encoding), gemma4"};
 }
 
@@ -165,7 +165,7 @@ void Vocabulary::read_tokens(const gguf::Reader& file) {
     const auto [at, is_new] = ids_.emplace(texts_[id], static_cast<int32_t>(id));
     if (!is_new)
       bad_list(file, kTokensKey,
-               str("tokens ", at->second, " and ", id, " are the same: '", gguf::printable(texts_[id]), "'"));
+               str("tokens ", at->second, " and ", id, " are the same: '", printable(texts_[id]), "'"));
   }
 }
 

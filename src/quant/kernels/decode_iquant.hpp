@@ -1,6 +1,6 @@
 #pragma once
 
-#include "quant/codebooks.hpp"
+#include "quant/codebooks/codebooks.hpp"
 #include "quant/kernels/decode_legacy.hpp"
 
 // Decoders of the codebook formats.

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "quant/kernels/iq_super.hpp"
-#include "quant/nearest.hpp"
+#include "quant/codebooks/nearest.hpp"
 
 namespace snug {
 

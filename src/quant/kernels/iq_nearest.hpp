@@ -1,7 +1,7 @@
 #pragma once
 
 #include "quant/kernels/iq_block.hpp"
-#include "quant/nearest.hpp"
+#include "quant/codebooks/nearest.hpp"
 
 // The nearest point of a codebook of eight three-level coordinates (iq1, iq2) under weights.
 //

@@ -1,0 +1,43 @@
+#include "base/printable.hpp"
+
+#include <cstdint>
+
+namespace snug {
+namespace {
+
+constexpr size_t kLongest = 160;
+
+/// Bytes of the UTF-8 character at the front of `text`; 0 if it is none, or a control character.
+size_t shown_length(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  const uint8_t first = byte(0);
+  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\';
+  const size_t length = first >= 0xf5 ? 0 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (size_t i = 1; i < length; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  const bool c1_control = first == 0xc2 && byte(1) < 0xa0;
+  return c1_control ? 0 : length;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string shown;
+  while (!text.empty() && shown.size() < kLongest) {
+    const size_t length = shown_length(text);
+    if (length > 0) {
+      shown += text.substr(0, length);
+    } else {
+      const auto byte = static_cast<uint8_t>(text[0]);
+      shown += "\\x";
+      shown += digits[byte >> 4];
+      shown += digits[byte & 15];
+    }
+    text.remove_prefix(length > 0 ? length : 1);
+  }
+  return text.empty() ? shown : shown + "...";
+}
+
+}  // namespace snug

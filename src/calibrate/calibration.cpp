@@ -1,0 +1,47 @@
+#include "calibrate/calibration.hpp"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/read_file.hpp"
+#include "base/str.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
+#include "infer/tokenizer/utf8.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+void check_text(std::string_view text, const std::string& path) {
+  if (text.empty()) throw Error{"the calibration text is empty", path, "name another file"};
+  const std::string valid = infer::valid_utf8(text);
+  const auto at = std::ranges::mismatch(text, valid).in1 - text.begin();
+  if (at < static_cast<std::ptrdiff_t>(text.size()))
+    throw Error{str("the calibration text is not UTF-8: byte ", at), path,
+                "convert it, e.g. with iconv, or name another file"};
+}
+
+/// Chunks of a text start with BOS where the vocabulary wants that.
+std::optional<int32_t> bos_of(const infer::Tokenizer& tokenizer) {
+  return tokenizer.adds_bos() ? std::optional{tokenizer.bos()} : std::nullopt;
+}
+
+Calibration read_text(const std::string& path, const infer::Model& model) {
+  const infer::Tokenizer tokenizer{model.file()};
+  const std::string text = read_file(path);
+  check_text(text, path);
+  return {tokenizer.encode(text, true, false), bos_of(tokenizer), path};
+}
+
+}  // namespace
+
+Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model, Store* keep) {
+  if (source.text != kSelfText) return read_text(source.text, model);
+  Calibration text{write_self_text(model, source.self, keep),
+                   {},
+                   str("written by the model itself, seed ", source.self.seed)};
+  if (model.file().find("tokenizer.ggml.model")) text.bos = bos_of(infer::Tokenizer{model.file()});
+  return text;
+}
+
+}  // namespace snug

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+
+#include "calibrate/chunk_runner.hpp"
+#include "calibrate/self_text.hpp"
+
+namespace snug {
+
+/// Where calibration text comes from.
+struct CalibrationSource {
+  std::string text;        // a file of UTF-8 text; kSelfText: what the model writes itself
+  SelfTextOptions self{};  // how it does that
+};
+inline constexpr const char* kSelfText = "self";
+
+/// The tokens to run `model` on. What the model writes is kept in `keep`, if given: see write_self_text().
+/// Throws Error where the file cannot be read or is no text, or where a file needs a tokenizer that the model
+/// does not have.
+Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model,
+                               Store* keep = nullptr);
+
+}  // namespace snug

@@ -1,0 +1,80 @@
+#include "calibrate/moment_room.hpp"
+
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "calibrate/head_importance.hpp"
+#include "model/roles.hpp"
+
+namespace snug {
+namespace {
+
+/// Tensors of a block with the same answer read the same input.
+Role reader_of(std::string_view name) {
+  switch (const Role role = role_of(name)) {
+    case Role::attn_k:
+    case Role::attn_v:
+      return Role::attn_q;
+    case Role::ffn_up:
+      return Role::ffn_gate;
+    case Role::ffn_up_exps:
+      return Role::ffn_gate_exps;
+    default:
+      return role;
+  }
+}
+
+bool is_head(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  const Role role = role_of(tensor.name);
+  return role == Role::output || (role == Role::token_embd && !model.find_tensor("output.weight"));
+}
+
+bool has_moments(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  return is_quantizable(tensor) && (role_of(tensor.name) != Role::token_embd || is_head(model, tensor));
+}
+
+/// Matrices that are collected for the tensor's input: of each expert, and of each group of rows of the head.
+int64_t matrices(const gguf::Reader& model, const gguf::Tensor& tensor) {
+  return tensor.experts() + (is_head(model, tensor) ? row_group_count(tensor.rows()) : 0);
+}
+
+}  // namespace
+
+namespace {
+
+/// Processor seconds of encode_second_order(), measured at widths of 512 and 4096 in q4_K and iq3_s (AVX2).
+double encoding_seconds(const gguf::Tensor& tensor) {
+  return static_cast<double>(tensor.weights()) * (6e-7 + 3.3e-10 * static_cast<double>(tensor.cols()));
+}
+
+}  // namespace
+
+int64_t widest_moments_within(const gguf::Reader& model, const MomentRoom& room) {
+  std::set<std::tuple<int, Role, int64_t>> seen;
+  struct Need {
+    double bytes = 0, seconds = 0;
+  };
+  std::map<int64_t, Need> needed;  // by width; in double, for no shape to overflow
+  for (const gguf::Tensor& tensor : model.tensors()) {
+    if (!has_moments(model, tensor)) continue;
+    Need& need = needed[tensor.cols()];
+    need.seconds += encoding_seconds(tensor);
+    const Role role = reader_of(tensor.name);
+    const bool may_share = role == Role::attn_q || role == Role::ffn_gate || role == Role::ffn_gate_exps;
+    if (may_share && !seen.emplace(layer_of(tensor.name), role, tensor.cols()).second) continue;
+    const auto cols = static_cast<double>(tensor.cols());
+    need.bytes += cols * cols * sizeof(float) * static_cast<double>(matrices(model, tensor));
+  }
+  int64_t width = 0;
+  Need sum;
+  for (const auto& [cols, need] : needed) {
+    sum.bytes += need.bytes;
+    sum.seconds += need.seconds;
+    if (sum.bytes > static_cast<double>(room.bytes) || sum.seconds > room.seconds) break;
+    width = cols;
+  }
+  return width;
+}
+
+}  // namespace snug

@@ -1,0 +1,140 @@
+#include "cli/options/options.hpp"
+
+#include <charconv>
+
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "encode/candidates.hpp"
+#include "snug/error.hpp"
+
+namespace snug::cli {
+namespace {
+
+void tell_names(const std::vector<std::string>& names, const std::string& what) {
+  if (names.empty()) return;
+  constexpr size_t kShown = 3;
+  std::string list;
+  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += str(i ? ", " : "", names[i]);
+  if (names.size() > kShown) list += str(" and ", names.size() - kShown, " more");
+  notice(str("imatrix: ", what, ": ", list));
+}
+
+/// "i/n", 0 <= i < n.
+void parse_shard(const std::string& text, MeasureOptions& options) {
+  const char* end = text.data() + text.size();
+  const auto [slash, bad_shard] = std::from_chars(text.data(), end, options.shard);
+  const bool first = bad_shard == std::errc{} && slash != end && *slash == '/';
+  const auto [rest, bad_count] = first ? std::from_chars(slash + 1, end, options.shards)
+                                       : std::from_chars_result{end, std::errc::invalid_argument};
+  if (!first || bad_count != std::errc{} || rest != end || options.shard < 0 || options.shard >= options.shards)
+    throw Error{str("'", text, "' is not a shard"), "--shard", "write i/n with 0 <= i < n, e.g. 0/4 to 3/4", Fault::usage};
+}
+
+}  // namespace
+
+void ModelArgs::add_to(CLI::App& command) {
+  command.add_option("model", model, "GGUF model in F32, F16 or BF16 (the first file of a split one)")->required();
+  add_imatrix_to(command);
+}
+
+void ModelArgs::add_imatrix_to(CLI::App& command) {
+  command.add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file");
+}
+
+std::optional<Importance> ModelArgs::load_importance(const gguf::Reader& model_file) const {
+  if (imatrix.empty()) {
+    notice("no --imatrix: every input column weighs the same; the result is worse than it could be");
+    return std::nullopt;
+  }
+  Importance importance = Importance::load(imatrix);
+  const Importance::Match match = importance.check_against(model_file);
+  tell_names(match.unknown, "names no tensor of the model");
+  tell_names(match.without, "no data, weighed uniformly");
+  tell_names(match.shrunk, "experts that were never hit have the mean of the others");
+  return importance;
+}
+
+void ModelArgs::add_moments_to(CLI::App& command) {
+  command.add_option("--moments", moments,
+                     "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --full` or by "
+                     "`snug fit` (default: those of --imatrix)");
+}
+
+std::optional<SecondMoments> ModelArgs::load_moments() const {
+  const std::string& path = moments.empty() ? imatrix : moments;
+  if (path.empty()) return std::nullopt;
+  SecondMoments loaded{path};
+  if (!loaded.empty()) return loaded;
+  if (!moments.empty())
+    throw Error{"the file has no second moments", moments, "`snug imatrix --full` makes one that has"};
+  return std::nullopt;
+}
+
+void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
+  std::string runtimes;
+  for (const std::string_view name : runtime_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
+  command.add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)");
+  command.add_option("--precision", precision, "wanted relative standard error of each measured error")
+      ->check(CLI::Range(1e-4, 0.5))
+      ->capture_default_str();
+  command.add_option("--formats", formats, "only these, comma-separated (default: all the runtime loads)");
+  command.add_option("--runtime", runtime, str("program that will load the output: ", runtimes))->capture_default_str();
+  command.add_option("--effort", effort, "how hard encoders search")
+      ->check(CLI::IsMember({"normal", "max"}))
+      ->capture_default_str();
+  command.add_flag("--allow-requantize", allow_requantize, "accept a source that is quantized already");
+  if (with_shard)
+    command.add_option("--shard", shard, "measure part i of n, e.g. 0/4; join with `snug state merge`");
+}
+
+MeasureOptions MeasureArgs::options() const {
+  MeasureOptions options;
+  options.precision = precision;
+  options.effort = parse_effort(effort);
+  options.formats = formats;
+  options.runtime = runtime;
+  options.allow_requantize = allow_requantize;
+  if (!shard.empty()) parse_shard(shard, options);
+  return options;
+}
+
+std::filesystem::path MeasureArgs::state_path(const std::string& model, const std::filesystem::path& folder) const {
+  if (!state.empty()) return state;
+  return folder / std::filesystem::path{model}.stem().concat(".snug-state");
+}
+
+void PlanArgs::add_to(CLI::App& command) {
+  command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes");
+  command.add_option("--bpw", bpw, "most bits per weight, counted over all tensors")->excludes("--size");
+  command.add_option("--pin", rules.pins, "REGEX=FORMAT: tensors it finds get that format (repeatable)")->allow_extra_args(false);
+  command.add_option("--min", rules.mins, "[REGEX=]FORMAT: no fewer bits per weight than FORMAT has")->allow_extra_args(false);
+  command.add_option("--max", rules.maxs, "[REGEX=]FORMAT: no more bits per weight than FORMAT has")->allow_extra_args(false);
+  command.add_option("--group", rules.groups, "REGEX: tensors it finds with the same captures share a format")->allow_extra_args(false);
+  command.add_option("--cap", caps, "REGEX=SIZE: tensors it finds take no more together")->allow_extra_args(false);
+  command.add_option("--max-formats", max_formats, "at most so many different formats")->check(CLI::Range(1, 64));
+  command.add_option("--active-size", active_size, "most bytes read per token (experts count by their share)");
+  command.add_option("--split-size", split_size, "write files of at most this size each, e.g. 5GB");
+  command.add_option("--solve-seconds", seconds, "most time for the solver")->check(CLI::Range(0.01, 1e6))->capture_default_str();
+}
+
+PlanOptions PlanArgs::options() const {
+  PlanOptions options;
+  if (!size.empty()) options.size_bytes = parse_size(size);
+  options.bpw = bpw;
+  options.rules = rules;
+  options.caps = caps;
+  options.max_formats = max_formats;
+  if (!active_size.empty()) options.active_bytes = parse_size(active_size);
+  if (!split_size.empty()) options.split_bytes = parse_size(split_size);
+  options.seconds = seconds;
+  return options;
+}
+
+Effort parse_effort(const std::string& text) {
+  if (text == "normal") return Effort::normal;
+  if (text == "max") return Effort::max;
+  throw Error{str("unknown effort '", text, "'"), "--effort", "normal or max", Fault::usage};
+}
+
+}  // namespace snug::cli

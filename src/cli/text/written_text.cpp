@@ -1,0 +1,15 @@
+#include "cli/text/written_text.hpp"
+
+#include "base/str.hpp"
+#include "base/units.hpp"
+
+namespace snug::cli {
+
+std::string written_text(const WrittenModel& written) {
+  std::string text;
+  for (const auto& file : written.files)
+    text += str("wrote ", file.string(), ", ", show_count(static_cast<int64_t>(std::filesystem::file_size(file))), " bytes\n");
+  return text + str("as planned to the byte: ", show_count(written.bytes), "; rows read back and compared\n");
+}
+
+}  // namespace snug::cli

@@ -1,0 +1,94 @@
+#include "encode/candidates.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+const std::array<Runtime, 2>& runtimes() {
+  static const std::array<Runtime, 2> known{
+      Runtime{"llama.cpp", {}},
+      // Its own ids stand where mainline has these, or it has no kernel for them.
+      Runtime{"ik_llama.cpp", {"nvfp4", "q2_0", "tq1_0", "tq2_0"}},
+  };
+  return known;
+}
+
+std::string join(const auto& names) {
+  std::string text;
+  for (const auto& name : names) text += str(text.empty() ? "" : ", ", name);
+  return text;
+}
+
+std::string known_formats() {
+  std::vector<std::string_view> names;
+  for (const Format& format : formats()) names.push_back(format.name);
+  return join(names);
+}
+
+bool is_float(FormatId id) { return id == FormatId::f32 || id == FormatId::f16 || id == FormatId::bf16; }
+
+}  // namespace
+
+std::vector<std::string_view> runtime_names() {
+  std::vector<std::string_view> names;
+  for (const Runtime& runtime : runtimes()) names.push_back(runtime.name);
+  return names;
+}
+
+const Runtime& find_runtime(std::string_view name) {
+  for (const Runtime& runtime : runtimes())
+    if (runtime.name == name) return runtime;
+  throw Error{str("unknown runtime '", name, "'"), "--runtime", str("known are ", join(runtime_names())), Fault::usage};
+}
+
+std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& runtime) {
+  const auto loads = [&](const Format& f) { return std::ranges::count(runtime.lacks, f.name) == 0; };
+  std::vector<const Format*> wanted;
+  if (list.empty()) {
+    for (const Format& format : formats())
+      if (loads(format)) wanted.push_back(&format);
+    return wanted;
+  }
+  while (!list.empty()) {
+    const size_t comma = std::min(list.find(','), list.size());
+    const std::string_view name = list.substr(0, comma);
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    const Format* format = find_format(name);
+    if (!format) throw Error{str("unknown format '", name, "'"), "--formats", str("known are ", known_formats()), Fault::usage};
+    if (!loads(*format))
+      throw Error{str(runtime.name, " does not load ", format->name), "--formats", "leave it out, or name another --runtime",
+                  Fault::usage};
+    wanted.push_back(format);
+  }
+  std::ranges::sort(wanted, {}, &Format::id);
+  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  return wanted;
+}
+
+std::vector<const Format*> candidates_of(const gguf::Tensor& tensor, const std::vector<const Format*>& wanted) {
+  const Format* source = find_format(tensor.format);
+  std::vector<const Format*> candidates;
+  for (const Format* format : wanted)
+    if (format != source && format->fits(tensor.cols()) &&
+        format->row_bytes(tensor.cols()) < source->row_bytes(tensor.cols()))
+      candidates.push_back(format);
+  candidates.push_back(source);
+  return candidates;
+}
+
+void check_source(const gguf::Tensor& tensor, const std::filesystem::path& path, bool allow_requantize) {
+  const std::string where = str(path.string(), ": tensor '", tensor.name, "'");
+  if (!find_format(tensor.format))
+    throw Error{str("snug cannot decode ", format_name(tensor.format)), where, "start from the model in F32, F16 or BF16"};
+  // MXFP4 experts are what some models were trained in: there is no better source.
+  if (!is_float(tensor.format) && tensor.format != FormatId::mxfp4 && !allow_requantize)
+    throw Error{str("the tensor is quantized already (", format_name(tensor.format), ")"), where,
+                "start from the model in F32, F16 or BF16, or add --allow-requantize and lose some more"};
+}
+
+}  // namespace snug

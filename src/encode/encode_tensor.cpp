@@ -1,0 +1,97 @@
+#include "encode/encode_tensor.hpp"
+
+#include <algorithm>
+
+#include "base/aligned.hpp"
+#include "base/parallel.hpp"
+#include "quant/feedback/second_order.hpp"
+#include "snug/quantize.hpp"
+
+namespace snug {
+namespace {
+
+constexpr int64_t kRows = 32;  // to a task
+
+/// One tensor on its way, row by row, and what it costs.
+class TensorEncoder {
+ public:
+  TensorEncoder(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+                Effort effort)
+      : tensor_(tensor),
+        format_(format),
+        importance_(importance),
+        effort_(effort),
+        data_(static_cast<size_t>(tensor.rows() * row_bytes())),
+        errors_(static_cast<size_t>(tensor.rows())),
+        energies_(errors_.size()) {}
+
+  /// Rows of one matrix.
+  void encode(std::span<const int64_t> rows, const Curvature* curvature) {
+    const int64_t cols = tensor_.cols(), count = static_cast<int64_t>(rows.size());
+    std::vector<float> values(static_cast<size_t>(count * cols));
+    const Matrix<const float> weights{values.data(), count, cols};
+    const Format& source = *find_format(tensor_.format);
+    for (int64_t i = 0; i < count; ++i)
+      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(),
+                    {values.data() + i * cols, static_cast<size_t>(cols)});
+    const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
+    std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
+    encode_rows(format_, weights, columns, curvature, effort_, blocks);
+    const double share = token_share_of(importance_, tensor_, rows.front());
+    FloatRow decoded(static_cast<size_t>(cols));
+    const std::vector<float> zero(decoded.size());
+    for (int64_t i = 0; i < count; ++i) {
+      const auto r = static_cast<size_t>(rows[static_cast<size_t>(i)]);
+      const std::byte* row = blocks.data() + i * row_bytes();
+      std::copy_n(row, row_bytes(), data_.data() + static_cast<int64_t>(r) * row_bytes());
+      format_.decode(row, decoded);
+      errors_[r] = share * weighted_error(weights.row(i), decoded, columns);
+      energies_[r] = share * weighted_error(zero, weights.row(i), columns);
+    }
+  }
+
+  Encoded finish() {
+    double error = 0, energy = 0;
+    for (size_t r = 0; r < errors_.size(); ++r) {  // in order: the same sums on any threads
+      error += errors_[r];
+      energy += energies_[r];
+    }
+    return {tensor_.name, &format_, std::move(data_), energy > 0 ? error / energy : 0};
+  }
+
+ private:
+  int64_t row_bytes() const { return format_.row_bytes(tensor_.cols()); }
+
+  const gguf::Tensor& tensor_;
+  const Format& format_;
+  const TensorImportance* importance_;
+  const Effort effort_;
+  std::vector<std::byte> data_;
+  std::vector<double> errors_, energies_;
+};
+
+}  // namespace
+
+void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
+                 const Curvature* curvature, Effort effort, std::span<std::byte> blocks) {
+  if (curvature && has_second_order(format))
+    encode_second_order(format, weights, columns, *curvature, effort, blocks);
+  else
+    quantize(format, weights, columns, effort, blocks);
+}
+
+Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+                      Effort effort, Curvatures* curvatures) {
+  TensorEncoder encoder{tensor, format, importance, effort};
+  const bool curved = curvatures && has_second_order(format);
+  for (const std::vector<int64_t>& rows : curved ? curvatures->row_sets(tensor) : matrix_rows(tensor)) {
+    const auto curvature = curved ? curvatures->find_row(tensor, rows.front()) : nullptr;
+    parallel_ranges(static_cast<int64_t>(rows.size()), kRows, [&](int64_t begin, int64_t end) {
+      encoder.encode(std::span{rows}.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+                     curvature.get());
+    });
+  }
+  return encoder.finish();
+}
+
+}  // namespace snug

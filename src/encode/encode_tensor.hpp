@@ -1,0 +1,32 @@
+#pragma once
+
+#include <vector>
+
+#include "gguf/reader.hpp"
+#include "imatrix/curvatures.hpp"
+#include "imatrix/importance.hpp"
+
+namespace snug {
+
+/// A tensor in another format, whole; rho is its relative output error.
+struct Encoded {
+  std::string_view tensor;
+  const Format* format = nullptr;
+  std::vector<std::byte> data;
+  double rho = 0;
+};
+
+/// The whole tensor in `format`, which fits its rows, and its rho as docs/loss.md defines it, over all rows.
+/// With `curvatures`, and where they know its input, by encode_second_order(): the same bytes as
+/// quantize_model() writes at that effort. On all threads; the same bytes on any number of them.
+Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+                      Effort effort = Effort::normal, Curvatures* curvatures = nullptr);
+
+/// Rows of one matrix of a tensor, as encode_tensor() encodes them. One thread.
+///
+///   weights  [rows, cols], the rows from `first` on
+///   blocks   rows * format.row_bytes(cols) bytes, overwritten
+void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
+                 const Curvature* curvature, Effort effort, std::span<std::byte> blocks);
+
+}  // namespace snug

@@ -1,0 +1,147 @@
+#include "eval/evaluate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/parallel.hpp"
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug::infer {
+namespace {
+
+int32_t token_after(const Chunks& chunks, int64_t chunk, int64_t row) {
+  return chunks.chunk(chunk)[static_cast<size_t>(chunks.first() + row + 1)];
+}
+
+/// A figure made from logits that are no numbers says nothing.
+void check_number(float figure, const Session& session, const Chunks& chunks, int64_t chunk, int64_t row) {
+  if (std::isfinite(figure)) return;
+  throw Error{
+      str("what is predicted for token ", chunks.first() + row + 1, " of chunk ", chunk, " is ", figure),
+      session.model().file().path().string(),
+      "weights or metadata of the model are damaged: copy or convert it again"};
+}
+
+/// Pairs of one chunk of `model`, whose `logits` these are, and of the original, run by `base` if there is
+/// one. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
+void compare_rows(const Session& model, const Session* base, const Chunks& chunks, int64_t chunk,
+                  const Rows& logits, const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
+                  std::vector<TokenPair>& pairs) {
+  const size_t start = pairs.size();
+  pairs.resize(start + static_cast<size_t>(logits.count()));
+  parallel_ranges(logits.count(), 4, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(static_cast<size_t>(logits.width()));
+    for (int64_t r = begin; r < end; ++r)
+      pairs[start + static_cast<size_t>(r)] =
+          compare(base_row(r, scratch), logits.row(r), token_after(chunks, chunk, r));
+  });
+  for (size_t i = start; i < pairs.size(); ++i) {
+    const auto row = static_cast<int64_t>(i - start);
+    if (base) check_number(pairs[i].base.loss, *base, chunks, chunk, row);
+    check_number(pairs[i].model.loss, model, chunks, chunk, row);
+    check_number(pairs[i].divergence, model, chunks, chunk, row);
+  }
+}
+
+void check_vocabularies(int64_t model, int64_t base, const Session& session) {
+  if (model != base)
+    throw Error{str("the model has a vocabulary of ", model, " tokens, the original of ", base),
+                session.model().file().path().string(), "compare a model with what it was made from"};
+}
+
+}  // namespace
+
+Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit,
+                       const std::string& source) {
+  if (context < 4)
+    throw Error{str("a context of ", context, " tokens is too short to score"), "", "", Fault::usage};
+  const auto have = static_cast<int64_t>(tokens.size());
+  if (have < 2 * context)
+    throw Error{str("the text has ", have, " tokens; at least ", 2 * context, " are needed for a context of ",
+                    context),
+                source, "give a longer text or a smaller --ctx"};
+  int64_t count = have / context;
+  if (limit > 0) count = std::min(count, limit);
+  tokens.resize(static_cast<size_t>(count * context));
+  return {context, std::move(tokens)};
+}
+
+Rows scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos) {
+  const std::span<const int32_t> text = chunks.chunk(chunk);
+  std::vector<int32_t> tokens(text.begin(), text.end() - 1);  // the last one predicts nothing that is scored
+  if (bos) tokens.front() = *bos;
+  session.reset();
+  return session.forward(tokens, chunks.first());
+}
+
+std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std::optional<int32_t> bos,
+                                     BaseLogitsWriter* save, const AfterChunk& after) {
+  std::vector<TokenScore> scores;
+  for (int64_t c = 0; c < chunks.count(); ++c) {
+    const Rows logits = scored_logits(session, chunks, c, bos);
+    if (save) save->write_chunk(logits);
+    const size_t start = scores.size();
+    scores.resize(start + static_cast<size_t>(logits.count()));
+    parallel_for(
+        logits.count(),
+        [&](int64_t r) {
+          scores[start + static_cast<size_t>(r)] = score(logits.row(r), token_after(chunks, c, r));
+        },
+        4);
+    for (int64_t r = 0; r < logits.count(); ++r)
+      check_number(scores[start + static_cast<size_t>(r)].loss, session, chunks, c, r);
+    if (after) after(c);
+  }
+  return scores;
+}
+
+std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chunks& chunks,
+                                      std::optional<int32_t> bos, BaseLogitsWriter* save,
+                                      const AfterChunk& after) {
+  check_vocabularies(session.model().vocabulary(), base.model().vocabulary(), session);
+  std::vector<TokenPair> pairs;
+  for (int64_t c = 0; c < chunks.count(); ++c) {
+    const Rows original = scored_logits(base, chunks, c, bos);
+    if (save) save->write_chunk(original);
+    const auto base_row = [&](int64_t r, std::span<float>) {
+      return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};
+    };
+    compare_rows(session, &base, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    if (after) after(c);
+  }
+  return pairs;
+}
+
+std::vector<TokenPair> compare_chunks(Session& session, const BaseLogits& base, int64_t limit,
+                                      std::optional<int32_t> bos, const AfterChunk& after) {
+  check_vocabularies(session.model().vocabulary(), base.vocabulary(), session);
+  const Chunks& chunks = base.chunks();
+  const int64_t count = limit > 0 ? std::min(limit, chunks.count()) : chunks.count();
+  std::vector<TokenPair> pairs;
+  for (int64_t c = 0; c < count; ++c) {
+    const auto base_row = [&](int64_t r, std::span<float> scratch) {
+      base.read(c, r, scratch);
+      return BaseRow{scratch, 0, BaseLogits::kFloor};
+    };
+    compare_rows(session, nullptr, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    if (after) after(c);
+  }
+  return pairs;
+}
+
+std::vector<size_t> worst_tokens(std::span<const TokenPair> pairs, size_t count) {
+  std::vector<size_t> order(pairs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  count = std::min(count, order.size());
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<int64_t>(count), order.end(), [&](size_t a, size_t b) {
+        return pairs[a].divergence != pairs[b].divergence ? pairs[a].divergence > pairs[b].divergence : a < b;
+      });
+  order.resize(count);
+  return order;
+}
+
+}  // namespace snug::infer

@@ -1,8 +1,0 @@
-// Compiled with -mavx2 and without -mfma: the bits are those of exact_scalar.cpp.
-#include "infer/exact_panel.hpp"
-
-namespace snug::infer {
-
-const ExactKernels kExactAvx2{"avx2", panel, dot, add_scaled};
-
-}  // namespace snug::infer

@@ -1,0 +1,10 @@
+#include "infer/kernels/lanes_avxvnni.hpp"
+
+#include "infer/kernels/all.hpp"
+#include "quant/kernels/dispatch.hpp"
+
+namespace snug::infer {
+
+constinit const PackedKernels kPackedAvxVnni = packed_kernels_for<AvxVnniLanes>(kAvxVnniName.data());
+
+}  // namespace snug::infer

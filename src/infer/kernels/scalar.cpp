@@ -1,0 +1,9 @@
+#include "infer/kernels/lanes_scalar.hpp"
+
+#include "infer/kernels/all.hpp"
+
+namespace snug::infer {
+
+constinit const PackedKernels kPackedScalar = packed_kernels_for<ScalarLanes>("scalar");
+
+}  // namespace snug::infer

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "infer/layers/attend.hpp"
+#include "infer/loader.hpp"
+#include "infer/layers/rope.hpp"
+#include "infer/step.hpp"
+
+namespace snug::infer {
+
+/// What the attention of one block looks like; filled in by the architecture.
+struct AttentionShape {
+  int64_t embedding = 0, heads = 0, kv_heads = 0, head_dim = 0;
+  float scale = 1;
+  float soft_cap = 0;
+  int64_t window = 0;          // 0: full attention
+  const Rope* rope = nullptr;  // owned by the architecture
+  float rms_eps = 0;           // of q and k norms
+  bool scale_queries = false;  // the scale multiplies q instead of the score (rounding only)
+  float temperature = 0;       // queries at p times 1 + temperature * ln(floor(p / temperature_context) + 1)
+  int64_t temperature_context = 0;
+};
+
+/// What attention takes from its input: attn_q, attn_k and attn_v, or attn_qkv, whose rows are theirs after each
+/// other.
+class Qkv {
+ public:
+  struct Projected {
+    Rows q, k, v;
+  };
+  Qkv() = default;
+  Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int64_t kv_width);
+  Projected operator()(const Step& step, const Rows& a) const;
+
+ private:
+  int64_t q_width_ = 0, kv_width_ = 0;
+  Linear qkv_, q_, k_, v_;
+};
+
+/// Self-attention of the generic kind: q, k, v (or one fused matrix), optional biases, q and k norms, RoPE,
+/// sinks.
+class Attention {
+ public:
+  Attention() = default;
+  Attention(Loader& loader, int64_t layer, const AttentionShape& shape);
+
+  void load_head_norms(Loader& loader, bool required);  // attn_q_norm, attn_k_norm
+  void load_sinks(Loader& loader);                      // attn_sinks, required
+
+  /// a: the normalised input of block `layer`. Stores its keys and values; returns attn_output's result.
+  Rows operator()(Step& step, const Rows& a) const;
+  LayerMemory memory() const;
+
+ private:
+  AttentionShape shape_;
+  int64_t layer_ = 0;
+  Qkv qkv_;
+  Linear out_;
+  std::vector<float> q_norm_, k_norm_, sinks_;
+};
+
+/// Columns [first, first + width) of every row.
+Rows columns(const Rows& x, int64_t first, int64_t width);
+
+/// Stores one row of keys and values for each token of the step.
+void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values);
+
+/// The tokens of one lane.
+Rows rows_of(const Lane& lane, const Rows& x);
+
+/// attend() for every lane over what its sequence has stored in the layer.
+Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries);
+
+/// Queries at position p times 1 + temperature * ln(floor(p / context) + 1).
+void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context);
+
+}  // namespace snug::infer

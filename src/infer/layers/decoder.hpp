@@ -1,0 +1,38 @@
+#pragma once
+
+#include <vector>
+
+#include "infer/architecture.hpp"
+#include "infer/layers/feed_forward.hpp"
+
+namespace snug::infer {
+
+/// The block most architectures share:  x += attention(norm(x));  x += feed_forward(norm(x)).
+struct DecoderBlock {
+  std::vector<float> attn_norm, ffn_norm;
+  Attention attention;
+  FeedForward ffn;
+};
+
+/// An architecture made of such blocks; a subclass's constructor fills them in.
+class Decoder : public Architecture {
+ public:
+  void layer(Step& step, int layer, Rows& x) const override;
+  LayerMemory memory(int layer) const override {
+    return blocks_[static_cast<size_t>(layer)].attention.memory();
+  }
+
+ protected:
+  Decoder(const Source& source, Head head) : Architecture{source, head}, rms_eps_{source.hp.rms_eps} {}
+
+  std::vector<DecoderBlock> blocks_;
+  Rope rope_;
+
+ private:
+  float rms_eps_;
+};
+
+/// A dense network of the block's feed_forward_length.
+FeedForward dense_ffn(const Source& source, int64_t layer, Activation activation = Activation::silu);
+
+}  // namespace snug::infer

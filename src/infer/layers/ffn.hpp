@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "infer/loader.hpp"
+#include "infer/layers/ops.hpp"
+#include "infer/step.hpp"
+
+namespace snug::infer {
+
+/// down( activation(gate x) * (up x) )
+struct GatedFfn {
+  Activation activation = Activation::silu;
+  Linear gate, up, down;  // without a gate, up holds both: gate rows first
+
+  GatedFfn() = default;
+  /// `suffix`: "" or "_shexp".
+  GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t width, Activation activation,
+           const std::string& suffix = {});
+
+  explicit operator bool() const { return static_cast<bool>(down); }
+  Rows operator()(const Step& step, const Rows& x) const;
+};
+
+}  // namespace snug::infer

@@ -1,0 +1,146 @@
+#include "plan/selection.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+std::regex compile(const std::string& pattern, std::string_view option) {
+  try {
+    return std::regex{pattern, std::regex::ECMAScript | std::regex::optimize};
+  } catch (const std::regex_error& error) {
+    throw Error{str("'", pattern, "' is not a regular expression: ", error.what()), std::string(option),
+                "write it in ECMAScript's syntax, e.g. 'blk\\.0\\..*'", Fault::usage};
+  }
+}
+
+const Format& format_named(const std::string& name, std::string_view option) {
+  const Format* format = find_format(name);
+  if (!format) throw Error{str("unknown format '", name, "'"), std::string(option), "e.g. q4_K, iq4_xs, q8_0", Fault::usage};
+  return *format;
+}
+
+std::string formats_of(const ProfiledTensor& tensor) {
+  std::string names;
+  for (const Candidate& c : tensor.candidates) names += str(names.empty() ? "" : ", ", format_name(c.format));
+  return names;
+}
+
+double bits_of(const ProfiledTensor& tensor, const Candidate& candidate) {
+  return 8.0 * static_cast<double>(candidate.bytes) / (static_cast<double>(tensor.cols) * static_cast<double>(tensor.rows));
+}
+
+/// The candidates that are left, one flag a candidate, one row a tensor.
+class Filter {
+ public:
+  explicit Filter(const Profile& profile) : profile_(profile) {
+    for (const ProfiledTensor& tensor : profile.tensors) keep_.emplace_back(tensor.candidates.size(), true);
+  }
+
+  /// keep(tensor, candidate) decides for every tensor whose name the regex finds.
+  void apply(const RegexValue& rule, std::string_view option, const auto& keep) {
+    bool matched = false;
+    for (size_t t = 0; t < profile_.tensors.size(); ++t) {
+      const ProfiledTensor& tensor = profile_.tensors[t];
+      if (!std::regex_search(tensor.name, rule.regex)) continue;
+      matched = true;
+      for (size_t c = 0; c < tensor.candidates.size(); ++c)
+        keep_[t][c] = keep_[t][c] && keep(tensor, tensor.candidates[c]);
+      if (std::ranges::none_of(keep_[t], std::identity{}))
+        throw Error{str("no format is left for tensor '", tensor.name, "' (rows of ", tensor.cols, ")"),
+                    str(option, " ", rule.pattern, "=", rule.value), str("it can be ", formats_of(tensor)), Fault::usage};
+    }
+    if (!matched)
+      throw Error{str("'", rule.pattern, "' matches no tensor that can be quantized"), std::string(option),
+                  "`snug inspect MODEL` lists the tensors", Fault::usage};
+  }
+
+  const std::vector<std::vector<bool>>& kept() const { return keep_; }
+
+ private:
+  const Profile& profile_;
+  std::vector<std::vector<bool>> keep_;
+};
+
+void apply_bound(Filter& filter, const std::string& text, std::string_view option, bool at_least) {
+  const RegexValue rule =
+      text.find('=') == std::string::npos ? RegexValue{std::regex{""}, "", text} : parse_regex_value(text, option);
+  const double bound = format_named(rule.value, option).bits_per_weight();
+  filter.apply(rule, option, [&](const ProfiledTensor& tensor, const Candidate& candidate) {
+    return at_least ? bits_of(tensor, candidate) >= bound : bits_of(tensor, candidate) <= bound;
+  });
+}
+
+/// Which tensors go together: those a group's regex finds with the same captured text.
+std::vector<std::vector<size_t>> gather(const Profile& profile, const std::vector<std::string>& groups) {
+  std::vector<std::pair<std::string, std::regex>> compiled;
+  for (const std::string& group : groups) compiled.emplace_back(group, compile(group, "--group"));
+  std::map<std::string, std::vector<size_t>> together;
+  for (size_t t = 0; t < profile.tensors.size(); ++t) {
+    std::string key = str("=", t);
+    std::smatch match;
+    for (const auto& [pattern, regex] : compiled) {
+      if (!std::regex_search(profile.tensors[t].name, match, regex)) continue;
+      key = pattern;
+      for (size_t i = 1; i < match.size(); ++i) key += str("\n", match[i].str());
+      break;
+    }
+    together[key].push_back(t);
+  }
+  std::vector<std::vector<size_t>> members;
+  for (auto& [key, tensors] : together) members.push_back(std::move(tensors));
+  std::ranges::sort(members);
+  return members;
+}
+
+Selection::Item make_item(const Profile& profile, const std::vector<std::vector<bool>>& kept, std::vector<size_t> members) {
+  Selection::Item item{std::move(members), {}};
+  const ProfiledTensor& first = profile.tensors[item.tensors.front()];
+  for (size_t c = 0; c < first.candidates.size(); ++c) {
+    std::vector<size_t> choice;
+    for (const size_t t : item.tensors) {
+      const auto& candidates = profile.tensors[t].candidates;
+      const auto found = std::ranges::find(candidates, first.candidates[c].format, &Candidate::format);
+      const auto at = static_cast<size_t>(found - candidates.begin());
+      if (found != candidates.end() && kept[t][at]) choice.push_back(at);
+    }
+    if (choice.size() == item.tensors.size()) item.candidates.push_back(std::move(choice));
+  }
+  if (item.candidates.empty())
+    throw Error{str("no format is left that '", first.name, "' and the rest of its group share"), "--group",
+                "make the group smaller, or pin less", Fault::usage};
+  return item;
+}
+
+}  // namespace
+
+RegexValue parse_regex_value(const std::string& text, std::string_view option) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size())
+    throw Error{str("'", text, "' is not REGEX=VALUE"), std::string(option), "e.g. 'ffn_down=q6_K'", Fault::usage};
+  const std::string pattern = text.substr(0, equals);
+  return {compile(pattern, option), pattern, text.substr(equals + 1)};
+}
+
+Selection select_candidates(const Profile& profile, const SelectionRules& rules) {
+  Filter filter{profile};
+  for (const std::string& text : rules.mins) apply_bound(filter, text, "--min", true);
+  for (const std::string& text : rules.maxs) apply_bound(filter, text, "--max", false);
+  Selection selection;
+  for (const std::string& text : rules.pins) {
+    const RegexValue rule = parse_regex_value(text, "--pin");
+    const FormatId id = format_named(rule.value, "--pin").id;
+    filter.apply(rule, "--pin", [&](const ProfiledTensor&, const Candidate& candidate) { return candidate.format == id; });
+  }
+  for (size_t t = 0; t < profile.tensors.size(); ++t)
+    if (!rules.pins.empty() && std::ranges::count(filter.kept()[t], true) == 1) selection.pinned.push_back(t);
+  for (std::vector<size_t>& members : gather(profile, rules.groups))
+    selection.items.push_back(make_item(profile, filter.kept(), std::move(members)));
+  return selection;
+}
+
+}  // namespace snug

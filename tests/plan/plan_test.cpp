@@ -1,0 +1,282 @@
+#include "plan/plan.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "base/mapped_file.hpp"
+#include "base/progress.hpp"
+#include "artifact/quantize_model.hpp"
+#include "encode/encode_tensor.hpp"
+#include "measure/measure.hpp"
+#include "snug/error.hpp"
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+namespace snug {
+namespace {
+
+/// One measurement of the tiny model in a few formats serves every test.
+class PlanTiny : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    set_talk(Talk::quiet);
+    scratch_ = new test::Scratch;
+    model_ = new gguf::Reader{test::tiny_model()};
+    importance_ = new Importance{Importance::load(test::tiny_imatrix())};
+    Store store = Store::open(*scratch_ / "state", Access::write);
+    MeasureOptions options;
+    options.formats = "q2_K,q3_K,q4_K,q5_K,q6_K,q8_0,iq4_xs,q4_0,q2_0";
+    profile_ = new Profile{measure(*model_, importance_, store, options)};
+  }
+  static void TearDownTestSuite() {
+    delete profile_;
+    delete importance_;
+    delete model_;
+    delete scratch_;
+  }
+
+  static Plan plan(const PlanOptions& options) { return Planner{*profile_, *model_, importance_, options}.plan(); }
+
+  static PlanOptions size(int64_t bytes) {
+    PlanOptions options;
+    options.size_bytes = bytes;
+    return options;
+  }
+  static PlanOptions bpw(double bits) {
+    PlanOptions options;
+    options.bpw = bits;
+    return options;
+  }
+
+  static const RecipeTensor& tensor(const Recipe& recipe, const std::string& name) {
+    return *std::ranges::find(recipe.tensors, name, &RecipeTensor::name);
+  }
+
+  static test::Scratch* scratch_;
+  static gguf::Reader* model_;
+  static Importance* importance_;
+  static Profile* profile_;
+};
+
+test::Scratch* PlanTiny::scratch_;
+gguf::Reader* PlanTiny::model_;
+Importance* PlanTiny::importance_;
+Profile* PlanTiny::profile_;
+
+/// A tensor's next larger candidates that lose less must not fit into what the plan leaves unused.
+void expect_no_upgrade_fits(const Plan& plan) {
+  const int64_t unused = plan.problem.budget_bytes - plan.solution.bytes;
+  for (size_t t = 0; t < plan.problem.tensors.size(); ++t) {
+    const Choice chosen = plan.problem.tensors[t][plan.solution.pick[t]];
+    for (const Choice& other : plan.problem.tensors[t])
+      EXPECT_FALSE(other.loss < chosen.loss && other.bytes - chosen.bytes <= unused) << t;
+  }
+}
+
+TEST_F(PlanTiny, HundredThousandRandomBudgetsAreNeverExceeded) {
+  const Planner probe{*profile_, *model_, importance_, size(1 << 20)};
+  std::mt19937_64 random{1};
+  std::uniform_int_distribution<int64_t> any{728'000, 5'000'000};
+  for (int i = 0; i < 100'000; ++i) {
+    const int64_t budget = any(random);
+    const Plan made = plan(size(budget));
+    ASSERT_LE(made.recipe.file_bytes, budget);
+    ASSERT_EQ(made.solution.stop, Stop::optimal);
+  }
+}
+
+TEST_F(PlanTiny, PlannedBytesAreWrittenBytesAndTheLossFalls) {
+  double loss = 1e9;
+  for (const double bits : {2.7, 3.0, 3.3, 3.7, 4.0, 4.3, 4.6, 5.0, 6.0, 8.0}) {
+    SCOPED_TRACE(bits);
+    const Plan made = plan(bpw(bits));
+    EXPECT_LE(made.recipe.bits_per_weight(), bits);
+    EXPECT_LT(made.recipe.predicted_loss, loss);
+    loss = made.recipe.predicted_loss;
+    expect_no_upgrade_fits(made);
+    const std::filesystem::path out = *scratch_ / "out.gguf";
+    const WrittenModel written = quantize_model(*model_, importance_, made.recipe, out, Existing::replace);
+    verify_written(*model_, importance_, made.recipe, written);
+    EXPECT_EQ(static_cast<int64_t>(std::filesystem::file_size(out)), made.recipe.file_bytes);
+  }
+}
+
+TEST_F(PlanTiny, SplitFilesKeepTheBudgetTogether) {
+  PlanOptions options = size(1'200'000);
+  options.split_bytes = 400'000;
+  const Plan made = plan(options);
+  const WrittenModel written = quantize_model(*model_, importance_, made.recipe, *scratch_ / "split.gguf", Existing::refuse);
+  int64_t bytes = 0;
+  for (const auto& file : written.files) bytes += static_cast<int64_t>(std::filesystem::file_size(file));
+  EXPECT_GT(written.files.size(), 2u);
+  EXPECT_EQ(bytes, made.recipe.file_bytes);
+  EXPECT_LE(bytes, 1'200'000);
+  verify_written(*model_, importance_, made.recipe, written);
+}
+
+TEST_F(PlanTiny, AnImpossibleBudgetNamesTheReachableRange) {
+  try {
+    plan(size(100'000));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.fault(), Fault::unreachable_budget);
+    EXPECT_NE(std::string(error.what()).find("the smallest takes"), std::string::npos) << error.what();
+  }
+}
+
+/// llama-quantize's file of q8_0 has none of our keys; at its size we are not to be the worse for them.
+TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
+  PlanOptions roomy = size(int64_t{1} << 30);
+  const Recipe all = plan(roomy).recipe;
+  EXPECT_TRUE(all.notes);
+  PlanOptions without = roomy;
+  without.notes = false;
+  const int64_t least = plan(without).recipe.file_bytes;
+  ASSERT_LT(least, all.file_bytes);
+
+  PlanOptions exact = roomy;
+  exact.size_bytes = least;
+  const Recipe tight = plan(exact).recipe;
+  EXPECT_FALSE(tight.notes);
+  EXPECT_EQ(tight.file_bytes, least);
+  EXPECT_EQ(tight.predicted_loss, all.predicted_loss);
+  EXPECT_EQ(parse_recipe(to_json(tight), "test"), tight);
+  quantize_model(*model_, importance_, tight, *scratch_ / "tight.gguf", Existing::replace);
+  const gguf::Reader file{*scratch_ / "tight.gguf"};
+  EXPECT_EQ(file.file_bytes(), least);
+  EXPECT_FALSE(file.find("snug.recipe"));
+  exact.size_bytes = all.file_bytes;
+  EXPECT_TRUE(plan(exact).recipe.notes);
+}
+
+TEST_F(PlanTiny, TheSmallestSizeIsReachedWithoutOurKeys) {
+  PlanOptions options = size(100'000);
+  options.notes = false;
+  int64_t least = 100'000;
+  for (int64_t step = 1 << 21; step > 0; step /= 2) {  // the least size that is not refused
+    options.size_bytes = least + step;
+    try {
+      plan(options);
+    } catch (const Error&) {
+      least += step;
+    }
+  }
+  EXPECT_FALSE(plan(size(least + 1)).recipe.notes);
+  EXPECT_THROW(plan(size(least)), Error);
+}
+
+TEST_F(PlanTiny, PinsMinimaAndMaximaHold) {
+  PlanOptions options = bpw(6);
+  options.rules.pins = {"token_embd=q8_0"};
+  options.rules.mins = {"attn_v=q5_K"};
+  options.rules.maxs = {"ffn=q4_K"};
+  const Recipe recipe = plan(options).recipe;
+  EXPECT_EQ(tensor(recipe, "token_embd.weight").format, FormatId::q8_0);
+  for (const RecipeTensor& t : recipe.tensors) {
+    if (t.copied) continue;
+    const double bits = find_format(t.format)->bits_per_weight();
+    if (t.name.find("attn_v") != std::string::npos) {
+      EXPECT_GE(bits, 5.5) << t.name;
+    }
+    if (t.name.find("ffn") != std::string::npos) {
+      EXPECT_LE(bits, 4.5) << t.name;
+    }
+  }
+}
+
+TEST_F(PlanTiny, GroupsShareAFormat) {
+  PlanOptions options = bpw(4.0);
+  options.rules.groups = {"blk\\.(\\d+)\\.ffn_(?:gate|up)"};
+  const Recipe recipe = plan(options).recipe;
+  for (const char* layer : {"blk.0.", "blk.1."})
+    EXPECT_EQ(tensor(recipe, std::string(layer) + "ffn_gate.weight").format,
+              tensor(recipe, std::string(layer) + "ffn_up.weight").format);
+}
+
+TEST_F(PlanTiny, RulesThatCannotHoldAreUsageErrors) {
+  for (const char* pin : {"token_embd=q9", "no_such_tensor=q4_K", "(=q4_K", "token_embd", "token_embd=iq1_s"}) {
+    PlanOptions options = bpw(4.5);
+    options.rules.pins = {pin};
+    try {
+      plan(options);
+      FAIL() << pin;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.fault(), Fault::usage) << pin;
+    }
+  }
+}
+
+TEST_F(PlanTiny, SideConstraintsHold) {
+  PlanOptions options = bpw(4.5);
+  options.max_formats = 2;
+  options.caps = {"ffn=300kB"};
+  const Recipe recipe = plan(options).recipe;
+  std::vector<FormatId> used;
+  int64_t ffn = 0;
+  for (const RecipeTensor& t : recipe.tensors) {
+    if (t.copied) continue;
+    if (std::ranges::count(used, t.format) == 0) used.push_back(t.format);
+    if (t.name.find("ffn") != std::string::npos) ffn += t.bytes;
+  }
+  EXPECT_LE(used.size(), 2u);
+  EXPECT_LE(ffn, 300'000);
+}
+
+TEST_F(PlanTiny, TheCurveAgreesWithPlansAtItsPoints) {
+  PlanOptions options = size(1 << 20);
+  options.notes = false;  // else a plan may leave them out for more
+  const auto curve = Planner{*profile_, *model_, importance_, options}.curve(20);
+  ASSERT_GT(curve.size(), 20u);
+  for (size_t i = 0; i < curve.size(); i += 7) {
+    options.size_bytes = curve[i].file_bytes;
+    const Plan made = plan(options);
+    EXPECT_EQ(made.recipe.file_bytes, curve[i].file_bytes);
+    EXPECT_EQ(made.solution.loss, curve[i].loss);
+  }
+}
+
+TEST_F(PlanTiny, TheRecipeGivesTheSameBytesAgain) {
+  const Plan made = plan(size(1'000'000));
+  quantize_model(*model_, importance_, made.recipe, *scratch_ / "a.gguf", Existing::refuse);
+  const Recipe again = parse_recipe(to_json(made.recipe), "test");
+  quantize_model(*model_, importance_, again, *scratch_ / "b.gguf", Existing::refuse);
+  const MappedFile a{*scratch_ / "a.gguf"}, b{*scratch_ / "b.gguf"};
+  EXPECT_TRUE(std::ranges::equal(a.bytes(), b.bytes()));
+}
+
+/// Moments for the 256 inputs of some tensors: neighbours that go together.
+std::vector<float> some_moments(int64_t dim) {
+  std::vector<float> sums(static_cast<size_t>(dim * dim));
+  for (int64_t i = 0; i < dim; ++i)
+    for (int64_t j = 0; j < dim; ++j) sums[static_cast<size_t>(i * dim + j)] = 1000.0f / static_cast<float>(1 + std::abs(i - j));
+  return sums;
+}
+
+TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
+  Recipe recipe = plan(size(1'000'000)).recipe;
+  recipe.effort = Effort::max;
+  const std::vector<float> sums = some_moments(256);
+  SecondMoment moment{"blk.0.attn_q.weight", {"blk.0.attn_q.weight", "blk.1.attn_output.weight"}, 256, 1, {1000}, sums};
+  const std::filesystem::path imatrix = *scratch_ / "moments.gguf", out = *scratch_ / "moments-out.gguf";
+  write_imatrix(imatrix, {}, {&moment, 1}, Existing::replace);
+  const SecondMoments moments{imatrix};
+  const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
+  verify_written(*model_, importance_, recipe, written, &moments);
+  quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
+  const gguf::Reader file{out}, plain{*scratch_ / "plain.gguf"};
+  Curvatures curvatures{moments};
+  for (const gguf::Tensor& source : model_->tensors()) {
+    const gguf::Tensor& got = *file.find_tensor(source.name);
+    const bool fed_back = moments.find(source.name);
+    EXPECT_EQ(!fed_back, std::ranges::equal(got.data, plain.find_tensor(source.name)->data)) << source.name;
+    if (!fed_back) continue;
+    const Encoded expected = encode_tensor(source, *find_format(got.format), importance_->find(source.name),
+                                           Effort::max, &curvatures);
+    EXPECT_TRUE(std::ranges::equal(got.data, expected.data)) << source.name;
+  }
+}
+
+}  // namespace
+}  // namespace snug
