@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <random>
 
 #include "base/aligned.hpp"
@@ -109,7 +110,7 @@ void bench(const Format& format, int64_t bytes, int repeats) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::vector<std::string> names;
   int64_t mib = 64;
   int repeats = 5;
@@ -125,4 +126,7 @@ int main(int argc, char** argv) {
   for (const Format& format : formats())
     if (names.empty() || std::ranges::find(names, format.name) != names.end())
       bench(format, mib << 20, repeats);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

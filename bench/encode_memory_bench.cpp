@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <functional>
 #include <random>
 #include <vector>
@@ -56,7 +57,7 @@ void add_encoder(std::vector<Work>& all, const char* name, const char* whole_nam
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   int64_t mib = 128;
   int repeats = 7;
   CLI::App app{"encoders that should be bound by memory, beside plain reading and copying"};
@@ -99,4 +100,7 @@ int main(int argc, char** argv) {
                 weights_per_second * 1e-6);
   }
   if (sum == 1) std::puts("");
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }

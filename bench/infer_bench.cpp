@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <thread>
@@ -121,7 +122,7 @@ int main(int argc, char** argv) {
         "| model | prompt t/s | llama.cpp | ratio | Gop/s | decode t/s | llama.cpp | ratio | GB/s |\n");
     std::printf("|---|---:|---:|---:|---:|---:|---:|---:|---:|\n");
     for (const std::string& model : o.models) bench(o, model, llama.get());
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;
   }

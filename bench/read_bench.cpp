@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <iostream>
 #include <vector>
 
@@ -99,7 +100,7 @@ int main(int argc, char** argv) {
   try {
     snug::set_threads(threads);
     bench(file, repeats);
-  } catch (const snug::Error& error) {
+  } catch (const std::exception& error) {
     std::cerr << error.what() << "\n";
     return 1;
   }

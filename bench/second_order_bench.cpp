@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -173,7 +174,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return snug::run(argc, argv);
-  } catch (const snug::Error& error) {
+  } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <exception>
 
 #include "solver/cases.hpp"
 #include "solver/random_problem.hpp"
@@ -40,7 +41,7 @@ void report(const char* name, const Problem& problem, const snug::Options& optio
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   if (argc > 1)
     for (auto& c : snug::test::read_solver_cases(argv[1]))
       for (const int64_t budget : c.budgets) {
@@ -49,4 +50,7 @@ int main(int argc, char** argv) {
       }
   report("100k x 20, gap 1e-4", snug::test::synthetic_problem(100'000, 20, 1), {.gap = 1e-4});
   report("100k x 20, exact", snug::test::synthetic_problem(100'000, 20, 1), {});
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }
