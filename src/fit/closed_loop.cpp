@@ -38,6 +38,7 @@ class Loop {
   }
 
   LoopResult run() {
+    tell_of_unused();
     result_.plan = plan(profile_);
     held_ = hold(result_.plan.recipe);
     record("plan", result_.plan.recipe, held_, true);
@@ -66,8 +67,23 @@ class Loop {
   void record(const std::string& label, const Recipe& recipe, const std::vector<double>& held,
               bool accepted) {
     result_.judged.push_back({label, recipe_digest(recipe), recipe.tensor_bytes, recipe.file_bytes,
-                              recipe.predicted_loss, mean_of(held), paired_difference(held, held_),
-                              accepted});
+                              predicted_of(recipe), mean_of(held), paired_difference(held, held_), accepted});
+  }
+
+  void tell_of_unused() const {
+    const auto is_unused = [&](const ProfiledTensor& tensor) { return !judge_.runs(tensor.name); };
+    if (const auto unused = std::ranges::count_if(profile_.tensors, is_unused); unused > 0)
+      notice(str(unused,
+                 " tensors are not used by the model's own run, such as those of blocks that draft: they are "
+                 "planned by priors and left out where recipes are judged"));
+  }
+
+  /// Of what is run: the loss that measuring can show.
+  double predicted_of(const Recipe& recipe) const {
+    double unused = 0;
+    for (const RecipeTensor& tensor : recipe.tensors)
+      if (!tensor.copied && !judge_.runs(tensor.name)) unused += tensor.loss;
+    return recipe.predicted_loss - unused;
   }
 
   void try_feedback() {
@@ -87,8 +103,9 @@ class Loop {
   bool correct(int round) {
     const Recipe& recipe = result_.plan.recipe;
     const double measured = mean_of(judge_.divergence(formats_of(recipe), 0, loop_.tuning)).value;
-    if (!(recipe.predicted_loss > 0 && measured > 0)) return false;
-    if (std::abs(std::log(measured / recipe.predicted_loss)) < loop_.tolerance) return false;
+    const double predicted = predicted_of(recipe);
+    if (!(predicted > 0 && measured > 0)) return false;
+    if (std::abs(std::log(measured / predicted)) < loop_.tolerance) return false;
     Profile corrected = corrected_profile(round, measured);
     Plan replanned = plan(corrected);
     if (formats_of(replanned.recipe) == formats_of(recipe)) {
@@ -115,9 +132,9 @@ class Loop {
     const double whole = mean_of(judge_.divergence(formats, 0, chunks)).value;
     std::map<std::string_view, double> predicted;
     for (const RecipeTensor& tensor : result_.plan.recipe.tensors)
-      if (!tensor.copied) predicted[tensor.name] = tensor.loss;
-    const double scale = whole / result_.plan.recipe.predicted_loss;
-    const double prior = kHalf * result_.plan.recipe.predicted_loss / static_cast<double>(predicted.size());
+      if (!tensor.copied && judge_.runs(tensor.name)) predicted[tensor.name] = tensor.loss;
+    const double all = predicted_of(result_.plan.recipe), scale = whole / all;
+    const double prior = kHalf * all / static_cast<double>(predicted.size());
 
     Profile corrected = profile_;
     Progress progress{str("correcting, round ", round), static_cast<int64_t>(formats.size()),
@@ -125,7 +142,10 @@ class Loop {
     double sum = 0;
     for (ProfiledTensor& tensor : corrected.tensors) {
       const auto found = predicted.find(tensor.name);
-      if (found == predicted.end()) continue;
+      if (found == predicted.end()) {
+        if (!judge_.runs(tensor.name)) tensor.alpha *= scale;  // as the others on the whole
+        continue;
+      }
       const double gain = whole - mean_of(judge_.divergence_without(formats, tensor.name, 0, chunks)).value;
       const double ratio = std::clamp((gain + prior * scale) / (found->second + prior),
                                       kLeastCorrection * scale, kMostCorrection * scale);

@@ -80,7 +80,7 @@ double alpha_prior(Role role, int layer, const ModelShape& shape) {
   alpha /= static_cast<double>(std::max<int64_t>(shape.layers, 1));
   if (layer == 0 && is_attention(role)) alpha *= kFirstLayerAttention;
   if (layer == 0 && (role == Role::ffn_down || role == Role::ffn_down_exps)) alpha *= kFirstLayerFfnDown;
-  if (layer + 1 == shape.layers && is_ffn(role))
+  if (layer + 1 == shape.layers - shape.draft_layers && is_ffn(role))
     alpha *= role == Role::ffn_shexp ? kLastSharedExpert : kLastLayerFfn;
   return alpha;
 }

@@ -79,8 +79,15 @@ void RecipeJudge::stand_on(const TensorFormats& formats, int64_t chunks) {
   base_.prepare(chunks);
 }
 
-std::vector<double> RecipeJudge::measure(const TensorFormats& formats, std::string_view without,
-                                         int64_t first, int64_t last) {
+TensorFormats RecipeJudge::only_run(const TensorFormats& formats) const {
+  TensorFormats used = formats;
+  std::erase_if(used, [&](const auto& tensor) { return !runs(tensor.first); });
+  return used;
+}
+
+std::vector<double> RecipeJudge::measure(const TensorFormats& all, std::string_view without, int64_t first,
+                                         int64_t last) {
+  const TensorFormats formats = only_run(all);
   const Digest recipe = key_of(formats, without);
   std::vector<double> kl(static_cast<size_t>(last - first));
   std::vector<int64_t> unknown;

@@ -37,6 +37,10 @@ class RecipeJudge {
   int64_t chunks() const { return base_.chunks(); }
   int64_t scored() const { return base_.scored(); }  // tokens of a chunk
 
+  /// Whether the model's own run uses a tensor: not those of blocks that only draft (MTP). What it does not
+  /// use is left out where recipes are judged.
+  bool runs(std::string_view tensor) const { return model_.find(tensor) != nullptr; }
+
   /// Mean KL divergence of chunks [first, last), nats per token, one figure a chunk.
   std::vector<double> divergence(const TensorFormats& formats, int64_t first, int64_t last);
   /// The same with `tensor` as in the original. What that gains is what the tensor costs in this company.
@@ -47,6 +51,7 @@ class RecipeJudge {
   Digest key_of(const TensorFormats& formats, std::string_view without) const;
   std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
                               int64_t last);
+  TensorFormats only_run(const TensorFormats& formats) const;
   void stand_on(const TensorFormats& formats, int64_t chunks);
 
   const infer::Model& model_;

@@ -190,6 +190,8 @@ ModelShape shape_of(const gguf::Reader& model) {
   shape.experts = number("expert_count").value_or(0);
   shape.experts_used = number("expert_used_count").value_or(0);
   shape.context = number("context_length").value_or(0);
+  const int64_t draft = number("nextn_predict_layers").value_or(0);
+  if (draft > 0 && draft < shape.layers) shape.draft_layers = draft;
   shape.tied_output = model.find_tensor("output.weight") == nullptr;
   return shape;
 }

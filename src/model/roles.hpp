@@ -46,6 +46,8 @@ bool is_quantizable(const gguf::Tensor& tensor);
 struct ModelShape {
   std::string architecture, name;
   int64_t layers = 0, embedding = 0, heads = 0, heads_kv = 0, experts = 0, experts_used = 0, context = 0;
+  int64_t draft_layers =
+      0;  // of `layers`, the last: blocks that draft tokens (MTP) and are no part of a plain run
   bool tied_output = false;  // no output.weight: token_embd is the head too
 };
 ModelShape shape_of(const gguf::Reader& model);
