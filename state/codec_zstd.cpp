@@ -12,6 +12,12 @@ namespace {
 
 constexpr size_t kSmallestWorthTrying = 64;
 constexpr int kLevel = 3;
+constexpr size_t kAlwaysAllowed = size_t{1} << 20;  // bytes of a payload, however short it was made
+constexpr size_t kMostExpansion = 256;  // of a longer one: what is made to take time and memory is far above
+
+bool is_plausible(size_t payload, size_t stored) {
+  return payload <= kAlwaysAllowed || payload / kMostExpansion <= stored;
+}
 
 template <class Context, size_t (*kFree)(Context*)>
 struct Freed {
@@ -38,14 +44,16 @@ std::optional<std::vector<std::byte>> compress(std::span<const std::byte> payloa
   std::vector<std::byte> stored(ZSTD_compressBound(payload.size()));
   const size_t n =
       ZSTD_compressCCtx(compressor(), stored.data(), stored.size(), payload.data(), payload.size(), kLevel);
-  if (ZSTD_isError(n) || n > payload.size() - payload.size() / 16) return {};
+  if (ZSTD_isError(n) || n > payload.size() - payload.size() / 16 || !is_plausible(payload.size(), n))
+    return {};
   stored.resize(n);
   return stored;
 }
 
 std::optional<std::vector<std::byte>> decompress(std::span<const std::byte> stored) {
   const auto size = ZSTD_getFrameContentSize(stored.data(), stored.size());
-  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > kMaxPayloadBytes)
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN || size > kMaxPayloadBytes ||
+      !is_plausible(size, stored.size()))
     return {};
   if (ZSTD_findFrameCompressedSize(stored.data(), stored.size()) != stored.size()) return {};
   std::vector<std::byte> payload(size);

@@ -41,6 +41,16 @@ TEST(CodecZstd, AClaimedSizeIsNotBelieved) {
   EXPECT_FALSE(decompress(bomb));
 }
 
+TEST(CodecZstd, WhatExpandsBeyondMeasureIsNeitherMadeNorRead) {
+  const test::Bytes zeros(size_t{8} << 20);
+  EXPECT_FALSE(compress(zeros)) << "it is stored as it is";
+  test::Bytes bomb(ZSTD_compressBound(zeros.size()));
+  bomb.resize(ZSTD_compress(bomb.data(), bomb.size(), zeros.data(), zeros.size(), 19));
+  EXPECT_FALSE(decompress(bomb));
+  const test::Bytes small(size_t{1} << 20);
+  EXPECT_EQ(decompress(*compress(small)), small);
+}
+
 TEST(CodecZstdProperty, SpoiledFramesNeverCrash) {
   const test::Bytes stored = *compress(test::Bytes(5000, std::byte{'a'}));
   for (size_t i = 0; i < stored.size() * 8; ++i) {
