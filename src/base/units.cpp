@@ -17,9 +17,20 @@ struct Unit {
   double bytes;
 };
 
-constexpr std::array<Unit, 13> kUnits{{{"", 1}, {"b", 1}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"tb", 1e12},
-                                       {"kib", 0x1p10}, {"mib", 0x1p20}, {"gib", 0x1p30}, {"tib", 0x1p40},
-                                       {"k", 1e3}, {"m", 1e6}, {"g", 1e9}}};
+constexpr std::array<Unit, 14> kUnits{{{"", 1},
+                                       {"b", 1},
+                                       {"kb", 1e3},
+                                       {"mb", 1e6},
+                                       {"gb", 1e9},
+                                       {"tb", 1e12},
+                                       {"kib", 0x1p10},
+                                       {"mib", 0x1p20},
+                                       {"gib", 0x1p30},
+                                       {"tib", 0x1p40},
+                                       {"k", 1e3},
+                                       {"m", 1e6},
+                                       {"g", 1e9},
+                                       {"t", 1e12}}};
 
 [[noreturn]] void refuse(std::string_view text) {
   throw Error{str("'", text, "' is not a size"), "", "write it as 11GB (11e9 bytes), 11GiB (11 * 2^30) or a number of bytes",
