@@ -162,7 +162,7 @@ class Collector {
     for (const MomentInput& input : inputs_) matrices += input.mats;
     while (passes_.empty() || passes_.back().chunks_done == chunks()) {
       auto pass = load_pass(pass_path(passes_.size()), key_);
-      if (!pass || !goes_on(pass->moments, done)) break;
+      if (!pass || !is_of_this_run(*pass) || !goes_on(pass->moments, done)) break;
       for (const MomentSums& m : pass->moments) done += m.mats;
       passes_.push_back(std::move(*pass));
       if (done >= matrices) break;
@@ -174,15 +174,28 @@ class Collector {
     if (passes_.empty()) passes_.emplace_back();
   }
 
+  /// Whether a saved pass has sums of this model's matrices, and no more chunks than there are.
+  bool is_of_this_run(const CollectPass& pass) const {
+    const auto fits = [&](const auto& entry) {
+      const infer::Weight* weight = model_.find(entry.first);
+      return weight && weight->cols == entry.second.cols && weight->matrices == entry.second.mats;
+    };
+    return pass.chunks_done >= 0 && pass.chunks_done <= chunks() && std::ranges::all_of(pass.columns, fits);
+  }
+
   /// Whether a saved pass begins where `done` matrices end; it does not if a pass before it was lost.
   bool goes_on(const std::vector<MomentSums>& moments, int64_t done) const {
     const auto rest = cut_into_passes(inputs_, done, std::numeric_limits<int64_t>::max());
     if (rest.empty()) return moments.empty();
-    return moments.size() <= rest.front().size() &&
-           std::ranges::equal(moments, std::span{rest.front()}.first(moments.size()),
-                              [](const MomentSums& a, const MomentSums& b) {
-                                return a.input == b.input && a.dim == b.dim && a.first == b.first;
-                              });
+    if (moments.size() > rest.front().size()) return false;
+    for (size_t i = 0; i < moments.size(); ++i) {
+      const MomentSums &saved = moments[i], &whole = rest.front()[i];
+      const bool is_cut = i + 1 == moments.size() && saved.mats < whole.mats;
+      if (saved.input != whole.input || saved.dim != whole.dim || saved.first != whole.first ||
+          (saved.mats != whole.mats && !is_cut))
+        return false;
+    }
+    return true;
   }
 
   /// The sums of a finished pass wait in its file.
@@ -288,7 +301,10 @@ class Collector {
   void reload(size_t i) {
     if (!passes_[i].moments.empty() && !passes_[i].moments.front().sums.empty()) return;
     auto pass = load_pass(pass_path(i), key_);
-    if (!pass)
+    const auto is_same = [](const MomentSums& a, const MomentSums& b) {
+      return a.input == b.input && a.dim == b.dim && a.first == b.first && a.mats == b.mats;
+    };
+    if (!pass || !std::ranges::equal(pass->moments, passes_[i].moments, is_same))
       throw Error{"the sums of a pass are gone", pass_path(i).string(), "run the same command again",
                   Fault::io};
     passes_[i].moments = std::move(pass->moments);

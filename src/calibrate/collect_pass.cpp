@@ -111,9 +111,14 @@ CollectPass read_pass(Cursor& in) {
   for (int64_t i = 0; i < tensors; ++i) {
     std::string name;
     read(name);
-    visit_columns(read, pass.columns[name]);
+    ColumnSums& sums = pass.columns[name];
+    visit_columns(read, sums);
+    if (!sums.is_sound()) in.fail(in.offset(), "sums of columns that cannot be");
   }
-  for (int64_t i = 0; i < moments; ++i) visit_moments(read, pass.moments.emplace_back());
+  for (int64_t i = 0; i < moments; ++i) {
+    visit_moments(read, pass.moments.emplace_back());
+    if (!pass.moments.back().is_sound()) in.fail(in.offset(), "second moments that cannot be");
+  }
   read.finish();
   return pass;
 }

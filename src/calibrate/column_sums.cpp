@@ -1,6 +1,8 @@
 #include "calibrate/column_sums.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 #include "base/parallel.hpp"
@@ -52,6 +54,16 @@ void ColumnSums::add(const std::string& tensor, int64_t mat, Matrix<const float>
       if (!(square[j] <= std::numeric_limits<float>::max())) refuse(tensor, mat, mats, rows, j);
   });
   counts[static_cast<size_t>(mat)] += rows.rows;
+}
+
+bool ColumnSums::is_sound() const {
+  int64_t values = 0;
+  if (cols < 1 || mats < 1 || __builtin_mul_overflow(cols, mats, &values)) return false;
+  const auto is_square = [](double s) { return s >= 0 && s <= std::numeric_limits<float>::max(); };
+  return std::ssize(squares) == values && std::ssize(sums) == values && std::ssize(counts) == mats &&
+         std::ranges::all_of(squares, is_square) &&
+         std::ranges::all_of(sums, [](double s) { return std::isfinite(s); }) &&
+         std::ranges::all_of(counts, [](int64_t n) { return n >= 0; });
 }
 
 ImatrixSums ColumnSums::rounded() const {

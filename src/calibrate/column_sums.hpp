@@ -23,6 +23,8 @@ struct ColumnSums {
   /// square is not.
   void add(const std::string& tensor, int64_t mat, Matrix<const float> rows);
   ImatrixSums rounded() const;
+  /// Whether the arrays are as long as they must be and no sum is out of range: of sums out of a file.
+  bool is_sound() const;
 };
 
 using ColumnSumsByTensor = std::map<std::string, ColumnSums, std::less<>>;

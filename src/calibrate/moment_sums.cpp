@@ -1,6 +1,8 @@
 #include "calibrate/moment_sums.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <memory>
 
 #include "base/parallel.hpp"
@@ -45,6 +47,16 @@ void MomentSums::add(int64_t mat, Matrix<const float> rows) {
       for (int64_t j = r; j < n; ++j) sum[r * n + j] += products[(j - begin) * kPanel + (r - begin)];
   });
   counts[static_cast<size_t>(mat - first)] += rows.rows;
+}
+
+bool MomentSums::is_sound() const {
+  int64_t values = 0;
+  if (dim < 1 || mats < 1 || first < 0 || __builtin_mul_overflow(dim, dim, &values) ||
+      __builtin_mul_overflow(values, mats, &values))
+    return false;
+  return std::ssize(sums) == values && std::ssize(counts) == mats &&
+         std::ranges::all_of(sums, [](float s) { return std::isfinite(s); }) &&
+         std::ranges::all_of(counts, [](int64_t n) { return n >= 0; });
 }
 
 void MomentSums::mirror() {

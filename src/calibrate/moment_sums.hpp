@@ -22,6 +22,8 @@ struct MomentSums {
   void add(int64_t mat, Matrix<const float> rows);
   void mirror();
   void release() { sums = std::vector<float>{}; }  // its memory, too, which = {} would keep
+  /// Whether the arrays are as long as they must be and every sum is finite: of sums out of a file.
+  bool is_sound() const;
   int64_t bytes() const { return mats * dim * dim * static_cast<int64_t>(sizeof(float)); }
 };
 

@@ -92,6 +92,10 @@ class Writer {
     if (!note || note->size() <= kNote.size()) return std::nullopt;
     Tokens tokens((note->size() - kNote.size()) / sizeof(int32_t));
     std::memcpy(tokens.data(), note->data() + kNote.size(), tokens.size() * sizeof(int32_t));
+    const auto is_token = [&](int32_t id) { return id >= 0 && id < vocabulary_; };
+    if (static_cast<int64_t>(tokens.size()) > options_.document_tokens ||
+        !std::ranges::all_of(tokens, is_token))
+      return std::nullopt;  // no document of ours: it is written again
     return tokens;
   }
 

@@ -36,8 +36,10 @@ Measurement parse_measurement(std::span<const std::byte> payload) {
   const bool whole = payload.size() >= sizeof fixed;
   if (whole) std::memcpy(&fixed, payload.data(), sizeof fixed);
   const bool sound = whole && payload.size() == sizeof fixed + fixed.name_bytes && fixed.rows_measured > 0 &&
-                     fixed.rows_measured <= fixed.rows && fixed.relative_error >= 0 && fixed.standard_error >= 0 &&
-                     std::isfinite(fixed.relative_error) && std::isfinite(fixed.mean_energy);
+                     fixed.rows_measured <= fixed.rows && fixed.relative_error >= 0 &&
+                     fixed.standard_error >= 0 && std::isfinite(fixed.relative_error) &&
+                     std::isfinite(fixed.standard_error) && std::isfinite(fixed.mean_energy) &&
+                     find_format(static_cast<FormatId>(fixed.format));
   if (!sound) throw Error{"a measurement in the state is malformed", "", "run `snug state verify`, or start a new state"};
   return {std::string(reinterpret_cast<const char*>(payload.data()) + sizeof fixed, fixed.name_bytes),
           static_cast<FormatId>(fixed.format), fixed.rows_measured, fixed.rows, Digest{fixed.rows_digest},

@@ -21,6 +21,8 @@ struct Measurement {
 };
 
 std::vector<std::byte> to_payload(const Measurement& measurement);
-Measurement parse_measurement(std::span<const std::byte> payload);  // throws Error on anything malformed
+Measurement parse_measurement(
+    std::span<const std::byte> payload);  // throws Error on anything malformed, a format that is
+                                          // not in formats() included
 
 }  // namespace snug

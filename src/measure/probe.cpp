@@ -164,6 +164,7 @@ class Prober {
     const auto payload = state_.get(RecordKind::probe, key_of(subject, chunk));
     if (!payload) return false;
     const ProbeRecord record = parse_probe(*payload);
+    if (record.tensor != subject.tensor->name || record.format != subject.format->id) return false;
     subject.kl[static_cast<size_t>(chunk)] = record.kl;
     subject.rho = record.rho;
     ++reused_;

@@ -140,7 +140,8 @@ std::vector<Measurement> TensorMeasurer::run(Store& state, MeasureCounters& coun
     if (candidates_[c] == &source_) continue;
     if (const auto known = state.get(RecordKind::measurement, key_of(*candidates_[c]))) {
       const Measurement m = parse_measurement(*known);
-      if (m.rows == tensor_.rows() && m.rows_digest == rows_digest(m.rows_measured)) {
+      const bool is_ours = m.tensor == tensor_.name && m.format == result.format && m.rows == result.rows;
+      if (is_ours && m.rows_digest == rows_digest(m.rows_measured)) {
         result = m;
         ++counters.reused;
         continue;
