@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -106,7 +107,7 @@ class RealDisk final : public Disk {
     const bool read = mode == Open::read;
     const int flags =
         (read ? O_RDONLY : O_RDWR) | (mode == Open::create ? O_CREAT : 0) | O_CLOEXEC | O_NONBLOCK;
-    const int fd = ::open(path.c_str(), flags, 0644);  // O_NONBLOCK: a pipe must not hang us
+    const int fd = ::open(path.c_str(), flags, 0666);  // O_NONBLOCK: a pipe must not hang us
     if (fd < 0)
       throw io_error(read ? "open the state store" : "open the state store for writing", path.string(),
                      read ? "check the path and its permissions; `snug measure` makes a store"
@@ -116,6 +117,23 @@ class RealDisk final : public Disk {
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
       throw Error{"not a regular file", path.string(), "name a file, not a folder or a device", Fault::io};
     return file;
+  }
+
+  NewFile create_beside(const std::filesystem::path& path) override {
+    remove_leftovers(path);
+    std::random_device random;
+    for (;;) {
+      const std::filesystem::path name = part_name(path, random());
+      const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+      if (fd < 0 && errno == EEXIST) continue;
+      if (fd < 0)
+        throw io_error("open the state store for writing", name.string(),
+                       "keep it in a folder that exists and can be written");
+      auto file = std::make_unique<RealFile>(fd, name);
+      struct stat older {};
+      if (stat(path.c_str(), &older) == 0) fchmod(fd, older.st_mode & 0777);
+      return {std::move(file), name};
+    }
   }
 
   bool exists(const std::filesystem::path& path) override {
@@ -157,6 +175,15 @@ std::unique_ptr<File> open_locked(Disk& disk, const std::filesystem::path& path,
   }
   throw Error{"the state store is replaced over and over", path.string(), "see what else writes there",
               Fault::io};
+}
+
+Disk::NewFile create_locked_beside(Disk& disk, const std::filesystem::path& path) {
+  for (;;) {
+    Disk::NewFile made = disk.create_beside(path);
+    const File::Lock lock = made.file->try_lock();
+    if (lock == File::Lock::taken) return made;
+    if (lock == File::Lock::busy) disk.remove(made.name);  // somebody is just taking it for a leftover
+  }
 }
 
 }  // namespace snug::state

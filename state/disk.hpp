@@ -29,8 +29,16 @@ class Disk {
  public:
   enum class Open { read, write, create };  // write and create: for reading as well
 
+  struct NewFile {
+    std::unique_ptr<File> file;
+    std::filesystem::path name;
+  };
+
   virtual ~Disk() = default;
   virtual std::unique_ptr<File> open(const std::filesystem::path& path, Open mode) = 0;
+  /// A new file beside `path` under a name of its own, to be renamed over it: never one that was there, no
+  /// link followed, the permissions of what it shall replace. Leftovers of killed processes are removed.
+  virtual NewFile create_beside(const std::filesystem::path& path) = 0;
   virtual bool exists(const std::filesystem::path& path) = 0;
   virtual void rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
   virtual void remove(const std::filesystem::path& path) noexcept = 0;
@@ -41,5 +49,8 @@ Disk& real_disk();
 
 /// Opens and locks. Throws Error that names the holder's process id where another writer has the lock.
 std::unique_ptr<File> open_locked(Disk& disk, const std::filesystem::path& path, Disk::Open mode);
+
+/// Disk::create_beside(), locked, so that nobody takes the file for a leftover.
+Disk::NewFile create_locked_beside(Disk& disk, const std::filesystem::path& path);
 
 }  // namespace snug::state

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "base/file_kind.hpp"
+#include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 #include "state/codec_zstd.hpp"
@@ -74,7 +76,10 @@ class Scanner {
   Scan run() {
     found_.file_bytes = window_.size();
     int64_t at = file_header_end();
-    while (at < window_.size()) at = step(at);
+    while (at < window_.size()) {
+      check_interrupt();
+      at = step(at);
+    }
     if (found_.end == 0 && !found_.blank) found_.end = window_.size();
     return std::move(found_);
   }
@@ -108,6 +113,7 @@ class Scanner {
     for (; offset + kRecordHeaderBytes <= window_.size() && patience_ > 0; ++offset) {
       const auto place = header_at(window_, offset);
       if (!place || place->end() > window_.size()) continue;
+      check_interrupt();
       if (checksum_holds(window_, *place)) return offset;
       patience_ -= place->header.stored_bytes;
     }
@@ -116,8 +122,12 @@ class Scanner {
 
   bool all_zero_header() { return window_.size() == kFileHeaderBytes && all_zero(window_, 0); }
 
-  [[noreturn]] void refuse() const {
-    throw Error{"not a state store of snug", where_, "check the path; nothing was changed"};
+  [[noreturn]] void refuse() {
+    constexpr int64_t kEnough = 512;
+    const auto start = window_.at(0, kEnough);
+    const auto foreign = foreign_file({reinterpret_cast<const char*>(start.data()), start.size()});
+    throw Error{str("not a state store of snug", foreign ? str(": it is ", foreign->what) : ""), where_,
+                foreign ? foreign->remedy : "check the path; nothing was changed"};
   }
 
   /// Takes what lies at an offset where a record should begin; returns where the next one should.

@@ -4,6 +4,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/output_path.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 #include "snug/state.hpp"
@@ -27,17 +28,14 @@ struct Source {
 };
 
 /// A store written from the start beside the place where it shall be, and put there whole.
-/// What a killed process left under the working name is locked by nobody and written over.
 class NewStore {
  public:
-  NewStore(Disk& disk, const std::filesystem::path& path) : disk_(disk), path_(path), part_(path) {
-    part_ += ".part";
-    file_ = open_locked(disk_, part_, Disk::Open::create);
-    file_->truncate(0);
+  NewStore(Disk& disk, const std::filesystem::path& path)
+      : disk_(disk), path_(path), part_(create_locked_beside(disk, path)) {
     append_bytes(bytes_of(header_));
   }
   ~NewStore() {
-    if (!placed_) disk_.remove(part_);
+    if (!placed_) disk_.remove(part_.name);
   }
   NewStore(const NewStore&) = delete;
   NewStore& operator=(const NewStore&) = delete;
@@ -52,8 +50,8 @@ class NewStore {
 
   void place() {
     flush();
-    file_->sync();
-    disk_.rename(part_, path_);
+    part_.file->sync();
+    disk_.rename(part_.name, path_);
     placed_ = true;
     disk_.sync_folder_of(path_);
   }
@@ -64,7 +62,7 @@ class NewStore {
     if (pending_.size() >= kFlushBytes) flush();
   }
   void flush() {
-    file_->write_at(written_, pending_);
+    part_.file->write_at(written_, pending_);
     written_ += std::ssize(pending_);
     pending_.clear();
   }
@@ -72,8 +70,8 @@ class NewStore {
   static constexpr size_t kFlushBytes = 1 << 20;
 
   Disk& disk_;
-  std::filesystem::path path_, part_;
-  std::unique_ptr<File> file_;
+  std::filesystem::path path_;
+  Disk::NewFile part_;
   const FileHeader header_ = file_header();
   std::vector<std::byte> pending_;
   int64_t written_ = 0;
@@ -173,7 +171,8 @@ MergeReport merge(Disk& disk, const std::filesystem::path& out, std::span<const 
 
 MergeReport merge(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs,
                   Overwrite overwrite) {
-  return merge(real_disk(), out, inputs, overwrite);
+  check_folder_of(follow_links(out));
+  return merge(real_disk(), follow_links(out), inputs, overwrite);
 }
 
 OpenReport verify(const std::filesystem::path& path) {
@@ -197,7 +196,7 @@ CompactReport compact(Disk& disk, const std::filesystem::path& path) {
 }
 
 CompactReport compact(const std::filesystem::path& path) {
-  return compact(real_disk(), path);
+  return compact(real_disk(), follow_links(path));
 }
 
 }  // namespace snug

@@ -1,7 +1,10 @@
 #include "artifact/output.hpp"
 
+#include "base/str.hpp"
+#include "gguf/layout.hpp"
 #include "gguf/metadata.hpp"
 #include "recipe/presets.hpp"
+#include "snug/error.hpp"
 
 namespace snug {
 namespace {
@@ -37,6 +40,19 @@ gguf::Layout output_layout(const gguf::Reader& model, const Importance* importan
   return gguf::plan_layout(
       path, gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, std::move(ours)),
       std::move(tensors), recipe.split_bytes);
+}
+
+void check_within_budget(const gguf::Reader& model, const Importance* importance, const Recipe& recipe) {
+  if (recipe.budget_kind == "none" || recipe.budget_bytes == 0) return;
+  const gguf::Layout layout = output_layout(model, importance, recipe, "out.gguf");
+  int64_t bytes = 0;
+  for (const gguf::OutputTensor& tensor : layout.tensors)
+    bytes += gguf::data_bytes(tensor.format, {tensor.shape.data(), static_cast<size_t>(tensor.dims)});
+  if (recipe.budget_kind == "file") bytes = layout.bytes;
+  if (bytes <= recipe.budget_bytes) return;
+  throw Error{
+      str("the recipe takes ", bytes, " bytes, more than its own budget of ", recipe.budget_bytes), "",
+      "it was changed by hand: plan again (--pin keeps single tensors), or set its budget to what it takes"};
 }
 
 }  // namespace snug

@@ -14,4 +14,8 @@ namespace snug {
 gguf::Layout output_layout(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
                            const std::filesystem::path& path);
 
+/// Throws Error where the files, as `recipe` says, would be larger than the budget that it names: it was
+/// changed by hand.
+void check_within_budget(const gguf::Reader& model, const Importance* importance, const Recipe& recipe);
+
 }  // namespace snug

@@ -9,15 +9,16 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/output.hpp"
 #include "base/interrupt.hpp"
 #include "base/mapped_file.hpp"
+#include "base/output_guard.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "artifact/output.hpp"
+#include "encode/encode_tensor.hpp"
 #include "gguf/split.hpp"
 #include "gguf/writer.hpp"
-#include "encode/encode_tensor.hpp"
 #include "quant/feedback/second_order.hpp"
 #include "snug/error.hpp"
 
@@ -152,14 +153,6 @@ void copy_tensor(const gguf::Tensor& source, size_t index, gguf::Writer& writer,
   }
 }
 
-std::vector<std::filesystem::path> files_of(const gguf::Reader& model) {
-  const auto name = gguf::parse_split_name(model.path());
-  if (model.shards() == 1 || !name) return {model.path()};
-  std::vector<std::filesystem::path> files;
-  for (int i = 1; i <= model.shards(); ++i) files.push_back(gguf::split_name(name->prefix, i, model.shards()));
-  return files;
-}
-
 }  // namespace
 
 void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe) {
@@ -187,8 +180,10 @@ WrittenModel quantize_model(const gguf::Reader& model, const Importance* importa
                             const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
   gguf::Layout layout = output_layout(model, importance, recipe, out);
-  const std::vector<std::filesystem::path> sources = files_of(model);
-  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, sources);
+  OutputGuard guard{existing};
+  guard.reads(gguf::split_files(model.path()));
+  for (const gguf::Layout::Shard& shard : layout.shards) guard.writes(shard.path);
+  guard.check();
   gguf::Writer writer{std::move(layout), existing};
   int64_t total = 0;
   for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());

@@ -8,10 +8,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include "base/mapped_faults.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -42,17 +44,10 @@ void remove_unless_written(const std::filesystem::path& part) {
 }  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path, Existing existing, int64_t expected_bytes)
-    : path_(std::move(path)), existing_(existing) {
-  std::error_code ignored;
-  if (existing == Existing::refuse && std::filesystem::exists(path_, ignored))
-    throw Error{"the output exists already", path_.string(),
-                "name another output, or replace it with --force", Fault::io};
+    : path_(output_path(path, existing)), existing_(existing) {
   remove_leftovers(path_);
-  fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
-  if (fd_ < 0)
-    open_named();
-  else
-    lock(fd_);
+  open_temporary();
+  take_permissions();
   const int reserved = expected_bytes > 0 ? posix_fallocate(fd_, 0, expected_bytes) : 0;
   // Other failures: the filesystem cannot reserve; writing will tell.
   if (reserved == ENOSPC || reserved == EFBIG) {
@@ -66,17 +61,37 @@ AtomicFile::~AtomicFile() {
   discard();
 }
 
+void AtomicFile::open_temporary() {
+  fd_ = open(folder_of(path_).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+  if (fd_ >= 0)
+    lock(fd_);
+  else if (errno == EMFILE || errno == ENFILE)
+    throw io_error("create the output", path_.string(),
+                   "allow more open files (ulimit -n), or larger ones of a split (--split-size)");
+  else
+    open_named();
+}
+
 /// Where a filesystem has no nameless files. What is not yet locked may be taken for a leftover.
 void AtomicFile::open_named() {
+  std::random_device random;
   for (;;) {
-    std::string name = str(path_.string(), kPartMark, std::string(kPartDigits, 'X'));
-    fd_ = mkostemp(name.data(), O_CLOEXEC);
-    if (fd_ < 0)
+    part_ = part_name(path_, random());
+    fd_ = open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd_ < 0 && errno == EEXIST) continue;
+    if (fd_ < 0) {
+      part_.clear();
       throw io_error("create the output", path_.string(), "check that the folder exists and can be written");
-    part_ = name;
+    }
     if (lock(fd_) && has_a_name(fd_)) return;
     discard();
   }
+}
+
+/// A file that others may not read stays so when it is replaced.
+void AtomicFile::take_permissions() {
+  struct stat older {};
+  if (existing_ == Existing::replace && stat(path_.c_str(), &older) == 0) fchmod(fd_, older.st_mode & 0777);
 }
 
 void AtomicFile::discard() noexcept {
@@ -89,6 +104,7 @@ void AtomicFile::write_at(int64_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = pwrite(fd_, bytes.data(), bytes.size(), offset);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EFAULT) touch(bytes);
     if (n <= 0) throw io_error("write the output", path_.string(), kDiskRemedy);
     bytes = bytes.subspan(static_cast<size_t>(n));
     offset += n;
@@ -105,8 +121,7 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::sync() {
-  if (fchmod(fd_, 0644) != 0 || fsync(fd_) != 0)
-    throw io_error("sync the output", path_.string(), kDiskRemedy);
+  if (fsync(fd_) != 0) throw io_error("sync the output", path_.string(), kDiskRemedy);
 }
 
 /// Gives a nameless file a name: its own where that must be free, else one beside it, to be renamed.
@@ -117,9 +132,7 @@ bool AtomicFile::give_name() {
   };
   if (existing_ == Existing::refuse) return link_as(path_.string());
   for (uint32_t n = static_cast<uint32_t>(getpid());; ++n) {
-    const std::string digits = std::to_string(n % 1'000'000);
-    const std::string name =
-        str(path_.string(), kPartMark, std::string(kPartDigits - digits.size(), '0'), digits);
+    const std::string name = part_name(path_, n).string();
     if (link_as(name)) {
       part_ = name;
       return true;
@@ -154,6 +167,11 @@ void write_file(const std::filesystem::path& path, std::string_view text, Existi
   file.commit();
 }
 
+std::filesystem::path part_name(const std::filesystem::path& path, uint32_t number) {
+  const std::string digits = std::to_string(number % 1'000'000);
+  return str(path.string(), kPartMark, std::string(kPartDigits - digits.size(), '0'), digits);
+}
+
 void remove_leftovers(const std::filesystem::path& path) {
   const std::string begin = path.filename().string() + kPartMark;
   std::error_code failed;
@@ -163,22 +181,6 @@ void remove_leftovers(const std::filesystem::path& path) {
     if (name.starts_with(begin) && name.size() == begin.size() + kPartDigits)
       remove_unless_written(at->path());
   }
-}
-
-void check_no_input(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs) {
-  std::error_code ignored;
-  for (const std::filesystem::path& input : inputs)
-    if (std::filesystem::equivalent(out, input, ignored))
-      throw Error{"the output is one of the inputs, which would be lost", out.string(), "name another output",
-                  Fault::usage};
-}
-
-void check_no_input(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
-  check_no_input(out, std::span{inputs.begin(), inputs.size()});
-}
-
-std::filesystem::path folder_of(const std::filesystem::path& path) {
-  return path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
 }
 
 void sync_directory(const std::filesystem::path& folder) {

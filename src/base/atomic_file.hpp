@@ -3,21 +3,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <span>
 #include <string_view>
 
-namespace snug {
+#include "base/output_path.hpp"
 
-enum class Existing { refuse, replace };
+namespace snug {
 
 /// A file that appears whole under its name or not at all: written beside it, synced, renamed, its folder
 /// synced. Destroyed without commit() it leaves nothing behind. Killed, it may: on a filesystem without
-/// nameless files, or in the instant of the rename; the next one of that path removes it. Throws Error of
-/// Fault::io (a full disk included).
+/// nameless files, or in the instant of the rename; the next one of that path removes it. A link stays: its
+/// target is what is written. A file that is replaced gives its permissions to the new one; others get what
+/// the umask leaves. Throws Error of Fault::io (a full disk included).
 class AtomicFile {
  public:
-  /// Refuses at once where the name is taken and `existing` says so, or where the folder cannot be written.
+  /// Refuses at once what output_path() refuses.
   /// expected_bytes > 0 reserves the space now, so that a full disk is told before the work, not after.
   AtomicFile(std::filesystem::path path, Existing existing, int64_t expected_bytes = 0);
   ~AtomicFile();
@@ -28,11 +28,14 @@ class AtomicFile {
   void write_at(int64_t offset, std::span<const std::byte> bytes);  // anywhere; threads may share
   void write(std::string_view text);
   int64_t size() const { return end_; }
+  const std::filesystem::path& path() const { return path_; }  // where it will lie, links followed
   void sync();    // to the disk; lets several files be made safe before the first is put in place
   void commit();  // syncs and puts in place
 
  private:
+  void open_temporary();
   void open_named();
+  void take_permissions();
   bool give_name();
   bool put_in_place();
   void discard() noexcept;
@@ -48,16 +51,11 @@ class AtomicFile {
 /// written.
 void remove_leftovers(const std::filesystem::path& path);
 
+/// A name beside `path` for what shall lie there, as remove_leftovers() knows it.
+std::filesystem::path part_name(const std::filesystem::path& path, uint32_t number);
+
 /// The whole of `text` under `path`, by AtomicFile.
 void write_file(const std::filesystem::path& path, std::string_view text, Existing existing);
-
-/// Throws Error of Fault::usage where `out` is the file of one of `inputs`, by whatever name: it would be
-/// replaced.
-void check_no_input(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs);
-void check_no_input(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
-
-/// The folder a file lies in; "." for a bare name.
-std::filesystem::path folder_of(const std::filesystem::path& path);
 
 /// Syncs a folder, so that a rename in it survives a power cut.
 void sync_directory(const std::filesystem::path& folder);

@@ -4,6 +4,8 @@
 #include <set>
 #include <vector>
 
+#include "base/file_kind.hpp"
+#include "base/interrupt.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -29,6 +31,7 @@ class Guard {
   explicit Guard(const std::string& where) : where_(where) {}
 
   bool operator()(int depth, json::parse_event_t event, json& parsed) {
+    if (event == json::parse_event_t::object_start) check_interrupt();
     if (depth > kMaxDepth)
       throw Error{str("nested deeper than ", kMaxDepth, " levels"), where_, "this is no document of snug's"};
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
@@ -46,6 +49,14 @@ class Guard {
 
 }  // namespace
 
+std::string json_text(const json& document, int indent) {
+  return document.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+std::string json_text(const nlohmann::ordered_json& document, int indent) {
+  return document.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 std::string quoted(const std::string& text) {
   return shown(json(text));
 }
@@ -60,6 +71,8 @@ json parse_json(const std::string& text, const std::string& where) {
     const std::string_view what = error.what();
     const size_t bracket =
         what.find("] ");  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+    if (const auto foreign = foreign_file(text))
+      throw Error{str("not a JSON document: it is ", foreign->what), where, foreign->remedy};
     throw Error{str("not a JSON document: ", bracket == what.npos ? what : what.substr(bracket + 2)), where,
                 "the file is damaged or of another kind; `snug inspect` says of which"};
   }

@@ -12,6 +12,11 @@ namespace snug {
 /// file.
 nlohmann::json parse_json(const std::string& text, const std::string& where);
 
+/// A document as text. Bytes that are not UTF-8, as names of files may hold, become U+FFFD: never fails on
+/// them.
+std::string json_text(const nlohmann::json& document, int indent = -1);
+std::string json_text(const nlohmann::ordered_json& document, int indent = -1);
+
 /// Text from outside for a message: in quotes, ASCII, cut where long.
 std::string quoted(const std::string& text);
 

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/mapped_faults.hpp"
+#include "base/without_controls.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -41,17 +43,25 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
     throw io_error("map the file", path.string(),
                    failure == ENOMEM ? "the program may not use so many addresses: raise its limit (ulimit -v)" : "");
   data_ = static_cast<const std::byte*>(data);
+  name_ = std::make_unique<const std::string>(without_controls(path.string()));
+  remember_mapping(bytes(), name_->c_str());
 }
 
 MappedFile::~MappedFile() {
-  if (data_) munmap(const_cast<std::byte*>(data_), size_);
+  if (!data_) return;
+  forget_mapping(data_);
+  munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : path_(std::move(other.path_)),
+      name_(std::move(other.name_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(name_, other.name_);
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;

@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
+#include <string>
 
 namespace snug {
 
@@ -23,6 +25,7 @@ class MappedFile {
 
  private:
   std::filesystem::path path_;
+  std::unique_ptr<const std::string> name_;  // stays where it is when the file is moved
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -9,4 +9,6 @@ namespace snug {
 /// \xNN; long text is cut. Never fails.
 std::string printable(std::string_view text);
 
+bool is_utf8(std::string_view text);
+
 }  // namespace snug

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/file_kind.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
@@ -14,6 +15,9 @@ namespace {
 
 void check_text(std::string_view text, const std::string& path) {
   if (text.empty()) throw Error{"the calibration text is empty", path, "name another file"};
+  if (is_lfs_pointer(text))
+    throw Error{"not a text: it is a Git LFS pointer in place of the file", path,
+                "fetch the file itself: git lfs pull"};
   const std::string valid = infer::valid_utf8(text);
   const auto at = std::ranges::mismatch(text, valid).in1 - text.begin();
   if (at < static_cast<std::ptrdiff_t>(text.size()))

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/interrupt.hpp"
+#include "base/json_reader.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
@@ -105,7 +106,7 @@ int run_bench(const BenchArgs& args) {
   std::vector<Measured> all;
   if (args.prompt > 0) all.push_back(prompt);
   if (args.decode > 0) all.push_back(decode);
-  print_out(args.common.json ? json_of(args, repacked, all).dump(2) : table(all));
+  print_out(args.common.json ? json_text(json_of(args, repacked, all), 2) : table(all));
   return 0;
 }
 

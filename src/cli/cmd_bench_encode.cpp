@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "base/interrupt.hpp"
+#include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -60,7 +61,7 @@ int run_bench_encode(BenchEncodeArgs& args) {
   args.comparison.max = !args.no_max;
   args.comparison.formats = known_formats(args.formats);
   const std::vector<EncodeFigures> figures = compare_encoders(args.comparison);
-  print_out(args.common.json ? json_of(figures).dump(2) : to_markdown(figures));
+  print_out(args.common.json ? json_text(json_of(figures), 2) : to_markdown(figures));
   return 0;
 }
 

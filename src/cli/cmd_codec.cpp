@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.hpp"
 #include "base/mapped_file.hpp"
+#include "base/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/common.hpp"
 #include "snug/error.hpp"
@@ -21,6 +22,9 @@ struct CodecArgs {
   int64_t cols = 0;
   std::filesystem::path importance, input, output;
   bool force = false;
+
+  Existing existing() const { return force ? Existing::replace : Existing::refuse; }
+  void check_output() const { OutputGuard{existing()}.reads({input, importance}).writes(output).check(); }
 };
 
 const Format& format_named(const std::string& name) {
@@ -58,6 +62,7 @@ const Format& checked_format(const CodecArgs& args) {
 
 int run_encode(const CodecArgs& args) {
   const Format& format = checked_format(args);
+  args.check_output();
   const MappedFile input{args.input};
   const int64_t rows =
       rows_in(input.bytes().size(), args.cols * static_cast<int64_t>(sizeof(float)), args.input);
@@ -65,8 +70,7 @@ int run_encode(const CodecArgs& args) {
   if (!args.importance.empty()) importance = floats_of(MappedFile{args.importance}.bytes(), args.importance);
   const Effort effort = args.effort == "max" ? Effort::max : Effort::normal;
 
-  AtomicFile out{args.output, args.force ? Existing::replace : Existing::refuse,
-                 rows * format.row_bytes(args.cols)};
+  AtomicFile out{args.output, args.existing(), rows * format.row_bytes(args.cols)};
   const size_t row_bytes = static_cast<size_t>(args.cols) * sizeof(float);
   std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(args.cols)));
   for (int64_t r = 0; r < rows; ++r) {
@@ -86,11 +90,11 @@ int run_encode(const CodecArgs& args) {
 
 int run_decode(const CodecArgs& args) {
   const Format& format = checked_format(args);
+  args.check_output();
   const MappedFile input{args.input};
   const auto row_bytes = static_cast<size_t>(format.row_bytes(args.cols));
   const int64_t rows = rows_in(input.bytes().size(), format.row_bytes(args.cols), args.input);
-  AtomicFile out{args.output, args.force ? Existing::replace : Existing::refuse,
-                 rows * args.cols * static_cast<int64_t>(sizeof(float))};
+  AtomicFile out{args.output, args.existing(), rows * args.cols * static_cast<int64_t>(sizeof(float))};
   std::vector<float> row(static_cast<size_t>(args.cols));
   for (int64_t r = 0; r < rows; ++r) {
     dequantize(format, input.bytes().subspan(static_cast<size_t>(r) * row_bytes, row_bytes),

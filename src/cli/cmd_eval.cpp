@@ -11,18 +11,21 @@
 #include <sstream>
 
 #include "base/atomic_file.hpp"
+#include "base/json_reader.hpp"
 #include "base/memory.hpp"
+#include "base/output_guard.hpp"
+#include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/text/eval_report.hpp"
 #include "cli/eval_tasks.hpp"
 #include "cli/options/whole_number.hpp"
-#include "base/printable.hpp"
-#include "gguf/value.hpp"
+#include "cli/text/eval_report.hpp"
 #include "eval/evaluate.hpp"
+#include "gguf/split.hpp"
+#include "gguf/value.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
 
@@ -42,6 +45,8 @@ struct EvalArgs {
   Compute compute = Compute::exact;
   bool force = false;
   CLI::Option* context_given = nullptr;
+
+  Existing existing() const { return force ? Existing::replace : Existing::refuse; }
 
   /// Fast as llama.cpp computes: keys and values in f16 too.
   SessionOptions session(int64_t positions) const {
@@ -84,8 +89,7 @@ int write_logits(const EvalArgs& args) {
   const Model model{args.model};
   Session session{model, args.session(static_cast<int64_t>(args.tokens.size()))};
   const Rows logits = session.forward(args.tokens);
-  AtomicFile file{args.logits, args.force ? Existing::replace : Existing::refuse,
-                  static_cast<int64_t>(logits.values().size_bytes())};
+  AtomicFile file{args.logits, args.existing(), static_cast<int64_t>(logits.values().size_bytes())};
   file.write(std::as_bytes(logits.values()));
   file.commit();
   return 0;
@@ -187,9 +191,7 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
   tell_of_length(model, chunks.context);
   const std::optional<int32_t> bos = bos_of(tokenizer);
   std::optional<BaseLogitsWriter> save;
-  if (!args.save_logits.empty())
-    save.emplace(args.save_logits, args.force ? Existing::replace : Existing::refuse, chunks,
-                 model.vocabulary());
+  if (!args.save_logits.empty()) save.emplace(args.save_logits, args.existing(), chunks, model.vocabulary());
   BaseLogitsWriter* saved = save ? &*save : nullptr;
   Session session{model, args.session(chunks.context)};
   Watch watch{chunks, report.chunks};
@@ -207,8 +209,13 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
 
 int run_eval(const EvalArgs& args) {
   args.common.apply();
-  for (const std::string& out : {args.save_logits, args.logits})
-    check_no_input(out, {args.model, args.base, args.text, args.token_file});
+  OutputGuard{args.existing()}
+      .reads(gguf::split_files(args.model))
+      .reads(gguf::split_files(args.base))
+      .reads({args.text, args.token_file, args.base_logits})
+      .writes(args.save_logits)
+      .writes(args.logits)
+      .check();
   keep_freed_memory();
   if (!args.logits.empty()) return write_logits(args);
   if (!args.task.empty()) {
@@ -228,8 +235,7 @@ int run_eval(const EvalArgs& args) {
   else
     evaluate_text(args, model, report);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  print_out(args.common.json ? eval_json(report).dump(2, ' ', false, nlohmann::json::error_handler_t::replace)
-                             : eval_table(report));
+  print_out(args.common.json ? json_text(eval_json(report), 2) : eval_table(report));
   return 0;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "base/atomic_file.hpp"
+#include "base/json_reader.hpp"
+#include "base/output_guard.hpp"
 #include "base/read_file.hpp"
 #include "cli/common.hpp"
 #include "recipe/export.hpp"
@@ -24,24 +26,25 @@ std::string json_of(const Recipe& recipe, ExportTarget target, const std::string
   if (target == ExportTarget::llama_cpp || target == ExportTarget::ik_llama_cpp)
     for (const TypePattern& p : type_patterns(recipe, target))
       patterns.push_back({{"pattern", p.pattern}, {"format", format_name(p.format)}});
-  return nlohmann::ordered_json{{"recipe_digest", recipe_digest(recipe)},
-                                {"patterns", patterns},
-                                {"command", export_command(recipe, target, out)},
-                                {"output", out}}
-      .dump(2);
+  return json_text(nlohmann::ordered_json{{"recipe_digest", recipe_digest(recipe)},
+                                          {"patterns", patterns},
+                                          {"command", export_command(recipe, target, out)},
+                                          {"output", out}},
+                   2);
 }
 
 /// Without -o the export itself goes to stdout and the command that uses it to stderr; with -o, the command
 /// to stdout.
 int run_export(const ExportArgs& args) {
   args.common.apply();
-  check_no_input(args.out, {args.recipe});
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  OutputGuard{existing}.reads({args.recipe}).writes(args.out).check();
   const Recipe recipe =
       parse_recipe(read_file(args.recipe, "`snug plan -o recipe.json` writes one"), args.recipe);
   const ExportTarget target = *export_target(args.target);
   const std::string exported = export_recipe(recipe, target);
   const std::string command = export_command(recipe, target, args.out);
-  if (!args.out.empty()) write_file(args.out, exported, args.force ? Existing::replace : Existing::refuse);
+  if (!args.out.empty()) write_file(args.out, exported, existing);
   if (args.common.json) {
     print_out(json_of(recipe, target, args.out));
   } else if (args.out.empty()) {

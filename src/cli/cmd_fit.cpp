@@ -1,6 +1,8 @@
 #include <nlohmann/json.hpp>
 
+#include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
+#include "base/json_reader.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
@@ -9,15 +11,15 @@
 #include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/text/judged_text.hpp"
 #include "cli/options/options.hpp"
 #include "cli/own_sources.hpp"
+#include "cli/text/judged_text.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/written_text.hpp"
 #include "fit/closed_loop.hpp"
 #include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
-#include "artifact/quantize_model.hpp"
+#include "model/finite_weights.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -33,20 +35,17 @@ struct Args {
   bool dry_run = false, force = false;
 };
 
-std::filesystem::path folder_of(const std::string& file) {
-  const std::filesystem::path folder = std::filesystem::path{file}.parent_path();
-  return folder.empty() ? "." : folder;
-}
-
 /// What can be refused before hours of work is refused now.
 void check_output(const Args& args, const PlanOptions& options) {
-  for (const std::string& out : {args.out, args.recipe})
-    check_no_input(out, {args.model.model, args.model.imatrix, args.model.moments, args.calibration.calib});
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  const std::string out = args.dry_run ? "" : args.out;
+  guard_for(existing, args.model, args.calibration.calib, out, options.split_bytes)
+      .writes(args.recipe)
+      .keeps(args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out)))
+      .check();
   if (args.dry_run) return;
   if (args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
-  AtomicFile{args.out,
-             args.force ? Existing::replace : Existing::refuse};  // proves that the folder can be written
   std::error_code unknown;
   const auto space = std::filesystem::space(folder_of(args.out), unknown);
   if (!unknown && options.size_bytes && static_cast<int64_t>(space.available) < *options.size_bytes)
@@ -127,7 +126,7 @@ std::string json_of(const LoopResult& result, const WrittenModel* written, const
     document["written_bytes"] = written->bytes;
     for (const auto& file : written->files) document["files"].push_back(file.string());
   }
-  return document.dump(2);
+  return json_text(document, 2);
 }
 
 int run(const Args& args) {
@@ -150,6 +149,7 @@ int run(const Args& args) {
   {
     const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
     Store state = Store::open(path, Access::write);
+    check_finite_once(model, state);
     const std::optional<Calibrated> calibrated = args.calibration.open(args.model.model, state);
     const ModelArgs sources =
         calibrated ? with_own_sources(args.model, {folder_of(args.out), args.feedback}, model, *calibrated)

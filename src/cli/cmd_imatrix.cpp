@@ -6,16 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "base/json_reader.hpp"
+#include "base/output_guard.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "cli/commands.hpp"
-#include "cli/common.hpp"
-#include "cli/text/imatrix_report.hpp"
-#include "cli/options/whole_number.hpp"
 #include "calibrate/calibration.hpp"
 #include "calibrate/collect.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/options/whole_number.hpp"
+#include "cli/text/imatrix_report.hpp"
+#include "gguf/split.hpp"
 #include "imatrix/imatrix_merge.hpp"
+#include "model/finite_weights.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -49,7 +53,7 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
 }
 
 void print(const Args& args, const std::string& text, const nlohmann::ordered_json& json) {
-  print_out(args.common.json ? json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) : text);
+  print_out(args.common.json ? json_text(json, 2) : text);
 }
 
 int show_statistics(const Args& args) {
@@ -60,6 +64,7 @@ int show_statistics(const Args& args) {
 
 int merge(const Args& args) {
   if (args.merge.size() < 2) refuse_usage("--merge takes two files or more", "snug imatrix --merge A B -o C");
+  OutputGuard{args.existing()}.reads(args.merge).writes(args.out).check();
   const ImatrixMergeReport report = merge_imatrices(args.merge, args.out, args.existing());
   print(args, merged_text(args.out, args.merge.size(), report),
         merged_json(args.out, args.merge.size(), report));
@@ -70,17 +75,24 @@ int collect(Args& args) {
   if (args.source.text.empty()) refuse_usage("no calibration text named", "add -f TEXT, or --calib self");
   if (!args.memory.empty()) args.options.memory_bytes = parse_size(args.memory);
   if (args.compute == "fast") args.options.compute = infer::Compute::fast;
-  check_no_input(args.out, {args.model, args.source.text});
-  AtomicFile{args.out, args.existing()};  // what can be refused before the work is
+  const bool own_text = args.source.text == kSelfText;
+  const std::filesystem::path kept = own_text ? args.out + ".resume-text" : "";
+  OutputGuard{args.existing()}
+      .reads(gguf::split_files(args.model))
+      .reads({own_text ? "" : args.source.text})
+      .writes(args.out)
+      .keeps(kept)
+      .keeps(args.out + ".resume-1")
+      .check();
   const infer::Model model{args.model};
+  check_finite(model.file());
   args.options.chunk_tokens = chunk_for(args, model);
-  const std::filesystem::path kept = args.out + ".resume-text";
   std::optional<Store> keep;
-  if (args.source.text == kSelfText) keep = Store::open(kept, Access::write);
+  if (own_text) keep = Store::open(kept, Access::write);
   const Calibration text = calibration_tokens(args.source, model, keep ? &*keep : nullptr);
   const CollectReport report = collect_imatrix(model, text, args.options, args.out, args.existing());
   keep.reset();
-  std::filesystem::remove(kept);
+  if (own_text) std::filesystem::remove(kept);
   print(args, collected_text(args.out, args.options.chunk_tokens, report),
         collected_json(args.out, args.options.chunk_tokens, report));
   return 0;

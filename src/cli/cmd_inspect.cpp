@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 
+#include "base/json_reader.hpp"
 #include "cli/common.hpp"
 #include "cli/inspect.hpp"
 
@@ -16,9 +17,7 @@ struct InspectArgs {
 int run_inspect(const InspectArgs& args) {
   args.common.apply();
   const Inspection found = inspect(args.file);
-  print_out(args.common.json
-                ? found.json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-                : found.text);
+  print_out(args.common.json ? json_text(found.json, 2) : found.text);
   return 0;
 }
 

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/calibration_options.hpp"
@@ -23,6 +24,7 @@ struct Args {
   CalibrationArgs calibration;
   std::string profile;
   int64_t check = 0;
+  bool force = false;
 };
 
 /// How well predictions hold.
@@ -81,10 +83,12 @@ std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>
 
 int run(const Args& args) {
   args.common.apply();
-  const gguf::Reader model{args.model.model};
   const MeasureOptions options = args.measure.options();
-  const std::optional<Importance> importance = args.model.load_importance(model);
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  guard_for(existing, args.model, args.calibration.calib).writes(args.profile).keeps(path).check();
+  const gguf::Reader model{args.model.model};
+  const std::optional<Importance> importance = args.model.load_importance(model);
   Store state = Store::open(path, Access::write);
   MeasureReport report;
   const Importance* columns = importance ? &*importance : nullptr;
@@ -96,7 +100,7 @@ int run(const Args& args) {
     apply_calibration(*calibrated, profile, columns, state);
   }
   if (options.shards == 1) save_profile(state, profile, model, columns);
-  if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
+  if (!args.profile.empty()) write_file(args.profile, to_json(profile), existing);
   std::vector<JudgedRecipe> checked;
   if (args.check > 0) {
     if (!calibrated || calibrated->held_chunks == 0)
@@ -106,7 +110,7 @@ int run(const Args& args) {
                       calibrated->judging()};
     checked = check_recipes(profile, model, columns, judge, calibrated->probing.chunks, args.check, state);
   }
-  print_out(args.common.json ? to_json(report, checked, path).dump(2) : to_text(report, checked, path));
+  print_out(args.common.json ? json_text(to_json(report, checked, path), 2) : to_text(report, checked, path));
   return 0;
 }
 
@@ -126,6 +130,7 @@ void add_measure(CLI::App& app, int& exit_code) {
                    "predictions hold; "
                    "`snug report` shows them")
       ->check(CLI::Range(3, 10000));
+  command->add_flag("--force", args->force, "replace an existing --profile");
   args->common.add_to(*command);
   command->footer(
       "Examples:\n"

@@ -67,14 +67,19 @@ int run(Args args) {
   args.common.apply();
   if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
   const PlanOptions options = args.plan.options();
-  for (const std::string& out : {args.out, args.certificate})
-    check_no_input(out, {args.model.model, args.model.imatrix, args.calibration.calib});
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
+  guard_for(existing, args.model, args.calibration.calib)
+      .writes(args.out)
+      .writes(args.certificate)
+      .keeps(path)
+      .check();
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
   const MeasureOptions measuring = args.measure.options();
   Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
-  Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
+  Store state = Store::open(path, Access::write);
   Profile profile = measure(model, columns, state, measuring);
   if (const auto calibrated = args.calibration.open(args.model.model, state)) apply_calibration(*calibrated, profile, columns, state);
   save_profile(state, profile, model, columns);
@@ -85,7 +90,6 @@ int run(Args args) {
     return 0;
   }
   const Plan plan = planner.plan();
-  const Existing existing = args.force ? Existing::replace : Existing::refuse;
   if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
   if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
   print_out(args.common.json ? to_json(plan.recipe) : report_table(profile, plan.recipe));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "artifact/output.hpp"
+#include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
@@ -11,9 +13,10 @@
 #include "cli/options/options.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/written_text.hpp"
-#include "artifact/quantize_model.hpp"
-#include "plan/baseline_recipes.hpp"
 #include "measure/measure.hpp"
+#include "model/digest.hpp"
+#include "model/finite_weights.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
 
@@ -39,6 +42,8 @@ Recipe choose(const Args& args, const gguf::Reader& model, const Importance* imp
       throw Error{recipe.imatrix_digest.empty() ? "the recipe was made without an imatrix"
                                                 : "the recipe was made with another imatrix",
                   args.recipe, "give the same --imatrix as then"};
+    check_recipe_fits(model, recipe);
+    check_within_budget(model, importance, recipe);
     return recipe;
   }
   Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format)
@@ -69,7 +74,8 @@ int run(const Args& args) {
   if (args.out.empty() && !args.dry_run)
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
-  check_no_input(args.out, {args.model.imatrix, args.model.moments, args.recipe});
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  guard_for(existing, args.model, "", args.dry_run ? "" : args.out).reads({args.recipe}).check();
   const gguf::Reader model{args.model.model};
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
@@ -79,8 +85,8 @@ int run(const Args& args) {
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
     const SecondMoments* moments = loaded ? &*loaded : nullptr;
-    written = quantize_model(model, columns, recipe, args.out,
-                             args.force ? Existing::replace : Existing::refuse, moments);
+    check_finite(model);
+    written = quantize_model(model, columns, recipe, args.out, existing, moments);
     verify_written(model, columns, recipe, *written, moments);
   }
   if (args.common.json) {

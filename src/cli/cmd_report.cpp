@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "base/atomic_file.hpp"
+#include "base/file_kind.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
@@ -9,7 +10,6 @@
 #include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/file_kind.hpp"
 #include "cli/options/options.hpp"
 #include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
@@ -64,22 +64,27 @@ std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<Saved
   return std::move(*found);
 }
 
-/// The profile the recipe was planned with, out of a state that lies beside it.
-std::optional<Known> profile_beside(const Recipe& recipe, const std::filesystem::path& recipe_path) {
+/// States in the folder of a recipe.
+std::vector<std::filesystem::path> states_beside(const std::filesystem::path& recipe) {
   std::vector<std::filesystem::path> states;
   std::error_code unreadable;
-  for (const auto& entry : std::filesystem::directory_iterator{folder_of(recipe_path), unreadable})
+  for (const auto& entry : std::filesystem::directory_iterator{folder_of(recipe), unreadable})
     if (entry.path().extension() == ".snug-state") states.push_back(entry.path());
   std::ranges::sort(states);
-  for (const std::filesystem::path& path : states) {
+  return states;
+}
+
+/// The profile the recipe was planned with, out of a state that lies beside it.
+std::optional<Known> profile_beside(const Recipe& recipe, const std::filesystem::path& recipe_path) {
+  for (const std::filesystem::path& path : states_beside(recipe_path)) {
     try {
       const Store state = Store::open(path, Access::read);
       if (auto found = belonging_to(recipe, saved_profiles(state, path.string()))) {
         notice(str("measurements from ", path.string()));
         return known_of(std::move(*found), state, path.string());
       }
-    } catch (const Error&) {
-      continue;  // nobody asked for this one
+    } catch (const Error& error) {
+      if (error.fault() == Fault::interrupted) throw;  // else: nobody asked for this one
     }
   }
   return std::nullopt;
@@ -154,16 +159,21 @@ int run(const Args& args) {
   if (args.out.empty() && !args.csv && !args.common.json)
     throw Error{"no output named", "", "add -o report.html, or --csv or --json for numbers on stdout",
                 Fault::usage};
-  check_no_input(args.out, {args.source, args.model.model, args.model.imatrix, args.measure.state,
-                            args.calibration.calib});
-  for (const std::string& file : args.measured) check_no_input(args.out, {file});
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  const std::vector<std::filesystem::path> measured{args.measured.begin(), args.measured.end()};
+  guard_for(existing, args.model, args.calibration.calib)
+      .reads({args.source, args.measure.state})
+      .reads(measured)
+      .reads(states_beside(args.source))
+      .writes(args.out)
+      .check();
   const report::Report report = report::make_report(inputs_of(args));
   if (!args.out.empty()) {
     const std::filesystem::path extension = std::filesystem::path{args.out}.extension();
     const std::string text = extension == ".json"  ? report::to_json(report)
                              : extension == ".csv" ? report::to_csv(report)
                                                    : report::to_html(report);
-    write_file(args.out, text, args.force ? Existing::replace : Existing::refuse);
+    write_file(args.out, text, existing);
     if (!args.csv && !args.common.json)
       print_out(str("wrote ", args.out, ", ", show_count(static_cast<int64_t>(text.size())), " bytes"));
   }

@@ -6,18 +6,19 @@
 #include <string>
 
 #include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
+#include "base/json_reader.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/typed_lines.hpp"
 #include "cli/options/whole_number.hpp"
-#include "infer/text/chat.hpp"
-#include "infer/text/generate.hpp"
+#include "cli/typed_lines.hpp"
 #include "infer/model.hpp"
 #include "infer/session.hpp"
+#include "infer/text/chat.hpp"
+#include "infer/text/generate.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
@@ -135,9 +136,10 @@ class Talk {
   int report(const Generation& answer) const {
     const std::string why{infer::name_of(answer.ended)};
     if (args_.common.json)
-      print_out(nlohmann::json{
-          {"text", answer.text}, {"tokens", answer.tokens}, {"prompt_tokens", prompt_tokens_}, {"ended", why}}
-                    .dump());
+      print_out(json_text(nlohmann::json{{"text", answer.text},
+                                         {"tokens", answer.tokens},
+                                         {"prompt_tokens", prompt_tokens_},
+                                         {"ended", why}}));
     else
       print_out("");
     if (answer.ended == Ended::context_full && !args_.common.quiet)
@@ -149,8 +151,8 @@ class Talk {
  private:
   void show(std::string_view text) const {
     if (args_.common.json) return;
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+      throw io_error("write to standard output", "stdout");
   }
 
   Generation answer(std::span<const int32_t> tokens, bool behind_text) {
@@ -194,10 +196,7 @@ int run(RunArgs args) {
   args.common.apply();
   keep_freed_memory();
   std::string prompt = args.prompt;
-  if (!args.file.empty()) {
-    const MappedFile file{args.file};
-    prompt.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  }
+  if (!args.file.empty()) prompt = read_file(args.file);  // a pipe, too
   Talk talk{args};
   if (args.chat) return chat(args, talk, prompt);
   if (!args.has_prompt)
@@ -243,7 +242,8 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("MODEL", args->model, "GGUF file (of a split model the first)")->required();
   auto* prompt =
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
-  auto* file = command->add_option("-f,--file", args->file, "the same from a file")->excludes(prompt);
+  auto* file =
+      command->add_option("-f,--file", args->file, "the same from a file or a pipe")->excludes(prompt);
   auto* chat = command->add_flag("--chat", args->chat,
                                  "in the model's chat form; without -p a turn for every line of input");
   command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
@@ -31,7 +32,7 @@ constexpr std::array<std::pair<RecordKind, const char*>, 5> kKinds{{{RecordKind:
                                                                     {RecordKind::evaluation, "evaluation"}}};
 
 std::string document(const Json& json) {
-  return json.dump(1, ' ', false, Json::error_handler_t::replace);
+  return json_text(json, 1);
 }
 
 Json to_json(const OpenReport& report) {

@@ -5,12 +5,13 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/json_reader.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/common.hpp"
-#include "eval/task_file.hpp"
 #include "eval/multiple_choice.hpp"
+#include "eval/task_file.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -74,10 +75,8 @@ void evaluate_tasks(const TaskArgs& args) {
   }
   const Accuracy found = accuracy(results);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  print_out(
-      args.json
-          ? to_json(args, found, results, seconds).dump(2, ' ', false, ordered_json::error_handler_t::replace)
-          : to_table(args, found, seconds));
+  print_out(args.json ? json_text(to_json(args, found, results, seconds), 2)
+                      : to_table(args, found, seconds));
 }
 
 }  // namespace snug::cli

@@ -7,12 +7,13 @@
 #include <type_traits>
 #include <variant>
 
+#include "base/file_kind.hpp"
+#include "base/json_reader.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "cli/file_kind.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/text_table.hpp"
-#include "base/printable.hpp"
 #include "gguf/reader.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "model/roles.hpp"
@@ -119,8 +120,7 @@ std::string notes_text(const ordered_json& notes) {
   if (type != notes.end() && type->is_number_unsigned())
     for (const Preset& preset : presets())
       if (preset.file_type == *type) text += entry("type", std::string{preset.name});
-  for (const auto& [key, value] : notes.items())
-    text += entry("note", str(key, " = ", value.dump(-1, ' ', false)));
+  for (const auto& [key, value] : notes.items()) text += entry("note", str(key, " = ", json_text(value)));
   return text;
 }
 

@@ -1,6 +1,9 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "base/interrupt.hpp"
+#include "base/mapped_faults.hpp"
+#include "base/open_descriptors.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "snug/error.hpp"
@@ -59,5 +62,9 @@ int run(int argc, char** argv) {
 
 /// Guarded as a whole: with very little memory even the list of options does not fit.
 int main(int argc, char** argv) {
+  snug::open_standard_descriptors();
+  snug::allow_many_files();
+  snug::report_failed_writes();
+  snug::install_mapped_fault_handler();
   return snug::cli::guarded([&] { return run(argc, argv); });
 }

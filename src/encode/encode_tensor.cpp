@@ -1,10 +1,13 @@
 #include "encode/encode_tensor.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/aligned.hpp"
 #include "base/parallel.hpp"
+#include "base/str.hpp"
 #include "quant/feedback/second_order.hpp"
+#include "snug/error.hpp"
 #include "snug/quantize.hpp"
 
 namespace snug {
@@ -31,9 +34,11 @@ class TensorEncoder {
     std::vector<float> values(static_cast<size_t>(count * cols));
     const Matrix<const float> weights{values.data(), count, cols};
     const Format& source = *find_format(tensor_.format);
-    for (int64_t i = 0; i < count; ++i)
-      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(),
-                    {values.data() + i * cols, static_cast<size_t>(cols)});
+    for (int64_t i = 0; i < count; ++i) {
+      const std::span row{values.data() + i * cols, static_cast<size_t>(cols)};
+      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(), row);
+      check_finite(row, rows[static_cast<size_t>(i)]);
+    }
     const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
     std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
     encode_rows(format_, weights, columns, curvature, effort_, blocks);
@@ -60,6 +65,14 @@ class TensorEncoder {
   }
 
  private:
+  /// quantize() would name a row of the piece, not of the tensor.
+  void check_finite(std::span<const float> row, int64_t number) const {
+    const auto bad = std::ranges::find_if_not(row, [](float w) { return std::isfinite(w); });
+    if (bad != row.end())
+      throw Error{
+          str("tensor '", tensor_.name, "' holds ", *bad, " at row ", number, ", column ", bad - row.begin()),
+          "", "the source is damaged or was converted wrongly; convert it again"};
+  }
   int64_t row_bytes() const { return format_.row_bytes(tensor_.cols()); }
 
   const gguf::Tensor& tensor_;

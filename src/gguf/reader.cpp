@@ -2,10 +2,11 @@
 
 #include <utility>
 
+#include "base/file_kind.hpp"
 #include "base/mapped_file.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "gguf/layout.hpp"
-#include "base/printable.hpp"
 #include "gguf/split.hpp"
 #include "gguf/value.hpp"
 #include "snug/error.hpp"
@@ -91,6 +92,7 @@ void Reader::Contents::add_shard(const std::string& shard, int number) {
 }
 
 Reader::Reader(const std::filesystem::path& path) : contents_(std::make_unique<Contents>()) {
+  refuse_folder(path);
   Contents& c = *contents_;
   c.path = path;
   c.maps.emplace_back(path);

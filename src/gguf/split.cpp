@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+#include <system_error>
+
+#include "base/output_path.hpp"
 
 namespace snug::gguf {
 namespace {
@@ -37,6 +40,27 @@ std::filesystem::path split_name(const std::filesystem::path& prefix, int number
   char tail[40];
   std::snprintf(tail, sizeof tail, "-%05d-of-%05d.gguf", number, count);
   return prefix.string() + tail;
+}
+
+std::vector<std::filesystem::path> split_files(const std::filesystem::path& path) {
+  const auto name = parse_split_name(path);
+  if (!name) return {path};
+  std::vector<std::filesystem::path> files;
+  for (int i = 1; i <= name->count; ++i) files.push_back(split_name(name->prefix, i, name->count));
+  return files;
+}
+
+std::vector<std::filesystem::path> shards_in_place(const std::filesystem::path& out) {
+  const std::filesystem::path prefix = split_prefix(out), folder = folder_of(out);
+  std::vector<std::filesystem::path> found;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator at{folder, failed}, end; !failed && at != end;
+       at.increment(failed)) {
+    const auto name = parse_split_name(at->path());
+    if (name && name->prefix.filename() == prefix.filename()) found.push_back(at->path());
+  }
+  std::ranges::sort(found);
+  return found;
 }
 
 std::filesystem::path split_prefix(const std::filesystem::path& path) {

@@ -3,10 +3,11 @@
 #include <mutex>
 #include <system_error>
 
+#include "base/open_descriptors.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "gguf/covered.hpp"
 #include "gguf/layout.hpp"
-#include "base/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug::gguf {
@@ -41,6 +42,7 @@ void refuse_taken_names(const Layout& layout, Existing existing) {
 
 Writer::Writer(Layout layout, Existing existing) : layout_(std::move(layout)), existing_(existing) {
   refuse_taken_names(layout_, existing);
+  check_open_files(layout_.shards.size());
   shard_of_.resize(layout_.tensors.size());
   for (size_t s = 0; s < layout_.shards.size(); ++s) {
     const Layout::Shard& shard = layout_.shards[s];
@@ -93,7 +95,7 @@ void Writer::check_whole() const {
 void Writer::commit() {
   check_whole();
   for (const auto& file : files_) file->file.sync();
-  const std::filesystem::path& first = layout_.shards[0].path;
+  const std::filesystem::path& first = files_[0]->file.path();
   if (files_.size() > 1 && existing_ == Existing::replace && std::filesystem::remove(first))
     sync_directory(folder_of(first));
   size_t waiting = files_.size();
@@ -101,7 +103,7 @@ void Writer::commit() {
     for (; waiting > 0; --waiting) files_[waiting - 1]->file.commit();
   } catch (...) {
     std::error_code ignored;
-    for (size_t s = waiting; s < files_.size(); ++s) std::filesystem::remove(layout_.shards[s].path, ignored);
+    for (size_t s = waiting; s < files_.size(); ++s) std::filesystem::remove(files_[s]->file.path(), ignored);
     throw;
   }
 }

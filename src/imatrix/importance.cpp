@@ -4,8 +4,9 @@
 #include <cmath>
 #include <utility>
 
-#include "base/str.hpp"
+#include "base/digest.hpp"
 #include "base/printable.hpp"
+#include "base/str.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
 

@@ -10,10 +10,11 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "measure/alpha_prior.hpp"
 #include "encode/candidates.hpp"
+#include "measure/alpha_prior.hpp"
 #include "measure/tensor_measurer.hpp"
 #include "model/digest.hpp"
+#include "model/finite_weights.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -95,6 +96,7 @@ Profile measure(const gguf::Reader& model, const Importance* importance, Store& 
   for (const Format& format : formats()) counters.nanoseconds[format.id] = 0;
   int64_t bytes = 0;
   for (const size_t i : mine) bytes += static_cast<int64_t>(quantizable[i]->data.size());
+  check_finite_once(model, state);
 
   std::vector<std::vector<Measurement>> results(mine.size());
   {

@@ -4,11 +4,12 @@
 #include <cmath>
 #include <map>
 
+#include "artifact/output.hpp"
+#include "base/open_descriptors.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "artifact/output.hpp"
-#include "plan/baseline_recipes.hpp"
 #include "model/roles.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -104,7 +105,7 @@ Constraints Planner::make_constraints() const {
   for (const std::string& text : options_.caps) {
     const RegexValue cap = parse_regex_value(text, "--cap");
     add_side(str("--cap ", text), parse_size(cap.value), [&](const ProfiledTensor& tensor, int64_t bytes) {
-      return std::regex_search(tensor.name, cap.regex) ? bytes : int64_t{0};
+      return cap.regex.finds(tensor.name) ? bytes : int64_t{0};
     });
   }
   if (options_.active_bytes)
@@ -198,6 +199,17 @@ void Planner::check_reachable() const {
   const Problem problem = make_problem();
   const Range range = reachable(problem);
   if (range.smallest > problem.budget_bytes) refuse(range);
+  check_files();
+}
+
+/// At least so many files as the smallest formats give a split will be open at once.
+void Planner::check_files() const {
+  if (options_.split_bytes == 0) return;
+  std::vector<uint16_t> smallest;
+  for (const auto& choices : make_problem().tensors)
+    smallest.push_back(
+        static_cast<uint16_t>(std::ranges::min_element(choices, {}, &Choice::bytes) - choices.begin()));
+  check_open_files(output_layout(model_, importance_, make_recipe(smallest), "out.gguf").shards.size());
 }
 
 Plan Planner::solve_as_asked() const {

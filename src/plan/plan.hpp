@@ -62,6 +62,7 @@ class Planner {
   int64_t budget_for_choices(int64_t held_back) const;
   int64_t choice_bytes(int64_t tensor_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
+  void check_files() const;
   [[noreturn]] void refuse(Range range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
   bool may_be_bare() const;

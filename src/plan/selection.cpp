@@ -9,13 +9,8 @@
 namespace snug {
 namespace {
 
-std::regex compile(const std::string& pattern, std::string_view option) {
-  try {
-    return std::regex{pattern, std::regex::ECMAScript | std::regex::optimize};
-  } catch (const std::regex_error& error) {
-    throw Error{str("'", pattern, "' is not a regular expression: ", error.what()), std::string(option),
-                "write it in ECMAScript's syntax, e.g. 'blk\\.0\\..*'", Fault::usage};
-  }
+Pattern compile(const std::string& pattern, std::string_view option) {
+  return {pattern, std::string(option), Pattern::From::others};
 }
 
 const Format& format_named(const std::string& name, std::string_view option) {
@@ -34,6 +29,11 @@ double bits_of(const ProfiledTensor& tensor, const Candidate& candidate) {
   return 8.0 * static_cast<double>(candidate.bytes) / (static_cast<double>(tensor.cols) * static_cast<double>(tensor.rows));
 }
 
+[[noreturn]] void refuse_unmatched(const std::string& pattern, std::string_view option) {
+  throw Error{str("'", pattern, "' matches no tensor that can be quantized"), std::string(option),
+              "`snug inspect MODEL` lists the tensors", Fault::usage};
+}
+
 /// The candidates that are left, one flag a candidate, one row a tensor.
 class Filter {
  public:
@@ -46,7 +46,7 @@ class Filter {
     bool matched = false;
     for (size_t t = 0; t < profile_.tensors.size(); ++t) {
       const ProfiledTensor& tensor = profile_.tensors[t];
-      if (!std::regex_search(tensor.name, rule.regex)) continue;
+      if (!rule.regex.finds(tensor.name)) continue;
       matched = true;
       for (size_t c = 0; c < tensor.candidates.size(); ++c)
         keep_[t][c] = keep_[t][c] && keep(tensor, tensor.candidates[c]);
@@ -54,9 +54,7 @@ class Filter {
         throw Error{str("no format is left for tensor '", tensor.name, "' (rows of ", tensor.cols, ")"),
                     str(option, " ", rule.pattern, "=", rule.value), str("it can be ", formats_of(tensor)), Fault::usage};
     }
-    if (!matched)
-      throw Error{str("'", rule.pattern, "' matches no tensor that can be quantized"), std::string(option),
-                  "`snug inspect MODEL` lists the tensors", Fault::usage};
+    if (!matched) refuse_unmatched(rule.pattern, option);
   }
 
   const std::vector<std::vector<bool>>& kept() const { return keep_; }
@@ -67,8 +65,8 @@ class Filter {
 };
 
 void apply_bound(Filter& filter, const std::string& text, std::string_view option, bool at_least) {
-  const RegexValue rule =
-      text.find('=') == std::string::npos ? RegexValue{std::regex{""}, "", text} : parse_regex_value(text, option);
+  const RegexValue rule = text.find('=') == std::string::npos ? RegexValue{compile("", option), "", text}
+                                                              : parse_regex_value(text, option);
   const double bound = format_named(rule.value, option).bits_per_weight();
   filter.apply(rule, option, [&](const ProfiledTensor& tensor, const Candidate& candidate) {
     return at_least ? bits_of(tensor, candidate) >= bound : bits_of(tensor, candidate) <= bound;
@@ -77,20 +75,28 @@ void apply_bound(Filter& filter, const std::string& text, std::string_view optio
 
 /// Which tensors go together: those a group's regex finds with the same captured text.
 std::vector<std::vector<size_t>> gather(const Profile& profile, const std::vector<std::string>& groups) {
-  std::vector<std::pair<std::string, std::regex>> compiled;
-  for (const std::string& group : groups) compiled.emplace_back(group, compile(group, "--group"));
+  struct Group {
+    std::string pattern;
+    Pattern regex;
+    bool matched = false;
+  };
+  std::vector<Group> compiled;
+  for (const std::string& group : groups) compiled.push_back({group, compile(group, "--group")});
   std::map<std::string, std::vector<size_t>> together;
   for (size_t t = 0; t < profile.tensors.size(); ++t) {
     std::string key = str("=", t);
-    std::smatch match;
-    for (const auto& [pattern, regex] : compiled) {
-      if (!std::regex_search(profile.tensors[t].name, match, regex)) continue;
-      key = pattern;
-      for (size_t i = 1; i < match.size(); ++i) key += str("\n", match[i].str());
+    for (Group& group : compiled) {
+      const auto captures = group.regex.captures(profile.tensors[t].name);
+      if (!captures) continue;
+      group.matched = true;
+      key = group.pattern;
+      for (const std::string_view captured : *captures) key += str("\n", captured);
       break;
     }
     together[key].push_back(t);
   }
+  for (const Group& group : compiled)
+    if (!group.matched) refuse_unmatched(group.pattern, "--group");
   std::vector<std::vector<size_t>> members;
   for (auto& [key, tensors] : together) members.push_back(std::move(tensors));
   std::ranges::sort(members);

@@ -1,17 +1,17 @@
 #pragma once
 
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/pattern.hpp"
 #include "snug/format.hpp"
 #include "snug/profile.hpp"
 
 namespace snug {
 
 /// What a person asks of single tensors: --pin REGEX=FORMAT, --min and --max [REGEX=]FORMAT, --group REGEX.
-/// A regex (ECMAScript) matches anywhere in a tensor's name; anchor it with ^ and $ to match the whole.
+/// A regex (Perl's) matches anywhere in a tensor's name; anchor it with ^ and $ to match the whole.
 struct SelectionRules {
   std::vector<std::string> pins, mins, maxs, groups;
 };
@@ -33,7 +33,7 @@ Selection select_candidates(const Profile& profile, const SelectionRules& rules)
 /// "REGEX=VALUE" cut at the last '='; throws Error of Fault::usage naming `option` where a part is missing or the regex
 /// is malformed.
 struct RegexValue {
-  std::regex regex;
+  Pattern regex;
   std::string pattern, value;
 };
 RegexValue parse_regex_value(const std::string& text, std::string_view option);

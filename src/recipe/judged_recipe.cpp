@@ -12,14 +12,13 @@ constexpr std::string_view kStart = "{\"snug_judged\":1,";
 }  // namespace
 
 std::string to_text(const JudgedNote& note) {
-  return nlohmann::ordered_json{{"snug_judged", 1},
-                                {"model", note.model},
-                                {"label", note.recipe.label},
-                                {"bytes", note.recipe.bytes},
-                                {"predicted", note.recipe.predicted},
-                                {"measured", note.recipe.measured},
-                                {"se", note.recipe.error}}
-      .dump();
+  return json_text(nlohmann::ordered_json{{"snug_judged", 1},
+                                          {"model", note.model},
+                                          {"label", note.recipe.label},
+                                          {"bytes", note.recipe.bytes},
+                                          {"predicted", note.recipe.predicted},
+                                          {"measured", note.recipe.measured},
+                                          {"se", note.recipe.error}});
 }
 
 JudgedNote parse_judged_recipe(const std::string& text, const std::string& where) {

@@ -28,6 +28,13 @@ Json to_json(const ProfiledTensor& tensor) {
           {"energy", tensor.energy}, {"weighted", tensor.weighted}, {"candidates", candidates}};
 }
 
+/// A number that can be added up over all tensors a model may have.
+int64_t summable(const JsonNode& node) {
+  constexpr int64_t kMost = int64_t{1} << 50;
+  if (node.whole() > kMost) node.refuse(str(node.whole(), " is out of range"));
+  return node.whole();
+}
+
 FormatId parse_format(const JsonNode& node) {
   const std::string name = node.text();
   const auto id = format_of_name(name);
@@ -45,6 +52,7 @@ ProfiledTensor parse_tensor(const JsonNode& node) {
   tensor.rows = node.at("rows").whole();
   tensor.experts = node.at("experts").whole();
   if (tensor.cols < 1 || tensor.rows < 1 || tensor.experts < 1) node.refuse("a tensor without weights");
+  if (tensor.rows > (int64_t{1} << 50) / tensor.cols) node.refuse("a tensor with too many weights");
   tensor.source = parse_format(node.at("source"));
   tensor.alpha = node.at("alpha").number_from_zero();
   if (node.has("alpha_error")) tensor.alpha_error = node.at("alpha_error").number_from_zero();
@@ -54,9 +62,9 @@ ProfiledTensor parse_tensor(const JsonNode& node) {
   const JsonNode candidates = node.at("candidates");
   for (size_t i = 0; i < candidates.array_size(); ++i) {
     const JsonNode c = candidates.at(i);
-    tensor.candidates.push_back({parse_format(c.at("format")), c.at("bytes").whole(),
-                                 c.at("relative_error").number_from_zero(), c.at("standard_error").number_from_zero(),
-                                 c.at("loss_pico_nats").whole()});
+    tensor.candidates.push_back(
+        {parse_format(c.at("format")), summable(c.at("bytes")), c.at("relative_error").number_from_zero(),
+         c.at("standard_error").number_from_zero(), summable(c.at("loss_pico_nats"))});
   }
   if (tensor.candidates.empty()) candidates.refuse("a tensor without candidates");
   return tensor;
@@ -70,13 +78,14 @@ std::string to_json(const Profile& profile) {
   for (const FixedTensor& tensor : profile.fixed)
     fixed.push_back({{"name", tensor.name}, {"format", format_name(tensor.format)}, {"weights", tensor.weights},
                      {"bytes", tensor.bytes}});
-  return Json{{"snug_profile", kVersion},
-              {"model_digest", profile.model_digest},
-              {"imatrix_digest", profile.imatrix_digest},
-              {"state_digest", profile.state_digest},
-              {"tensors", tensors},
-              {"fixed", fixed}}
-             .dump(1) + "\n";
+  return json_text(Json{{"snug_profile", kVersion},
+                        {"model_digest", profile.model_digest},
+                        {"imatrix_digest", profile.imatrix_digest},
+                        {"state_digest", profile.state_digest},
+                        {"tensors", tensors},
+                        {"fixed", fixed}},
+                   1) +
+         "\n";
 }
 
 Profile parse_profile(const std::string& json, const std::string& where) {
@@ -93,7 +102,7 @@ Profile parse_profile(const std::string& json, const std::string& where) {
   for (size_t i = 0; i < tensors.array_size(); ++i) profile.tensors.push_back(parse_tensor(tensors.at(i)));
   for (size_t i = 0; i < fixed.array_size(); ++i)
     profile.fixed.push_back({fixed.at(i).at("name").text(), parse_format(fixed.at(i).at("format")),
-                             fixed.at(i).at("weights").whole(), fixed.at(i).at("bytes").whole()});
+                             summable(fixed.at(i).at("weights")), summable(fixed.at(i).at("bytes"))});
   return profile;
 }
 

@@ -6,9 +6,10 @@
 #include <set>
 
 #include "base/digest.hpp"
+#include "base/json_reader.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "recipe/format_names.hpp"
-#include "base/json_reader.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -155,20 +156,16 @@ std::string to_json(const Recipe& recipe) {
     require_finite(recipe.measured->kl, "measured divergence");
     require_finite(recipe.measured->standard_error, "measured divergence's standard error");
   }
-  try {
-    std::string text = head_of(recipe).dump(2);
-    text.resize(text.size() - 2);  // the closing "\n}"
-    text += ",\n  \"tensors\": [";
-    const char* before = "\n    ";
-    for (const RecipeTensor& t : recipe.tensors) {
-      text += before + line_of(t).dump();
-      before = ",\n    ";
-    }
-    return text + "\n  ]\n}\n";
-  } catch (const nlohmann::json::type_error&) {
-    throw Error{"a name in the recipe is not valid UTF-8", recipe.model_name,
-                "rename the tensor or the model"};
+  std::string text = json_text(head_of(recipe), 2);
+  text.resize(text.size() - 2);  // the closing "\n}"
+  text += ",\n  \"tensors\": [";
+  const char* before = "\n    ";
+  for (const RecipeTensor& t : recipe.tensors) {
+    if (!is_utf8(t.name)) throw Error{"a tensor's name is not UTF-8", printable(t.name), "rename the tensor"};
+    text += before + json_text(line_of(t));
+    before = ",\n    ";
   }
+  return text + "\n  ]\n}\n";
 }
 
 Recipe parse_recipe(const std::string& json, const std::string& where) {

@@ -27,7 +27,7 @@ std::string to_text(const SavedProfile& saved) {
                                     {"heads_kv", saved.heads_kv},
                                     {"experts", saved.experts},
                                     {"header_bytes", saved.header_bytes}};
-  return head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" + to_json(saved.profile);
+  return json_text(head) + "\n" + to_json(saved.profile);
 }
 
 SavedProfile parse_saved_profile(const std::string& text, const std::string& where) {

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "base/json_reader.hpp"
 #include "base/str.hpp"
 
 namespace snug::report {
@@ -200,7 +201,7 @@ std::string to_json(const Report& report) {
   json["tensors"] = tensors;
   json["measured"] = measured_json(report);
   if (report.has_profile) json["certainty"] = certainty_json(report.certainty);
-  return json.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+  return json_text(json, 1) + "\n";
 }
 
 }  // namespace snug::report

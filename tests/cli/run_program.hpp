@@ -38,9 +38,10 @@ class RunProgram : public testing::Test {
             contents("err.txt")};
   }
 
-  /// The program, interrupted as by Ctrl-C once it listens for that and `ready` holds. Nothing comes on its
-  /// standard input, which stays open.
-  Outcome interrupt(const std::string& arguments, const std::function<bool()>& ready = {}) {
+  /// The program, interrupted as by Ctrl-C (or another signal) once it listens for that and `ready` holds.
+  /// Nothing comes on its standard input, which stays open.
+  Outcome interrupt(const std::string& arguments, const std::function<bool()>& ready = {},
+                    int signal = SIGINT) {
     int input[2];
     if (pipe2(input, O_CLOEXEC) != 0) return {-1, "", "no pipe"};
     const pid_t child = fork();
@@ -55,7 +56,7 @@ class RunProgram : public testing::Test {
     while (!has_ended(child) && !(listens(child) && (!ready || ready())) &&
            std::chrono::steady_clock::now() - start < std::chrono::seconds{60})
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    kill(child, SIGINT);
+    kill(child, signal);
     int status = 0;
     waitpid(child, &status, 0);
     close(input[0]);

@@ -26,6 +26,11 @@ class ScratchDisk final : public state::Disk {
   enum class Names { lost, kept };
 
   std::unique_ptr<state::File> open(const std::filesystem::path& path, Open mode) override;
+  NewFile create_beside(const std::filesystem::path& path) override {
+    const std::filesystem::path name = path.string() + ".part";
+    names_.erase(name.string());
+    return {open(name, Open::create), name};
+  }
   bool exists(const std::filesystem::path& path) override { return names_.contains(path.string()); }
   void rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
     step("rename");

@@ -6,6 +6,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "encode/candidates.hpp"
+#include "gguf/split.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -69,6 +70,14 @@ std::optional<SecondMoments> ModelArgs::load_moments() const {
   if (!moments.empty())
     throw Error{"the file has no second moments", moments, "`snug imatrix --full` makes one that has"};
   return std::nullopt;
+}
+
+OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
+                      const std::string& out, int64_t split_bytes) {
+  OutputGuard guard{existing};
+  guard.reads(gguf::split_files(model.model)).reads({model.imatrix, model.moments, text}).writes(out);
+  if (!out.empty() && split_bytes > 0) guard.writes(gguf::shards_in_place(out));
+  return guard;
 }
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {

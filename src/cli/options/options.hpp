@@ -7,11 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "plan/plan.hpp"
+#include "base/output_guard.hpp"
 #include "gguf/reader.hpp"
 #include "imatrix/importance.hpp"
-#include "measure/measure.hpp"
 #include "imatrix/second_moment.hpp"
+#include "measure/measure.hpp"
+#include "plan/plan.hpp"
 #include "snug/state.hpp"
 
 namespace snug::cli {
@@ -28,6 +29,11 @@ struct ModelArgs {
   /// Second moments out of --moments, or of the --imatrix if it has some.
   std::optional<SecondMoments> load_moments() const;
 };
+
+/// A guard of what a command reads, the model's files, its imatrix and its text, and of the GGUF it writes
+/// (empty: none), whole or in pieces. Further outputs are added and check() called by the command.
+OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
+                      const std::string& out = {}, int64_t split_bytes = 0);
 
 /// How measuring is done, and where it is kept.
 struct MeasureArgs {

@@ -5,14 +5,14 @@
 #include <unordered_map>
 
 #include "base/interrupt.hpp"
-#include "base/str.hpp"
+#include "base/pattern.hpp"
 #include "base/printable.hpp"
+#include "base/str.hpp"
 #include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merge.hpp"
 #include "infer/tokenizer/merger.hpp"
 #include "infer/tokenizer/pair_table.hpp"
-#include "infer/tokenizer/pattern.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
 
@@ -54,7 +54,8 @@ class BpeMerger final : public Merger {
  public:
   BpeMerger(const gguf::Reader& file, const Vocabulary& vocabulary, const PreTokenizer& pre)
       : vocabulary_{vocabulary}, pre_{pre}, extra_{vocabulary.size()} {
-    for (const std::string& pattern : pre.patterns) patterns_.emplace_back(pattern);
+    for (const std::string& pattern : pre.patterns)
+      patterns_.emplace_back(pattern, "a pre-tokenizer pattern", Pattern::From::us);
     read_merges(file);
     for (unsigned b = 0; b < 256; ++b) {
       bytes_[b] = symbol_id(printable_bytes()[b]);

@@ -1,4 +1,4 @@
-#include "cli/file_kind.hpp"
+#include "base/file_kind.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,9 +11,10 @@
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
-namespace snug::cli {
+namespace snug {
 namespace {
 
+constexpr std::string_view kLfsPointer = "version https://git-lfs";
 constexpr std::string_view kConvert = "convert it to GGUF with llama.cpp's convert_hf_to_gguf.py";
 
 struct Foreign {
@@ -29,16 +30,20 @@ constexpr Foreign kForeign[] = {
     {"\x7f"
      "ELF",
      "a program", ""},
-    {"version https://git-lfs", "a Git LFS pointer in place of the file",
-     "fetch the file itself: git lfs pull"},
-    {"<!DOCTYPE", "a web page, perhaps a failed download", "download the file again"},
-    {"<html", "a web page, perhaps a failed download", "download the file again"},
+    {kLfsPointer, "a Git LFS pointer in place of the file", "fetch the file itself: git lfs pull"},
 };
 
+/// <!doctype html> and <html> in any case, behind white space.
+bool is_web_page(std::string_view bytes) {
+  bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
+  std::string start{bytes.substr(0, 9)};
+  std::ranges::transform(start, start.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return start.starts_with("<!doctype") || start.starts_with("<html");
+}
+
 std::string first_bytes(const std::filesystem::path& path) {
-  if (std::filesystem::is_directory(path))
-    throw Error{"this is a folder", path.string(),
-                "name the file in it; of a split model the first: -00001-of-...gguf"};
+  refuse_folder(path);
   std::ifstream in{path, std::ios::binary};
   if (!in) throw io_error("open the file", path.string(), "check the name");
   std::string bytes(512, '\0');
@@ -48,14 +53,14 @@ std::string first_bytes(const std::filesystem::path& path) {
 }
 
 template <class T>
-T number_at(const std::string& bytes, size_t offset) {
+T number_at(std::string_view bytes, size_t offset) {
   T number{};
   if (bytes.size() >= offset + sizeof number) std::memcpy(&number, bytes.data() + offset, sizeof number);
   return number;
 }
 
 /// i32 entries, then per entry i32 name length and the name: nothing better to go by.
-bool is_legacy_imatrix(const std::string& bytes) {
+bool is_legacy_imatrix(std::string_view bytes) {
   const auto entries = number_at<int32_t>(bytes, 0), length = number_at<int32_t>(bytes, 4);
   if (entries < 1 || entries > 1'000'000 || length < 1 || length > 255 ||
       bytes.size() < 8u + static_cast<size_t>(length))
@@ -65,29 +70,48 @@ bool is_legacy_imatrix(const std::string& bytes) {
 }
 
 /// u64 length of the JSON header, then the header.
-bool is_safetensors(const std::string& bytes) {
+bool is_safetensors(std::string_view bytes) {
   const auto header = number_at<uint64_t>(bytes, 0);
   return bytes.size() > 9 && header >= 2 && header < 100'000'000 && bytes[8] == '{';
 }
 
 }  // namespace
 
+bool is_lfs_pointer(std::string_view first_bytes) {
+  return first_bytes.starts_with(kLfsPointer);
+}
+
+std::optional<ForeignFile> foreign_file(std::string_view first_bytes) {
+  if (first_bytes.empty()) return ForeignFile{"empty", "copy or download it again"};
+  for (const Foreign& foreign : kForeign)
+    if (first_bytes.starts_with(foreign.start))
+      return ForeignFile{std::string{foreign.what}, std::string{foreign.remedy}};
+  if (is_web_page(first_bytes))
+    return ForeignFile{"a web page, perhaps a failed download", "download the file again"};
+  if (is_safetensors(first_bytes)) return ForeignFile{"a safetensors file", std::string{kConvert}};
+  return {};
+}
+
+void refuse_folder(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return;
+  if (std::filesystem::exists(path / "config.json", ignored))
+    throw Error{"this is a folder of Hugging Face's kind", path.string(), std::string{kConvert}};
+  throw Error{"this is a folder", path.string(),
+              "name the file in it; of a split model the first: -00001-of-...gguf"};
+}
+
 FileKind file_kind(const std::filesystem::path& path) {
   const std::string bytes = first_bytes(path);
-  const auto refuse = [&](std::string_view what, std::string_view remedy) {
-    throw Error{str("not a file of snug's: it is ", what), path.string(), std::string{remedy}};
-  };
-  if (bytes.empty()) refuse("empty", "");
   if (bytes.starts_with("GGUF")) return FileKind::gguf;
   if (bytes.starts_with("\x89SNUGS\r\n")) return FileKind::state;
   const size_t text = bytes.find_first_not_of(" \t\r\n");
   if (text != bytes.npos && bytes[text] == '{') return FileKind::recipe;
-  for (const Foreign& foreign : kForeign)
-    if (bytes.starts_with(foreign.start)) refuse(foreign.what, foreign.remedy);
-  if (is_safetensors(bytes)) refuse("a safetensors file", kConvert);
+  if (const auto foreign = foreign_file(bytes))
+    throw Error{str("not a file of snug's: it is ", foreign->what), path.string(), foreign->remedy};
   if (is_legacy_imatrix(bytes)) return FileKind::legacy_imatrix;
-  refuse("of an unknown kind", "snug reads GGUF models, imatrix files, its own states and recipes");
-  return {};
+  throw Error{"not a file of snug's: it is of an unknown kind", path.string(),
+              "snug reads GGUF models, imatrix files, its own states and recipes"};
 }
 
-}  // namespace snug::cli
+}  // namespace snug
