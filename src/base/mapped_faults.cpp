@@ -53,6 +53,8 @@ void on_bus_error(int number, siginfo_t* info, void*) {
     raise(number);
     return;
   }
+  static std::atomic_flag is_said = ATOMIC_FLAG_INIT;
+  while (is_said.test_and_set()) pause();  // another thread says it, and ends the process
   say("\nsnug: the file got shorter while it was read, or its disk fails\n  where: ");
   say(mapping->name.load());
   say(": byte ");
