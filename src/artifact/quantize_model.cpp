@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -100,7 +100,7 @@ class TensorWriter {
  private:
   void write_set(std::span<const int64_t> rows, int64_t step, const Curvature* curvature) {
     parallel_ranges(static_cast<int64_t>(rows.size()), step, [&](int64_t begin, int64_t end) {
-      check_interrupt();
+      check_cancelled();
       write(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), curvature);
     });
   }
@@ -131,7 +131,7 @@ void copy_tensor(const Tensor& source, size_t index, gguf::Writer& writer, Progr
   const int64_t row_bytes = source.row_bytes(), step = std::max<int64_t>(1, kStepBytes / row_bytes);
   std::vector<std::byte> blocks;
   for (int64_t r = 0; r < source.rows(); r += step) {
-    check_interrupt();
+    check_cancelled();
     const int64_t count = std::min(step, source.rows() - r);
     blocks.resize(static_cast<size_t>(count * row_bytes));
     source.read_blocks(r, count, blocks);
@@ -188,7 +188,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
   }
   WrittenModel written{writer.layout().bytes, {}};
   for (const auto& shard : writer.layout().shards) written.files.push_back(shard.path);
-  check_interrupt();
+  check_cancelled();
   writer.commit();
   return written;
 }

@@ -42,7 +42,7 @@ int64_t available_memory() {
 
 void tell_if_larger_than_memory(int64_t bytes, const std::string& when) {
   if (const int64_t memory = available_memory(); bytes > memory)
-    notice(str("the model takes ", show_size(bytes), " and ", show_size(memory),
+    log_line(str("the model takes ", show_size(bytes), " and ", show_size(memory),
                " of memory are free: it is read from the disk again ", when));
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -111,7 +111,7 @@ class Collector {
     const int64_t left_out = std::ranges::count_if(inputs_, wide);
     std::erase_if(inputs_, wide);
     if (left_out > 0)
-      notice(str(left_out, " inputs are wider than ", options_.full_width,
+      log_line(str(left_out, " inputs are wider than ", options_.full_width,
                  " and get no second moments (--full-width)"));
   }
 
@@ -139,7 +139,7 @@ class Collector {
                   folder.string(), "name an output elsewhere, or leave wide inputs out with --full-width",
                   Fault::io};
     if (passes_.size() > 1)
-      notice(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
+      log_line(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
                  " passes over the text (--memory)"));
   }
 

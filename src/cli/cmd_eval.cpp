@@ -92,7 +92,7 @@ int write_logits(const EvalArgs& args) {
 
 void tell_of_length(const Model& model, int64_t chunk) {
   if (const int64_t trained = model.hparams().context; trained > 0 && chunk > trained)
-    notice(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
+    log_line(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
                " that the model was trained for"));
 }
 

@@ -43,7 +43,7 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context;
   if (args.chunk == 0) return std::min(kUsualChunk, trained > 0 ? trained : kUsualChunk);
   if (trained > 0 && args.chunk > trained)
-    notice(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
+    log_line(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
                " that the model was trained for"));
   return args.chunk;
 }

@@ -5,7 +5,7 @@
 #include <random>
 #include <string>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
@@ -74,7 +74,7 @@ int64_t usual_context(const RunArgs& args, const infer::Model& model) {
   while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;
   if (context < trained)
-    notice(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
+    log_line(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
                " (--ctx)"));
   return context;
 }
@@ -181,7 +181,7 @@ int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
   for (std::string line = prompt;;) {
     if (!args.has_prompt) {
       if (!args.common.quiet) std::fprintf(stderr, "> ");
-      if (!lines.next(line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
+      if (!lines.next(line)) return cancelled() ? static_cast<int>(Fault::interrupted) : 0;
     }
     messages.push_back({Role::user, line});
     const Generation answer = talk.say(infer::render_chat(form, messages), true);

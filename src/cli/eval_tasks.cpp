@@ -59,7 +59,7 @@ void evaluate_tasks(const TaskArgs& args) {
   for (const Task& task : tasks)
     longest = std::max(longest, tokens.emplace_back(tokenize_task(tokenizer, task)).longest());
   if (const int64_t trained = model.hparams().context; trained > 0 && static_cast<int64_t>(longest) > trained)
-    notice(str("the longest task has ", longest, " tokens, more than the context of ", trained,
+    log_line(str("the longest task has ", longest, " tokens, more than the context of ", trained,
                " that the model was trained for"));
   SessionOptions options = args.session;
   options.context = static_cast<int64_t>(longest);

@@ -12,7 +12,7 @@
 #include <random>
 #include <sstream>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "snug/model.hpp"
 #include "encode/encode_floor.hpp"
@@ -261,7 +261,7 @@ std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
     if (format.id == FormatId::f32 ||
         (!options.formats.empty() && std::ranges::none_of(options.formats, wanted)))
       continue;
-    check_interrupt();
+    check_cancelled();
     EncodeFigures figures;
     figures.format = format.name;
     const Ggml* theirs = ggml && ggml->has(format) ? ggml.get() : nullptr;

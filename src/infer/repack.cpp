@@ -1,4 +1,4 @@
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "infer/model.hpp"
 #include "infer/kernels/kernels.hpp"
@@ -41,7 +41,7 @@ void Model::repack(const std::function<void(int64_t)>& advance) {
   for (auto& [name, weight] : weights_) {
     const RepackedFormat* format = repacked_format(*this, weight);
     if (!format) continue;
-    check_interrupt();
+    check_cancelled();
     repack_weight(weight, *format, to);
     const int64_t bytes = bytes_of(weight, *format);
     weight.repacked = {to, static_cast<size_t>(bytes)};

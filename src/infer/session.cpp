@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
@@ -154,7 +154,7 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
     const Architecture& architecture = first.model_.architecture();
     Rows x = architecture.embed(step);
     for (int l = 0; l < first.model_.layers(); ++l) {
-      check_interrupt();
+      check_cancelled();
       architecture.layer(step, l, x);
     }
     for (Session* s : sessions) ++s->position_;
@@ -177,7 +177,7 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
   const Architecture& architecture = model_.architecture();
   Rows logits(std::max<int64_t>(0, count - first_wanted), model_.vocabulary());
   for (int64_t begin = 0; begin < count; begin += options_.batch) {
-    check_interrupt();
+    check_cancelled();
     const int64_t end = std::min(count, begin + options_.batch);
     Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
               .lanes = {{&memory_, position_, 0, end - begin}},
@@ -189,7 +189,7 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
     if (hidden) x = copy_of({hidden->data + begin * hidden->cols, end - begin, hidden->cols});
     for (int l = layer; l < model_.layers(); ++l) {
       // A layer of a large model takes seconds. Who adds up what goes in is shown whole batches.
-      if (!hooks.on_linear) check_interrupt();
+      if (!hooks.on_linear) check_cancelled();
       if (hooks.on_boundary) hooks.on_boundary(l, position_, x.view());
       architecture.layer(step, l, x);
     }

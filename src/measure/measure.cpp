@@ -6,7 +6,7 @@
 #include <limits>
 #include <numeric>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -99,7 +99,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
   {
     Progress progress{"measuring", bytes, Progress::Unit::bytes};
     parallel_for(static_cast<int64_t>(mine.size()), [&](int64_t i) {
-      if (interrupted()) return;
+      if (cancelled()) return;
       const Tensor& tensor = *quantizable[mine[static_cast<size_t>(i)]];
       const TensorImportance* columns = importance ? importance->find(tensor.name) : nullptr;
       TensorMeasurer measurer{tensor, columns, candidates_of(tensor, wanted), {options.precision, options.effort}};
@@ -107,7 +107,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
       progress.advance(tensor.bytes(), std::string(tensor.name));
     });
   }
-  check_interrupt();
+  check_cancelled();
 
   const ModelShape shape = shape_of(model);
   for (size_t i = 0; i < mine.size(); ++i) {

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -128,7 +128,7 @@ class Prober {
     for (size_t i = 0; i < subjects_.size(); ++i) {
       const auto have = static_cast<int64_t>(subjects_[i].kl.size());
       if (have == wanted[i]) continue;
-      check_interrupt();
+      check_cancelled();
       extend(subjects_[i], wanted[i]);
       progress.advance(wanted[i] - have, std::string(subjects_[i].tensor->name));
     }

@@ -4,7 +4,7 @@
 #include <bit>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
@@ -64,7 +64,7 @@ void RecipeJudge::stand_on(const TensorFormats& formats, int64_t chunks) {
     });
     std::vector<const Encoded*> ground;
     for (const auto& [name, id] : formats) {
-      check_interrupt();
+      check_cancelled();
       std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
       if (!entry)
         entry = std::make_unique<Encoded>(encode_tensor(*model_.source().find(name), *find_format(id),
@@ -95,7 +95,7 @@ std::vector<double> RecipeJudge::measure(const TensorFormats& formats, std::stri
   if (unknown.empty()) return kl;
   stand_on(formats, last);
   parallel_for(static_cast<int64_t>(unknown.size()), [&](int64_t i) {
-    check_interrupt();
+    check_cancelled();
     const int64_t chunk = unknown[static_cast<size_t>(i)];
     kl[static_cast<size_t>(chunk - first)] =
         without.empty() ? base_.ground_divergence(chunk)

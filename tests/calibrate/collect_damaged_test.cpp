@@ -21,7 +21,6 @@ namespace {
 
 class CollectDamaged : public testing::TestWithParam<size_t> {
  protected:
-  CollectDamaged() { set_talk(Talk::quiet); }
 
   /// Where the values of each tensor begin in the file.
   static std::vector<size_t> offsets(const ModelSource& file, const std::string& bytes) {

@@ -47,7 +47,6 @@ std::string refusal(Call call) {
 class Collect : public testing::Test {
  protected:
   Collect() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch_ / "model.gguf");
   }
   ~Collect() override { set_threads(0); }
@@ -263,7 +262,6 @@ TEST(CollectPass, SumsThatWaitOnDiskTakeNoMemory) {
 }
 
 TEST(CollectPass, ComesBackAsItWasSaved) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const Digest key = Digest::from_hex("00112233445566778899aabbccddeeff");
   save_pass(scratch / "p", key, some_pass());
@@ -280,7 +278,6 @@ TEST(CollectPass, ComesBackAsItWasSaved) {
 }
 
 TEST(CollectPass, DamageIsNoticedAtEveryByte) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const Digest key = Digest::from_hex("00112233445566778899aabbccddeeff");
   save_pass(scratch / "p", key, some_pass());

@@ -19,7 +19,6 @@ using Tokens = std::vector<int32_t>;
 
 class SelfText : public testing::Test {
  protected:
-  SelfText() { set_talk(Talk::quiet); }
   ~SelfText() override { set_threads(0); }
   test::Scratch scratch_;
   const infer::Model model_{open_model(test::tiny_model())};

@@ -21,7 +21,6 @@ namespace {
 class ReportOfTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     scratch_ = new test::Scratch;
     ASSERT_EQ(run_command("plan", {test::tiny_model().string(), "--imatrix", test::tiny_imatrix().string(),
                                    "--formats", "q2_K,q3_K,q4_K,q5_K,q6_K,q8_0,iq4_xs", "--state",
@@ -31,7 +30,6 @@ class ReportOfTiny : public testing::Test {
         << err_;
   }
   static void TearDownTestSuite() { delete scratch_; }
-  void TearDown() override { set_talk(Talk::quiet); }
 
   static int run_command(const std::string& name, std::vector<std::string> arguments) {
     CLI::App app;

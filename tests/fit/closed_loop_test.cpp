@@ -25,7 +25,6 @@ constexpr int64_t kContext = 64, kChunks = 12;
 class LoopOnTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     shared_ = new Shared;
   }
   static void TearDownTestSuite() { delete shared_; }

@@ -65,7 +65,6 @@ class SameImatrix : public testing::TestWithParam<const char*> {
 TEST_P(SameImatrix, FromTheSameText) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "needs ../shared/models and ../shared/text";
-  set_talk(Talk::quiet);
   const std::filesystem::path models = shared / "models";
   const std::string name = GetParam();
   const infer::Model model{open_model(models / (name + "-f16.gguf"))};

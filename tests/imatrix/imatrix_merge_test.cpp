@@ -20,7 +20,6 @@ namespace {
 class Merge : public testing::Test {
  protected:
   Merge() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch_ / "model.gguf");
     std::mt19937_64 random{4};
     for (int i = 0; i < 100; ++i) text_.tokens.push_back(static_cast<int32_t>(random() % 40));

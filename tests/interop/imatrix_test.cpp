@@ -52,7 +52,6 @@ Difference difference(const ImatrixSums& ours, const ImatrixSums& theirs) {
 
 class ImatrixBeside : public testing::Test {
  protected:
-  ImatrixBeside() { set_talk(Talk::quiet); }
   Imatrix collect(const std::filesystem::path& model_path, const Calibration& text, CollectOptions options) {
     const infer::Model model{open_model(model_path)};
     options.output = true;

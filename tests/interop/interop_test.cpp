@@ -23,7 +23,6 @@ namespace {
 class Interop : public testing::Test {
  protected:
   void SetUp() override {
-    set_talk(Talk::quiet);
     const std::filesystem::path libraries = test::RealLlama::find_libraries();
     if (libraries.empty()) {
       ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr) << "tools/fetch_llama did not bring the libraries";

@@ -20,7 +20,6 @@ namespace {
 class Measure : public testing::Test {
  protected:
   Measure() : model_(open_model(test::tiny_model())), importance_(Importance::load(test::tiny_imatrix())) {
-    set_talk(Talk::quiet);
     options_.formats = "q2_K,q4_K,q8_0,iq4_xs";
   }
 

@@ -44,7 +44,6 @@ void expect_same(const ProbeResults& a, const ProbeResults& b) {
 class ProbeOnTinyLlama : public testing::Test {
  protected:
   ProbeOnTinyLlama() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch / "model.gguf");
     options.context = 16;
     options.chunks = 6;
@@ -220,7 +219,6 @@ TEST_F(ProbeOnTinyLlama, ProbesReplaceAlphasAndTheOthersAreScaled) {
 }
 
 TEST(Probe, FindsThatTheTiedEmbeddingsMatterMostInATrainedModel) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const infer::Model model{open_model(test::tiny_model())};
   const Importance importance = Importance::load(test::tiny_imatrix());

@@ -16,7 +16,6 @@ namespace {
 class JudgeOnTinyLlama : public testing::Test {
  protected:
   JudgeOnTinyLlama() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch / "model.gguf");
     options.context = 16;
     options.chunks = 4;

@@ -21,7 +21,6 @@ namespace {
 class PlanTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     scratch_ = new test::Scratch;
     model_ = new ModelSource{open_model(test::tiny_model())};
     importance_ = new Importance{Importance::load(test::tiny_imatrix())};

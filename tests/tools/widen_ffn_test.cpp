@@ -23,7 +23,6 @@ namespace {
 class TinyWithAwkwardRows : public testing::Test {
  protected:
   void SetUp() override {
-    set_talk(Talk::quiet);
     ASSERT_EQ(widen(str(test::tiny_model().string(), " --ffn 704 -o ", model().string(), " --imatrix ",
                         test::tiny_imatrix().string(), " --imatrix-out ", imatrix().string())),
               0);

@@ -4,7 +4,7 @@
 #include <string>
 #include <unordered_map>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "base/printable.hpp"
 #include "infer/tokenizer/byte_map.hpp"
@@ -102,7 +102,7 @@ class BpeMerger final : public Merger {
   }
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
-    check_interrupt();
+    check_cancelled();
     if (is_token(word, scratch, ids)) return;
     scratch.symbols.clear();
     for (size_t at = 0; at < word.size();) {
