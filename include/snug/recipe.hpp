@@ -15,6 +15,7 @@ struct RecipeTensor {
   int64_t bytes = 0;   // of its data, without padding
   double loss = 0;     // predicted, nats per token; 0 for tensors copied as they are
   bool copied = false; // as in the source: not a choice
+  bool unweighted = false;  // the imatrix has nothing for it; false where there is no imatrix
 
   bool operator==(const RecipeTensor&) const = default;
 };

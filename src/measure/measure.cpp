@@ -87,7 +87,7 @@ void fill_report(MeasureReport* report, const MeasureCounters& counters, double 
 Profile measure(const gguf::Reader& model, const Importance* importance, Store& state, const MeasureOptions& options,
                 MeasureReport* report) {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   Profile profile;
   const std::vector<const gguf::Tensor*> quantizable = sort_out(model, options, profile);
   const std::vector<size_t> mine = shard_of(quantizable, options.shard, options.shards);
@@ -125,7 +125,7 @@ Profile measure(const gguf::Reader& model, const Importance* importance, Store& 
 }
 
 Profile unmeasured_profile(const gguf::Reader& model, const MeasureOptions& options) {
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   const ModelShape shape = shape_of(model);
   Profile profile;
   for (const gguf::Tensor* tensor : sort_out(model, options, profile)) {

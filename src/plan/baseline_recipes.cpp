@@ -57,6 +57,7 @@ Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std:
       const Format* format = find_format(tensor.format);
       if (!format) throw Error{str("snug cannot encode ", format_name(tensor.format)), recipe.method, "choose another"};
       tensor.bytes = format->row_bytes(source.cols()) * source.rows();
+      tensor.unweighted = importance && !importance->find(tensor.name);
     }
     recipe.tensor_bytes += tensor.bytes;
   }

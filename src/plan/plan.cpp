@@ -168,6 +168,7 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
       tensor.format = found->second->format;
       tensor.bytes = found->second->bytes;
       tensor.loss = static_cast<double>(found->second->loss) * kPico;
+      tensor.unweighted = importance_ && !importance_->find(tensor.name);
       loss += found->second->loss;
     }
     recipe.tensor_bytes += tensor.bytes;

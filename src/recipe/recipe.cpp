@@ -61,6 +61,7 @@ ordered_json line_of(const RecipeTensor& t) {
   line["bytes"] = t.bytes;
   line["loss"] = t.loss;
   if (t.copied) line["copied"] = true;
+  if (t.unweighted) line["unweighted"] = true;
   return line;
 }
 
@@ -117,6 +118,7 @@ RecipeTensor read_tensor(const JsonNode& node) {
   t.bytes = node.at("bytes").whole();
   t.loss = node.at("loss").number_from_zero();
   t.copied = node.has("copied") && node.at("copied").boolean();
+  t.unweighted = node.has("unweighted") && node.at("unweighted").boolean();
   return t;
 }
 
