@@ -165,7 +165,8 @@ TEST_F(RealPresets, AreTheirsForImages) {
 TEST_F(RealPresets, AreInTheFilesThatItWrites) {
   const std::filesystem::path file = scratch_ / "model.gguf", out = scratch_ / "out.gguf";
   test::write_quantizer_model({.architecture = "falcon", .layers = 8, .per_layer = true}, file);
-  for (const Preset& preset : presets()) {
+  for (const char* name : {"q4_0", "q2_k", "q3_k_m", "q3_k_l", "q4_k_m", "q5_k_m", "iq4_xs", "mxfp4_moe", "bf16"}) {
+    const Preset& preset = *find_preset(name);
     test::QuantizeRequest request{.file_type = preset.file_type};
     const gguf::Reader model{file};
     for (const gguf::Tensor& t : model.tensors())
