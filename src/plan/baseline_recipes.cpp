@@ -1,5 +1,7 @@
 #include "plan/baseline_recipes.hpp"
 
+#include <algorithm>
+
 #include "base/str.hpp"
 #include "gguf/writer.hpp"
 #include "encode/candidates.hpp"
@@ -61,6 +63,7 @@ Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std:
     }
     recipe.tensor_bytes += tensor.bytes;
   }
+  recipe.loss_known = std::ranges::all_of(recipe.tensors, &RecipeTensor::copied);
   return recipe;
 }
 

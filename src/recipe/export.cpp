@@ -167,8 +167,8 @@ std::string shortest(double number) {
 std::string to_csv(const Recipe& recipe) {
   std::string text = "name,format,bytes,loss,copied\n";
   for (const RecipeTensor& t : recipe.tensors)
-    text += str(csv_field(t.name), ",", format_name(t.format), ",", t.bytes, ",", shortest(t.loss), ",",
-                t.copied ? "true" : "false", "\n");
+    text += str(csv_field(t.name), ",", format_name(t.format), ",", t.bytes, ",",
+                recipe.loss_known ? shortest(t.loss) : "", ",", t.copied ? "true" : "false", "\n");
   return text;
 }
 

@@ -200,6 +200,13 @@ TEST(Export, CsvQuotesWhatNeedsIt) {
             "name,format,bytes,loss,copied\n\"a,\"\"b\"\"\",q4_K,64,0.5,false\nc,f32,64,0.5,true\n");
 }
 
+TEST(Export, CsvLeavesAnUnknownLossEmpty) {
+  Recipe recipe;
+  recipe.loss_known = false;
+  recipe.tensors = {tensor("c", FormatId::q4_K)};
+  EXPECT_EQ(export_recipe(recipe, *export_target("csv")), "name,format,bytes,loss,copied\nc,q4_K,64,,false\n");
+}
+
 TEST(Export, JsonIsTheRecipeItself) {
   const Recipe recipe = random_recipe(6);
   EXPECT_EQ(parse_recipe(export_recipe(recipe, *export_target("json")), "r.json"), recipe);
