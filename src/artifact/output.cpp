@@ -32,8 +32,9 @@ gguf::Layout output_layout(const ModelSource& model, const Importance* importanc
   if (recipe.notes)
     ours = {{"snug.version", std::string(SNUG_VERSION)},
             {"snug.recipe", recipe.method},
-            {"snug.recipe_digest", recipe_digest(recipe)},
-            {"snug.predicted_loss", MetadataValue{recipe.predicted_loss}}};
+            {"snug.recipe_digest", recipe_digest(recipe)}};
+  if (recipe.notes && recipe.loss_known)
+    ours.push_back({"snug.predicted_loss", MetadataValue{recipe.predicted_loss}});
   return gguf::plan_layout(
       path, gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, std::move(ours)),
       std::move(tensors), recipe.split_bytes);

@@ -9,17 +9,9 @@
 
 namespace snug {
 
-/// A program that will load the output, and the formats it knows.
-struct Runtime {
-  std::string_view name;
-  std::vector<std::string_view> lacks;  // of formats()
-};
-const Runtime& find_runtime(std::string_view name);  // throws Error that lists those known
-std::vector<std::string_view> runtime_names();
-
-/// The formats of --formats ("q4_K,q6_K", all if empty) that `runtime` loads, sorted by id. Throws Error on a name
-/// that is not known, with the list of those that are.
-std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& runtime);
+/// The formats of --formats ("q4_K,q6_K", all if empty) that the target named `runtime` loads, sorted by id. Throws
+/// Error on a name that is not known, with the list of those that are.
+std::vector<const Format*> wanted_formats(std::string_view list, std::string_view runtime);
 
 /// Those of `wanted` that fit the tensor's row length and are smaller than its source; the source format itself comes
 /// last, as the lossless choice.

@@ -86,7 +86,7 @@ void fill_report(MeasureReport* report, const MeasureCounters& counters, double 
 Profile measure(const ModelSource& model, const Importance* importance, Store& state, const MeasureOptions& options,
                 MeasureReport* report) {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   Profile profile;
   const std::vector<const Tensor*> quantizable = sort_out(model, options, profile);
   const std::vector<size_t> mine = shard_of(quantizable, options.shard, options.shards);
@@ -123,7 +123,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
 }
 
 Profile unmeasured_profile(const ModelSource& model, const MeasureOptions& options) {
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   const ModelShape shape = shape_of(model);
   Profile profile;
   for (const Tensor* tensor : sort_out(model, options, profile)) {

@@ -1,5 +1,7 @@
 #include "plan/baseline_recipes.hpp"
 
+#include <algorithm>
+
 #include "base/str.hpp"
 #include "gguf/writer.hpp"
 #include "encode/candidates.hpp"
@@ -56,9 +58,11 @@ Recipe recipe_with(const ModelSource& model, const Importance* importance, std::
       const Format* format = find_format(tensor.format);
       if (!format) throw Error{str("snug cannot encode ", format_name(tensor.format)), recipe.method, "choose another"};
       tensor.bytes = format->row_bytes(source.cols()) * source.rows();
+      tensor.unweighted = importance && !importance->find(tensor.name);
     }
     recipe.tensor_bytes += tensor.bytes;
   }
+  recipe.loss_known = std::ranges::all_of(recipe.tensors, &RecipeTensor::copied);
   return recipe;
 }
 

@@ -9,7 +9,7 @@
 
 namespace snug {
 
-/// Recipes that nobody measured: predicted loss and bound are 0 and proven_optimal is false.
+/// Recipes that nobody measured: unless every tensor is copied, their loss is unknown.
 
 /// Every tensor as it is, in the order of the output file (llama-quantize's).
 Recipe copying_recipe(const ModelSource& model);

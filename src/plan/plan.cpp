@@ -23,9 +23,23 @@ bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
 }  // namespace
 
+std::string PlanOptions::limits() const {
+  std::string text;
+  const auto add = [&](bool asked, const std::string& option) {
+    if (asked) text += str(text.empty() ? "" : ", ", option);
+  };
+  add(max_formats > 0, str("--max-formats ", max_formats));
+  add(active_bytes.has_value(), "--active-size");
+  add(!caps.empty(), "--cap");
+  add(!rules.pins.empty(), "--pin");
+  add(!rules.mins.empty(), "--min");
+  add(!rules.maxs.empty(), "--max");
+  add(!rules.groups.empty(), "--group");
+  return text;
+}
+
 bool PlanOptions::is_plain() const {
-  return rules.pins.empty() && rules.mins.empty() && rules.maxs.empty() && rules.groups.empty() && caps.empty() &&
-         max_formats == 0 && !active_bytes && split_bytes == 0;
+  return limits().empty() && split_bytes == 0;
 }
 
 Planner::Planner(const Profile& profile, const ModelSource& model, const Importance* importance,
@@ -45,6 +59,7 @@ Planner::Planner(const Profile& profile, const ModelSource& model, const Importa
   base_.state_digest = profile.state_digest;
   base_.method = "optimal";
   base_.notes = options.notes;
+  base_.limits = options.limits();
   header_bytes_ = static_cast<int64_t>(output_layout(model, importance, base_, "out.gguf").shards.front().header.size());
   for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.bytes);
   weights_ = base_.weights;
@@ -168,6 +183,7 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
       tensor.format = found->second->format;
       tensor.bytes = found->second->bytes;
       tensor.loss = static_cast<double>(found->second->loss) * kPico;
+      tensor.unweighted = importance_ && !importance_->find(tensor.name);
       loss += found->second->loss;
     }
     recipe.tensor_bytes += tensor.bytes;
@@ -180,9 +196,12 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
   return recipe;
 }
 
+/// With side constraints "optimal" is the word of a search in floating point: claimed only where the bound proves it.
 void Planner::certify(Recipe& recipe, const Solution& solution) const {
   recipe.certified_bound = static_cast<double>(solution.certified_bound) * kPico;
-  recipe.proven_optimal = solution.stop == Stop::optimal;
+  const bool in_whole_numbers = options_.caps.empty() && !options_.active_bytes;
+  recipe.proven_optimal = solution.stop == Stop::optimal &&
+                          (in_whole_numbers || solution.certified_bound >= solution.loss);
 }
 
 bool Planner::may_be_bare() const { return options_.notes && options_.size_bytes && options_.is_plain(); }

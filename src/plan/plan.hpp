@@ -25,6 +25,9 @@ struct PlanOptions {
   double seconds = 60;                 // the solver's time
   bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
 
+  /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
+  std::string limits() const;
+
   /// No wishes beyond the budget: any recipe of that size will do.
   bool is_plain() const;
 };

@@ -6,7 +6,8 @@
 namespace snug {
 namespace {
 
-constexpr uint32_t kLastId = static_cast<uint32_t>(FormatId::q2_0);
+/// What formats() leaves out: a test holds that no id of block_shape() is forgotten.
+constexpr FormatId kOnlyCopied[] = {FormatId::i8, FormatId::i16, FormatId::i32, FormatId::i64, FormatId::f64};
 
 }  // namespace
 
@@ -16,9 +17,9 @@ bool same_letters(std::string_view a, std::string_view b) {
 }
 
 std::optional<FormatId> format_of_name(std::string_view name) {
-  for (uint32_t id = 0; id <= kLastId; ++id)
-    if (block_shape(FormatId{id}).block_weights > 0 && same_letters(name, format_name(FormatId{id})))
-      return FormatId{id};
+  if (const Format* format = find_format(name)) return format->id;
+  for (const FormatId id : kOnlyCopied)
+    if (same_letters(name, format_name(id))) return id;
   return std::nullopt;
 }
 

@@ -1,4 +1,4 @@
-#include "snug/model.hpp"
+#include "gguf/reader.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 

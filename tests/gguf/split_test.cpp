@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "snug/model.hpp"
-#include "snug/error.hpp"
 #include "gguf/reader.hpp"
+#include "snug/error.hpp"
+#include "snug/model.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 

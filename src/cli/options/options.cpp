@@ -4,7 +4,7 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "encode/candidates.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -55,7 +55,7 @@ void CalibrationArgs::add_to(CLI::App& command) {
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
-  for (const std::string_view name : runtime_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
+  for (const std::string_view name : target_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
   command.add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)");
   command.add_option("--precision", precision, "wanted relative standard error of each measured error")
       ->check(CLI::Range(1e-4, 0.5))
