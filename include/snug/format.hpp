@@ -2,12 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
 namespace snug {
 
-/// The numbers are GGUF's tensor type ids. Only formats in formats() can be encoded and decoded.
+/// The numbers are GGUF's tensor type ids, and from 1000 on our own. Keys of measurements hash them: a number
+/// once given stays. Only formats in all_formats() can be encoded and decoded.
 enum class FormatId : uint32_t {
   f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8,
   q2_K = 10, q3_K = 11, q4_K = 12, q5_K = 13, q6_K = 14,
@@ -37,6 +39,9 @@ struct ColumnWeights {
   float along_row = 1;
 };
 
+/// The kind of file that holds a format's tensors.
+enum class Family : uint8_t { gguf, mlx };
+
 /// What an encoder does with the column weights.
 enum class UsesImportance : uint8_t { no, yes };
 
@@ -44,6 +49,8 @@ enum class UsesImportance : uint8_t { no, yes };
 struct Format {
   FormatId id;
   std::string_view name;         // as in GGUF tools: "q4_K"
+  Family family;
+  std::optional<uint32_t> gguf_type;  // the tensor type in a GGUF file; none where such files cannot hold it
   uint32_t block_weights;        // a row's length must be a multiple of it
   uint32_t block_bytes;
   UsesImportance importance;
@@ -62,17 +69,23 @@ struct Format {
   double bits_per_weight() const { return 8.0 * block_bytes / block_weights; }
 };
 
-/// Every format snug can encode and decode, sorted by id.
-std::span<const Format> formats();
+/// Every format snug can encode and decode, sorted by id: those that files of one family hold, or all.
+std::span<const Format> formats(Family family = Family::gguf);
+std::span<const Format> all_formats();
 
-/// The format of that id or name (case-insensitive); nullptr if it is not in formats().
+/// The format of that id or name (case-insensitive); nullptr if it is not in all_formats().
 const Format* find_format(FormatId id);
 const Format* find_format(std::string_view name);
 
-/// Layout only, for every tensor type a GGUF file may hold (the integer types included):
+/// Layout only, for all_formats() and the integer types that GGUF files may hold beside them:
 /// block_weights == 0 if the id is unknown.
 struct BlockShape { uint32_t block_weights = 0, block_bytes = 0; };
 BlockShape block_shape(FormatId id);
 std::string_view format_name(FormatId id);  // "q4_K", "i32"; "?" if unknown
+
+/// The same by name (case-insensitive), integer types included; none if unknown.
+std::optional<FormatId> find_tensor_type(std::string_view name);
+/// Whether a tensor of a GGUF file may have that type.
+bool is_gguf_type(FormatId id);
 
 }  // namespace snug

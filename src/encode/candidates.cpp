@@ -47,7 +47,9 @@ const Runtime& find_runtime(std::string_view name) {
 }
 
 std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& runtime) {
-  const auto loads = [&](const Format& f) { return std::ranges::count(runtime.lacks, f.name) == 0; };
+  const auto loads = [&](const Format& f) {
+    return f.family == Family::gguf && std::ranges::count(runtime.lacks, f.name) == 0;
+  };
   std::vector<const Format*> wanted;
   if (list.empty()) {
     for (const Format& format : formats())

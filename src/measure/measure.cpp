@@ -92,7 +92,7 @@ Profile measure(const gguf::Reader& model, const Importance* importance, Store& 
   const std::vector<const gguf::Tensor*> quantizable = sort_out(model, options, profile);
   const std::vector<size_t> mine = shard_of(quantizable, options.shard, options.shards);
   MeasureCounters counters;
-  for (const Format& format : formats()) counters.nanoseconds[format.id] = 0;
+  for (const Format& format : all_formats()) counters.nanoseconds[format.id] = 0;
   int64_t bytes = 0;
   for (const size_t i : mine) bytes += static_cast<int64_t>(quantizable[i]->data.size());
 

@@ -65,7 +65,7 @@ Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std:
 
 Recipe uniform_recipe(const gguf::Reader& model, const std::string& name) {
   const Format* format = find_format(name);
-  if (!format) {
+  if (!format || !format->gguf_type) {
     std::vector<std::string_view> known;
     for (const Format& f : formats()) known.push_back(f.name);
     throw Error{str("unknown format '", name, "'"), "--format", str("known are ", join(known)), Fault::usage};

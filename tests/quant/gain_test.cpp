@@ -62,7 +62,7 @@ bool has_scales(const Format& format) {
 }
 
 TEST(Gain, RowsKeepTheirLengthWhereTheErrorAlongThemCounts) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (!has_scales(format) || format.block_bytes >= format.block_weights) continue;
     for (const bool with_means : {false, true})
       for (unsigned seed = 0; seed < 8; ++seed) {
@@ -86,7 +86,7 @@ TEST(Gain, LeastSquaresShrinks) {  // the reason for all this: if it fails, rest
 }
 
 TEST(Gain, ScalesOfEveryBlockAreMultiplied) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (!has_scales(format)) continue;
     SCOPED_TRACE(format.name);
     const Case c = random_case(2, false);

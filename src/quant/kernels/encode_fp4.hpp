@@ -71,4 +71,29 @@ void encode_nvfp4(const EncodeJob& job) noexcept {
   });
 }
 
+template <Simd V>
+void decode_mxfp4(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockMxfp4, 32>(blocks, cols, row, [](const BlockMxfp4& b, float* y) {
+    const auto d = V::splat(mxfp4_scale(b.e));
+    each_nibble<V, 16>(b.qs, y, [&](float* to, auto n) { V::store(to, d * V::lookup16(kFp4, n)); });
+  });
+}
+
+template <Simd V>
+void decode_nvfp4(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockNvfp4, 64>(blocks, cols, row, [](const BlockNvfp4& b, float* y) {
+    for (int s = 0; s < 4; ++s) {
+      const auto d = V::splat(nvfp4_scale(b.d[s]));
+      each_nibble<V, 8>(b.qs + 8 * s, y + 16 * s,
+                        [&](float* to, auto n) { V::store(to, d * V::lookup16(kFp4, n)); });
+    }
+  });
+}
+
+template <Simd V>
+constexpr CodecRow kFp4Codecs[] = {
+    {FormatId::mxfp4, {encode_mxfp4<V>, decode_mxfp4<V>}},
+    {FormatId::nvfp4, {encode_nvfp4<V>, decode_nvfp4<V>}},
+};
+
 }  // namespace snug

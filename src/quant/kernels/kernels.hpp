@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+
+#include "snug/format.hpp"
 
 namespace snug {
 
@@ -67,16 +70,17 @@ struct RowWork {
   void (*aim)(const float* x, const float* shift, float step, int64_t count, float* target) noexcept;
 };
 
+/// What one instruction set does with one format.
+struct CodecRow {
+  FormatId id{};
+  Codec codec;
+};
+
 /// Everything one instruction set does, the same bytes as every other. Filled by kernels_for() in all.hpp.
 struct Kernels {
   const char* isa;
   RowWork row;
-  Codec f32, f16, bf16;
-  Codec q4_0, q4_1, q5_0, q5_1, q8_0, q1_0, q2_0;
-  Codec q2_K, q3_K, q4_K, q5_K, q6_K;
-  Codec tq1_0, tq2_0;
-  Codec iq4_nl, iq4_xs, mxfp4, nvfp4;
-  Codec iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s;
+  std::span<const CodecRow> codecs;  // of every format, in the order of kFormatRows
   AddScaled add_scaled = nullptr;
   AddPanel add_panel = nullptr;
 };
