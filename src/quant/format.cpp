@@ -38,6 +38,7 @@ constexpr Format format_of_row() {
           row.family == Family::gguf ? std::optional{id} : std::nullopt,
           row.shape.block_weights,
           row.shape.block_bytes,
+          row.planes,
           row.importance,
           row.encoder_version,
           encode<i>,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "quant/blocks.hpp"
+#include "quant/blocks_mlx.hpp"
 #include "snug/format.hpp"
 
 // The table of block formats. A new one is a row here, its block, and its kernels: encoder and decoder, listed
@@ -17,6 +18,7 @@ struct FormatRow {
   uint16_t encoder_version;
   double rmse_ceiling;
   BlockFields fields;
+  std::span<const Plane> planes = {};
 };
 
 template <class Block>
@@ -24,6 +26,12 @@ constexpr FormatRow row(FormatId id, std::string_view name, UsesImportance impor
                         double ceiling) {
   return {id,      name,    Family::gguf,   {Block::kWeights, sizeof(Block)}, importance,
           version, ceiling, Block::fields()};
+}
+
+template <class Block>
+constexpr FormatRow mlx_row(FormatId id, std::string_view name, uint16_t version, double ceiling) {
+  return {id,      name,    Family::mlx,     {Block::kWeights, sizeof(Block)}, UsesImportance::yes,
+          version, ceiling, Block::fields(), Block::kPlanes};
 }
 
 /// A format of single weights.
@@ -35,6 +43,11 @@ namespace rows {
 
 using enum FormatId;
 using enum UsesImportance;
+
+template <int bits, int group>
+using Affine = BlockAffine<bits, group, ScaleType::bf16>;
+template <int bits, int group>
+using AffineF16 = BlockAffine<bits, group, ScaleType::f16>;
 
 /// Sorted by id.
 // clang-format off
@@ -69,6 +82,46 @@ inline constexpr FormatRow kAll[] = {
     row<BlockNvfp4>( nvfp4,   "nvfp4",   yes, 6, 0.09),
     row<BlockQ1_0>(  q1_0,    "q1_0",    yes, 4, 0.615),
     row<BlockQ2_0>(  q2_0,    "q2_0",    yes, 6, 0.365),
+    //  block              id                name                 encoder version, rmse ceiling
+    mlx_row<Affine<2, 32>>(   mlx_q2_g32,       "mlx_q2_g32",       1, 0.32),
+    mlx_row<Affine<2, 64>>(   mlx_q2_g64,       "mlx_q2_g64",       1, 0.35),
+    mlx_row<Affine<2, 128>>(  mlx_q2_g128,      "mlx_q2_g128",      1, 0.37),
+    mlx_row<Affine<3, 32>>(   mlx_q3_g32,       "mlx_q3_g32",       1, 0.16),
+    mlx_row<Affine<3, 64>>(   mlx_q3_g64,       "mlx_q3_g64",       1, 0.175),
+    mlx_row<Affine<3, 128>>(  mlx_q3_g128,      "mlx_q3_g128",      1, 0.185),
+    mlx_row<Affine<4, 32>>(   mlx_q4_g32,       "mlx_q4_g32",       1, 0.085),
+    mlx_row<Affine<4, 64>>(   mlx_q4_g64,       "mlx_q4_g64",       1, 0.09),
+    mlx_row<Affine<4, 128>>(  mlx_q4_g128,      "mlx_q4_g128",      1, 0.095),
+    mlx_row<Affine<5, 32>>(   mlx_q5_g32,       "mlx_q5_g32",       1, 0.05),
+    mlx_row<Affine<5, 64>>(   mlx_q5_g64,       "mlx_q5_g64",       1, 0.05),
+    mlx_row<Affine<5, 128>>(  mlx_q5_g128,      "mlx_q5_g128",      1, 0.05),
+    mlx_row<Affine<6, 32>>(   mlx_q6_g32,       "mlx_q6_g32",       1, 0.025),
+    mlx_row<Affine<6, 64>>(   mlx_q6_g64,       "mlx_q6_g64",       1, 0.025),
+    mlx_row<Affine<6, 128>>(  mlx_q6_g128,      "mlx_q6_g128",      1, 0.025),
+    mlx_row<Affine<8, 32>>(   mlx_q8_g32,       "mlx_q8_g32",       1, 0.01),
+    mlx_row<Affine<8, 64>>(   mlx_q8_g64,       "mlx_q8_g64",       1, 0.01),
+    mlx_row<Affine<8, 128>>(  mlx_q8_g128,      "mlx_q8_g128",      1, 0.01),
+    mlx_row<AffineF16<2, 32>>(    mlx_q2_g32_f16,   "mlx_q2_g32_f16",   1, 0.32),
+    mlx_row<AffineF16<2, 64>>(    mlx_q2_g64_f16,   "mlx_q2_g64_f16",   1, 0.35),
+    mlx_row<AffineF16<2, 128>>(   mlx_q2_g128_f16,  "mlx_q2_g128_f16",  1, 0.37),
+    mlx_row<AffineF16<3, 32>>(    mlx_q3_g32_f16,   "mlx_q3_g32_f16",   1, 0.16),
+    mlx_row<AffineF16<3, 64>>(    mlx_q3_g64_f16,   "mlx_q3_g64_f16",   1, 0.175),
+    mlx_row<AffineF16<3, 128>>(   mlx_q3_g128_f16,  "mlx_q3_g128_f16",  1, 0.185),
+    mlx_row<AffineF16<4, 32>>(    mlx_q4_g32_f16,   "mlx_q4_g32_f16",   1, 0.085),
+    mlx_row<AffineF16<4, 64>>(    mlx_q4_g64_f16,   "mlx_q4_g64_f16",   1, 0.09),
+    mlx_row<AffineF16<4, 128>>(   mlx_q4_g128_f16,  "mlx_q4_g128_f16",  1, 0.095),
+    mlx_row<AffineF16<5, 32>>(    mlx_q5_g32_f16,   "mlx_q5_g32_f16",   1, 0.05),
+    mlx_row<AffineF16<5, 64>>(    mlx_q5_g64_f16,   "mlx_q5_g64_f16",   1, 0.05),
+    mlx_row<AffineF16<5, 128>>(   mlx_q5_g128_f16,  "mlx_q5_g128_f16",  1, 0.05),
+    mlx_row<AffineF16<6, 32>>(    mlx_q6_g32_f16,   "mlx_q6_g32_f16",   1, 0.025),
+    mlx_row<AffineF16<6, 64>>(    mlx_q6_g64_f16,   "mlx_q6_g64_f16",   1, 0.025),
+    mlx_row<AffineF16<6, 128>>(   mlx_q6_g128_f16,  "mlx_q6_g128_f16",  1, 0.025),
+    mlx_row<AffineF16<8, 32>>(    mlx_q8_g32_f16,   "mlx_q8_g32_f16",   1, 0.01),
+    mlx_row<AffineF16<8, 64>>(    mlx_q8_g64_f16,   "mlx_q8_g64_f16",   1, 0.01),
+    mlx_row<AffineF16<8, 128>>(   mlx_q8_g128_f16,  "mlx_q8_g128_f16",  1, 0.01),
+    mlx_row<BlockMlxMxfp4>(mlx_mxfp4,        "mlx_mxfp4",        1, 0.115),
+    mlx_row<BlockMlxNvfp4>(mlx_nvfp4,        "mlx_nvfp4",        1, 0.09),
+    mlx_row<BlockMlxMxfp8>(mlx_mxfp8,        "mlx_mxfp8",        1, 0.03),
 };
 // clang-format on
 

@@ -13,6 +13,8 @@
 #include "quant/kernels/encode_kquant_pack.hpp"
 #include "quant/kernels/encode_legacy.hpp"
 #include "quant/kernels/encode_offset.hpp"
+#include "quant/kernels/mlx_affine_codecs.hpp"
+#include "quant/kernels/mlx_fp.hpp"
 #include "quant/kernels/plain.hpp"
 #include "quant/kernels/row_errors.hpp"
 #include "quant/kernels/vectors.hpp"
@@ -37,6 +39,8 @@ constexpr auto all_codecs() {
   add(kIq2Codecs<V>);
   add(kIq3Codecs<V>);
   add(kIq4XsCodecs<V>);
+  for (const auto& groups : kAffineCodecs<V>) add(groups);
+  add(kMlxFpCodecs<V>);
   std::ranges::sort(all, {}, &CodecRow::id);
   return all;
 }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "quant/mlx_rule.hpp"
 #include "snug/format.hpp"
 
 namespace snug {
@@ -25,6 +26,14 @@ struct RecodeJob {
   void* block;               // encoded before, from weights not far away
 };
 
+/// One row to be rounded as MLX itself rounds it.
+struct StockJob {
+  const float* x;  // [cols] finite
+  int64_t cols;    // a multiple of the format's block
+  MlxRule rule;
+  void* blocks;
+};
+
 using EncodeRow = void (*)(const EncodeJob& job) noexcept;
 using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
 /// y[i] += scale x[i], each product rounded before it is added.
@@ -35,12 +44,13 @@ constexpr int64_t kPanelColumns = 64;
 using AddPanel = void (*)(float* y, const float* panel, int64_t first, const int32_t* row,
                           const float* scale, int64_t count) noexcept;
 using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
+using EncodeStock = void (*)(const StockJob& job) noexcept;
 
 struct Codec {
   EncodeRow encode = nullptr;
   DecodeRow decode = nullptr;
-  RecodeBlock recode =
-      nullptr;  // formats of 256 weights a block have one: there it is much less work than encode
+  RecodeBlock recode = nullptr;  // for 256 weights a block: there it is much less work than encode
+  EncodeStock stock = nullptr;   // formats of MLX
 };
 
 /// sum w d^2 and sum m d, d = decoded - original.

@@ -82,7 +82,7 @@ std::vector<const Format*> changeable() {
 
 TEST(SecondOrder, KnowsEveryFormatBelowNineBitsButTritsInBytes) {
   for (const Format& format : all_formats())
-    EXPECT_EQ(has_second_order(format), format.bits_per_weight() < 9 && format.id != FormatId::tq1_0)
+    EXPECT_EQ(has_second_order(format), format.bits_per_weight() <= 9 && format.id != FormatId::tq1_0)
         << format.name;
 }
 
