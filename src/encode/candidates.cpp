@@ -27,7 +27,7 @@ bool is_float(FormatId id) { return id == FormatId::f32 || id == FormatId::f16 |
 
 std::vector<const Format*> wanted_formats(std::string_view list, std::string_view runtime) {
   const Target& target = find_target(runtime);
-  const auto loads = [&](const Format& f) { return target.loads(f.id); };
+  const auto loads = [&](const Format& f) { return f.family == Family::gguf && target.loads(f.id); };
   std::vector<const Format*> wanted;
   if (list.empty()) {
     for (const Format& format : formats())

@@ -256,7 +256,7 @@ std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
   if (!options.ggml.empty()) ggml = std::make_unique<Ggml>(options.ggml);
   const std::vector<DataSet> sets = data_sets(options);
   std::vector<EncodeFigures> all;
-  for (const Format& format : formats()) {
+  for (const Format& format : options.formats.empty() ? formats() : all_formats()) {
     const auto wanted = [&](const std::string& name) { return find_format(name) == &format; };
     if (format.id == FormatId::f32 ||
         (!options.formats.empty() && std::ranges::none_of(options.formats, wanted)))

@@ -191,7 +191,7 @@ Tensor LayoutReader::read_tensor() {
                kDamaged);
   }
   tensor.format = FormatId{in_.number<uint32_t>("a tensor's type")};
-  if (block_shape(tensor.format).block_weights == 0)
+  if (!is_gguf_type(tensor.format))
     in_.fail(start,
              str("tensor '", printable(tensor.name), "' has type ", static_cast<uint32_t>(tensor.format),
                  ", which is not known"),

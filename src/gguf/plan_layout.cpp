@@ -50,6 +50,9 @@ void check_tensor(const OutputTensor& tensor, const std::string& path) {
                 path};
   if (tensor.dims < 1 || tensor.dims > kMostDims)
     throw Error{str(name, " has ", tensor.dims, " dimensions; GGUF allows 1 to 4"), path};
+  if (!is_gguf_type(tensor.format))
+    throw Error{str(name, " is to be ", format_name(tensor.format), ", which no GGUF file can hold"), path,
+                "choose a format of GGUF, such as q4_K"};
   if (tensor_bytes(tensor) < 0)
     throw Error{str(name, " has rows of ", tensor.shape[0], " weights, which ", format_name(tensor.format),
                     " cannot hold, or its size overflows"),

@@ -91,7 +91,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
   const std::vector<const Tensor*> quantizable = sort_out(model, options, profile);
   const std::vector<size_t> mine = shard_of(quantizable, options.shard, options.shards);
   MeasureCounters counters;
-  for (const Format& format : formats()) counters.nanoseconds[format.id] = 0;
+  for (const Format& format : all_formats()) counters.nanoseconds[format.id] = 0;
   int64_t bytes = 0;
   for (const size_t i : mine) bytes += quantizable[i]->bytes();
 

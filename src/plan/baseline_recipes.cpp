@@ -68,7 +68,7 @@ Recipe recipe_with(const ModelSource& model, const Importance* importance, std::
 
 Recipe uniform_recipe(const ModelSource& model, const std::string& name) {
   const Format* format = find_format(name);
-  if (!format) {
+  if (!format || !format->gguf_type) {
     std::vector<std::string_view> known;
     for (const Format& f : formats()) known.push_back(f.name);
     throw Error{str("unknown format '", name, "'"), "--format", str("known are ", join(known)), Fault::usage};
