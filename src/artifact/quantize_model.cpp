@@ -11,9 +11,6 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "artifact/output.hpp"
-#include "gguf/reader.hpp"
-#include "gguf/writer.hpp"
 #include "encode/encode_tensor.hpp"
 #include "quant/feedback/second_order.hpp"
 #include "snug/error.hpp"
@@ -76,7 +73,7 @@ class CurvaturesOf {
 class TensorWriter {
  public:
   TensorWriter(const Tensor& source, size_t index, const Format& to, const RowEncoder& encoder,
-               gguf::Writer& writer, Progress& progress)
+               ArtifactWriter& writer, Progress& progress)
       : source_(source),
         index_(index),
         to_(to),
@@ -111,8 +108,8 @@ class TensorWriter {
     encoder_.encode(rows, curvature, weights, blocks);
     for (size_t first = 0, last = 0; first < rows.size(); first = last) {  // neighbours together
       for (last = first + 1; last < rows.size() && rows[last] == rows[last - 1] + 1;) ++last;
-      writer_.write(index_, rows[first] * static_cast<int64_t>(row_bytes_),
-                    std::span{blocks}.subspan(first * row_bytes_, (last - first) * row_bytes_));
+      writer_.write_rows(index_, rows[first],
+                         std::span{blocks}.subspan(first * row_bytes_, (last - first) * row_bytes_));
     }
     progress_.advance(static_cast<int64_t>(rows.size()) * source_.row_bytes(), std::string(source_.name));
   }
@@ -122,11 +119,11 @@ class TensorWriter {
   const Format& to_;
   const size_t row_bytes_;
   const RowEncoder& encoder_;
-  gguf::Writer& writer_;
+  ArtifactWriter& writer_;
   Progress& progress_;
 };
 
-void copy_tensor(const Tensor& source, size_t index, gguf::Writer& writer, Progress& progress) {
+void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Progress& progress) {
   constexpr int64_t kStepBytes = int64_t{8} << 20;
   const int64_t row_bytes = source.row_bytes(), step = std::max<int64_t>(1, kStepBytes / row_bytes);
   std::vector<std::byte> blocks;
@@ -135,9 +132,25 @@ void copy_tensor(const Tensor& source, size_t index, gguf::Writer& writer, Progr
     const int64_t count = std::min(step, source.rows() - r);
     blocks.resize(static_cast<size_t>(count * row_bytes));
     source.read_blocks(r, count, blocks);
-    writer.write(index, r * row_bytes, blocks);
+    writer.write_rows(index, r, blocks);
     progress.advance(count * row_bytes, std::string(source.name));
   }
+}
+
+/// One row as it should have been written.
+std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId to, const Importance* importance,
+                                   Effort effort, CurvaturesOf& curvatures) {
+  std::vector<std::byte> blocks;
+  if (source.format == to) {
+    blocks.resize(static_cast<size_t>(source.row_bytes()));
+    source.read_blocks(row, 1, blocks);
+  } else {
+    const Format& format = *find_format(to);
+    const auto curvature = curvatures.find(source, format, row);
+    std::vector<float> weights;
+    RowEncoder{source, format, importance, effort}.encode({&row, 1}, curvature.get(), weights, blocks);
+  }
+  return blocks;
 }
 
 }  // namespace
@@ -166,10 +179,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
                             const std::filesystem::path& out, Existing existing,
                             const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
-  gguf::Layout layout = output_layout(model, importance, recipe, out);
-  const std::vector<std::filesystem::path> sources{model.files().begin(), model.files().end()};
-  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, sources);
-  gguf::Writer writer{std::move(layout), existing};
+  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance)->open(recipe, out, existing);
   int64_t total = 0;
   for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
@@ -178,49 +188,31 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
     if (source.format == recipe.tensors[i].format) {
-      copy_tensor(source, i, writer, progress);
+      copy_tensor(source, i, *writer, progress);
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
       const RowEncoder encoder{source, to, importance, recipe.effort};
-      TensorWriter{source, i, to, encoder, writer, progress}.run(curvatures);
+      TensorWriter{source, i, to, encoder, *writer, progress}.run(curvatures);
     }
     source.done_with();
   }
-  WrittenModel written{writer.layout().bytes, {}};
-  for (const auto& shard : writer.layout().shards) written.files.push_back(shard.path);
   check_cancelled();
-  writer.commit();
-  return written;
+  return writer->commit();
 }
 
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                     const WrittenModel& written, const SecondMoments* moments) {
-  const ModelSource file = gguf::read_model(written.files.front());
-  const auto refuse = [&](const std::string& what) {
-    throw Error{what, written.files.front().string(), "the disk or memory may be faulty; write it again", Fault::io};
-  };
-  if (file.bytes() != written.bytes) refuse(str("the file has ", file.bytes(), " bytes, planned were ", written.bytes));
-  if (file.tensors().size() != recipe.tensors.size()) refuse("a tensor is missing");
-  std::vector<float> weights;
-  std::vector<std::byte> blocks;
+  const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance)->read_back(recipe, written);
   CurvaturesOf curvatures{moments};
-  for (const RecipeTensor& wanted : recipe.tensors) {
-    const Tensor* got = file.find(wanted.name);
-    const Tensor& source = *model.find(wanted.name);
-    if (!got || got->format != wanted.format || got->shape != source.shape)
-      refuse(str("tensor '", wanted.name, "' is not what was planned"));
-    const RowEncoder encoder{source, *find_format(wanted.format), importance, recipe.effort};
+  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
+    const Tensor& source = *model.find(recipe.tensors[i].name);
     for (const int64_t row : {int64_t{0}, source.rows() / 2, source.rows() - 1}) {
-      if (source.format == wanted.format) {
-        blocks.resize(static_cast<size_t>(source.row_bytes()));
-        source.read_blocks(row, 1, blocks);
-        if (!std::ranges::equal(std::span<const std::byte>{blocks}, got->row(row))) refuse(str("row ", row, " of '", wanted.name, "' differs"));
-        continue;
-      }
-      const auto curvature = curvatures.find(source, *find_format(wanted.format), row);
-      encoder.encode({&row, 1}, curvature.get(), weights, blocks);
-      if (!std::ranges::equal(std::span<const std::byte>{blocks}, got->row(row)))
-        refuse(str("row ", row, " of '", wanted.name, "' differs"));
+      const auto wanted = encoded_row(source, row, recipe.tensors[i].format, importance, recipe.effort, curvatures);
+      std::vector<std::byte> got(wanted.size());
+      reader->read_rows(i, row, got);
+      if (got != wanted)
+        throw Error{str("row ", row, " of '", source.name, "' differs"), written.files.front().string(),
+                    "the disk or memory may be faulty; write it again", Fault::io};
     }
   }
 }

@@ -2,18 +2,11 @@
 
 #include <filesystem>
 
-#include "base/atomic_file.hpp"
-#include "snug/model.hpp"
-#include "imatrix/importance.hpp"
+#include "artifact/artifact.hpp"
 #include "imatrix/second_moment.hpp"
 #include "snug/recipe.hpp"
 
 namespace snug {
-
-struct WrittenModel {
-  int64_t bytes = 0;                             // of all files
-  std::vector<std::filesystem::path> files;
-};
 
 /// Writes the model as `recipe` says: the same bytes for the same model, importance and recipe on every machine and
 /// thread count. The files appear whole or not at all; rows are read, encoded and written in pieces, so memory stays

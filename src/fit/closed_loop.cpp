@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "fit/judged_store.hpp"
-#include "artifact/output.hpp"
+#include "artifact/artifact.hpp"
 #include "plan/predict_loss.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
@@ -28,6 +29,7 @@ class Loop {
       : profile_(profile),
         model_(model),
         importance_(importance),
+        artifact_(make_artifact(model, importance)),
         options_(options),
         judge_(judge),
         loop_(loop) {
@@ -153,7 +155,7 @@ class Loop {
   }
 
   bool within_budget(Recipe& recipe) const {
-    recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+    recipe.file_bytes = artifact_->layout(recipe).bytes;
     return options_.bpw ? recipe.bits_per_weight() <= *options_.bpw
                         : recipe.file_bytes <= *options_.size_bytes;
   }
@@ -181,6 +183,7 @@ class Loop {
   Profile profile_;
   const ModelSource& model_;
   const Importance* importance_;
+  const std::unique_ptr<Artifact> artifact_;
   const PlanOptions& options_;
   RecipeJudge& judge_;
   LoopOptions loop_;

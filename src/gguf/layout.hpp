@@ -40,6 +40,11 @@ constexpr uint64_t round_up(uint64_t bytes, uint64_t alignment) {
   return (bytes + alignment - 1) & ~(alignment - 1);
 }
 
+/// What a tensor of so many bytes takes in a file that we write.
+constexpr int64_t padded(int64_t bytes) {
+  return static_cast<int64_t>(round_up(static_cast<uint64_t>(bytes), kDefaultAlignment));
+}
+
 /// Bytes of one array element; 0 for strings and arrays.
 size_t element_bytes(MetadataType type);
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <unordered_set>
 #include <utility>
@@ -18,10 +17,6 @@ namespace {
 constexpr uint32_t kVersion = 3;
 constexpr int64_t kMostShards = std::numeric_limits<uint16_t>::max();  // split.count is a u16
 constexpr int64_t kHead = 4 + 4 + 8 + 8;                               // magic, version and the two counts
-
-int64_t padded(int64_t bytes) {
-  return static_cast<int64_t>(round_up(static_cast<uint64_t>(bytes), kDefaultAlignment));
-}
 
 int64_t tensor_bytes(const OutputTensor& tensor) {
   return data_bytes(tensor.format, {tensor.shape.data(), static_cast<size_t>(tensor.dims)});
@@ -159,14 +154,6 @@ class Planner {
   Layout layout_;
 };
 
-int block_index(std::string_view name) {
-  constexpr std::string_view prefix = "blk.";
-  int index = -1;
-  if (name.starts_with(prefix))
-    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), index);
-  return index;
-}
-
 }  // namespace
 
 Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> keys,
@@ -176,12 +163,6 @@ Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> key
   Layout whole = Planner{keys, tensors}.whole(path);
   if (split_bytes <= 0 || whole.bytes <= split_bytes) return whole;
   return Planner{std::move(keys), std::move(tensors)}.split(path, split_bytes);
-}
-
-void sort_like_llama(std::vector<OutputTensor>& tensors) {
-  std::ranges::stable_sort(tensors, {}, [](const OutputTensor& tensor) {
-    return std::pair<int, std::string_view>{block_index(tensor.name), tensor.name};
-  });
 }
 
 }  // namespace snug::gguf

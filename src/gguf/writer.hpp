@@ -75,7 +75,4 @@ class Writer {
   std::vector<std::unique_ptr<File>> files_;
 };
 
-/// Tensor order of files written by llama-quantize: by block index (-1 for none), then by name.
-void sort_like_llama(std::vector<OutputTensor>& tensors);
-
 }  // namespace snug::gguf

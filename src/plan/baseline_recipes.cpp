@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/str.hpp"
-#include "gguf/writer.hpp"
+#include "artifact/tensor_order.hpp"
 #include "encode/candidates.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
@@ -29,16 +29,10 @@ Recipe copying_recipe(const ModelSource& model) {
   recipe.model_digest = model.shape_digest().hex();
   recipe.method = "copy";
   recipe.budget_kind = "none";
-  std::vector<gguf::OutputTensor> order;
-  for (const Tensor& tensor : model.tensors())
-    order.push_back({std::string(tensor.name), tensor.format, tensor.dims, tensor.shape});
-  gguf::sort_like_llama(order);
-  for (const gguf::OutputTensor& tensor : order) {
-    const Tensor& source = *model.find(tensor.name);
-    const auto bytes = source.bytes();
-    recipe.tensors.push_back({tensor.name, tensor.format, bytes, 0.0, true});
-    recipe.tensor_bytes += bytes;
-    recipe.weights += source.weights();
+  for (const Tensor* tensor : in_recipe_order(model)) {
+    recipe.tensors.push_back({std::string(tensor->name), tensor->format, tensor->bytes(), 0.0, true});
+    recipe.tensor_bytes += tensor->bytes();
+    recipe.weights += tensor->weights();
   }
   return recipe;
 }

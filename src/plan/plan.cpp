@@ -6,7 +6,6 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "artifact/output.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -14,10 +13,7 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kAlignment = 32;
 constexpr double kPico = 1e-12;
-
-int64_t padded(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
@@ -47,6 +43,7 @@ Planner::Planner(const Profile& profile, const ModelSource& model, const Importa
     : profile_(profile),
       model_(model),
       importance_(importance),
+      artifact_(make_artifact(model, importance)),
       options_(options),
       selection_(select_candidates(profile, options.rules)),
       base_(copying_recipe(model)) {
@@ -60,13 +57,15 @@ Planner::Planner(const Profile& profile, const ModelSource& model, const Importa
   base_.method = "optimal";
   base_.notes = options.notes;
   base_.limits = options.limits();
-  header_bytes_ = static_cast<int64_t>(output_layout(model, importance, base_, "out.gguf").shards.front().header.size());
-  for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.bytes);
+  header_bytes_ = artifact_->fixed_bytes(base_);
+  for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.format, tensor.bytes);
   weights_ = base_.weights;
 }
 
 /// What a tensor's bytes take out of the budget: padding counts in a file, not in bits per weight.
-int64_t Planner::choice_bytes(int64_t tensor_bytes) const { return options_.bpw ? tensor_bytes : padded(tensor_bytes); }
+int64_t Planner::choice_bytes(FormatId format, int64_t data_bytes) const {
+  return options_.bpw ? data_bytes : artifact_->stored_bytes(format, data_bytes);
+}
 
 int64_t Planner::budget_for_choices(int64_t held_back) const {
   const int64_t budget = options_.bpw ? static_cast<int64_t>(std::floor(*options_.bpw * static_cast<double>(weights_) / 8))
@@ -82,7 +81,7 @@ Problem Planner::make_problem() const {
       Choice choice;
       for (size_t m = 0; m < members.size(); ++m) {
         const Candidate& candidate = profile_.tensors[item.tensors[m]].candidates[members[m]];
-        choice.bytes += choice_bytes(candidate.bytes);
+        choice.bytes += choice_bytes(candidate.format, candidate.bytes);
         choice.loss += candidate.loss;
       }
       choices.push_back(choice);
@@ -192,7 +191,7 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
   recipe.split_bytes = options_.split_bytes;
   recipe.budget_kind = options_.bpw ? "bpw" : "file";
   recipe.budget_bytes = budget_for_choices(0) + fixed_bytes_ + (options_.bpw ? 0 : header_bytes_);
-  recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+  recipe.file_bytes = artifact_->layout(recipe).bytes;
   return recipe;
 }
 
@@ -267,17 +266,17 @@ std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
         out.changes.emplace_back(tensor.name, tensor.candidates[item.candidates[change.pick][m]].format);
       }
     }
-    int64_t padded_bytes = header_bytes_;
+    out.file_bytes = header_bytes_;
+    const auto add = [&](FormatId format, int64_t bytes) {
+      out.tensor_bytes += bytes;
+      out.file_bytes += artifact_->stored_bytes(format, bytes);
+    };
     const std::vector<size_t> picked = candidates_picked(pick);
     for (size_t t = 0; t < picked.size(); ++t) {
-      out.tensor_bytes += profile_.tensors[t].candidates[picked[t]].bytes;
-      padded_bytes += padded(profile_.tensors[t].candidates[picked[t]].bytes);
+      const Candidate& candidate = profile_.tensors[t].candidates[picked[t]];
+      add(candidate.format, candidate.bytes);
     }
-    for (const FixedTensor& tensor : profile_.fixed) {
-      out.tensor_bytes += tensor.bytes;
-      padded_bytes += padded(tensor.bytes);
-    }
-    out.file_bytes = padded_bytes;
+    for (const FixedTensor& tensor : profile_.fixed) add(tensor.format, tensor.bytes);
     out.bpw = 8.0 * static_cast<double>(out.tensor_bytes) / static_cast<double>(weights_);
     curve.push_back(std::move(out));
   }

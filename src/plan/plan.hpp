@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "artifact/artifact.hpp"
 #include "plan/selection.hpp"
 #include "snug/model.hpp"
 #include "imatrix/importance.hpp"
@@ -63,7 +65,7 @@ class Planner {
   Problem make_problem() const;
   Constraints make_constraints() const;
   int64_t budget_for_choices(int64_t held_back) const;
-  int64_t choice_bytes(int64_t tensor_bytes) const;
+  int64_t choice_bytes(FormatId format, int64_t data_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   [[noreturn]] void refuse(Range range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
@@ -76,6 +78,7 @@ class Planner {
   const Profile& profile_;
   const ModelSource& model_;
   const Importance* importance_;
+  std::shared_ptr<const Artifact> artifact_;
   PlanOptions options_;
   Selection selection_;
   Recipe base_;                        // every tensor copied

@@ -53,7 +53,6 @@ void plan_again(const ModelSource& file) {
   std::vector<gguf::OutputTensor> tensors;
   for (const Tensor& t : file.tensors())
     tensors.push_back({std::string{t.name}, t.format, t.dims, t.shape});
-  gguf::sort_like_llama(tensors);
   const gguf::Layout layout = gguf::plan_layout("out.gguf", gguf::quantized_keys(file, 0, nullptr, {}),
                                                 tensors, file.bytes() / 2);
   if (layout.tensors.size() != file.tensors().size()) std::abort();

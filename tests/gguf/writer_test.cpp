@@ -292,18 +292,6 @@ TEST(PlanLayout, DropsKeysOfTheOldFile) {
   EXPECT_EQ(layout.shards[0].header, plan_layout("out.gguf", {}, {}).shards[0].header);
 }
 
-TEST(SortLikeLlama, BlocksInNumberThenNames) {
-  std::vector<OutputTensor> tensors;
-  for (const char* name :
-       {"blk.10.a", "output.weight", "blk.2.b", "blk.2.a", "token_embd.weight", "blk.x.a", "blk.1.z"})
-    tensors.push_back({name, FormatId::f32, 1, {1, 1, 1, 1}});
-  sort_like_llama(tensors);
-  std::vector<std::string> order;
-  for (const OutputTensor& tensor : tensors) order.push_back(tensor.name);
-  EXPECT_EQ(order, (std::vector<std::string>{"blk.x.a", "output.weight", "token_embd.weight", "blk.1.z",
-                                             "blk.2.a", "blk.2.b", "blk.10.a"}));
-}
-
 TEST(Covered, IsWholeExactlyWhenEveryByteWasAddedOnce) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     SCOPED_TRACE(seed);
