@@ -15,11 +15,11 @@ uint32_t file_type_of(const Recipe& recipe) {
 
 }  // namespace
 
-gguf::Layout output_layout(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+gguf::Layout output_layout(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                            const std::filesystem::path& path) {
   std::vector<gguf::OutputTensor> tensors;
   for (const RecipeTensor& tensor : recipe.tensors) {
-    const gguf::Tensor& source = *model.find_tensor(tensor.name);
+    const Tensor& source = *model.find(tensor.name);
     tensors.push_back({tensor.name, tensor.format, source.dims, source.shape});
   }
   gguf::ImatrixNote note;
@@ -33,7 +33,7 @@ gguf::Layout output_layout(const gguf::Reader& model, const Importance* importan
     ours = {{"snug.version", std::string(SNUG_VERSION)},
             {"snug.recipe", recipe.method},
             {"snug.recipe_digest", recipe_digest(recipe)},
-            {"snug.predicted_loss", gguf::Value{recipe.predicted_loss}}};
+            {"snug.predicted_loss", MetadataValue{recipe.predicted_loss}}};
   return gguf::plan_layout(
       path, gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, std::move(ours)),
       std::move(tensors), recipe.split_bytes);

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "gguf/writer.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/recipe.hpp"
@@ -11,7 +11,7 @@ namespace snug {
 
 /// Where every byte of the output of `recipe` will lie. The header's size does not depend on the formats chosen, so a
 /// recipe of source formats tells it before planning.
-gguf::Layout output_layout(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+gguf::Layout output_layout(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                            const std::filesystem::path& path);
 
 }  // namespace snug

@@ -13,7 +13,6 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect_pass.hpp"
-#include "model/digest.hpp"
 #include "calibrate/head_importance.hpp"
 #include "calibrate/moment_inputs.hpp"
 #include "imatrix/second_moment.hpp"
@@ -96,7 +95,7 @@ class Collector {
   }
 
   Digest key_of(const Calibration& text) const {
-    const Digest contents = contents_digest(model_.file(), model_.hparams().architecture);
+    const Digest contents = model_.source().contents_digest();
     Hasher hasher;
     hasher.add("collect").add(kVersion).add_array<uint8_t>(contents.bytes).add_array<int32_t>(text.tokens);
     hasher.add(text.bos ? str(*text.bos) : std::string{"-"});
@@ -209,7 +208,7 @@ class Collector {
         if (error.fault() == Fault::interrupted) stop(i);
         if (!error.where().empty()) throw;
         throw Error{error.problem(),
-                    str(model_.file().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
+                    str(model_.source().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
                     error.remedy(), error.fault()};
       }
       ++pass.chunks_done;
@@ -332,7 +331,7 @@ CollectReport collect_imatrix(const infer::Model& model, const Calibration& text
                 Fault::usage};
   if (options.chunk_tokens < 1 || options.skip_chunks < 0)
     throw Error{str("chunks of ", options.chunk_tokens, " tokens cannot be made"), "", "", Fault::usage};
-  tell_if_larger_than_memory(model.file().file_bytes(), "for every chunk");
+  tell_if_larger_than_memory(model.source().bytes(), "for every chunk");
   return Collector{model, text, options, out}.run(text.name, existing);
 }
 

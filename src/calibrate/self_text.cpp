@@ -14,7 +14,6 @@
 #include "infer/text/sampler.hpp"
 #include "infer/session.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
-#include "model/digest.hpp"
 
 namespace snug {
 namespace {
@@ -35,8 +34,8 @@ uint64_t scrambled(uint64_t x) {
 
 /// A model without a tokenizer can write all the same.
 std::optional<infer::Tokenizer> tokenizer_of(const infer::Model& model) {
-  if (!model.file().find("tokenizer.ggml.model")) return {};
-  return infer::Tokenizer{model.file()};
+  if (!model.source().metadata().find("tokenizer.ggml.model")) return {};
+  return infer::Tokenizer{model.source()};
 }
 
 class Writer {
@@ -144,7 +143,7 @@ class Writer {
                                              .top_p = 1,
                                              .min_p = 0,
                                              .seed = seed,
-                                             .source = model_.file().path().string()};
+                                             .source = model_.source().path().string()};
     return {number,
             infer::Sampler{all_there_is, tokenizer_ ? tokenizer_->suppressed() : std::span<const int32_t>{}},
             session(), Tokens{first_token(seed)}};
@@ -178,7 +177,7 @@ class Writer {
   std::optional<infer::Tokenizer> tokenizer_;
   int64_t vocabulary_ = 0;
   Tokens ends_;
-  Digest contents_ = keep_ ? contents_digest(model_.file(), model_.hparams().architecture) : Digest{};
+  Digest contents_ = keep_ ? model_.source().contents_digest() : Digest{};
 };
 
 }  // namespace

@@ -6,24 +6,24 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
 namespace {
 
-bool is_known(const gguf::Reader& model) {
+bool is_known(const ModelSource& model) {
   const auto known = infer::known_architectures();
-  return std::ranges::find(known, model.text("general.architecture").value_or("")) != known.end();
+  return std::ranges::find(known, model.metadata().text("general.architecture").value_or("")) != known.end();
 }
 
 /// Why nothing is to be run; empty if it is.
-std::string obstacle(const gguf::Reader& file, bool asked) {
+std::string obstacle(const ModelSource& file, bool asked) {
   if (!is_known(file))
-    return str("the forward pass of '", file.text("general.architecture").value_or("?"), "' is not known");
+    return str("the forward pass of '", file.metadata().text("general.architecture").value_or("?"), "' is not known");
   const int64_t memory = available_memory();
-  if (!asked && file.file_bytes() > memory)
-    return str("the model takes ", show_size(file.file_bytes()), " and ", show_size(memory),
+  if (!asked && file.bytes() > memory)
+    return str("the model takes ", show_size(file.bytes()), " and ", show_size(memory),
                " of memory are free: running it would read the disk again and again (--calib asks for it all "
                "the same)");
   return {};
@@ -56,14 +56,14 @@ void CalibrationArgs::add_to(CLI::App& command) {
 std::optional<Calibrated> CalibrationArgs::open(const std::string& model_path, Store& state) const {
   if (no_probe) return std::nullopt;
   {
-    const gguf::Reader file{model_path};
+    const ModelSource file = open_model(model_path);
     if (const std::string why = obstacle(file, !calib.empty()); !why.empty()) {
       notice(str(why, "; the plan rests on priors by role and position"));
       return std::nullopt;
     }
   }
   Calibrated calibrated;
-  calibrated.model = std::make_unique<infer::Model>(model_path);
+  calibrated.model = std::make_unique<infer::Model>(open_model(model_path));
   CalibrationSource source;
   source.text = calib.empty() ? kSelfText : calib;
   source.self.tokens = 2 * chunks * context;

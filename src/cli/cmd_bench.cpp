@@ -73,7 +73,7 @@ int run_bench(const BenchArgs& args) {
   if (args.model.empty()) throw Error{"no model", "", "snug bench MODEL, or snug bench encode", Fault::usage};
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
-  infer::Model model{args.model};
+  infer::Model model{open_model(args.model)};
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
                           .cache = cache_format_of(args.cache_type, FormatId::f16),

@@ -59,7 +59,7 @@ struct Work {
   const Args& args;
   PlanOptions options;
   MeasureOptions measuring;
-  const gguf::Reader& model;
+  const ModelSource& model;
   const SecondMoments* moments;
   Store& state;
 };
@@ -134,7 +134,7 @@ int run(const Args& args) {
   args.common.apply();
   const PlanOptions options = args.plan.options();
   check_output(args, options);
-  const gguf::Reader model{args.model.model};
+  const ModelSource model = open_model(args.model.model);
   std::optional<Importance> importance;
   if (!args.model.imatrix.empty()) importance = args.model.load_importance(model);
   Planner{unmeasured_profile(model, args.measure.options()), model, importance ? &*importance : nullptr,

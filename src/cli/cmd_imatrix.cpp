@@ -72,7 +72,7 @@ int collect(Args& args) {
   if (args.compute == "fast") args.options.compute = infer::Compute::fast;
   check_no_input(args.out, {args.model, args.source.text});
   AtomicFile{args.out, args.existing()};  // what can be refused before the work is
-  const infer::Model model{args.model};
+  const infer::Model model{open_model(args.model)};
   args.options.chunk_tokens = chunk_for(args, model);
   const std::filesystem::path kept = args.out + ".resume-text";
   std::optional<Store> keep;

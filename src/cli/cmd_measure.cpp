@@ -81,7 +81,7 @@ std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>
 
 int run(const Args& args) {
   args.common.apply();
-  const gguf::Reader model{args.model.model};
+  const ModelSource model = open_model(args.model.model);
   const MeasureOptions options = args.measure.options();
   const std::optional<Importance> importance = args.model.load_importance(model);
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");

@@ -69,7 +69,7 @@ int run(Args args) {
   const PlanOptions options = args.plan.options();
   for (const std::string& out : {args.out, args.certificate})
     check_no_input(out, {args.model.model, args.model.imatrix, args.calibration.calib});
-  const gguf::Reader model{args.model.model};
+  const ModelSource model = open_model(args.model.model);
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
   const MeasureOptions measuring = args.measure.options();

@@ -27,10 +27,10 @@ struct Args {
   bool force = false, dry_run = false, allow_requantize = false;
 };
 
-Recipe choose(const Args& args, const gguf::Reader& model, const Importance* importance) {
+Recipe choose(const Args& args, const ModelSource& model, const Importance* importance) {
   if (!args.recipe.empty()) {
     Recipe recipe = parse_recipe(read_file(args.recipe), args.recipe);
-    const std::string digest = model_digest(model);
+    const std::string digest = model.shape_digest().hex();
     if (recipe.model_digest != digest)
       throw Error{"the recipe was made for another model", str(args.recipe, " and ", args.model.model),
                   "use the model it was made for, or plan again"};
@@ -70,7 +70,7 @@ int run(const Args& args) {
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
   check_no_input(args.out, {args.model.imatrix, args.model.moments, args.recipe});
-  const gguf::Reader model{args.model.model};
+  const ModelSource model = open_model(args.model.model);
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
   Recipe recipe = choose(args, model, columns);

@@ -44,7 +44,7 @@ Known known_of(SavedProfile profile, const Store& state, const std::string& wher
 
 /// What --model, --imatrix and --calib say, as `plan` would work it out: what the state lacks is measured.
 Known profile_of_model(const Args& args, const std::string& state_path) {
-  const gguf::Reader model{args.model.model};
+  const ModelSource model = open_model(args.model.model);
   const std::optional<Importance> importance = args.model.load_importance(model);
   const Importance* columns = importance ? &*importance : nullptr;
   Store state = Store::open(state_path, Access::write);

@@ -44,14 +44,14 @@ struct RunArgs {
   infer::GenerateOptions generation;
 };
 
-const ChatForm& form_for(const RunArgs& args, const gguf::Reader& file) {
+const ChatForm& form_for(const RunArgs& args, const ModelSource& file) {
   if (!args.form.empty()) {
     if (const ChatForm* named = infer::find_chat_form(args.form)) return *named;
     std::string known;
     for (const ChatForm& form : infer::chat_forms()) known += str(known.empty() ? "" : ", ", form.name);
     throw Error{str("no chat form '", args.form, "'"), "--form", str("known: ", known), Fault::usage};
   }
-  const auto words = file.text("tokenizer.chat_template").value_or("");
+  const auto words = file.metadata().text("tokenizer.chat_template").value_or("");
   if (const ChatForm* found = infer::recognise_chat_form(words)) return *found;
   const ChatForm& fallback = *infer::find_chat_form("chatml");
   if (!args.common.quiet)
@@ -101,14 +101,14 @@ class Talk {
  public:
   explicit Talk(const RunArgs& args)
       : args_{args},
-        model_{args.model},
-        tokenizer_{model_.file()},
+        model_{open_model(args.model)},
+        tokenizer_{model_.source()},
         session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {
     prepare_weights(model_, !args.exact && !args.no_repack, session_.memory_bytes(), "for every token");
   }
 
-  const gguf::Reader& file() const { return model_.file(); }
+  const ModelSource& file() const { return model_.source(); }
 
   /// `echo` is shown in front of the answer, once the text is known to fit.
   Generation say(const std::string& text, bool parse_special, const std::string& echo = {}) {

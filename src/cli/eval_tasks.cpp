@@ -52,8 +52,8 @@ std::string to_table(const TaskArgs& args, const Accuracy& found, double seconds
 void evaluate_tasks(const TaskArgs& args) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<Task> tasks = read_tasks(args.file, args.most);
-  const Model model{args.model};
-  const Tokenizer tokenizer{model.file()};
+  const Model model{open_model(args.model)};
+  const Tokenizer tokenizer{model.source()};
   std::vector<TaskTokens> tokens;
   size_t longest = 0;
   for (const Task& task : tasks)

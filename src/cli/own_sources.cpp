@@ -9,7 +9,6 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect.hpp"
-#include "model/digest.hpp"
 #include "calibrate/moment_room.hpp"
 
 namespace snug::cli {
@@ -18,14 +17,14 @@ namespace {
 /// What the model's own run over the calibration text says of its inputs, with second moments of those up to
 /// `full_width` wide: a file beside the output, under the digest of what it was made from.
 std::string own_imatrix(const ModelArgs& given, const std::filesystem::path& folder,
-                        const gguf::Reader& model, const Calibrated& calibrated, int64_t full_width) {
+                        const ModelSource& model, const Calibrated& calibrated, int64_t full_width) {
   CollectOptions options;
   options.chunk_tokens = calibrated.probing.context;
   options.output = true;
   options.full = full_width > 0;
   options.full_width = full_width;
   Hasher hasher;
-  const Digest contents = contents_digest(model, calibrated.model->hparams().architecture);
+  const Digest contents = model.contents_digest();
   hasher.add_array<uint8_t>(contents.bytes).add_array<int32_t>(calibrated.text.tokens);
   hasher.add(static_cast<uint64_t>(full_width));
   const std::string stem = std::filesystem::path{given.model}.stem().string();
@@ -38,7 +37,7 @@ std::string own_imatrix(const ModelArgs& given, const std::filesystem::path& fol
 }
 
 /// Inputs up to which width are to have second moments; 0 for none. Says where some are left out unasked.
-int64_t feedback_width(const OwnSources& own, const gguf::Reader& model) {
+int64_t feedback_width(const OwnSources& own, const ModelSource& model) {
   // Of one core, however many there are: the same model gets the same recipe on every machine that has room.
   constexpr double kPatience = 16 * 3600;  // seconds that error feedback may take unasked
   constexpr double kEncodings = 4;         // of the whole model, to judge and to write
@@ -61,7 +60,7 @@ int64_t feedback_width(const OwnSources& own, const gguf::Reader& model) {
 
 }  // namespace
 
-ModelArgs with_own_sources(const ModelArgs& given, const OwnSources& own, const gguf::Reader& model,
+ModelArgs with_own_sources(const ModelArgs& given, const OwnSources& own, const ModelSource& model,
                            const Calibrated& calibrated) {
   ModelArgs sources = given;
   const bool wanted = calibrated.held_chunks > 0 && !sources.load_moments();

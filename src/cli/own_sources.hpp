@@ -5,7 +5,7 @@
 
 #include "cli/calibration_options.hpp"
 #include "cli/options/options.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug::cli {
 
@@ -17,7 +17,7 @@ struct OwnSources {
 
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
 /// imatrix, and second moments for error feedback. Says what it collected and what it left out.
-ModelArgs with_own_sources(const ModelArgs& given, const OwnSources& own, const gguf::Reader& model,
+ModelArgs with_own_sources(const ModelArgs& given, const OwnSources& own, const ModelSource& model,
                            const Calibrated& calibrated);
 
 }  // namespace snug::cli

@@ -70,7 +70,7 @@ std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& 
   return wanted;
 }
 
-std::vector<const Format*> candidates_of(const gguf::Tensor& tensor, const std::vector<const Format*>& wanted) {
+std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted) {
   const Format* source = find_format(tensor.format);
   std::vector<const Format*> candidates;
   for (const Format* format : wanted)
@@ -81,7 +81,7 @@ std::vector<const Format*> candidates_of(const gguf::Tensor& tensor, const std::
   return candidates;
 }
 
-void check_source(const gguf::Tensor& tensor, const std::filesystem::path& path, bool allow_requantize) {
+void check_source(const Tensor& tensor, const std::filesystem::path& path, bool allow_requantize) {
   const std::string where = str(path.string(), ": tensor '", tensor.name, "'");
   if (!find_format(tensor.format))
     throw Error{str("snug cannot decode ", format_name(tensor.format)), where, "start from the model in F32, F16 or BF16"};

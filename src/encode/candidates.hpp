@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "snug/format.hpp"
 
 namespace snug {
@@ -23,9 +23,9 @@ std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& 
 
 /// Those of `wanted` that fit the tensor's row length and are smaller than its source; the source format itself comes
 /// last, as the lossless choice.
-std::vector<const Format*> candidates_of(const gguf::Tensor& tensor, const std::vector<const Format*>& wanted);
+std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted);
 
 /// Throws Error if the tensor cannot be a source: a type that is already quantized (unless allowed) or not decodable.
-void check_source(const gguf::Tensor& tensor, const std::filesystem::path& path, bool allow_requantize);
+void check_source(const Tensor& tensor, const std::filesystem::path& path, bool allow_requantize);
 
 }  // namespace snug

@@ -24,7 +24,7 @@ constexpr double kSmallest = 0.55, kLargest = 1.8;
 
 class Checker {
  public:
-  Checker(const Profile& profile, const gguf::Reader& model, const Importance* importance)
+  Checker(const Profile& profile, const ModelSource& model, const Importance* importance)
       : profile_(profile), model_(model), importance_(importance) {}
 
   std::vector<Recipe> recipes(int64_t count) {
@@ -74,12 +74,12 @@ class Checker {
   }
 
   void add_random(int64_t number, double bits) {
-    const auto draw = [&](const gguf::Tensor& tensor) {
+    const auto draw = [&](const Tensor& tensor) {
       const auto found = std::ranges::find(profile_.tensors, tensor.name, &ProfiledTensor::name);
       return found == profile_.tensors.end() ? tensor.format : drawn(*found, bits);
     };
     add(recipe_with(model_, importance_, str("random ", number),
-                    [&](size_t, const gguf::Tensor& tensor) { return draw(tensor); }));
+                    [&](size_t, const Tensor& tensor) { return draw(tensor); }));
   }
 
   FormatId drawn(const ProfiledTensor& tensor, double bits) {
@@ -97,7 +97,7 @@ class Checker {
   }
 
   const Profile& profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
   std::mt19937_64 random_{1};
   std::vector<Recipe> recipes_;
@@ -105,7 +105,7 @@ class Checker {
 
 }  // namespace
 
-std::vector<JudgedRecipe> check_recipes(const Profile& profile, const gguf::Reader& model,
+std::vector<JudgedRecipe> check_recipes(const Profile& profile, const ModelSource& model,
                                         const Importance* importance, RecipeJudge& judge, int64_t first,
                                         int64_t count, Store& state) {
   const std::vector<Recipe> recipes = Checker{profile, model, importance}.recipes(count);

@@ -23,7 +23,7 @@ constexpr double kHalf = 0.1;
 
 class Loop {
  public:
-  Loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+  Loop(const Profile& profile, const ModelSource& model, const Importance* importance,
        const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop)
       : profile_(profile),
         model_(model),
@@ -179,7 +179,7 @@ class Loop {
   }
 
   Profile profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
   const PlanOptions& options_;
   RecipeJudge& judge_;
@@ -210,7 +210,7 @@ TensorFormats formats_of(const Recipe& recipe) {
   return formats;
 }
 
-LoopResult close_loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
                       const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop) {
   return Loop{profile, model, importance, options, judge, loop}.run();
 }

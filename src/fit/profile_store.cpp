@@ -26,7 +26,7 @@ auto order_of(const SavedProfile& saved) {
 
 }  // namespace
 
-SavedProfile with_model(const Profile& profile, const gguf::Reader& model, const Importance* importance) {
+SavedProfile with_model(const Profile& profile, const ModelSource& model, const Importance* importance) {
   const ModelShape shape = shape_of(model);
   const gguf::Layout layout = output_layout(model, importance, copying_recipe(model), "out.gguf");
   return {shape.name,
@@ -39,7 +39,7 @@ SavedProfile with_model(const Profile& profile, const gguf::Reader& model, const
           profile};
 }
 
-void save_profile(Store& state, const Profile& profile, const gguf::Reader& model,
+void save_profile(Store& state, const Profile& profile, const ModelSource& model,
                   const Importance* importance) {
   Hasher hasher;
   hasher.add("saved profile").add(profile.model_digest).add(profile.imatrix_digest).add(profile.state_digest);

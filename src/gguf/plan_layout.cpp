@@ -38,9 +38,9 @@ int64_t key_bytes(const std::vector<OutputKey>& keys) {
 }
 
 std::vector<OutputKey> split_keys(size_t number, size_t count, size_t tensors) {
-  return {{"split.no", Value{static_cast<uint16_t>(number)}},
-          {"split.count", Value{static_cast<uint16_t>(count)}},
-          {"split.tensors.count", Value{static_cast<int32_t>(tensors)}}};
+  return {{"split.no", MetadataValue{static_cast<uint16_t>(number)}},
+          {"split.count", MetadataValue{static_cast<uint16_t>(count)}},
+          {"split.tensors.count", MetadataValue{static_cast<int32_t>(tensors)}}};
 }
 
 void check_tensor(const OutputTensor& tensor, const std::string& path) {

@@ -10,15 +10,15 @@
 #include <vector>
 
 #include "base/atomic_file.hpp"
-#include "gguf/reader.hpp"
 #include "snug/format.hpp"
+#include "snug/model.hpp"
 
 namespace snug::gguf {
 
-/// A key to write: one carried over from a Reader (views stay valid while it lives) or one of our own.
+/// A key to write: one carried over from a ModelSource (views stay valid while it lives) or one of our own.
 struct OutputKey {
   std::string key;
-  std::variant<Value, std::string, std::vector<std::string>> value;
+  std::variant<MetadataValue, std::string, std::vector<std::string>> value;
 };
 
 struct OutputTensor {

@@ -1,5 +1,4 @@
 #include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
 #include "base/parallel.hpp"
 #include "infer/model.hpp"
 #include "infer/kernels/kernels.hpp"
@@ -47,7 +46,7 @@ void Model::repack(const std::function<void(int64_t)>& advance) {
     const int64_t bytes = bytes_of(weight, *format);
     weight.repacked = {to, static_cast<size_t>(bytes)};
     to += bytes;
-    MappedFile::done_with(weight.data);
+    source_.find(name)->done_with();
     if (advance) advance(bytes);
   }
 }

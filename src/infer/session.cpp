@@ -32,10 +32,10 @@ int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
 SessionOptions settled(SessionOptions options, const Model& model) {
   if (options.context <= 0) options.context = model.hparams().context;
   if (options.context <= 0)
-    throw Error{"the model does not say how long its context is", model.file().path().string(),
+    throw Error{"the model does not say how long its context is", model.source().path().string(),
                 "say it yourself (--ctx)"};
   if (options.context > kLongestContext)
-    throw Error{str("a context of ", options.context, " tokens is too long"), model.file().path().string(),
+    throw Error{str("a context of ", options.context, " tokens is too long"), model.source().path().string(),
                 str("give --ctx ", kLongestContext, " or less"), Fault::usage};
   options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
   return options;
@@ -65,7 +65,7 @@ Session::Session(const Model& model, const SessionOptions& options)
   if (needed > free)
     throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
                     show_size(needed), ", more than the ", show_size(free), " of free memory"),
-                model.file().path().string(), "give a shorter context (--ctx)"};
+                model.source().path().string(), "give a shorter context (--ctx)"};
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
     const LayerMemory layer = model.architecture().memory(l);
@@ -120,11 +120,11 @@ void Session::check(std::span<const int32_t> tokens) const {
   for (const int32_t token : tokens)
     if (token < 0 || token >= model_.vocabulary())
       throw Error{str("token ", token, " is not in the vocabulary of ", model_.vocabulary()),
-                  model_.file().path().string(), "use the tokenizer of this model"};
+                  model_.source().path().string(), "use the tokenizer of this model"};
   if (static_cast<int64_t>(tokens.size()) > options_.context - position_)
     throw Error{str("the context of ", options_.context, " tokens is full: ", position_, " are in it and ",
                     tokens.size(), " more were given"),
-                model_.file().path().string(), "give a longer context (--ctx) or a shorter text"};
+                model_.source().path().string(), "give a longer context (--ctx) or a shorter text"};
 }
 
 Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
@@ -206,14 +206,15 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
 void Session::replace(std::string_view tensor, const Format& format, std::span<const std::byte> data) {
   const Weight* weight = model_.find(tensor);
   if (!weight)
-    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.file().path().string()};
+    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.source().path().string()};
   Weight other = *weight;
   other.format = &format;
   other.data = data;
+  other.parts.clear();
   other.repacked = {};
   if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
     throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
-                model_.file().path().string()};
+                model_.source().path().string()};
   replaced_.insert_or_assign(weight, other);
 }
 

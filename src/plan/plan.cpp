@@ -28,7 +28,7 @@ bool PlanOptions::is_plain() const {
          max_formats == 0 && !active_bytes && split_bytes == 0;
 }
 
-Planner::Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+Planner::Planner(const Profile& profile, const ModelSource& model, const Importance* importance,
                  const PlanOptions& options)
     : profile_(profile),
       model_(model),

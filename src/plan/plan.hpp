@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "plan/selection.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/profile.hpp"
 #include "snug/recipe.hpp"
@@ -38,7 +38,7 @@ struct Plan {
 /// Turns losses into recipes: profile and budget to problem, solution to recipe.
 class Planner {
  public:
-  Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance, const PlanOptions& options);
+  Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options);
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;
@@ -71,7 +71,7 @@ class Planner {
   void certify(Recipe& recipe, const Solution& solution) const;
 
   const Profile& profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
   PlanOptions options_;
   Selection selection_;

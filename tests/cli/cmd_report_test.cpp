@@ -94,7 +94,7 @@ TEST_F(ReportOfTiny, OfAStateNeedsNoModel) {
 TEST_F(ReportOfTiny, SizesAreThoseOfRealOutputs) {
   ASSERT_EQ(report({path("recipe.json"), "--json", "-q"}), 0) << err_;
   const auto json = nlohmann::json::parse(out_);
-  const gguf::Reader model{test::tiny_model()};
+  const ModelSource model = open_model(test::tiny_model());
   const Importance importance = Importance::load(test::tiny_imatrix());
   size_t compared = 0;
   for (const auto& preset : json["presets"]) {
@@ -120,7 +120,7 @@ TEST_F(ReportOfTiny, WithTheModelAnOldStateWillDo) {
   std::filesystem::create_directory(*scratch_ / "bare");
   {
     Store store = Store::open(*scratch_ / "bare" / "old.snug-state", Access::write);
-    const gguf::Reader model{test::tiny_model()};
+    const ModelSource model = open_model(test::tiny_model());
     MeasureOptions options;
     options.formats = "q4_K,q8_0";
     measure(model, nullptr, store, options);  // as before profiles were saved

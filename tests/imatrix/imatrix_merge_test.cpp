@@ -26,7 +26,7 @@ class Merge : public testing::Test {
     for (int i = 0; i < 100; ++i) text_.tokens.push_back(static_cast<int32_t>(random() % 40));
   }
   void collect(const CollectOptions& options, const std::string& out) {
-    const infer::Model model{scratch_ / "model.gguf"};
+    const infer::Model model{open_model(scratch_ / "model.gguf")};
     collect_imatrix(model, text_, options, scratch_ / out, Existing::replace);
   }
   ImatrixMergeReport merge(const std::vector<std::string>& names, const std::string& out) {

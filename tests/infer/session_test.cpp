@@ -23,7 +23,7 @@ class SessionOnTinyLlama : public testing::Test {
  protected:
   Model make(const TinyLlama& model) {
     write_tiny_llama(model, scratch / "model.gguf");
-    return Model{scratch / "model.gguf"};
+    return Model{open_model(scratch / "model.gguf")};
   }
   std::string refusal(const TinyLlama& model) {
     try {
@@ -54,7 +54,7 @@ TEST_F(SessionOnTinyLlama, TokensOneByOneGiveTheSameLogitsAsTogether) {
 }
 
 TEST_F(SessionOnTinyLlama, SessionsOfOtherModelsOrWithHooksDoNotGoTogether) {
-  const Model model = make({}), other{scratch / "model.gguf"};
+  const Model model = make({}), other{open_model(scratch / "model.gguf")};
   Session a{model, {}}, b{model, {}}, stranger{other, {}}, fast{model, {.compute = Compute::fast}};
   const std::vector<int32_t> two{1, 5};
   EXPECT_EQ(Session::forward_each(std::vector{&a, &b}, two).count(), 2);
@@ -219,12 +219,12 @@ TEST_F(SessionOnTinyLlama, MissingStrangeAndMisshapenTensorsAreNamed) {
   EXPECT_NE(refusal({.without = {"token_embd.weight"}}).find("token_embd.weight"), std::string::npos);
   EXPECT_EQ(refusal({.without = {"output.weight"}}), "accepted");  // tied
   EXPECT_NE(refusal({.architecture = "qwen3"}).find("attn_q_norm"), std::string::npos);
-  EXPECT_NE(refusal({.more_keys = {{"llama.attention.key_length", gguf::Value{uint32_t{32}}}}}).find("shape"),
+  EXPECT_NE(refusal({.more_keys = {{"llama.attention.key_length", MetadataValue{uint32_t{32}}}}}).find("shape"),
             std::string::npos);
 }
 
 TEST_F(SessionOnTinyLlama, SenselessKeysAreRefused) {
-  const auto with = [&](const std::string& key, gguf::Value value) {
+  const auto with = [&](const std::string& key, MetadataValue value) {
     return refusal({.more_keys = {{key, value}}});
   };
   EXPECT_NE(with("llama.rope.scaling.type", std::string_view{"magic"}).find("magic"), std::string::npos);

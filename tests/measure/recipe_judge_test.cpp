@@ -26,7 +26,7 @@ class JudgeOnTinyLlama : public testing::Test {
   }
 
   RecipeJudge judge() {
-    if (!model) model.emplace(scratch / "model.gguf");
+    if (!model) model.emplace(open_model(scratch / "model.gguf"));
     return {*model, nullptr, Effort::normal, store, tokens, options};
   }
   std::vector<double> all(const TensorFormats& formats) { return judge().divergence(formats, 0, 4); }
@@ -51,7 +51,7 @@ TEST_F(JudgeOnTinyLlama, OneTensorIsItsProbe) {
     SCOPED_TRACE(name);
     const std::vector<double> kl = all({{name, FormatId::q4_0}});
     const Encoded encoded =
-        encode_tensor(*model->file().find_tensor(name), *find_format(FormatId::q4_0), nullptr);
+        encode_tensor(*model->source().find(name), *find_format(FormatId::q4_0), nullptr);
     ProbeBase base{*model, tokens, options};
     base.prepare(4);
     for (int64_t c = 0; c < 4; ++c)

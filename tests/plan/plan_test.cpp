@@ -23,7 +23,7 @@ class PlanTiny : public testing::Test {
   static void SetUpTestSuite() {
     set_talk(Talk::quiet);
     scratch_ = new test::Scratch;
-    model_ = new gguf::Reader{test::tiny_model()};
+    model_ = new ModelSource{open_model(test::tiny_model())};
     importance_ = new Importance{Importance::load(test::tiny_imatrix())};
     Store store = Store::open(*scratch_ / "state", Access::write);
     MeasureOptions options;
@@ -55,13 +55,13 @@ class PlanTiny : public testing::Test {
   }
 
   static test::Scratch* scratch_;
-  static gguf::Reader* model_;
+  static ModelSource* model_;
   static Importance* importance_;
   static Profile* profile_;
 };
 
 test::Scratch* PlanTiny::scratch_;
-gguf::Reader* PlanTiny::model_;
+ModelSource* PlanTiny::model_;
 Importance* PlanTiny::importance_;
 Profile* PlanTiny::profile_;
 
@@ -144,9 +144,9 @@ TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
   EXPECT_EQ(tight.predicted_loss, all.predicted_loss);
   EXPECT_EQ(parse_recipe(to_json(tight), "test"), tight);
   quantize_model(*model_, importance_, tight, *scratch_ / "tight.gguf", Existing::replace);
-  const gguf::Reader file{*scratch_ / "tight.gguf"};
-  EXPECT_EQ(file.file_bytes(), least);
-  EXPECT_FALSE(file.find("snug.recipe"));
+  const ModelSource file = open_model(*scratch_ / "tight.gguf");
+  EXPECT_EQ(file.bytes(), least);
+  EXPECT_FALSE(file.metadata().find("snug.recipe"));
   exact.size_bytes = all.file_bytes;
   EXPECT_TRUE(plan(exact).recipe.notes);
 }
@@ -265,16 +265,16 @@ TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
   const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
   verify_written(*model_, importance_, recipe, written, &moments);
   quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
-  const gguf::Reader file{out}, plain{*scratch_ / "plain.gguf"};
+  const ModelSource file = open_model(out), plain = open_model(*scratch_ / "plain.gguf");
   Curvatures curvatures{moments};
-  for (const gguf::Tensor& source : model_->tensors()) {
-    const gguf::Tensor& got = *file.find_tensor(source.name);
+  for (const Tensor& source : model_->tensors()) {
+    const Tensor& got = *file.find(source.name);
     const bool fed_back = moments.find(source.name);
-    EXPECT_EQ(!fed_back, std::ranges::equal(got.data, plain.find_tensor(source.name)->data)) << source.name;
+    EXPECT_EQ(!fed_back, std::ranges::equal(got.contiguous(), plain.find(source.name)->contiguous())) << source.name;
     if (!fed_back) continue;
     const Encoded expected = encode_tensor(source, *find_format(got.format), importance_->find(source.name),
                                            Effort::max, &curvatures);
-    EXPECT_TRUE(std::ranges::equal(got.data, expected.data)) << source.name;
+    EXPECT_TRUE(std::ranges::equal(got.contiguous(), expected.data)) << source.name;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "base/str.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
 #include "support/scratch.hpp"
@@ -12,10 +12,10 @@
 namespace snug {
 namespace {
 
-int64_t preset_bytes(const gguf::Reader& model, const Preset& preset, bool has_imatrix) {
+int64_t preset_bytes(const ModelSource& model, const Preset& preset, bool has_imatrix) {
   const ModelShape shape = shape_of(model);
   std::vector<PresetTensor> tensors;
-  for (const gguf::Tensor& t : model.tensors())
+  for (const Tensor& t : model.tensors())
     tensors.push_back({t.name, t.cols(), t.experts(), t.format, is_quantizable(t)});
   const PresetModel asked{shape.architecture, shape.layers,  shape.heads,
                           shape.heads_kv,     shape.experts, has_imatrix};
@@ -43,7 +43,7 @@ TEST(PresetSizes, AreThoseOfTheFilesLlamaQuantizeMade) {
       std::getline(fields, *field, ',');
     const Preset* preset = find_preset(method);
     if (!preset) continue;  // the fork's --target-bpw
-    const gguf::Reader reader{shared / "models" / str(model, "-f16.gguf")};
+    const ModelSource reader = open_model(shared / "models" / str(model, "-f16.gguf"));
     EXPECT_EQ(preset_bytes(reader, *preset, true), std::stoll(tensor_bytes)) << model << " " << method;
     ++compared;
   }

@@ -42,7 +42,7 @@ void ModelArgs::add_imatrix_to(CLI::App& command) {
   command.add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file");
 }
 
-std::optional<Importance> ModelArgs::load_importance(const gguf::Reader& model_file) const {
+std::optional<Importance> ModelArgs::load_importance(const ModelSource& model_file) const {
   if (imatrix.empty()) {
     notice("no --imatrix: every input column weighs the same; the result is worse than it could be");
     return std::nullopt;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "plan/plan.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "measure/measure.hpp"
 #include "imatrix/second_moment.hpp"
@@ -24,7 +24,7 @@ struct ModelArgs {
   void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
   void add_moments_to(CLI::App& command);
   /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
-  std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
+  std::optional<Importance> load_importance(const ModelSource& model_file) const;
   /// Second moments out of --moments, or of the --imatrix if it has some.
   std::optional<SecondMoments> load_moments() const;
 };

@@ -61,7 +61,7 @@ std::string StopWatch::finish() {
 }
 
 void check_prompt(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt) {
-  const std::string file = session.model().file().path().string();
+  const std::string file = session.model().source().path().string();
   if (tokenizer.size() > session.model().vocabulary())
     throw Error{str("the tokenizer has ", tokenizer.size(), " tokens, the model knows ",
                     session.model().vocabulary()),
