@@ -1,6 +1,5 @@
 #include "hf/checkpoint.hpp"
 
-#include <algorithm>
 #include <memory>
 
 #include "base/str.hpp"
@@ -13,9 +12,6 @@ namespace snug::hf {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json", "tokenizer.model", "tekken.json", "tiktoken.model",
-                                           "vocab.json"};
 
 /// What the views of a finished model point into.
 struct Kept {
@@ -41,11 +37,6 @@ FormatId main_format(std::span<const Tensor> tensors) {
 
 void add_tokenizer_keys(const fs::path& folder, const Config& config, const Output& out, Keys& keys,
                         std::vector<std::string>& remarks) {
-  const auto exists = [&](const char* name) { return fs::exists(folder / name); };
-  if (std::ranges::none_of(kTokenizerFiles, exists)) {
-    remarks.push_back("the folder holds no tokenizer: only token ids can be evaluated");
-    return;
-  }
   const TokenizerContext context{keys.architecture(), out.find("token_embd.weight")->rows(), &config.file(),
                                  &config.text(), &remarks};
   add_tokenizer(folder, context, keys.metadata());
