@@ -82,9 +82,6 @@ void SpecialTokens::read_post_processor(const json& processor) {
   const json& kind = member(processor, "type");
   if (kind == "Sequence") {
     for (const json& each : member(processor, "processors")) read_post_processor(each);
-  } else if (kind == "ByteLevel") {
-    adds_.try_emplace("bos", false);
-    adds_.try_emplace("eos", false);
   } else if (kind == "RobertaProcessing") {
     for (const char* role : {"bos", "eos", "sep"}) adds_[role] = true;
   } else if (kind == "TemplateProcessing") {
@@ -133,10 +130,11 @@ void SpecialTokens::read_last(const std::string& token) {
   name("eos", token);
 }
 
+/// What it says of adding tokens counts more than the post-processor: some publishers correct themselves there.
 void SpecialTokens::read_tokenizer_config() {
   for (const std::string& role : roles_) {
     if (const json& adds = member(config_, str("add_", role, "_token").c_str()); adds.is_boolean())
-      adds_.try_emplace(role, adds.get<bool>());
+      adds_[role] = adds.get<bool>();
     if (const std::string token = named(role); tokenizer_ && !token.empty())
       for (const auto& [id, added] : tokenizer_->added)
         if (added.text == token) {
