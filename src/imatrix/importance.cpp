@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/digest.hpp"
 #include "base/str.hpp"
 #include "base/printable.hpp"
 #include "model/roles.hpp"
