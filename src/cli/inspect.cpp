@@ -260,6 +260,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
                      {"probes", store.count(RecordKind::probe)},
                      {"notes", store.count(RecordKind::note)},
                      {"evaluations", store.count(RecordKind::evaluation)},
+                     {"sensitivities", store.count(RecordKind::sensitivity)},
                      {"superseded", report.superseded},
                      {"unknown", report.unknown},
                      {"torn_tail_bytes", report.torn_tail_bytes},
