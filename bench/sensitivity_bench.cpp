@@ -85,8 +85,8 @@ class Bench {
   Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks, int64_t draws)
       : model_{model}, state_{Store::open(scratch_ / "state", Access::write)} {
     if (imatrix != "-") importance_.emplace(Importance::load(imatrix));
-    if (importance_) importance_->check_against(model_.file());
-    const infer::Tokenizer tokenizer{model_.file()};
+    if (importance_) importance_->check_against(model_.source());
+    const infer::Tokenizer tokenizer{model_.source()};
     if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos_ = tokenizer.bos();
     std::ifstream in{text, std::ios::binary};
     if (!in) throw io_error("read the text", text);
@@ -127,7 +127,7 @@ class Bench {
   }
 
   /// True KL, and rho.
-  std::pair<double, double> truth(const gguf::Tensor& tensor, const Format& format) {
+  std::pair<double, double> truth(const Tensor& tensor, const Format& format) {
     const auto encoded =
         encode_tensor(tensor, format, importance_ ? importance_->find(tensor.name) : nullptr);
     std::vector<double> kl(static_cast<size_t>(base_->chunks()));
@@ -141,7 +141,7 @@ class Bench {
     std::vector<double> reverse, forward, kl;
     std::vector<std::string> names;
     for (const auto& [name, of] : found_.tensors) {
-      const gguf::Tensor& tensor = *model_.file().find_tensor(name);
+      const Tensor& tensor = *model_.source().find(name);
       if (!of.formats.contains(format.id)) continue;
       const auto [true_kl, rho] = truth(tensor, format);
       if (const Format* probing = find_format("iq3_xxs"); probing->fits(tensor.cols())) {

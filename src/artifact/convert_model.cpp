@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
@@ -64,7 +64,7 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, gguf::Wri
   const int64_t out_bytes = tensor.cols() / block_shape(target).block_weights * block_shape(target).block_bytes;
   const int64_t step = std::max<int64_t>(1, kPieceBytes / out_bytes);
   parallel_ranges(tensor.rows(), step, [&](int64_t begin, int64_t end) {
-    check_interrupt();
+    check_cancelled();
     thread_local std::vector<std::byte> piece;
     thread_local std::vector<float> values;
     piece.resize(static_cast<size_t>((end - begin) * out_bytes));

@@ -12,7 +12,7 @@ constexpr int64_t kGrain = 16;  // rows to a task
 
 }  // namespace
 
-FormatErrors::FormatErrors(const gguf::Tensor& tensor, const TensorImportance* importance,
+FormatErrors::FormatErrors(const Tensor& tensor, const TensorImportance* importance,
                            std::vector<const Format*> formats, const RowSample& sample, Effort effort)
     : formats_{std::move(formats)} {
   const auto rows = static_cast<int64_t>(sample.rows.size()), count = static_cast<int64_t>(formats_.size());
@@ -34,7 +34,7 @@ FormatErrors::FormatErrors(const gguf::Tensor& tensor, const TensorImportance* i
   });
 }
 
-std::vector<double> row_energies(const gguf::Tensor& tensor, const TensorImportance* importance) {
+std::vector<double> row_energies(const Tensor& tensor, const TensorImportance* importance) {
   std::vector<double> energies(static_cast<size_t>(tensor.rows()));
   parallel_for(
       tensor.rows(),

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/rows.hpp"
 #include "measure/row_sample.hpp"
@@ -15,7 +15,7 @@ class FormatErrors {
  public:
   FormatErrors() = default;
   /// Encodes the sample's rows in all formats, as measuring does. On all threads; the same on any number.
-  FormatErrors(const gguf::Tensor& tensor, const TensorImportance* importance,
+  FormatErrors(const Tensor& tensor, const TensorImportance* importance,
                std::vector<const Format*> formats, const RowSample& sample, Effort effort);
 
   /// Decoded minus original, [cols], of the sample's row i in formats()[format].
@@ -30,6 +30,6 @@ class FormatErrors {
 };
 
 /// Mean squared output that each row makes, of all rows: sum_j v_j w_j^2, 1 for v without importance.
-std::vector<double> row_energies(const gguf::Tensor& tensor, const TensorImportance* importance);
+std::vector<double> row_energies(const Tensor& tensor, const TensorImportance* importance);
 
 }  // namespace snug

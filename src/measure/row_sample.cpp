@@ -41,7 +41,7 @@ int64_t sample_rows(int64_t cols) {
   return std::clamp(kWeights / std::max<int64_t>(1, cols), kLeastRows, kMostRows);
 }
 
-int64_t rows_in_step(const infer::Model& model, const gguf::Tensor& tensor) {
+int64_t rows_in_step(const infer::Model& model, const Tensor& tensor) {
   const Role role = role_of(tensor.name);
   const int layer = layer_of(tensor.name);
   if (layer < 0 || layer >= model.layers() || tensor.experts() > 1) return 1;
@@ -54,7 +54,7 @@ int64_t rows_in_step(const infer::Model& model, const gguf::Tensor& tensor) {
   return heads > 0 && tensor.rows() % heads == 0 ? tensor.rows() / heads : 1;
 }
 
-RowSample spread_sample(const gguf::Tensor& tensor, int64_t group_rows, int64_t rows) {
+RowSample spread_sample(const Tensor& tensor, int64_t group_rows, int64_t rows) {
   RowSample sample;
   sample.population = tensor.rows();
   const int64_t groups = tensor.rows() / group_rows;

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "infer/model.hpp"
 #include "snug/digest.hpp"
 
@@ -23,10 +23,10 @@ struct RowSample {
 };
 
 /// Rows that act in step, 1 where none do.
-int64_t rows_in_step(const infer::Model& model, const gguf::Tensor& tensor);
+int64_t rows_in_step(const infer::Model& model, const Tensor& tensor);
 
 /// Groups spread evenly over the tensor as measuring spreads rows (RowOrder), every one as likely as the others.
-RowSample spread_sample(const gguf::Tensor& tensor, int64_t group_rows, int64_t rows);
+RowSample spread_sample(const Tensor& tensor, int64_t group_rows, int64_t rows);
 
 /// Rows with chances in proportion to `sizes` (of each row; 0: never), at most 1: those of tokens that come often
 /// in a matrix that has a row for each token. The same for the same sizes.

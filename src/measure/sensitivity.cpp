@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -20,7 +20,6 @@
 #include "measure/row_gradients.hpp"
 #include "measure/sensitivity_subject.hpp"
 #include "measure/text_chunks.hpp"
-#include "model/digest.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
 
@@ -47,9 +46,9 @@ class Sensing {
   Sensing(const infer::Model& model, const Importance* importance, Store& state, std::span<const int32_t> tokens,
           const SensitivityOptions& options)
       : model_{model}, state_{state}, options_{options}, text_{model, tokens, options} {
-    const auto wanted = wanted_formats(options.formats, find_runtime(options.runtime));
-    const Digest contents = contents_digest(model.file(), model.hparams().architecture);
-    for (const gguf::Tensor& tensor : model.file().tensors()) {
+    const auto wanted = wanted_formats(options.formats, options.runtime);
+    const Digest contents = model.source().contents_digest();
+    for (const Tensor& tensor : model.source().tensors()) {
       if (!is_quantizable(tensor) || !find_format(tensor.format) || !model.find(tensor.name)) continue;
       if (!infer::differentiable(model, tensor.name))
         results_.beyond.emplace_back(tensor.name);
@@ -72,7 +71,7 @@ class Sensing {
   }
 
  private:
-  void add_subject(const gguf::Tensor& tensor, const TensorImportance* importance,
+  void add_subject(const Tensor& tensor, const TensorImportance* importance,
                    const std::vector<const Format*>& wanted, const Digest& contents) {
     Subject subject;
     subject.tensor = &tensor;
@@ -177,7 +176,7 @@ class Sensing {
   }
 
   void go(int stage) {
-    check_interrupt();
+    check_cancelled();
     prepare(stage);
     parallel_for(static_cast<int64_t>(travellers_.size()), [&](int64_t i) {
       Traveller& t = travellers_[static_cast<size_t>(i)];
@@ -196,7 +195,7 @@ class Sensing {
   void head(Traveller& t) const {
     t.pass->head(t.hidden->before(model_.layers()), text_.first_scored(), [&](int64_t first, const infer::Rows& logits) {
       if (!std::isfinite(infer::log_sum_exp(logits.row(0))))
-        throw Error{"what the original predicts is no number", model_.file().path().string(),
+        throw Error{"what the original predicts is no number", model_.source().path().string(),
                     "weights or metadata of the model are damaged: copy or convert it again"};
       return score_gradients(logits, first, options_.draws, text_.digest(t.chunk));
     });

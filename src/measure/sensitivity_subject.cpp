@@ -18,11 +18,11 @@ std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor
   return {role_of(tensor) == Role::token_embd && model.multiplies(tensor) ? head : kLookUp, kLookUp};
 }
 
-bool has_row_per_token(const infer::Model& model, const gguf::Tensor& tensor) {
+bool has_row_per_token(const infer::Model& model, const Tensor& tensor) {
   return layer_of(tensor.name) < 0 && tensor.rows() == model.vocabulary();
 }
 
-RowSample sample_of(const infer::Model& model, const gguf::Tensor& tensor, const TextChunks& text) {
+RowSample sample_of(const infer::Model& model, const Tensor& tensor, const TextChunks& text) {
   const int64_t rows = sample_rows(tensor.cols());
   if (!has_row_per_token(model, tensor) || tensor.rows() <= rows)
     return spread_sample(tensor, rows_in_step(model, tensor), rows);

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
 #include "measure/row_gradients.hpp"
@@ -22,7 +22,7 @@ inline constexpr int kLookUp = -1;
 
 /// One tensor and what is known of it.
 struct Subject {
-  const gguf::Tensor* tensor = nullptr;
+  const Tensor* tensor = nullptr;
   const TensorImportance* importance = nullptr;
   std::vector<const Format*> formats;
   int first = 0, last = 0;  // stages that show its gradients
@@ -37,7 +37,7 @@ struct Subject {
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor);
 
 /// Embeddings and output matrices.
-bool has_row_per_token(const infer::Model& model, const gguf::Tensor& tensor);
-RowSample sample_of(const infer::Model& model, const gguf::Tensor& tensor, const TextChunks& text);
+bool has_row_per_token(const infer::Model& model, const Tensor& tensor);
+RowSample sample_of(const infer::Model& model, const Tensor& tensor, const TextChunks& text);
 
 }  // namespace snug

@@ -27,7 +27,7 @@ TextChunks::TextChunks(const infer::Model& model, std::span<const int32_t> token
     for (const int32_t token : chunks_.back())
       if (token < 0 || token >= vocabulary_)
         throw Error{str("token ", token, " is not in the vocabulary of ", vocabulary_),
-                    model.file().path().string(), "use the tokenizer of this model"};
+                    model.source().path().string(), "use the tokenizer of this model"};
   }
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 class ArtifactOfTiny : public testing::Test {
  protected:
-  void SetUp() override { set_talk(Talk::quiet); }
 
   WrittenModel copy_to(const std::filesystem::path& out) const {
     return quantize_model(model_, nullptr, copy_, out, Existing::replace);

@@ -43,7 +43,6 @@ void expect_same(const SensitivityResults& a, const SensitivityResults& b) {
 class SensitivityOfTinyLlama : public testing::Test {
  protected:
   SensitivityOfTinyLlama() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch / "model.gguf");
     options.context = 16;
     options.chunks = 5;
@@ -77,7 +76,7 @@ TEST_F(SensitivityOfTinyLlama, IsTheDivergenceThatATensorCausesByItself) {
   double sum_of_logs = 0, count = 0;
   for (const auto& [name, of] : results.tensors)
     for (const auto& [format, found] : of.formats) {
-      const Encoded encoded = encode_tensor(*model.file().find_tensor(name), *find_format(format), nullptr);
+      const Encoded encoded = encode_tensor(*model.source().find(name), *find_format(format), nullptr);
       double kl = 0;
       for (int64_t c = 0; c < base.chunks(); ++c)
         kl += base.divergence(encoded, first_block_of(model, name), c) / static_cast<double>(base.chunks());
@@ -156,7 +155,6 @@ TEST_F(SensitivityOfTinyLlama, RefusesATextThatIsTooShortOrOfAnotherVocabulary) 
 }
 
 TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const infer::Model model{test::tiny_model()};
   const Importance importance = Importance::load(test::tiny_imatrix());
@@ -173,7 +171,7 @@ TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
   int off = 0;
   for (const auto& [name, of] : results.tensors) {
     const Format& format = *find_format(FormatId::iq3_xxs);
-    const Encoded encoded = encode_tensor(*model.file().find_tensor(name), format, importance.find(name));
+    const Encoded encoded = encode_tensor(*model.source().find(name), format, importance.find(name));
     double kl = 0;
     for (int64_t c = 0; c < 4; ++c) kl += base.divergence(encoded, first_block_of(model, name), c) / 4;
     off += std::abs(std::log(of.formats.at(format.id).loss / kl)) > std::log(1.5);
@@ -182,7 +180,7 @@ TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
 }
 
 TEST(RowSample, SpreadTakesWholeGroupsAndAllRowsWhereTheyAreFew) {
-  gguf::Tensor tensor;
+  Tensor tensor;
   tensor.shape = {64, 640, 1, 1};
   tensor.dims = 2;
   const RowSample some = spread_sample(tensor, 64, 128);
@@ -241,7 +239,7 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
     return rows;
   };
   const infer::Rows weights = rows_of(12, 32), inputs = rows_of(5, 32), gradients = rows_of(10, 6);
-  gguf::Tensor tensor;
+  Tensor tensor;
   tensor.shape = {32, 6, 2, 1};
   tensor.dims = 3;
   tensor.format = FormatId::f32;

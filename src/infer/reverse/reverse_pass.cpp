@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 
 namespace snug::infer {
 namespace {
@@ -53,7 +53,7 @@ ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, in
 void ReversePass::head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients) {
   const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogits / model_.vocabulary(), 1, tokens);
   for (int64_t begin = first_scored; begin < tokens; begin += piece) {
-    check_interrupt();
+    check_cancelled();
     const int64_t count = std::min(piece, tokens - begin);
     Rows some = Rows::unset(count, hidden.width());
     std::copy_n(hidden.at(begin), count * hidden.width(), some.at(0));
@@ -65,7 +65,7 @@ void ReversePass::head(const Rows& hidden, int64_t first_scored, const LogitGrad
 }
 
 void ReversePass::layer(int layer, const Rows& hidden) {
-  check_interrupt();
+  check_cancelled();
   model_.architecture().reverse_layer(reverse_, layer, hidden, gradients_);
 }
 
