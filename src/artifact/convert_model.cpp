@@ -90,7 +90,7 @@ void convert_model(const ModelSource& model, const std::filesystem::path& out, c
   gguf::sort_like_llama(tensors);
   auto keys = gguf::quantized_keys(model, file_type(tensors), nullptr, {});
   gguf::Writer writer{gguf::plan_layout(out, std::move(keys), tensors, options.split_bytes), options.existing};
-  Progress progress{"convert", bytes};
+  Progress progress{"convert", bytes, Progress::Unit::bytes};
   for (size_t i = 0; i < tensors.size(); ++i)
     write_tensor(*model.find(tensors[i].name), i, tensors[i].format, writer, progress);
   writer.commit();

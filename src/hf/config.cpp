@@ -176,6 +176,31 @@ double Config::need_real(Names names) const {
   return *value;
 }
 
+int64_t Config::heads() const {
+  const int64_t heads = need_integer({"num_attention_heads", "n_head", "n_heads"});
+  if (heads < 1) refuse("there are 0 attention heads");
+  return heads;
+}
+
+int64_t Config::kv_heads() const {
+  const int64_t heads_of_keys = integer({"num_key_value_heads", "n_kv_heads"}).value_or(heads());
+  if (heads_of_keys < 1) refuse("there are 0 heads of keys");
+  return heads_of_keys;
+}
+
+int64_t Config::head_dim() const {
+  const auto given = integer({"head_dim"});
+  const int64_t size = given ? *given : hidden() / heads();
+  if (size < 1 || size > 65536) refuse(str("a head has the size ", size));
+  return size;
+}
+
+int64_t Config::rotated(int64_t size, std::optional<double> share) const {
+  const double part = share.value_or(1);
+  if (!(part >= 0 && part <= 1)) refuse(str("partial_rotary_factor is ", part, ", not from 0 to 1"));
+  return static_cast<int64_t>(static_cast<double>(size) * part);
+}
+
 std::optional<double> Config::rope_real(const char* key) const {
   const auto found = rope_.find(key);
   if (found == rope_.end() || !found->is_number()) return {};

@@ -44,9 +44,9 @@ class Config {
 
   int64_t layers() const { return need_integer({"num_hidden_layers", "n_layers", "n_layer", "num_layers"}); }
   int64_t hidden() const { return need_integer({"hidden_size", "n_embd", "dim"}); }
-  int64_t heads() const { return need_integer({"num_attention_heads", "n_head", "n_heads"}); }
-  int64_t kv_heads() const { return integer({"num_key_value_heads", "n_kv_heads"}).value_or(heads()); }
-  int64_t head_dim() const { return integer({"head_dim"}).value_or(hidden() / heads()); }
+  int64_t heads() const;     // at least 1
+  int64_t kv_heads() const;  // at least 1
+  int64_t head_dim() const;  // 1 to 65536
 
   /// Rotary embedding of the layers with full attention, and of those with a window where they have their own
   /// (else an empty object). Flat values and class defaults are filled in.
@@ -54,6 +54,8 @@ class Config {
   const nlohmann::json& sliding_rope() const { return sliding_rope_; }
   std::optional<double> rope_real(const char* key) const;
   std::string rope_type() const;  // "default", "yarn"
+  /// The share of `size` that is rotated, rounded down. Error unless it is one.
+  int64_t rotated(int64_t size, std::optional<double> share) const;
 
   [[noreturn]] void refuse(const std::string& problem, const std::string& remedy = {}) const;
 

@@ -93,6 +93,13 @@ const Class kClasses[] = {
     {"KimiVLForConditionalGeneration", &kDeepseek2},
 };
 
+/// Row-major, as the checkpoint has it; that of the weights where they were packed.
+std::vector<int64_t> shape_of(const Source& source) {
+  if (!source.weights || source.raw->shape.empty()) return source.raw->shape;
+  const auto& shape = source.weights->shape;
+  return {shape.rend() - source.weights->dims, shape.rend()};
+}
+
 std::string shape_text(std::span<const int64_t> shape) {
   std::string text = "[";
   for (const int64_t size : shape) text += str(text.size() > 1 ? ", " : "", size);
@@ -124,7 +131,7 @@ std::string Piece::name(size_t i) const {
 }
 
 void Piece::need_shape(std::initializer_list<int64_t> shape) const {
-  const std::vector<int64_t>& is = source.raw->shape;
+  const std::vector<int64_t> is = shape_of(source);
   bool fits = is.size() == shape.size();
   for (size_t d = 0; fits && d < is.size(); ++d) fits = shape.begin()[d] == 0 || is[d] == shape.begin()[d];
   if (!fits)

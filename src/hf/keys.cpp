@@ -78,7 +78,8 @@ void add_yarn(const Config& config, Keys& keys) {
   keys.real("rope.scaling.factor", config.rope_real("factor"));
   const auto original = config.rope_real("original_max_position_embeddings");
   keys.number("rope.scaling.original_context_length",
-              original ? static_cast<int64_t>(*original) : config.integer({"max_position_embeddings"}));
+              original && *original >= 0 && *original <= INT32_MAX ? static_cast<int64_t>(*original)
+                                                                   : config.integer({"max_position_embeddings"}));
   keys.real("rope.scaling.yarn_ext_factor", config.rope_real("extrapolation_factor"));
   keys.real("rope.scaling.yarn_attn_factor", attention_factor(config));
   keys.real("rope.scaling.yarn_beta_fast", config.rope_real("beta_fast"));

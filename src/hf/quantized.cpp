@@ -78,7 +78,9 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /// The scales of a tensor [.., rows, cols] in blocks of block_rows x block_cols.
 Scales block_scales(const Source& weight, const Source& scale, int64_t block_rows, int64_t block_cols) {
   const std::vector<int64_t>& shape = weight.raw->shape;
-  if (shape.size() < 2 || block_rows < 1 || block_cols < 1)
+  constexpr int64_t kMost = INT32_MAX;
+  if (shape.size() < 2 || block_rows < 1 || block_cols < 1 || block_rows > kMost || block_cols > kMost ||
+      weight.raw->bytes.empty())
     weight.refuse(str("the tensor ", quoted(weight.name), " is no matrix that could have scales"));
   const int64_t cols = shape.back(), rows = shape[shape.size() - 2];
   Scales scales{scale.need_weights(), block_rows, block_cols, rows, ceil_div(rows, block_rows)};
@@ -161,8 +163,9 @@ std::array<int64_t, 2> packed_shape(const Source& shape) {
 }
 
 Packing packing_of(const Source& source, int bits, int64_t rows, int64_t cols) {
-  const Packing packing{bits, ceil_div(cols, 32 / bits), source.raw->bytes.data()};
-  if ((source.raw->dtype != Dtype::i32 && source.raw->dtype != Dtype::u32) || rows < 0 || cols < 1 ||
+  const Packing packing{bits, ceil_div(std::clamp<int64_t>(cols, 0, INT32_MAX), 32 / bits), source.raw->bytes.data()};
+  if ((source.raw->dtype != Dtype::i32 && source.raw->dtype != Dtype::u32) || rows < 1 || cols < 1 ||
+      rows > INT32_MAX || cols > INT32_MAX ||
       source.raw->bytes.size() != static_cast<size_t>(rows * packing.words) * 4)
     source.refuse(str("the tensor ", quoted(source.name), " does not hold ", rows, " x ", cols, " weights of ", bits,
                       " bits"));

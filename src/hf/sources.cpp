@@ -81,7 +81,7 @@ Tensor stored_tensor(const safetensors::Tensor& raw, FormatId format) {
 
 std::optional<Tensor> weights_of(const safetensors::Tensor& raw) {
   const auto format = safetensors::format_of(raw.dtype);
-  if (!format) return {};
+  if (!format || raw.bytes.empty()) return {};
   if (is_unquantized(*format)) return stored_tensor(raw, *format);
   MakeRow make = numbers(raw, raw.shape.empty() ? 1 : raw.shape.back());
   if (!make) return {};

@@ -59,7 +59,9 @@ std::optional<int64_t> of_full_layers(const Config& config, const char* everywhe
 }
 
 int64_t full_head_dim(const Config& config) {
-  return of_full_layers(config, "global_head_dim", "head_dim").value_or(config.head_dim());
+  const int64_t dim = of_full_layers(config, "global_head_dim", "head_dim").value_or(config.head_dim());
+  if (dim < 1 || dim > 65536) config.refuse("the size of a head of full attention is out of range");
+  return dim;
 }
 
 /// Rotated pairs as they are, then pairs that are divided until they stand still.
@@ -67,8 +69,7 @@ void generate(const Checkpoint& checkpoint, Output& out) {
   const Config& config = checkpoint.config;
   if (config.rope_type() != "proportional") return;
   const int64_t dim = full_head_dim(config);
-  const auto turning = static_cast<int64_t>(static_cast<double>(dim) *
-                                            config.rope_real("partial_rotary_factor").value_or(1) / 2);
+  const int64_t turning = config.rotated(dim, config.rope_real("partial_rotary_factor")) / 2;
   std::vector<float> factors(static_cast<size_t>(dim / 2), 1e30f);
   std::fill_n(factors.begin(), std::clamp<int64_t>(turning, 0, dim / 2), 1.0f);
   out.add("rope_freqs.weight", tensor_of(std::move(factors), config.where()));
@@ -112,8 +113,7 @@ void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("expert_feed_forward_length", config.integer({"expert_intermediate_size", "moe_intermediate_size"}));
   keys.number("rope.dimension_count", full_dim);
   keys.number("rope.dimension_count_swa",
-              static_cast<int64_t>(static_cast<double>(dim) *
-                                   sliding_value(config, "partial_rotary_factor").value_or(1)));
+              config.rotated(dim, sliding_value(config, "partial_rotary_factor")));
   const auto cap = config.real({"final_logit_softcapping"});
   if (cap && *cap != 0) keys.real("final_logit_softcapping", cap);
 }

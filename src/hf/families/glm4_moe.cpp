@@ -19,8 +19,7 @@ void glm4_moe_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
   add_common_keys(config, blocks, keys);
   keys.number("rope.dimension_count",
-              static_cast<int64_t>(static_cast<double>(config.head_dim()) *
-                                   config.rope_real("partial_rotary_factor").value_or(0.5)));
+              config.rotated(config.head_dim(), config.rope_real("partial_rotary_factor").value_or(0.5)));
   keys.number("expert_count", config.integer({"n_routed_experts"}));
   keys.number("expert_feed_forward_length", config.integer({"moe_intermediate_size"}));
   keys.number("expert_shared_count", config.integer({"n_shared_experts"}));

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/json_reader.hpp"
+#include "base/str.hpp"
 #include "hf/family.hpp"
 #include "hf/rows.hpp"
 
@@ -13,7 +15,9 @@ Tensor paired_rows(const Piece& piece, int64_t heads) {
   const Tensor& from = piece.weights();
   const bool bias = from.dims == 1;
   const int64_t rows = bias ? from.cols() : from.rows();
-  if (heads < 1 || rows % (2 * heads) != 0) piece.need_shape({2 * heads, 0});
+  if (rows % (2 * heads) != 0)
+    piece.source.refuse(str("the tensor ", quoted(piece.source.name), " has ", rows, " rows, which do not make ", heads,
+                            " heads of an even size"));
   const int64_t dim = rows / heads;
   std::vector<int64_t> old;
   for (int64_t head = 0; head < heads; ++head)

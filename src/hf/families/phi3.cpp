@@ -15,8 +15,7 @@ constexpr Rule kRules[] = {
 };
 
 int64_t rotated(const Config& config) {
-  const double share = config.rope_real("partial_rotary_factor").value_or(1);
-  return static_cast<int64_t>(share * static_cast<double>(config.hidden())) / config.heads();
+  return config.rotated(config.hidden(), config.rope_real("partial_rotary_factor")) / config.heads();
 }
 
 std::vector<float> factors(const Config& config, const char* name) {

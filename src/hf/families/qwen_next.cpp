@@ -214,8 +214,7 @@ void common_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   check_layer_types(config, period);
   keys.number("full_attention_interval", period);
   keys.number("rope.dimension_count",
-              static_cast<int64_t>(static_cast<double>(config.head_dim()) *
-                                   config.rope_real("partial_rotary_factor").value_or(0.25)));
+              config.rotated(config.head_dim(), config.rope_real("partial_rotary_factor").value_or(0.25)));
   keys.number("expert_feed_forward_length", config.integer({"moe_intermediate_size"}));
   keys.number("expert_shared_feed_forward_length", config.integer({"shared_expert_intermediate_size"}));
   if (checkpoint.predictors > 0) keys.number("nextn_predict_layers", checkpoint.predictors);
