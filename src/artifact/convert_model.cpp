@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "artifact/tensor_order.hpp"
 #include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
@@ -83,11 +84,10 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, gguf::Wri
 void convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
   std::vector<gguf::OutputTensor> tensors;
   int64_t bytes = 0;
-  for (const Tensor& tensor : model.tensors()) {
-    tensors.push_back({std::string{tensor.name}, target_of(tensor, options), tensor.dims, tensor.shape});
-    bytes += tensor.bytes();
+  for (const Tensor* tensor : in_recipe_order(model)) {
+    tensors.push_back({std::string{tensor->name}, target_of(*tensor, options), tensor->dims, tensor->shape});
+    bytes += tensor->bytes();
   }
-  gguf::sort_like_llama(tensors);
   auto keys = gguf::quantized_keys(model, file_type(tensors), nullptr, {});
   gguf::Writer writer{gguf::plan_layout(out, std::move(keys), tensors, options.split_bytes), options.existing};
   Progress progress{"convert", bytes, Progress::Unit::bytes};

@@ -23,7 +23,7 @@ int run(const Args& args) {
   args.common.apply();
   const ModelSource model = open_model(args.model);
   check_no_input(args.out, model.files());
-  for (const std::string& remark : model.remarks()) notice(remark);
+  for (const std::string& remark : model.remarks()) log_line(remark);
   const Format* type = args.type == "source" ? nullptr : find_format(args.type);
   convert_model(model, args.out,
                 {.type = type ? std::optional{type->id} : std::nullopt,
