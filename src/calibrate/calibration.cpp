@@ -40,7 +40,7 @@ Calibration calibration_tokens(const CalibrationSource& source, const infer::Mod
   Calibration text{write_self_text(model, source.self, keep),
                    {},
                    str("written by the model itself, seed ", source.self.seed)};
-  if (model.source().metadata().find("tokenizer.ggml.model")) text.bos = bos_of(infer::Tokenizer{model.source()});
+  if (const auto tokenizer = infer::tokenizer_if_usable(model.source())) text.bos = bos_of(*tokenizer);
   return text;
 }
 

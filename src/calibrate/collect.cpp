@@ -125,7 +125,7 @@ class Collector {
     for (const CollectPass& pass : passes_)
       for (const MomentSums& m : pass.moments)
         if (passes_.size() > 1 && pass.chunks_done < chunks()) waiting += m.bytes();
-    if (const int64_t memory = available_memory(); largest > memory)
+    if (const int64_t memory = memory_for(MemoryUse::all); largest > memory)
       throw Error{
           str("a second moment takes ", show_size(largest), " of memory and there are ", show_size(memory)),
           "", "leave wide inputs out with --full-width, or --full"};
@@ -167,7 +167,7 @@ class Collector {
       if (done >= matrices) break;
       release(passes_.size() - 1);
     }
-    const int64_t memory = options_.memory_bytes > 0 ? options_.memory_bytes : available_memory() / 2;
+    const int64_t memory = options_.memory_bytes > 0 ? options_.memory_bytes : memory_for(MemoryUse::hessians);
     for (auto& moments : cut_into_passes(inputs_, done, memory))
       passes_.push_back({0, {}, std::move(moments)});
     if (passes_.empty()) passes_.emplace_back();

@@ -69,7 +69,7 @@ infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
 
 /// What the model was trained for, unless that would take most of the memory.
 int64_t usual_context(const RunArgs& args, const infer::Model& model) {
-  const int64_t trained = model.hparams().context, memory = available_memory() / 2;
+  const int64_t trained = model.hparams().context, memory = memory_for(MemoryUse::context);
   int64_t context = std::min(trained, infer::kLongestContext);
   while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;

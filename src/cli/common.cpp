@@ -53,7 +53,8 @@ void add_no_repack(CLI::App& command, bool& off) {
 
 bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when) {
   constexpr int64_t kLong = int64_t{1} << 30;  // takes a second, or as long as the disk takes
-  const int64_t memory = available_memory(), room = std::max<int64_t>(0, memory / 8 * 7 - other),
+  const int64_t memory = memory_for(MemoryUse::all),
+                room = std::max<int64_t>(0, memory_for(MemoryUse::repacked) - other),
                 bytes = repack ? model.repacked_bytes() : 0, file = model.source().bytes();
   if (bytes == 0 || bytes > room) {
     tell_if_larger_than_memory(file, when);

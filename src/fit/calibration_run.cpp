@@ -18,7 +18,7 @@ bool is_known(std::string_view architecture) {
 std::string obstacle(const ModelSource& source, bool asked) {
   const std::string_view architecture = source.metadata().text("general.architecture").value_or("?");
   if (!is_known(architecture)) return str("the forward pass of '", architecture, "' is not known");
-  const int64_t memory = available_memory();
+  const int64_t memory = memory_for(MemoryUse::all);
   if (!asked && source.bytes() > memory)
     return str("the model takes ", show_size(source.bytes()), " and ", show_size(memory),
                " of memory are free: running it would read the disk again and again (naming a calibration text "

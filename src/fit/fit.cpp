@@ -47,7 +47,7 @@ int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
 
 bool can_judge(const FitRequest& request, const Evidence& evidence) {
   if (!evidence.run || evidence.run->held_chunks == 0) return false;
-  if (budget_bytes(request.plan, evidence.profile) <= available_memory()) return true;
+  if (budget_bytes(request.plan, evidence.profile) <= memory_for(MemoryUse::all)) return true;
   log_line("the output would not fit into the memory that is free: it is not run against the original");
   return false;
 }

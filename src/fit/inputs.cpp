@@ -52,7 +52,7 @@ int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, c
   if (feedback == Feedback::off) return 0;
   const auto disk = std::filesystem::space(folder).available / 4;
   const int64_t room =
-      std::min<int64_t>(available_memory() / 2, static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
+      std::min<int64_t>(memory_for(MemoryUse::hessians), static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
   const int64_t most = widest_moments_within(model, {.bytes = room});
   if (most == 0)
     log_line(str("the second moments of the narrowest inputs take more than ", show_size(room),

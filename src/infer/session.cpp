@@ -61,7 +61,7 @@ Rows copy_of(Matrix<const float> m) {
 
 Session::Session(const Model& model, const SessionOptions& options)
     : model_{model}, options_{settled(options, model)} {
-  const int64_t needed = cache_bytes(model, options_), free = available_memory();
+  const int64_t needed = cache_bytes(model, options_), free = memory_for(MemoryUse::all);
   if (needed > free)
     throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
                     show_size(needed), ", more than the ", show_size(free), " of free memory"),

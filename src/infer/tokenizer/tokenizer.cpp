@@ -175,4 +175,17 @@ std::string TokenStream::finish() {
   return valid_utf8(std::exchange(waiting_, {}));
 }
 
+std::optional<Tokenizer> tokenizer_if_usable(const ModelSource& model, std::string* why) {
+  constexpr std::string_view kNone = "none";  // what llama.cpp's converter writes for a model without one
+  const bool has_one = model.metadata().text("tokenizer.ggml.model").value_or(kNone) != kNone;
+  try {
+    if (has_one) return Tokenizer{model};
+    if (why) *why = "the model has no tokenizer";
+  } catch (const Error& error) {
+    if (error.fault() != Fault::bad_input) throw;
+    if (why) *why = str("the model's tokenizer cannot be used: ", error.problem());
+  }
+  return {};
+}
+
 }  // namespace snug::infer

@@ -76,4 +76,7 @@ class TokenStream {
   std::string waiting_;
 };
 
+/// Nothing where the model has no tokenizer, or one that cannot be used; `why` says which then (may be nullptr).
+std::optional<Tokenizer> tokenizer_if_usable(const ModelSource& model, std::string* why = nullptr);
+
 }  // namespace snug::infer
