@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "hf/tiny_checkpoint.hpp"
 
 namespace snug::hf {
