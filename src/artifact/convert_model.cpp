@@ -6,6 +6,7 @@
 
 #include "artifact/tensor_order.hpp"
 #include "base/events.hpp"
+#include "base/mapped_file.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
@@ -79,6 +80,11 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, gguf::Wri
   });
 }
 
+/// Pages of the source that were copied need not stay in memory.
+void let_go(const Tensor& tensor) {
+  for (int64_t r = 0; r < tensor.rows(); r += tensor.run_rows()) MappedFile::done_with(tensor.run(r));
+}
+
 }  // namespace
 
 void convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
@@ -91,8 +97,11 @@ void convert_model(const ModelSource& model, const std::filesystem::path& out, c
   auto keys = gguf::quantized_keys(model, file_type(tensors), nullptr, {});
   gguf::Writer writer{gguf::plan_layout(out, std::move(keys), tensors, options.split_bytes), options.existing};
   Progress progress{"convert", bytes, Progress::Unit::bytes};
-  for (size_t i = 0; i < tensors.size(); ++i)
-    write_tensor(*model.find(tensors[i].name), i, tensors[i].format, writer, progress);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& source = *model.find(tensors[i].name);
+    write_tensor(source, i, tensors[i].format, writer, progress);
+    let_go(source);
+  }
   writer.commit();
 }
 

@@ -141,6 +141,8 @@ void assemble(const Family& family, const Checkpoint& checkpoint, Output& out) {
       place(family, checkpoint, source, layer, out);
   }
   out.stack_experts(checkpoint.config.integer({"num_local_experts", "num_experts", "n_routed_experts"}).value_or(0));
+  if (family.needs_head && !out.has("output.weight") && out.has("token_embd.weight"))
+    out.add("output.weight", *out.find("token_embd.weight"));
   for (int64_t layer = 0; layer < blocks; ++layer) check_block(family, checkpoint.config, layer, out);
   check_head(checkpoint.config, out, checkpoint.remarks);
   if (behind > 0)

@@ -49,6 +49,10 @@ void remark_scaling(const Config& config, std::string_view architecture, std::ve
   if (type == "dynamic" || llama3 || (type == "longrope" && architecture != "phi3"))
     remarks.push_back(str("the scaling of rotary embeddings (", type, ") is left out: GGUF has no place for it in this "
                           "architecture"));
+  const auto truncate = config.rope().find("truncate");
+  if (type == "yarn" && truncate != config.rope().end() && *truncate == false)
+    remarks.push_back("yarn's truncate = false is left out: GGUF has no place for it, and its loaders round the bounds "
+                      "of the scaled frequencies");
 }
 
 void remark_predictors(const Config& config, int64_t found, std::vector<std::string>& remarks) {

@@ -106,7 +106,7 @@ constexpr Row kRows[] = {
       "routed_scaling_factor":2.5,"kv_lora_rank":512,"q_lora_rank":1536,"qk_rope_head_dim":64,"v_head_dim":128,
       "qk_nope_head_dim":128,"n_group":8,"topk_group":4,"num_experts_per_tok":8,"first_k_dense_replace":3,
       "norm_topk_prob":true,"max_position_embeddings":4096,"rms_norm_eps":1e-6,"rope_theta":10000.0,
-      "head_dim":"=qk_rope_head_dim","tie_word_embeddings":false,"bos_token_id":0,"eos_token_id":1})"},
+      "head_dim":"=qk_rope_head_dim","scoring_func":"sigmoid","tie_word_embeddings":false,"bos_token_id":0,"eos_token_id":1})"},
 };
 
 struct TextType {

@@ -60,6 +60,7 @@ struct Family {
   std::vector<std::span<const Rule>> globals = {kGlobalRules};  // of the others
   void (*keys)(const Checkpoint& checkpoint, int64_t blocks, Keys& keys);
   bool norms_plus_one = false;                // norms are stored less 1
+  bool needs_head = false;                    // GGUF's loaders want the head stored, even where it is the embedding
   bool keeps_predictors = false;              // layers behind the last are kept, else left out
   std::string_view needed;                    // tensors that every block has, separated by blanks
   void (*generate)(const Checkpoint& checkpoint, Output& out) = nullptr;  // tensors that the checkpoint has not

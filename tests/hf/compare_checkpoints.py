@@ -20,7 +20,14 @@ NAMES = ('name', 'basename', 'finetune', 'version', 'organization', 'size_label'
 NEARLY = {'ssm_a': 2e-7}
 # The table of frequencies is worked out in f64 here, in f32 there.
 NEARLY_WHOLE = {'rope_freqs.weight': 2e-6}
-TOLERANCE = 2e-4  # of logits, relative to their rms: sums of f32 in another order
+# Of logits, relative to their rms: sums of f32 in another order. Gemma's activation is rounded to f16 as llama.cpp's
+# table is, which alone changes them by some thousandths.
+TOLERANCE, ROUNDED = 1e-4, 2e-2
+# Where the converter's own file would not run, or not compute what transformers does.
+BETTER = {
+    'deepseek_v3': ('key deepseek2.expert_gating_func',),  # the class means sigmoid without saying so
+    'qwen2_moe-full': ('tensor output.weight',),           # loaders want the head, though it is the embedding
+}
 
 
 def keys_of(reader):
@@ -86,7 +93,7 @@ def compare_logits(snug, folder, scratch):
     expected = np.fromfile(folder / 'logits.f32', np.float32).reshape(len(tokens), -1)
     logits = logits_of(snug, folder, tokens, scratch / 'logits')
     error = np.max(np.abs(logits - expected)) / np.sqrt(np.mean(expected ** 2))
-    if not error <= TOLERANCE:
+    if not error <= (ROUNDED if folder.name.startswith('gemma') else TOLERANCE):
         yield f'logits: differ by {error:.2g} of their rms'
     both = logits_of(snug, folder, tokens + said, scratch / 'logits')
     likeliest = both[len(tokens) - 1:-1].argmax(1).tolist()
@@ -109,7 +116,9 @@ def main():
     failed = 0
     for name in sys.argv[2:]:
         try:
-            problems = list(compare(sys.argv[1], pathlib.Path(name)))
+            folder = pathlib.Path(name)
+            better = next((why for start, why in BETTER.items() if folder.name.startswith(start)), ())
+            problems = [p for p in compare(sys.argv[1], folder) if not p.startswith(better or '-')]
             verdict = f'same tensors and keys; logits within {compare_logits.error:.1e}'
         except (RuntimeError, OSError) as error:
             problems = [str(error)]

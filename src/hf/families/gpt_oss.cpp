@@ -108,6 +108,7 @@ const Family kGptOss{
     .architecture = "gpt-oss",
     .rules = {kRules, kAttentionRules},
     .keys = gpt_oss_keys,
+    .needs_head = true,
     .needed = "attn_norm attn_q attn_k attn_v attn_output attn_sinks post_attention_norm ffn_gate_inp ffn_gate_exps "
               "ffn_up_exps ffn_down_exps",
 };

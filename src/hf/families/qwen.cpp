@@ -51,6 +51,7 @@ const Family kQwen2Moe{
     .architecture = "qwen2moe",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
     .keys = expert_keys,
+    .needs_head = true,
     .needed = kNeeded,
 };
 
