@@ -13,9 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Files that choose among formats, for a runtime or for probing: no home of any of them.
+/// Files that choose among formats, for a runtime or for probing, or map one to another: no home of any of them.
 const std::set<std::string> kChoosers = {"encode/candidates.cpp", "encode/target.cpp", "recipe/export.cpp",
-                                         "measure/probe.cpp"};
+                                         "measure/probe.cpp",     "quant/lossless.cpp"};
 
 /// Code without comments, in lower case and without underscores: "BlockQ2_0" and "q2_0" both hold "q20".
 std::string code_of(const fs::path& path) {

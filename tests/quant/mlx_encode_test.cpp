@@ -8,6 +8,7 @@
 #include "base/str.hpp"
 #include "quant/encode_as_mlx.hpp"
 #include "quant/kernels/dispatch.hpp"
+#include "quant/lossless.hpp"
 #include "quant/planes.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
@@ -124,6 +125,31 @@ TEST(MlxPlanes, TakenApartAndPutTogetherAreTheBlocksAgain) {
     EXPECT_EQ(joined, blocks);
     EXPECT_EQ(bytes, blocks.size());
   }
+}
+
+TEST(MlxFormats, HoldSomeBlocksOfGgufAsTheyAre) {
+  int maps = 0;
+  for (const Format& gguf : formats()) {
+    const auto to = lossless_in_mlx(gguf.id);
+    if (!to) continue;
+    SCOPED_TRACE(gguf.name);
+    const Format& mlx = *find_format(*to);
+    const Bytes blocks = ours(gguf, weights(5), {});
+    Bytes there(static_cast<size_t>(mlx.row_bytes(kCols)));
+    ASSERT_TRUE(to_mlx(gguf.id, blocks, kCols, there.data()));
+    Row before(kCols), after(kCols);
+    gguf.decode(blocks.data(), before);
+    mlx.decode(there.data(), after);
+    EXPECT_EQ(before, after);
+    ++maps;
+  }
+  EXPECT_EQ(maps, 6);
+}
+
+TEST(MlxFormats, RefuseABlockWhoseBiasIsBeyondF16) {
+  const Bytes blocks = ours(*find_format("q4_0"), Row(kCols, 60000.0f * 7), {});
+  Bytes there(static_cast<size_t>(find_format("mlx_q4_g32_f16")->row_bytes(kCols)));
+  EXPECT_FALSE(to_mlx(FormatId::q4_0, blocks, kCols, there.data()));
 }
 
 TEST(MlxFormats, AreNoneOfGguf) {

@@ -35,10 +35,18 @@ void store_codes(uint8_t* p, typename V::i32 codes) noexcept {
   if constexpr (bits == 8) {
     V::store_u8(p, codes);
   } else {
-    uint8_t each[8];
-    V::store_u8(each, codes);
+    constexpr auto place = [](int lane) { return bits * lane < 32 ? 1 << bits * lane : 0; };
+    constexpr int32_t eight[8] = {place(0), place(1), place(2), place(3), place(4), place(5), place(6), place(7)};
+    constexpr int32_t first[8] = {eight[0], eight[1], eight[2], eight[3]};
+    constexpr int32_t last[8] = {0, 0, 0, 0, eight[0], eight[1], eight[2], eight[3]};
+    const auto sum = [&](const int32_t* places) {  // of codes moved to their places, which do not overlap
+      return static_cast<uint32_t>(V::sum_i(codes * V::load_i(places)));
+    };
     uint64_t all = 0;
-    for (int i = 0; i < 8; ++i) all |= static_cast<uint64_t>(each[i]) << bits * i;
+    if constexpr (bits <= 4)
+      all = sum(eight);
+    else
+      all = sum(first) | static_cast<uint64_t>(sum(last)) << 4 * bits;
     std::memcpy(p, &all, bits);
   }
 }

@@ -19,13 +19,15 @@ inline float e8m0_value(uint8_t code) {
 
 }  // namespace
 
-/// Values of E4M3 codes: the largest exponent and fraction, which is no number, counts as 480.
+/// Values of E4M3 codes; NaN for the largest exponent and fraction.
 template <Simd V>
 typename V::f32 e4m3_values(typename V::i32 codes) noexcept {
   const auto magnitude = codes & V::splat_i(0x7f);
   const auto normal = V::bits_f(V::template shl<20>(magnitude + V::splat_i(120 << 3)));
   const auto small = V::to_f(magnitude) * V::splat(0x1p-9f);
-  const auto value = V::select(V::lt_i(magnitude, V::splat_i(8)), small, normal);
+  const auto number = V::select(V::lt_i(magnitude, V::splat_i(8)), small, normal);
+  const auto is_none = V::eq_i(magnitude, V::splat_i(0x7f));
+  const auto value = V::select(is_none, V::splat(__builtin_nanf("")), number);
   return V::bits_f(V::bits_i(value) | V::template shl<24>(codes & V::splat_i(0x80)));
 }
 template <Simd V>
