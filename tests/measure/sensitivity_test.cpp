@@ -50,7 +50,7 @@ class SensitivityOfTinyLlama : public testing::Test {
   }
 
   SensitivityResults run(const std::string& state) {
-    const infer::Model model{scratch / "model.gguf"};
+    const infer::Model model{open_model(scratch / "model.gguf")};
     Store store = Store::open(scratch / state, Access::write);
     SensitivityResults results = sensitivities(model, nullptr, store, tokens, options);
     contents = store.contents_digest();
@@ -68,7 +68,7 @@ TEST_F(SensitivityOfTinyLlama, IsTheDivergenceThatATensorCausesByItself) {
   options.draws = 200;
   options.formats = "q8_0,q5_1,q4_0";
   const SensitivityResults results = run("state");
-  const infer::Model model{scratch / "model.gguf"};
+  const infer::Model model{open_model(scratch / "model.gguf")};
   ProbeBase base{model, tokens, {.chunks = options.chunks, .context = 16, .bos = 1}};
   base.prepare(base.chunks());
   EXPECT_EQ(results.tensors.size(), 16u);
@@ -156,7 +156,7 @@ TEST_F(SensitivityOfTinyLlama, RefusesATextThatIsTooShortOrOfAnotherVocabulary) 
 
 TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
   const test::Scratch scratch;
-  const infer::Model model{test::tiny_model()};
+  const infer::Model model{open_model(test::tiny_model())};
   const Importance importance = Importance::load(test::tiny_imatrix());
   Store store = Store::open(scratch / "state", Access::write);
   const std::vector<int32_t> tokens = random_tokens(200, 4096, 3);
@@ -243,8 +243,8 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   tensor.shape = {32, 6, 2, 1};
   tensor.dims = 3;
   tensor.format = FormatId::f32;
-  tensor.data = std::as_bytes(weights.values());
-  const infer::Weight weight{"w", find_format(FormatId::f32), 32, 6, 2, tensor.data};
+  tensor.data = std::as_bytes(weights.values()).data();
+  const infer::Weight weight{"w", find_format(FormatId::f32), 32, 6, 2, tensor.contiguous()};
   Sampled sampled{&weight, {{2, 3, 6, 7, 10, 11}, {0, 0, 1, 1, 2, 2}, {2, 2, 2}, 12}, row_energies(tensor, nullptr), {}};
   sampled.errors = FormatErrors{tensor, nullptr, {find_format(FormatId::q4_0)}, sampled.sample, Effort::normal};
   RowGradients of{sampled, 2};

@@ -32,7 +32,7 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
  protected:
   void load(uint64_t seed) {
     tools::write_arch_model(GetParam(), seed, scratch / "model.gguf");
-    model = std::make_unique<Model>(scratch / "model.gguf");
+    model = std::make_unique<Model>(open_model(scratch / "model.gguf"));
     random.seed(seed + 1);
     tokens.clear();
     labels.clear();
