@@ -49,9 +49,9 @@ void check_output(const Args& args, const PlanOptions& options) {
              args.force ? Existing::replace : Existing::refuse};  // proves that the folder can be written
   std::error_code unknown;
   const auto space = std::filesystem::space(folder_of(args.out), unknown);
-  if (!unknown && options.size_bytes && static_cast<int64_t>(space.available) < *options.size_bytes)
+  if (!unknown && options.budget.counts_whole_files() && static_cast<int64_t>(space.available) < options.budget.bytes(0))
     notice(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
-               " free, the budget is ", show_size(*options.size_bytes)));
+               " free, the budget is ", show_size(options.budget.bytes(0))));
 }
 
 /// What the run that is asked for needs, beyond the options.
@@ -64,20 +64,12 @@ struct Work {
   Store& state;
 };
 
-int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
-  if (options.size_bytes) return *options.size_bytes;
-  double weights = 0;
-  for (const ProfiledTensor& t : profile.tensors)
-    weights += static_cast<double>(t.cols) * static_cast<double>(t.rows);
-  return static_cast<int64_t>(weights * *options.bpw / 8);
-}
-
 /// Plans, and where the model can be run closes the loop.
 LoopResult plan_and_judge(const Work& work, const std::optional<Calibrated>& calibrated,
                           const Profile& profile, const Importance* importance) {
   LoopResult result;
   const bool judges = calibrated && calibrated->held_chunks > 0;
-  if (judges && budget_bytes(work.options, profile) > available_memory()) {
+  if (judges && work.options.budget.bytes(profile) > available_memory()) {
     notice("the output would not fit into the memory that is free: it is not run against the original");
   } else if (judges) {
     RecipeJudge judge{*calibrated->model,      importance,           work.measuring.effort, work.state,

@@ -136,10 +136,10 @@ void fill_losses(Recipe& recipe, const Profile& profile) {
     if (found == profiled.end()) continue;
     const auto candidate = std::ranges::find(found->second->candidates, tensor.format, &Candidate::format);
     if (candidate == found->second->candidates.end()) continue;
-    tensor.loss = static_cast<double>(candidate->loss) * 1e-12;
+    tensor.loss = nats(candidate->loss);
     total += candidate->loss;
   }
-  recipe.predicted_loss = static_cast<double>(total) * 1e-12;
+  recipe.predicted_loss = nats(total);
 }
 
 }  // namespace
