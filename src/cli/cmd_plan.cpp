@@ -27,7 +27,7 @@ struct Args {
 std::string curve_csv(const std::vector<Planner::CurvePoint>& curve) {
   std::string text = "file_bytes,tensor_bytes,bpw,loss_nats,on_hull\n";
   for (const auto& point : curve)
-    text += str(point.file_bytes, ",", point.tensor_bytes, ",", point.bpw, ",", static_cast<double>(point.loss) * 1e-12,
+    text += str(point.file_bytes, ",", point.tensor_bytes, ",", point.bpw, ",", nats(point.loss),
                 ",", point.on_hull ? 1 : 0, "\n");
   return text;
 }
@@ -38,7 +38,7 @@ std::string curve_json(const std::vector<Planner::CurvePoint>& curve) {
     auto changes = nlohmann::ordered_json::object();
     for (const auto& [tensor, format] : point.changes) changes[tensor] = format_name(format);
     points.push_back({{"file_bytes", point.file_bytes}, {"tensor_bytes", point.tensor_bytes}, {"bpw", point.bpw},
-                      {"loss_nats", static_cast<double>(point.loss) * 1e-12}, {"on_hull", point.on_hull},
+                      {"loss_nats", nats(point.loss)}, {"on_hull", point.on_hull},
                       {"changes", changes}});
   }
   return nlohmann::ordered_json{{"snug_curve", 1}, {"points", points}}.dump(1);

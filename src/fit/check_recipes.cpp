@@ -67,7 +67,7 @@ class Checker {
 
   void add_optimal(double bits) {
     PlanOptions options;
-    options.bpw = bits;
+    options.budget = Budget::of_tensors(bits);
     try {
       Recipe recipe = Planner{profile_, model_, importance_, options}.plan().recipe;
       recipe.method = str("optimal ", fixed(bits, 2), " bpw");

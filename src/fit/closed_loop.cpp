@@ -156,8 +156,7 @@ class Loop {
 
   bool within_budget(Recipe& recipe) const {
     recipe.file_bytes = artifact_->layout(recipe).bytes;
-    return options_.bpw ? recipe.bits_per_weight() <= *options_.bpw
-                        : recipe.file_bytes <= *options_.size_bytes;
+    return options_.budget.overrun(recipe) <= 0;
   }
 
   void try_preset() {

@@ -20,9 +20,10 @@ void check_outputs(const FitRequest& request) {
   AtomicFile{request.output, request.existing};  // proves that the folder can be written
   std::error_code unknown;
   const auto space = std::filesystem::space(folder_of(request.output), unknown);
-  if (!unknown && request.plan.size_bytes && static_cast<int64_t>(space.available) < *request.plan.size_bytes)
+  const Budget& budget = request.plan.budget;
+  if (!unknown && budget.counts_whole_files() && static_cast<int64_t>(space.available) < budget.bytes(0))
     log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
-                 " free, the budget is ", show_size(*request.plan.size_bytes)));
+                 " free, the budget is ", show_size(budget.bytes(0))));
 }
 
 EvidenceRequest evidence_request(const FitRequest& request) {
@@ -36,18 +37,9 @@ EvidenceRequest evidence_request(const FitRequest& request) {
           .feedback = request.feedback};
 }
 
-/// Bytes the output may take, as far as that is known before planning.
-int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
-  if (options.size_bytes) return *options.size_bytes;
-  double weights = 0;
-  for (const ProfiledTensor& t : profile.tensors)
-    weights += static_cast<double>(t.cols) * static_cast<double>(t.rows);
-  return static_cast<int64_t>(weights * *options.bpw / 8);
-}
-
 bool can_judge(const FitRequest& request, const Evidence& evidence) {
   if (!evidence.run || evidence.run->held_chunks == 0) return false;
-  if (budget_bytes(request.plan, evidence.profile) <= memory_for(MemoryUse::all)) return true;
+  if (request.plan.budget.bytes(evidence.profile) <= memory_for(MemoryUse::all)) return true;
   log_line("the output would not fit into the memory that is free: it is not run against the original");
   return false;
 }

@@ -28,7 +28,6 @@ Recipe copying_recipe(const ModelSource& model) {
   recipe.model_name = shape.name;
   recipe.model_digest = model.shape_digest().hex();
   recipe.method = "copy";
-  recipe.budget_kind = "none";
   for (const Tensor* tensor : in_recipe_order(model)) {
     recipe.tensors.push_back({std::string(tensor->name), tensor->format, tensor->bytes(), 0.0, true});
     recipe.tensor_bytes += tensor->bytes();

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "artifact/artifact.hpp"
+#include "plan/budget.hpp"
+#include "plan/planned_model.hpp"
 #include "plan/selection.hpp"
 #include "snug/model.hpp"
 #include "imatrix/importance.hpp"
@@ -17,8 +17,7 @@
 namespace snug {
 
 struct PlanOptions {
-  std::optional<int64_t> size_bytes;   // of the whole output; exactly one of the two
-  std::optional<double> bpw;
+  Budget budget;
   SelectionRules rules;
   std::vector<std::string> caps;       // REGEX=SIZE: the tensors it finds take no more together
   int max_formats = 0;                 // at most so many different formats; 0: any number
@@ -40,10 +39,13 @@ struct Plan {
   Solution solution;
 };
 
-/// Turns losses into recipes: profile and budget to problem, solution to recipe.
+/// Turns losses into recipes: profile and budget to problem, solution to recipe. The profile outlives it.
 class Planner {
  public:
-  Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options);
+  Planner(const Profile& profile, PlannedModel model, const PlanOptions& options);
+  Planner(const SavedProfile& saved, const PlanOptions& options) : Planner(saved.profile, planned_model(saved), options) {}
+  Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options)
+      : Planner(profile, planned_model(model, importance), options) {}
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;
@@ -61,28 +63,29 @@ class Planner {
   };
   std::vector<CurvePoint> curve(int64_t exact_points) const;
 
+  /// What the solver is asked: an item a tensor or group, within what the budget leaves for them.
+  Problem problem() const;
+
+  /// The recipe of a pick of that problem, without a bound.
+  Recipe recipe_of(const std::vector<uint16_t>& pick) const;
+
  private:
-  Problem make_problem() const;
   Constraints make_constraints() const;
   int64_t budget_for_choices(int64_t held_back) const;
-  int64_t choice_bytes(FormatId format, int64_t data_bytes) const;
+  int64_t counted_bytes(FormatId format, int64_t data_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   [[noreturn]] void refuse(Range range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
   bool may_be_bare() const;
   Planner bare() const;  // without notes
   Plan solve_as_asked() const;
-  Recipe make_recipe(const std::vector<uint16_t>& pick) const;
   void certify(Recipe& recipe, const Solution& solution) const;
 
   const Profile& profile_;
-  const ModelSource& model_;
-  const Importance* importance_;
-  std::shared_ptr<const Artifact> artifact_;
+  PlannedModel model_;
   PlanOptions options_;
   Selection selection_;
-  Recipe base_;                        // every tensor copied
-  int64_t header_bytes_ = 0, fixed_bytes_ = 0, weights_ = 0;
+  int64_t header_bytes_ = 0, copied_bytes_ = 0, allowed_bytes_ = 0;  // as the budget counts them
 };
 
 }  // namespace snug

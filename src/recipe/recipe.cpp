@@ -1,5 +1,6 @@
 #include "snug/recipe.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kNormal = "normal", kMax = "max";
+constexpr BudgetKind kBudgetKinds[] = {BudgetKind::none, BudgetKind::file, BudgetKind::tensors};
 
 void require_finite(double number, std::string_view what) {
   if (!std::isfinite(number)) throw Error{str("the recipe's ", what, " is not a finite number")};
@@ -36,7 +38,7 @@ ordered_json head_of(const Recipe& r) {
   head["effort"] = r.effort == Effort::max ? kMax : kNormal;
   if (r.error_feedback) head["error_feedback"] = true;
   if (!r.notes) head["notes"] = false;
-  head["budget"] = {{"kind", r.budget_kind}, {"bytes", r.budget_bytes}};
+  head["budget"] = {{"kind", budget_name(r.budget_kind)}, {"bytes", r.budget_bytes}};
   head["size"] = {{"file_bytes", r.file_bytes},
                   {"tensor_bytes", r.tensor_bytes},
                   {"weights", r.weights},
@@ -94,9 +96,10 @@ void read_loss(const JsonNode& loss, Recipe& r) {
 void read_numbers(const JsonNode& root, Recipe& r) {
   const JsonNode budget = root.at("budget");
   const JsonNode kind = budget.at("kind");
-  r.budget_kind = kind.text();
-  if (r.budget_kind != "file" && r.budget_kind != "bpw" && r.budget_kind != "none")
-    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found ", quoted(r.budget_kind)));
+  const auto known = std::ranges::find(kBudgetKinds, kind.text(), budget_name);
+  if (known == std::end(kBudgetKinds))
+    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found ", quoted(kind.text())));
+  r.budget_kind = *known;
   r.budget_bytes = budget.at("bytes").whole();
   const JsonNode size = root.at("size");
   r.file_bytes = size.at("file_bytes").whole();
@@ -156,6 +159,15 @@ void check_version(const JsonNode& root) {
 }
 
 }  // namespace
+
+std::string_view budget_name(BudgetKind kind) {
+  switch (kind) {
+    case BudgetKind::none: return "none";
+    case BudgetKind::file: return "file";
+    case BudgetKind::tensors: return "bpw";
+  }
+  return "";
+}
 
 std::string to_json(const Recipe& recipe) {
   require_finite(recipe.predicted_loss, "predicted loss");

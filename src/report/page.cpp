@@ -25,7 +25,7 @@ std::string show_change(double ratio) {
 std::string tiles(const Report& r) {
   std::string html = "<div class=\"tiles\">\n";
   html += tile("file", show_megabytes(r.file_bytes),
-               r.budget_kind == "file" ? str("budget ", show_megabytes(r.budget_bytes))
+               r.budget_kind == BudgetKind::file ? str("budget ", show_megabytes(r.budget_bytes))
                                        : str(show_count(r.file_bytes), " bytes"));
   html += tile("bits per weight", fixed(r.bits_per_weight, 2), str(show_weights(r.weights), " weights"));
   const double error = r.predicted_loss > 0 ? r.certainty.loss_error / r.predicted_loss : 0;

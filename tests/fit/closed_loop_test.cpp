@@ -60,7 +60,7 @@ class LoopOnTiny : public testing::Test {
   static LoopResult close(const Profile& profile, double bpw, const LoopOptions& loop,
                           const std::string& state) {
     PlanOptions options;
-    options.bpw = bpw;
+    options.budget = Budget::of_tensors(bpw);
     Store store = Store::open(shared_->scratch / state, Access::write);
     RecipeJudge judge{shared_->model, &shared_->importance, Effort::normal,
                       store,          shared_->text.tokens, running(shared_->text, kChunks)};

@@ -46,7 +46,7 @@ class SameImatrix : public testing::TestWithParam<const char*> {
   std::map<std::string, FormatId> recipe(const Profile& profile, const ModelSource& model,
                                          const Importance& importance, double bpw) {
     PlanOptions options;
-    options.bpw = bpw;
+    options.budget = Budget::of_tensors(bpw);
     std::map<std::string, FormatId> formats;
     for (const RecipeTensor& tensor : Planner{profile, model, &importance, options}.plan().recipe.tensors)
       formats[tensor.name] = tensor.format;

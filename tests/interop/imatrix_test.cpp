@@ -71,7 +71,7 @@ class ImatrixBeside : public testing::Test {
     std::vector<std::vector<std::string>> all;
     for (const double bits : {2.5, 3.5, 4.5}) {
       PlanOptions options;
-      options.bpw = bits;
+      options.budget = Budget::of_tensors(bits);
       std::vector<std::string>& formats = all.emplace_back();
       for (const RecipeTensor& tensor : Planner{profile, model, &importance, options}.plan().recipe.tensors)
         formats.push_back(tensor.name + " " + std::string(format_name(tensor.format)));

@@ -71,14 +71,14 @@ class Interop : public testing::Test {
     for (const double bits : {2.3, 2.6, 2.9, 3.2, 3.6, 4.0, 4.5, 5.0, 6.0, 8.0}) {
       SCOPED_TRACE(bits);
       PlanOptions options;
-      options.bpw = bits;
+      options.budget = Budget::of_tensors(bits);
       const Plan plan = Planner{profile, model, &importance, options}.plan();
       EXPECT_LE(plan.recipe.bits_per_weight(), bits);
       EXPECT_LT(plan.recipe.predicted_loss, loss);
       loss = plan.recipe.predicted_loss;
       expect_no_upgrade_fits(plan);
       PlanOptions same_size;
-      same_size.size_bytes = plan.recipe.file_bytes;
+      same_size.budget = Budget::of_file(plan.recipe.file_bytes);
       EXPECT_LE((Planner{profile, model, &importance, same_size}.plan().recipe.file_bytes), plan.recipe.file_bytes);
       const std::filesystem::path out = scratch_ / "out.gguf";
       quantize_model(model, &importance, plan.recipe, out, Existing::replace);
@@ -133,7 +133,7 @@ TEST_F(Interop, AwkwardRowsAtTwoBitsRun) {
   MeasureOptions measuring;
   measuring.precision = 0.1;
   PlanOptions options;
-  options.bpw = 2.0;
+  options.budget = Budget::of_tensors(2.0);
   const Profile profile = measure(model, &importance, store, measuring);
   const Plan plan = Planner{profile, model, &importance, options}.plan();
   EXPECT_LE(plan.recipe.bits_per_weight(), 2.0);

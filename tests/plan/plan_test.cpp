@@ -43,12 +43,12 @@ class PlanTiny : public testing::Test {
 
   static PlanOptions size(int64_t bytes) {
     PlanOptions options;
-    options.size_bytes = bytes;
+    options.budget = Budget::of_file(bytes);
     return options;
   }
   static PlanOptions bpw(double bits) {
     PlanOptions options;
-    options.bpw = bits;
+    options.budget = Budget::of_tensors(bits);
     return options;
   }
 
@@ -139,7 +139,7 @@ TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
   ASSERT_LT(least, all.file_bytes);
 
   PlanOptions exact = roomy;
-  exact.size_bytes = least;
+  exact.budget = Budget::of_file(least);
   const Recipe tight = plan(exact).recipe;
   EXPECT_FALSE(tight.notes);
   EXPECT_EQ(tight.file_bytes, least);
@@ -149,7 +149,7 @@ TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
   const ModelSource file = open_model(*scratch_ / "tight.gguf");
   EXPECT_EQ(file.bytes(), least);
   EXPECT_FALSE(file.metadata().find("snug.recipe"));
-  exact.size_bytes = all.file_bytes;
+  exact.budget = Budget::of_file(all.file_bytes);
   EXPECT_TRUE(plan(exact).recipe.notes);
 }
 
@@ -158,7 +158,7 @@ TEST_F(PlanTiny, TheSmallestSizeIsReachedWithoutOurKeys) {
   options.notes = false;
   int64_t least = 100'000;
   for (int64_t step = 1 << 21; step > 0; step /= 2) {  // the least size that is not refused
-    options.size_bytes = least + step;
+    options.budget = Budget::of_file(least + step);
     try {
       plan(options);
     } catch (const Error&) {
@@ -278,7 +278,7 @@ TEST_F(PlanTiny, TheCurveAgreesWithPlansAtItsPoints) {
   const auto curve = Planner{*profile_, *model_, importance_, options}.curve(20);
   ASSERT_GT(curve.size(), 20u);
   for (size_t i = 0; i < curve.size(); i += 7) {
-    options.size_bytes = curve[i].file_bytes;
+    options.budget = Budget::of_file(curve[i].file_bytes);
     const Plan made = plan(options);
     EXPECT_EQ(made.recipe.file_bytes, curve[i].file_bytes);
     EXPECT_EQ(made.solution.loss, curve[i].loss);

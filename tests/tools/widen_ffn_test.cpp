@@ -69,7 +69,7 @@ TEST_F(TinyWithAwkwardRows, FitReachesASizeThatNoPresetCan) {
   measuring.formats = "q1_0,iq1_s,iq2_xxs,iq2_s,q2_0,iq3_s,q4_0,iq4_nl,iq4_xs,q5_K";
   const Profile profile = measure(wide, &importance, store, measuring);
   PlanOptions options;
-  options.bpw = 2.0;
+  options.budget = Budget::of_tensors(2.0);
   const Plan plan = Planner{profile, wide, &importance, options}.plan();
   EXPECT_LE(plan.recipe.bits_per_weight(), 2.0);
   for (const std::string_view name : preset_names())

@@ -102,8 +102,8 @@ void PlanArgs::add_to(CLI::App& command) {
 
 PlanOptions PlanArgs::options() const {
   PlanOptions options;
-  if (!size.empty()) options.size_bytes = parse_size(size);
-  options.bpw = bpw;
+  if (!size.empty()) options.budget = Budget::of_file(parse_size(size));
+  if (bpw) options.budget = Budget::of_tensors(*bpw);
   options.rules = rules;
   options.caps = caps;
   options.max_formats = max_formats;

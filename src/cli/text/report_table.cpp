@@ -148,10 +148,10 @@ std::string evidence_line(const Recipe& recipe, const Profile& profile) {
 }
 
 int64_t used_bytes(const Recipe& r) {
-  return r.budget_kind == "bpw" ? r.tensor_bytes : r.file_bytes;
+  return r.counted_bytes(r.budget_kind);
 }
 bool has_budget(const Recipe& r) {
-  return r.budget_kind != "none" && r.budget_bytes > 0;
+  return r.budget_kind != BudgetKind::none && r.budget_bytes > 0;
 }
 bool has_bound(const Recipe& r) {
   return r.certified_bound > 0 && r.predicted_loss > 0;
@@ -198,7 +198,7 @@ ordered_json summary_json(const Recipe& r, const Profile* profile) {
                        {"tensor_bytes", r.tensor_bytes},
                        {"weights", r.weights},
                        {"bits_per_weight", r.bits_per_weight()},
-                       {"budget_kind", r.budget_kind},
+                       {"budget_kind", budget_name(r.budget_kind)},
                        {"budget_bytes", r.budget_bytes},
                        {"unused_bytes", has_budget(r) ? r.budget_bytes - used_bytes(r) : 0},
                        {"limits", r.limits},
@@ -231,7 +231,7 @@ std::string summary_lines(const Recipe& r, const Profile* profile) {
           fixed(r.bits_per_weight(), 4), " bits per weight, ", printable(r.method), "\n");
   if (has_budget(r))
     text += str("budget    ", show_size(r.budget_bytes),
-                r.budget_kind == "bpw" ? " of tensor data, " : " of files, ",
+                r.budget_kind == BudgetKind::tensors ? " of tensor data, " : " of files, ",
                 show_count(r.budget_bytes - used_bytes(r)), " bytes unused\n");
   if (r.predicted_loss > 0)
     text += str("loss      ", significant(r.predicted_loss), " nats per token of KL divergence, predicted\n");

@@ -31,7 +31,7 @@ Recipe small_recipe() {
   add("blk.1.attn_q.weight", FormatId::q5_K, 65536, 0.005, false);
   add("blk.1.ffn_down.weight", FormatId::q4_K, 131072, 0.005, false);
   r.file_bytes = r.tensor_bytes + 1000;
-  r.budget_kind = "file";
+  r.budget_kind = BudgetKind::file;
   r.budget_bytes = r.file_bytes + 1234;
   r.certified_bound = 0.0396;
   return r;
@@ -65,7 +65,7 @@ TEST(ReportTable, SummaryNamesBudgetLossBoundAndGap) {
   EXPECT_NE(text.find("bound     0.0396 nats per token"), std::string::npos) << text;
   EXPECT_NE(text.find("gap 1 %"), std::string::npos) << text;
   Recipe preset = small_recipe();
-  preset.budget_kind = "none";
+  preset.budget_kind = BudgetKind::none;
   preset.predicted_loss = preset.certified_bound = 0;
   EXPECT_EQ(summary_lines(preset).find("budget"), std::string::npos);
   EXPECT_EQ(summary_lines(preset).find("bound"), std::string::npos);
