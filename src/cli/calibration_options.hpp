@@ -17,6 +17,7 @@ struct Calibrated {
   Calibration text;
   ProbeOptions probing;     // its chunks come first in the text
   int64_t held_chunks = 0;  // behind them, for judging
+  bool reverse = false;     // by a reverse pass, and a few probes beside it
 
   ProbeOptions judging() const;  // all chunks
 };
@@ -25,6 +26,7 @@ struct Calibrated {
 struct CalibrationArgs {
   std::string calib;
   bool no_probe = false;
+  std::string probe = "forward";
   int64_t chunks = 24, context = 256;  // as many chunks again to judge by
 
   void add_to(CLI::App& command);
@@ -33,7 +35,8 @@ struct CalibrationArgs {
   std::optional<Calibrated> open(const std::string& model_path, Store& state) const;
 };
 
-/// Probes the model, or takes what `state` knows, replaces the alphas and losses of `profile`, and says so.
+/// Probes the model, forward or by a reverse pass, or takes what `state` knows, replaces the alphas and losses of
+/// `profile`, and says so. Returns the forward probes.
 ProbeResults apply_calibration(const Calibrated& calibrated, Profile& profile, const Importance* importance,
                                Store& state);
 
