@@ -1,9 +1,9 @@
 // How well the reverse pass foretells what single tensors do: predicted KL against that of the model with the one
 // tensor encoded, on the same chunks.
 //
-//   bench_sensitivity MODEL IMATRIX TEXT [FORMATS [CHUNKS [DRAWS]]]
+//   bench_sensitivity MODEL IMATRIX TEXT [FORMATS [CHUNKS [DRAWS [EVERY]]]]
 //
-// FORMATS are encoded and run, tensor by tensor; "-" for IMATRIX: without importance. Rank correlation over tensors;
+// FORMATS are encoded and run, tensor by tensor (every EVERY-th); "-" for IMATRIX: without importance. Rank correlation over tensors;
 // level: the median ratio of predicted to true KL, and within which factor of it half and nine of ten of them lie.
 // Last the same of a probe in iq3_xxs carried over by relative errors (alpha * rho).
 #include <algorithm>
@@ -82,8 +82,8 @@ void print_line(const char* what, const std::vector<double>& found, const std::v
 
 class Bench {
  public:
-  Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks, int64_t draws)
-      : model_{model}, state_{Store::open(scratch_ / "state", Access::write)} {
+  Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks, int64_t draws, size_t every)
+      : model_{open_model(model)}, every_{every}, state_{Store::open(scratch_ / "state", Access::write)} {
     if (imatrix != "-") importance_.emplace(Importance::load(imatrix));
     if (importance_) importance_->check_against(model_.source());
     const infer::Tokenizer tokenizer{model_.source()};
@@ -140,7 +140,9 @@ class Bench {
   void compare(const Format& format) {
     std::vector<double> reverse, forward, kl;
     std::vector<std::string> names;
+    size_t at = 0;
     for (const auto& [name, of] : found_.tensors) {
+      if (at++ % every_ != 0) continue;
       const Tensor& tensor = *model_.source().find(name);
       if (!of.formats.contains(format.id)) continue;
       const auto [true_kl, rho] = truth(tensor, format);
@@ -166,6 +168,7 @@ class Bench {
 
   test::Scratch scratch_;
   infer::Model model_;
+  size_t every_;
   std::optional<Importance> importance_;
   Store state_;
   std::optional<int32_t> bos_;
@@ -183,13 +186,13 @@ int main(int argc, char** argv) {
   using namespace snug;
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (args.size() < 3) {
-    std::fprintf(stderr, "usage: bench_sensitivity MODEL IMATRIX TEXT [FORMATS [CHUNKS [DRAWS]]]\n");
+    std::fprintf(stderr, "usage: bench_sensitivity MODEL IMATRIX TEXT [FORMATS [CHUNKS [DRAWS [EVERY]]]]\n");
     return 2;
   }
   try {
     const auto formats = wanted_formats(args.size() > 3 ? args[3] : "iq3_xxs,iq4_xs,q2_K", find_runtime("llama.cpp"));
     Bench{args[0], args[1], args[2], args.size() > 4 ? std::stoll(args[4]) : 12,
-          args.size() > 5 ? std::stoll(args[5]) : 2}
+          args.size() > 5 ? std::stoll(args[5]) : 2, args.size() > 6 ? std::stoull(args[6]) : 1}
         .run(formats);
   } catch (const Error& error) {
     std::fprintf(stderr, "bench_sensitivity: %s\n", error.what());

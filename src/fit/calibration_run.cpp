@@ -1,11 +1,14 @@
 #include "fit/calibration_run.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "measure/sensitivity.hpp"
 
 namespace snug {
 namespace {
@@ -54,6 +57,7 @@ std::optional<CalibrationRun> open_calibration(const ModelSource& source, const 
   run.text = calibration_tokens(text_of(request), *run.model, &state);
   run.probing.context = request.context;
   run.probing.bos = run.text.bos;
+  run.how = request.probing;
   const int64_t have = static_cast<int64_t>(run.text.tokens.size()) / request.context;
   // A short text is cut in two, so that some of it is left to judge by.
   run.probing.chunks = std::min(request.chunks, std::max<int64_t>(2, have * 2 / 3));
@@ -61,8 +65,60 @@ std::optional<CalibrationRun> open_calibration(const ModelSource& source, const 
   return run;
 }
 
+namespace {
+
+constexpr size_t kChecks = 6;  // tensors that are probed besides
+
+std::string formats_of(const Profile& profile) {
+  std::set<std::string_view> names;
+  for (const ProfiledTensor& tensor : profile.tensors)
+    for (const Candidate& candidate : tensor.candidates) names.insert(format_name(candidate.format));
+  std::string list;
+  for (const std::string_view name : names) list += str(list.empty() ? "" : ",", name);
+  return list;
+}
+
+SensitivityOptions sensitivity_options(const ProbeOptions& probing, const Profile& profile) {
+  SensitivityOptions options;
+  options.chunks = std::min(options.chunks, probing.chunks);
+  options.context = probing.context;
+  options.bos = probing.bos;
+  options.formats = formats_of(profile);
+  options.memory_bytes = probing.memory_bytes;
+  options.shard = probing.shard;
+  options.shards = probing.shards;
+  return options;
+}
+
+/// Forward probes of what the reverse pass cannot reach, and of the tensors that matter most.
+ProbeResults check_by_probes(const CalibrationRun& run, const SensitivityResults& found, int64_t chunks,
+                             const Importance* importance, Store& state) {
+  if (!found.beyond.empty())
+    log_line(str(found.beyond.size(), " tensors, ", found.beyond.front(),
+                 " the first of them, are out of a reverse pass's reach: they are run one by one"));
+  ProbeOptions some = run.probing;
+  some.chunks = chunks;
+  some.only = worth_checking(found, kChecks);
+  some.only.insert(some.only.end(), found.beyond.begin(), found.beyond.end());
+  return probe(*run.model, importance, state, run.text.tokens, some);
+}
+
+ProbeResults apply_reverse(const CalibrationRun& run, Profile& profile, const Importance* importance, Store& state) {
+  const SensitivityOptions options = sensitivity_options(run.probing, profile);
+  const SensitivityResults found = sensitivities(*run.model, importance, state, run.text.tokens, options);
+  const ProbeResults probes = check_by_probes(run, found, options.chunks, importance, state);
+  apply_sensitivities(profile, found, probes);
+  log_line(str("a reverse pass over ", options.chunks, " chunks tells of ", found.tensors.size(), " tensors: ",
+               found.measured, " figures measured, ", found.reused, " known, in ", show_duration(found.seconds), "; ",
+               probes.tensors.size(), " tensors probed besides"));
+  return probes;
+}
+
+}  // namespace
+
 ProbeResults apply_calibration(const CalibrationRun& run, Profile& profile, const Importance* importance,
                                Store& state) {
+  if (run.how == Probing::reverse) return apply_reverse(run, profile, importance, state);
   const ProbeResults results = probe(*run.model, importance, state, run.text.tokens, run.probing);
   apply_probes(profile, results);
   std::string line = str("probed ", results.tensors.size(), " tensors: ", results.measured, " runs, ",

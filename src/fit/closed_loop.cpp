@@ -135,10 +135,14 @@ class Loop {
       sum += found->second * ratio;
       progress.advance(1, tensor.name);
     }
-    for (ProfiledTensor& tensor : corrected.tensors) {
+    for (size_t i = 0; i < corrected.tensors.size(); ++i) {
+      ProfiledTensor& tensor = corrected.tensors[i];
       tensor.alpha *= measured / sum;
+      const double before = profile_.tensors[i].alpha;
       for (Candidate& candidate : tensor.candidates)
-        candidate.loss = pico_nats(tensor.alpha * candidate.relative_error);
+        candidate.loss = tensor.alpha_from == "reverse" && before > 0  // each format's own, on the new level
+                             ? pico_nats(nats(candidate.loss) * tensor.alpha / before)
+                             : pico_nats(tensor.alpha * candidate.relative_error);
     }
     return corrected;
   }

@@ -18,7 +18,8 @@ std::string_view text_of(const Record& record) {
 /// The more was measured, the earlier; digests only break ties.
 auto order_of(const SavedProfile& saved) {
   const Profile& profile = saved.profile;
-  const auto probed = std::ranges::count(profile.tensors, "probe", &ProfiledTensor::alpha_from);
+  const auto probed = std::ranges::count_if(
+      profile.tensors, [](const ProfiledTensor& tensor) { return tensor.alpha_from != "prior"; });
   size_t candidates = 0;
   for (const ProfiledTensor& tensor : profile.tensors) candidates += tensor.candidates.size();
   return std::tuple{-probed, ~candidates, profile.imatrix_digest.empty(), profile.state_digest};

@@ -35,6 +35,8 @@ class Architecture {
 
   /// Whether reverse_layer() is there for the block.
   virtual bool reverses(int) const { return false; }
+  /// Whether later blocks use what the block stored: Reverse::lender is then asked for the stream before it.
+  virtual bool lends(int) const { return false; }
   /// x [tokens, embedding]: the residual stream before the block, of a whole sequence. g [draws * tokens,
   /// embedding]: gradients by the stream behind it, made those by the stream before it.
   virtual void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const;

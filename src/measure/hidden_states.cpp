@@ -5,6 +5,15 @@
 #include "infer/session.hpp"
 
 namespace snug {
+namespace {
+
+infer::Rows copy_of(Matrix<const float> rows) {
+  infer::Rows copy = infer::Rows::unset(rows.rows, rows.cols);
+  std::copy_n(rows.data, rows.rows * rows.cols, copy.at(0));
+  return copy;
+}
+
+}  // namespace
 
 HiddenStates::HiddenStates(const infer::Model& model, std::span<const int32_t> tokens, int stride)
     : model_{model}, tokens_(tokens.begin(), tokens.end()), stride_{stride} {
@@ -17,11 +26,10 @@ void HiddenStates::run(int from, int to) {
   infer::Session session{model_, {.context = count, .batch = count}};
   const bool whole = kept_.empty();
   session.hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> rows) {
+    if (whole && layer < model_.layers() && model_.architecture().lends(layer))
+      lenders_.emplace(layer, copy_of(rows));
     const bool wanted = whole ? layer % stride_ == 0 || layer == model_.layers() : layer >= from && layer < to;
-    if (!wanted || kept_.contains(layer)) return;
-    infer::Rows copy = infer::Rows::unset(rows.rows, rows.cols);
-    std::copy_n(rows.data, rows.rows * rows.cols, copy.at(0));
-    kept_.emplace(layer, std::move(copy));
+    if (wanted && !kept_.contains(layer)) kept_.emplace(layer, copy_of(rows));
   };
   auto start = kept_.upper_bound(model_.architecture().restart(from));
   if (whole || start == kept_.begin())

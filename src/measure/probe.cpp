@@ -62,6 +62,7 @@ class Prober {
     const Digest contents = model.source().contents_digest();
     for (const Tensor& tensor : model.source().tensors()) {
       if (!is_quantizable(tensor) || !find_format(tensor.format) || !model.find(tensor.name)) continue;
+      if (!options.only.empty() && std::ranges::count(options.only, tensor.name) == 0) continue;
       if (const Format* format = probe_format(tensor))
         add_subject(tensor, *format, importance ? importance->find(tensor.name) : nullptr, contents);
     }

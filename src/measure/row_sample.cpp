@@ -50,7 +50,8 @@ int64_t rows_in_step(const infer::Model& model, const Tensor& tensor) {
   int64_t heads = 0;
   if (role == Role::attn_q) heads = q;
   if (role == Role::attn_k || role == Role::attn_v) heads = kv;
-  if (role == Role::attn_qkv) heads = q + 2 * kv;
+  if (role == Role::attn_qkv && tensor.rows() == (q + 2 * kv) * model.hparams().key_dim)  // and no delta net's
+    heads = q + 2 * kv;
   return heads > 0 && tensor.rows() % heads == 0 ? tensor.rows() / heads : 1;
 }
 

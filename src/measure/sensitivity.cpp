@@ -162,7 +162,9 @@ class Sensing {
       t.hooks.on_look_up = [this, &t](const infer::Weight& table, const infer::Rows& gradients) {
         if (RowGradients* of = gradients_of(t, table)) of->add_look_up(text_.tokens(t.chunk), gradients);
       };
-      t.pass = std::make_unique<infer::ReversePass>(model_, text_.tokens(t.chunk), options_.draws, t.hooks);
+      t.pass = std::make_unique<infer::ReversePass>(
+          model_, text_.tokens(t.chunk), options_.draws, t.hooks,
+          [&t](int layer) -> const infer::Rows& { return t.hidden->before_lender(layer); });
       progress_->advance(model_.layers());
     });
     results_.forward_seconds = seconds_since(start);

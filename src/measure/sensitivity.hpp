@@ -9,6 +9,7 @@
 
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
+#include "measure/probe.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 
@@ -64,9 +65,13 @@ struct SensitivityResults {
 SensitivityResults sensitivities(const infer::Model& model, const Importance* importance, Store& state,
                                  std::span<const int32_t> tokens, const SensitivityOptions& options);
 
+/// The tensors whose damage in about three bits is most, most first: what forward probes are best spent on.
+std::vector<std::string> worth_checking(const SensitivityResults& results, size_t count);
+
 /// Losses of the tensors and formats in `results` take the place of alpha * rho; alpha is what makes it of the
-/// format nearest to three bits, alpha_from "reverse". Priors of the others are brought to the same scale, by the
-/// median over tensors.
-void apply_sensitivities(Profile& profile, const SensitivityResults& results);
+/// format nearest to three and a half bits, alpha_from "reverse". Tensors in `probes` besides are brought to the level
+/// that the probe measured in its format; what no reverse pass reaches takes the probe's alpha ("probe"), or its
+/// prior, on the scale of the others by the median over tensors.
+void apply_sensitivities(Profile& profile, const SensitivityResults& results, const ProbeResults& probes = {});
 
 }  // namespace snug

@@ -77,7 +77,7 @@ Certainty certainty_of(const std::vector<TensorRow>& rows) {
   double variance = 0, sampling = 0;
   for (const TensorRow& row : rows) {
     if (row.alpha_from.empty()) continue;
-    const bool probed = row.alpha_from == "probe";
+    const bool probed = row.alpha_from != "prior";
     const bool sharp = probed && row.alpha_error <= kSharp * row.alpha;
     ++(probed ? certainty.probed : certainty.priors);
     certainty.unweighted += !row.weighted;

@@ -44,6 +44,12 @@ void CalibrationArgs::add_to(CLI::App& command) {
                      "default) lets the model write it");
   command.add_flag("--no-probe", no_probe, "do not run the model: weigh tensors by role and position");
   command
+      .add_option("--probe", probe,
+                  "forward: run the model once for every tensor; reverse: a reverse pass tells of all tensors and "
+                  "formats at once, and the few that matter most are run as well")
+      ->check(CLI::IsMember({"forward", "reverse"}))
+      ->capture_default_str();
+  command
       .add_option("--probe-chunks", chunks,
                   "chunks of the text to measure on, at most; fit judges by as many again")
       ->check(CLI::Range(2, 100000))
@@ -51,6 +57,10 @@ void CalibrationArgs::add_to(CLI::App& command) {
   command.add_option("--probe-context", context, "tokens of a chunk, at most the model's context")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
+}
+
+CalibrationRequest CalibrationArgs::request() const {
+  return {!no_probe, calib, chunks, context, probe == "reverse" ? Probing::reverse : Probing::forward};
 }
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {

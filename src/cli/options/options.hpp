@@ -39,10 +39,11 @@ struct MeasureArgs {
 struct CalibrationArgs {
   std::string calib;  // a file; empty or "self": what the model writes itself
   bool no_probe = false;
+  std::string probe = "forward";
   int64_t chunks = CalibrationRequest{}.chunks, context = CalibrationRequest{}.context;
 
   void add_to(CLI::App& command);
-  CalibrationRequest request() const { return {!no_probe, calib, chunks, context}; }
+  CalibrationRequest request() const;
 };
 
 /// The budget and what is asked of single tensors.

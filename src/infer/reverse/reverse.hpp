@@ -30,13 +30,15 @@ struct Reverse {
   const ReverseHooks& hooks;
   int64_t draws = 1;
 
-  /// Gradients of what one block leaves for others, added up on the way: keys and values by the block that
-  /// stored them, and Step::extra.
-  struct Shared {
-    Rows keys, values;
+  /// The residual stream before a block that lends() its keys and values to later ones.
+  std::function<const Rows&(int layer)> lender{};
+
+  /// Keys and values that a block lends, and the gradients by them of those that borrowed, added up on the way.
+  struct Lent {
+    Rows keys, values, by_keys, by_values;
   };
-  std::map<int, Shared> shared{};
-  Rows extra{};
+  std::map<int, Lent> lent{};
+  Rows by_extra{};  // by Step::extra, the same
 };
 
 /// d of y = scale * (W x) + bias by x, from `g` by y. Shows the product to on_linear.

@@ -38,7 +38,7 @@ bool differentiable(const Model& model, std::string_view tensor) {
 }
 
 ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws,
-                         const ReverseHooks& hooks)
+                         const ReverseHooks& hooks, std::function<const Rows&(int layer)> lender)
     : model_{model},
       tokens_(tokens.begin(), tokens.end()),
       step_{.tokens = tokens_,
@@ -47,8 +47,10 @@ ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, in
             .compute = Compute::exact,
             .hooks = none_,
             .replaced = nothing_replaced_},
-      reverse_{.step = step_, .hooks = hooks, .draws = draws},
-      gradients_(draws * static_cast<int64_t>(tokens_.size()), model.hparams().embedding) {}
+      reverse_{.step = step_, .hooks = hooks, .draws = draws, .lender = std::move(lender)},
+      gradients_(draws * static_cast<int64_t>(tokens_.size()), model.hparams().embedding) {
+  model.architecture().embed(step_);  // leaves Step::extra for the blocks
+}
 
 void ReversePass::head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients) {
   const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogits / model_.vocabulary(), 1, tokens);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,9 @@ int lowest_differentiable(const Model& model);
 class ReversePass {
  public:
   /// The pass of a session of `context` positions over `tokens` from position 0 on, on the weights of the model.
-  ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws, const ReverseHooks& hooks);
+  /// `lender` gives the stream before blocks that lend() keys and values, if there are any.
+  ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws, const ReverseHooks& hooks,
+              std::function<const Rows&(int layer)> lender = {});
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 

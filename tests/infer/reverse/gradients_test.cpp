@@ -98,7 +98,8 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
       add_product(all[w.name], w, matrix, x, g);
     };
     hooks.on_look_up = [&](const Weight& w, const Rows& g) { add_look_up(all[w.name], w, g); };
-    ReversePass pass{*model, tokens, kDraws, hooks};
+    ReversePass pass{*model, tokens, kDraws, hooks,
+                     [&](int layer) -> const Rows& { return hidden.at(layer); }};
     pass.head(hidden.at(model->layers()), kFirst,
               [&](int64_t first, const Rows& logits) { return logit_gradients(first, logits); });
     for (int l = model->layers() - 1; l >= lowest_differentiable(*model); --l) pass.layer(l, hidden.at(l));
