@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/file_kind.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 #include "state/codec_zstd.hpp"
@@ -77,7 +77,7 @@ class Scanner {
     found_.file_bytes = window_.size();
     int64_t at = file_header_end();
     while (at < window_.size()) {
-      check_interrupt();
+      check_cancelled();
       at = step(at);
     }
     if (found_.end == 0 && !found_.blank) found_.end = window_.size();
@@ -113,7 +113,7 @@ class Scanner {
     for (; offset + kRecordHeaderBytes <= window_.size() && patience_ > 0; ++offset) {
       const auto place = header_at(window_, offset);
       if (!place || place->end() > window_.size()) continue;
-      check_interrupt();
+      check_cancelled();
       if (checksum_holds(window_, *place)) return offset;
       patience_ -= place->header.stored_bytes;
     }
@@ -166,7 +166,7 @@ class Scanner {
 }  // namespace
 
 bool known(RecordKind kind) {
-  return kind >= RecordKind::measurement && kind <= RecordKind::evaluation;
+  return kind >= RecordKind::measurement && kind <= RecordKind::sensitivity;
 }
 
 bool Place::known() const {

@@ -12,6 +12,7 @@ namespace snug {
 
 /// The solver's unit. 100 nats are more than any loss, and sums of that over tensors stay within its limit.
 inline int64_t pico_nats(double nats) { return std::llround(std::min(nats * 1e12, 1e14)); }
+inline double nats(int64_t pico) { return static_cast<double>(pico) * 1e-12; }
 
 /// What one tensor costs and suffers in one format.
 struct Candidate {
@@ -47,6 +48,13 @@ struct Profile {
   std::string model_digest, imatrix_digest, state_digest;
   std::vector<ProfiledTensor> tensors;
   std::vector<FixedTensor> fixed;
+
+  int64_t weights() const {
+    int64_t sum = 0;
+    for (const ProfiledTensor& tensor : tensors) sum += tensor.cols * tensor.rows;
+    for (const FixedTensor& tensor : fixed) sum += tensor.weights;
+    return sum;
+  }
 };
 
 }  // namespace snug

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "snug/format.hpp"
@@ -15,9 +16,14 @@ struct RecipeTensor {
   int64_t bytes = 0;   // of its data, without padding
   double loss = 0;     // predicted, nats per token; 0 for tensors copied as they are
   bool copied = false; // as in the source: not a choice
+  bool unweighted = false;  // the imatrix has nothing for it; false where there is no imatrix
 
   bool operator==(const RecipeTensor&) const = default;
 };
+
+/// What a budget limits: all files together, or the data of the tensors (a budget of bits per weight).
+enum class BudgetKind { none, file, tensors };
+std::string_view budget_name(BudgetKind kind);  // as recipes say it: "none", "file", "bpw"
 
 /// A plan, complete in itself: what `quantize` needs to give the same bytes again, and why it is the best.
 /// Schema: docs/recipe.md.
@@ -35,12 +41,14 @@ struct Recipe {
   bool error_feedback = false;          // encoded with the second moments of the imatrix, where it has them
   bool notes = true;                    // the file says how it was made: four keys, some 190 bytes
 
-  std::string budget_kind;              // "file", "bpw", "none"
-  int64_t budget_bytes = 0;             // of the file, or of the tensor bytes for "bpw"
+  BudgetKind budget_kind = BudgetKind::none;
+  int64_t budget_bytes = 0;             // of what the kind says
   int64_t tensor_bytes = 0, file_bytes = 0, weights = 0;
   int64_t split_bytes = 0;
+  std::string limits;                   // what was asked for besides the budget: "--max-formats 2, --pin"
+  bool loss_known = true;               // false: nobody measured; losses and bound are 0 and mean nothing
   double predicted_loss = 0, certified_bound = 0;  // nats per token; gap = loss - bound
-  bool proven_optimal = false;
+  bool proven_optimal = false;          // the search found that no recipe within budget and limits loses less
 
   /// What running the recipe gave, on text that nothing was learnt from.
   struct Measured {
@@ -54,6 +62,8 @@ struct Recipe {
 
   bool operator==(const Recipe&) const = default;
 
+  /// What a budget of that kind counts of it.
+  int64_t counted_bytes(BudgetKind kind) const { return kind == BudgetKind::tensors ? tensor_bytes : file_bytes; }
   double gap() const { return predicted_loss - certified_bound; }
   double bits_per_weight() const {
     return weights ? 8.0 * static_cast<double>(tensor_bytes) / static_cast<double>(weights) : 0;

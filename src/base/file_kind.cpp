@@ -88,7 +88,7 @@ std::optional<ForeignFile> foreign_file(std::string_view first_bytes) {
       return ForeignFile{std::string{foreign.what}, std::string{foreign.remedy}};
   if (is_web_page(first_bytes))
     return ForeignFile{"a web page, perhaps a failed download", "download the file again"};
-  if (is_safetensors(first_bytes)) return ForeignFile{"a safetensors file", std::string{kConvert}};
+  if (is_safetensors(first_bytes)) return ForeignFile{"a safetensors file", "name the folder it lies in, with its config.json"};
   return {};
 }
 
@@ -96,12 +96,15 @@ void refuse_folder(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return;
   if (std::filesystem::exists(path / "config.json", ignored))
-    throw Error{"this is a folder of Hugging Face's kind", path.string(), std::string{kConvert}};
+    throw Error{"this is a folder of Hugging Face's kind", path.string(),
+                "name a file: only a MODEL may be such a folder"};
   throw Error{"this is a folder", path.string(),
               "name the file in it; of a split model the first: -00001-of-...gguf"};
 }
 
 FileKind file_kind(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (std::filesystem::exists(path / "config.json", ignored)) return FileKind::gguf;  // a checkpoint: a model, too
   const std::string bytes = first_bytes(path);
   if (bytes.starts_with("GGUF")) return FileKind::gguf;
   if (bytes.starts_with("\x89SNUGS\r\n")) return FileKind::state;

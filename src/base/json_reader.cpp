@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/file_kind.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -28,10 +28,10 @@ std::string shown(const json& value) {
 /// Sees every event of the parser before the document grows; refuses what the parser would let pass.
 class Guard {
  public:
-  explicit Guard(const std::string& where) : where_(where) {}
+  Guard(const std::string& where, const JsonFilter& filter) : where_(where), filter_(filter) {}
 
   bool operator()(int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) check_interrupt();
+    if (event == json::parse_event_t::object_start) check_cancelled();
     if (depth > kMaxDepth)
       throw Error{str("nested deeper than ", kMaxDepth, " levels"), where_, "this is no document of snug's"};
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
@@ -39,11 +39,12 @@ class Guard {
     if (event == json::parse_event_t::key && !keys_.back().insert(parsed.get<std::string>()).second)
       throw Error{str("the key ", shown(parsed), " is there twice in one object"), where_,
                   "remove one of the two"};
-    return true;
+    return !filter_ || filter_(depth, event, parsed);
   }
 
  private:
   const std::string& where_;
+  const JsonFilter& filter_;
   std::vector<std::set<std::string>> keys_;
 };
 
@@ -61,10 +62,12 @@ std::string quoted(const std::string& text) {
   return shown(json(text));
 }
 
-json parse_json(const std::string& text, const std::string& where) {
+json parse_json(const std::string& text, const std::string& where) { return parse_json(text, where, {}); }
+
+json parse_json(const std::string& text, const std::string& where, const JsonFilter& filter) {
   if (text.size() > kMaxBytes)
-    throw Error{str("the file has ", text.size(), " bytes; no recipe is that long"), where};
-  Guard guard{where};
+    throw Error{str("the file has ", text.size(), " bytes; at most ", kMaxBytes, " are read"), where};
+  Guard guard{where, filter};
   try {
     return json::parse(text, std::ref(guard));
   } catch (const json::exception& error) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -16,6 +17,12 @@ nlohmann::json parse_json(const std::string& text, const std::string& where);
 /// them.
 std::string json_text(const nlohmann::json& document, int indent = -1);
 std::string json_text(const nlohmann::ordered_json& document, int indent = -1);
+/// Sees every value while a document is read, and may take it: what it answers false for is left out of the
+/// document. Arguments as of nlohmann's parser callback.
+using JsonFilter = std::function<bool(int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed)>;
+
+/// The same for a document of which large parts are kept in another form than as JSON.
+nlohmann::json parse_json(const std::string& text, const std::string& where, const JsonFilter& filter);
 
 /// Text from outside for a message: in quotes, ASCII, cut where long.
 std::string quoted(const std::string& text);

@@ -17,7 +17,7 @@
 #include "cli/common.hpp"
 #include "cli/options/whole_number.hpp"
 #include "cli/text/imatrix_report.hpp"
-#include "gguf/split.hpp"
+#include "fit/inputs.hpp"
 #include "imatrix/imatrix_merge.hpp"
 #include "model/finite_weights.hpp"
 #include "snug/error.hpp"
@@ -47,7 +47,7 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context;
   if (args.chunk == 0) return std::min(kUsualChunk, trained > 0 ? trained : kUsualChunk);
   if (trained > 0 && args.chunk > trained)
-    notice(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
+    log_line(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
                " that the model was trained for"));
   return args.chunk;
 }
@@ -78,14 +78,14 @@ int collect(Args& args) {
   const bool own_text = args.source.text == kSelfText;
   const std::filesystem::path kept = own_text ? args.out + ".resume-text" : "";
   OutputGuard{args.existing()}
-      .reads(gguf::split_files(args.model))
+      .reads(model_files(args.model))
       .reads({own_text ? "" : args.source.text})
       .writes(args.out)
       .keeps(kept)
       .keeps(args.out + ".resume-1")
       .check();
-  const infer::Model model{args.model};
-  check_finite(model.file());
+  const infer::Model model{open_model(args.model)};
+  check_finite(model.source());
   args.options.chunk_tokens = chunk_for(args, model);
   std::optional<Store> keep;
   if (own_text) keep = Store::open(kept, Access::write);

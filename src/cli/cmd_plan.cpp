@@ -6,9 +6,8 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
-#include "cli/calibration_options.hpp"
 #include "cli/text/report_table.hpp"
-#include "fit/profile_store.hpp"
+#include "fit/evidence.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -28,7 +27,7 @@ struct Args {
 std::string curve_csv(const std::vector<Planner::CurvePoint>& curve) {
   std::string text = "file_bytes,tensor_bytes,bpw,loss_nats,on_hull\n";
   for (const auto& point : curve)
-    text += str(point.file_bytes, ",", point.tensor_bytes, ",", point.bpw, ",", static_cast<double>(point.loss) * 1e-12,
+    text += str(point.file_bytes, ",", point.tensor_bytes, ",", point.bpw, ",", nats(point.loss),
                 ",", point.on_hull ? 1 : 0, "\n");
   return text;
 }
@@ -39,7 +38,7 @@ std::string curve_json(const std::vector<Planner::CurvePoint>& curve) {
     auto changes = nlohmann::ordered_json::object();
     for (const auto& [tensor, format] : point.changes) changes[tensor] = format_name(format);
     points.push_back({{"file_bytes", point.file_bytes}, {"tensor_bytes", point.tensor_bytes}, {"bpw", point.bpw},
-                      {"loss_nats", static_cast<double>(point.loss) * 1e-12}, {"on_hull", point.on_hull},
+                      {"loss_nats", nats(point.loss)}, {"on_hull", point.on_hull},
                       {"changes", changes}});
   }
   return nlohmann::ordered_json{{"snug_curve", 1}, {"points", points}}.dump(1);
@@ -74,16 +73,13 @@ int run(Args args) {
       .writes(args.certificate)
       .keeps(path)
       .check();
-  const gguf::Reader model{args.model.model};
-  const std::optional<Importance> importance = args.model.load_importance(model);
-  const Importance* columns = importance ? &*importance : nullptr;
-  const MeasureOptions measuring = args.measure.options();
-  Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
-  Store state = Store::open(path, Access::write);
-  Profile profile = measure(model, columns, state, measuring);
-  if (const auto calibrated = args.calibration.open(args.model.model, state)) apply_calibration(*calibrated, profile, columns, state);
-  save_profile(state, profile, model, columns);
-  const Planner planner{profile, model, columns, options};
+  const ModelSource model = open_model(args.model.model);
+  const Evidence evidence = gather(model, {.state = path,
+                                           .inputs = args.model.files(),
+                                           .measuring = args.measure.options(),
+                                           .calibration = args.calibration.request(),
+                                           .plan = options});
+  const Planner planner{evidence.profile, model, evidence.columns(), options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
     print_out(args.curve == "json" ? curve_json(curve) : curve_csv(curve));
@@ -92,7 +88,7 @@ int run(Args args) {
   const Plan plan = planner.plan();
   if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
   if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
-  print_out(args.common.json ? to_json(plan.recipe) : report_table(profile, plan.recipe));
+  print_out(args.common.json ? to_json(plan.recipe) : report_table(evidence.profile, plan.recipe));
   return 0;
 }
 

@@ -5,8 +5,9 @@
 #include <random>
 #include <string>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/json_reader.hpp"
+#include "base/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
@@ -45,14 +46,14 @@ struct RunArgs {
   infer::GenerateOptions generation;
 };
 
-const ChatForm& form_for(const RunArgs& args, const gguf::Reader& file) {
+const ChatForm& form_for(const RunArgs& args, const ModelSource& file) {
   if (!args.form.empty()) {
     if (const ChatForm* named = infer::find_chat_form(args.form)) return *named;
     std::string known;
     for (const ChatForm& form : infer::chat_forms()) known += str(known.empty() ? "" : ", ", form.name);
     throw Error{str("no chat form '", args.form, "'"), "--form", str("known: ", known), Fault::usage};
   }
-  const auto words = file.text("tokenizer.chat_template").value_or("");
+  const auto words = file.metadata().text("tokenizer.chat_template").value_or("");
   if (const ChatForm* found = infer::recognise_chat_form(words)) return *found;
   const ChatForm& fallback = *infer::find_chat_form("chatml");
   if (!args.common.quiet)
@@ -70,12 +71,12 @@ infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
 
 /// What the model was trained for, unless that would take most of the memory.
 int64_t usual_context(const RunArgs& args, const infer::Model& model) {
-  const int64_t trained = model.hparams().context, memory = available_memory() / 2;
+  const int64_t trained = model.hparams().context, memory = memory_for(MemoryUse::context);
   int64_t context = std::min(trained, infer::kLongestContext);
   while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;
   if (context < trained)
-    notice(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
+    log_line(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
                " (--ctx)"));
   return context;
 }
@@ -102,14 +103,14 @@ class Talk {
  public:
   explicit Talk(const RunArgs& args)
       : args_{args},
-        model_{args.model},
-        tokenizer_{model_.file()},
+        model_{open_model(args.model)},
+        tokenizer_{model_.source()},
         session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {
     prepare_weights(model_, !args.exact && !args.no_repack, session_.memory_bytes(), "for every token");
   }
 
-  const gguf::Reader& file() const { return model_.file(); }
+  const ModelSource& file() const { return model_.source(); }
 
   /// `echo` is shown in front of the answer, once the text is known to fit.
   Generation say(const std::string& text, bool parse_special, const std::string& echo = {}) {
@@ -183,7 +184,7 @@ int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
   for (std::string line = prompt;;) {
     if (!args.has_prompt) {
       if (!args.common.quiet) std::fprintf(stderr, "> ");
-      if (!lines.next(line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
+      if (!lines.next(line)) return cancelled() ? static_cast<int>(Fault::interrupted) : 0;
     }
     messages.push_back({Role::user, line});
     const Generation answer = talk.say(infer::render_chat(form, messages), true);

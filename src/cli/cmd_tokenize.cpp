@@ -10,8 +10,8 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "gguf/reader.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
+#include "snug/model.hpp"
 
 namespace snug::cli {
 namespace {
@@ -29,7 +29,7 @@ std::string text_of(const std::string& file) {
 
 int run_tokenize(const TokenizeArgs& args) {
   args.common.apply();
-  const gguf::Reader model{args.model};
+  const ModelSource model = open_model(args.model);
   const infer::Tokenizer tokenizer{model};
   const std::vector<int32_t> ids = tokenizer.encode(text_of(args.file), !args.bare, args.special);
   if (args.common.json) {

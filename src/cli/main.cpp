@@ -1,11 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
-#include "base/interrupt.hpp"
 #include "base/mapped_faults.hpp"
 #include "base/open_descriptors.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/terminal_events.hpp"
 #include "snug/error.hpp"
 
 namespace {
@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
   snug::cli::add_fit(app, exit_code);
   snug::cli::add_measure(app, exit_code);
   snug::cli::add_plan(app, exit_code);
+  snug::cli::add_convert(app, exit_code);
   snug::cli::add_quantize(app, exit_code);
   snug::cli::add_export(app, exit_code);
   snug::cli::add_eval(app, exit_code);
@@ -64,7 +65,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   snug::open_standard_descriptors();
   snug::allow_many_files();
-  snug::report_failed_writes();
+  snug::cli::report_failed_writes();
   snug::install_mapped_fault_handler();
   return snug::cli::guarded([&] { return run(argc, argv); });
 }

@@ -1,13 +1,10 @@
 #include "encode/encode_tensor.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/aligned.hpp"
 #include "base/parallel.hpp"
-#include "base/str.hpp"
 #include "quant/feedback/second_order.hpp"
-#include "snug/error.hpp"
 #include "snug/quantize.hpp"
 
 namespace snug {
@@ -18,7 +15,7 @@ constexpr int64_t kRows = 32;  // to a task
 /// One tensor on its way, row by row, and what it costs.
 class TensorEncoder {
  public:
-  TensorEncoder(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+  TensorEncoder(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                 Effort effort)
       : tensor_(tensor),
         format_(format),
@@ -33,12 +30,8 @@ class TensorEncoder {
     const int64_t cols = tensor_.cols(), count = static_cast<int64_t>(rows.size());
     std::vector<float> values(static_cast<size_t>(count * cols));
     const Matrix<const float> weights{values.data(), count, cols};
-    const Format& source = *find_format(tensor_.format);
-    for (int64_t i = 0; i < count; ++i) {
-      const std::span row{values.data() + i * cols, static_cast<size_t>(cols)};
-      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(), row);
-      check_finite(row, rows[static_cast<size_t>(i)]);
-    }
+    for (int64_t i = 0; i < count; ++i)
+      tensor_.read_row(rows[static_cast<size_t>(i)], {values.data() + i * cols, static_cast<size_t>(cols)});
     const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
     std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
     encode_rows(format_, weights, columns, curvature, effort_, blocks);
@@ -65,17 +58,9 @@ class TensorEncoder {
   }
 
  private:
-  /// quantize() would name a row of the piece, not of the tensor.
-  void check_finite(std::span<const float> row, int64_t number) const {
-    const auto bad = std::ranges::find_if_not(row, [](float w) { return std::isfinite(w); });
-    if (bad != row.end())
-      throw Error{
-          str("tensor '", tensor_.name, "' holds ", *bad, " at row ", number, ", column ", bad - row.begin()),
-          "", "the source is damaged or was converted wrongly; convert it again"};
-  }
   int64_t row_bytes() const { return format_.row_bytes(tensor_.cols()); }
 
-  const gguf::Tensor& tensor_;
+  const Tensor& tensor_;
   const Format& format_;
   const TensorImportance* importance_;
   const Effort effort_;
@@ -93,7 +78,7 @@ void encode_rows(const Format& format, Matrix<const float> weights, const Column
     quantize(format, weights, columns, effort, blocks);
 }
 
-Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                       Effort effort, Curvatures* curvatures) {
   TensorEncoder encoder{tensor, format, importance, effort};
   const bool curved = curvatures && has_second_order(format);

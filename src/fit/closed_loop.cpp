@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 
+#include "base/events.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "fit/judged_store.hpp"
-#include "artifact/output.hpp"
+#include "artifact/artifact.hpp"
 #include "plan/predict_loss.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
@@ -23,11 +25,12 @@ constexpr double kHalf = 0.1;
 
 class Loop {
  public:
-  Loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+  Loop(const Profile& profile, const ModelSource& model, const Importance* importance,
        const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop)
       : profile_(profile),
         model_(model),
         importance_(importance),
+        artifact_(make_artifact(model, importance)),
         options_(options),
         judge_(judge),
         loop_(loop) {
@@ -73,7 +76,7 @@ class Loop {
   void tell_of_unused() const {
     const auto is_unused = [&](const ProfiledTensor& tensor) { return !judge_.runs(tensor.name); };
     if (const auto unused = std::ranges::count_if(profile_.tensors, is_unused); unused > 0)
-      notice(str(unused,
+      log_line(str(unused,
                  " tensors are not used by the model's own run, such as those of blocks that draft: they are "
                  "planned by priors and left out where recipes are judged"));
   }
@@ -153,10 +156,14 @@ class Loop {
       sum += found->second * ratio;
       progress.advance(1, tensor.name);
     }
-    for (ProfiledTensor& tensor : corrected.tensors) {
+    for (size_t i = 0; i < corrected.tensors.size(); ++i) {
+      ProfiledTensor& tensor = corrected.tensors[i];
       tensor.alpha *= measured / sum;
+      const double before = profile_.tensors[i].alpha;
       for (Candidate& candidate : tensor.candidates)
-        candidate.loss = pico_nats(tensor.alpha * candidate.relative_error);
+        candidate.loss = tensor.alpha_from == "reverse" && before > 0  // each format's own, on the new level
+                             ? pico_nats(nats(candidate.loss) * tensor.alpha / before)
+                             : pico_nats(tensor.alpha * candidate.relative_error);
     }
     return corrected;
   }
@@ -173,9 +180,8 @@ class Loop {
   }
 
   bool within_budget(Recipe& recipe) const {
-    recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
-    return options_.bpw ? recipe.bits_per_weight() <= *options_.bpw
-                        : recipe.file_bytes <= *options_.size_bytes;
+    recipe.file_bytes = artifact_->layout(recipe).bytes;
+    return options_.budget.overrun(recipe) <= 0;
   }
 
   void try_preset() {
@@ -199,8 +205,9 @@ class Loop {
   }
 
   Profile profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
+  const std::unique_ptr<Artifact> artifact_;
   const PlanOptions& options_;
   RecipeJudge& judge_;
   LoopOptions loop_;
@@ -230,7 +237,7 @@ TensorFormats formats_of(const Recipe& recipe) {
   return formats;
 }
 
-LoopResult close_loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
                       const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop) {
   return Loop{profile, model, importance, options, judge, loop}.run();
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "infer/model.hpp"
 #include "imatrix/importance.hpp"
@@ -24,6 +25,7 @@ struct ProbeOptions {
   double precision = 0.2;   // wanted relative standard error of a tensor with an average share of the damage
   int64_t memory_bytes = int64_t{2} << 30;  // for what is kept of the original's run
   int shard = 0, shards = 1;  // of several: every shards-th tensor, on the first chunks alone
+  std::vector<std::string> only{};  // tensors to probe; empty: all
 };
 
 /// What one tensor does to the model's output, found by encoding it alone.

@@ -10,20 +10,18 @@
 #include <vector>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "gguf/split.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
 constexpr int64_t kPieceWeights = 1 << 20;  // of a task
-constexpr size_t kFirstBytes = 4096;        // of a tensor, that tell it from another of the same shape
+constexpr int64_t kFirstBytes = 4096;        // of a tensor, that tell it from another of the same shape
 
 /// Whether a row of floats has an exponent of all ones, NaN's and infinity's.
 template <class Bits>
@@ -37,21 +35,25 @@ bool has_exponent(std::span<const std::byte> row, Bits exponent) {
   return found != 0;
 }
 
-bool decode_row(const gguf::Tensor& tensor, int64_t row, std::vector<float>& weights) {
-  const Format* format = find_format(tensor.format);
-  if (!format) return false;
-  weights.resize(static_cast<size_t>(tensor.cols()));
-  format->decode(tensor.row(row).data(), weights);
-  return true;
+/// A row as its format stores it, in place or in `copy`.
+std::span<const std::byte> stored_row(const Tensor& tensor, int64_t row, std::vector<std::byte>& copy) {
+  if (const auto in_place = tensor.row(row); !in_place.empty()) return in_place;
+  copy.resize(static_cast<size_t>(tensor.row_bytes()));
+  tensor.read_blocks(row, 1, copy);
+  return copy;
 }
 
 /// The first column that is not finite, or -1.
-int64_t bad_column(const gguf::Tensor& tensor, int64_t row, std::vector<float>& weights) {
-  const std::span<const std::byte> bytes = tensor.row(row);
+int64_t bad_column(const Tensor& tensor, int64_t row, std::vector<float>& weights) {
+  thread_local std::vector<std::byte> copy;
+  const Format* format = find_format(tensor.format);
+  if (!format) return -1;
+  const std::span<const std::byte> bytes = stored_row(tensor, row, copy);
   if (tensor.format == FormatId::f32 && !has_exponent<uint32_t>(bytes, 0x7f800000)) return -1;
   if (tensor.format == FormatId::f16 && !has_exponent<uint16_t>(bytes, 0x7c00)) return -1;
   if (tensor.format == FormatId::bf16 && !has_exponent<uint16_t>(bytes, 0x7f80)) return -1;
-  if (!decode_row(tensor, row, weights)) return -1;
+  weights.resize(static_cast<size_t>(tensor.cols()));
+  format->decode(bytes.data(), weights);
   const auto bad = std::ranges::find_if_not(weights, [](float w) { return std::isfinite(w); });
   return bad == weights.end() ? -1 : bad - weights.begin();
 }
@@ -61,56 +63,62 @@ void keep_least(std::atomic<int64_t>& least, int64_t value) {
   }
 }
 
-[[noreturn]] void refuse(const gguf::Reader& model, const gguf::Tensor& tensor, int64_t row) {
+[[noreturn]] void refuse(const Tensor& tensor, int64_t row) {
   std::vector<float> weights;
   const int64_t column = bad_column(tensor, row, weights);
-  const auto files = gguf::split_files(model.path());
-  const auto shard = std::min(static_cast<size_t>(tensor.shard), files.size() - 1);
   throw Error{str("tensor '", printable(tensor.name), "' holds ", weights[static_cast<size_t>(column)],
                   " at row ", row, ", column ", column),
-              files[shard].string(), "the source is damaged or was converted wrongly; convert it again"};
+              std::string{tensor.file}, "the source is damaged or was converted wrongly; convert it again"};
+}
+
+std::vector<std::byte> first_bytes(const Tensor& tensor) {
+  if (!find_format(tensor.format)) return {};
+  const int64_t rows = std::clamp<int64_t>(kFirstBytes / tensor.row_bytes(), 1, tensor.rows());
+  std::vector<std::byte> bytes(static_cast<size_t>(rows * tensor.row_bytes()));
+  tensor.read_blocks(0, rows, bytes);
+  return bytes;
 }
 
 /// Names, shapes and the first bytes of all tensors: a model that was repaired is another one.
-Digest key_of(const gguf::Reader& model) {
+Digest key_of(const ModelSource& model) {
   Hasher hasher;
   hasher.add("finite weights");
-  for (const gguf::Tensor& tensor : model.tensors())
+  for (const Tensor& tensor : model.tensors())
     hasher.add(tensor.name)
         .add(static_cast<uint64_t>(tensor.format))
         .add_array<int64_t>(tensor.shape)
-        .add(tensor.data.first(std::min(kFirstBytes, tensor.data.size())));
+        .add(first_bytes(tensor));
   return hasher.finish();
 }
 
 }  // namespace
 
-void check_finite(const gguf::Reader& model, const gguf::Tensor& tensor) {
+void check_finite(const Tensor& tensor) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   std::atomic<int64_t> first{kNone};
   parallel_ranges(tensor.rows(), std::max<int64_t>(1, kPieceWeights / tensor.cols()),
                   [&](int64_t begin, int64_t end) {
                     thread_local std::vector<float> weights;
-                    if (interrupted()) return;
+                    if (cancelled()) return;
                     for (int64_t row = begin; row < end && row < first; ++row)
                       if (bad_column(tensor, row, weights) >= 0) return keep_least(first, row);
                   });
-  check_interrupt();
-  if (first != kNone) refuse(model, tensor, first);
+  check_cancelled();
+  if (first != kNone) refuse(tensor, first);
 }
 
-void check_finite(const gguf::Reader& model) {
+void check_finite(const ModelSource& model) {
   int64_t bytes = 0;
-  for (const gguf::Tensor& tensor : model.tensors()) bytes += static_cast<int64_t>(tensor.data.size());
+  for (const Tensor& tensor : model.tensors()) bytes += tensor.bytes();
   Progress progress{"checking weights", bytes, Progress::Unit::bytes};
-  for (const gguf::Tensor& tensor : model.tensors()) {
-    check_finite(model, tensor);
-    MappedFile::done_with(tensor.data);
-    progress.advance(static_cast<int64_t>(tensor.data.size()), std::string(tensor.name));
+  for (const Tensor& tensor : model.tensors()) {
+    check_finite(tensor);
+    tensor.done_with();
+    progress.advance(tensor.bytes(), std::string(tensor.name));
   }
 }
 
-void check_finite_once(const gguf::Reader& model, Store& state) {
+void check_finite_once(const ModelSource& model, Store& state) {
   constexpr std::string_view kNote = "snug_finite_weights\n";
   const Digest key = key_of(model);
   if (state.contains(RecordKind::note, key)) return;

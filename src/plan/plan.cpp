@@ -1,10 +1,9 @@
 #include "plan/plan.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
+#include <utility>
 
-#include "artifact/output.hpp"
 #include "base/open_descriptors.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -15,52 +14,58 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kAlignment = 32;
-constexpr double kPico = 1e-12;
-
-int64_t padded(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
 }  // namespace
 
+std::string PlanOptions::limits() const {
+  std::string text;
+  const auto add = [&](bool asked, const std::string& option) {
+    if (asked) text += str(text.empty() ? "" : ", ", option);
+  };
+  add(max_formats > 0, str("--max-formats ", max_formats));
+  add(active_bytes.has_value(), "--active-size");
+  add(!caps.empty(), "--cap");
+  add(!rules.pins.empty(), "--pin");
+  add(!rules.mins.empty(), "--min");
+  add(!rules.maxs.empty(), "--max");
+  add(!rules.groups.empty(), "--group");
+  return text;
+}
+
 bool PlanOptions::is_plain() const {
-  return rules.pins.empty() && rules.mins.empty() && rules.maxs.empty() && rules.groups.empty() && caps.empty() &&
-         max_formats == 0 && !active_bytes && split_bytes == 0;
+  return limits().empty() && split_bytes == 0;
 }
 
-Planner::Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance,
-                 const PlanOptions& options)
+Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& options)
     : profile_(profile),
-      model_(model),
-      importance_(importance),
+      model_(std::move(model)),
       options_(options),
-      selection_(select_candidates(profile, options.rules)),
-      base_(copying_recipe(model)) {
-  if (options.size_bytes.has_value() == options.bpw.has_value())
+      selection_(select_candidates(profile, options.rules)) {
+  if (options.budget.kind() == BudgetKind::none)
     throw Error{"a plan needs one budget", "", "give either --size, e.g. 11GB, or --bpw, e.g. 4.25", Fault::usage};
-  if (options.bpw && !(*options.bpw > 0 && *options.bpw <= 64))
-    throw Error{str(*options.bpw, " bits per weight is no budget"), "--bpw", "e.g. 4.25", Fault::usage};
-  base_.model_digest = profile.model_digest;
-  base_.imatrix_digest = profile.imatrix_digest;
-  base_.state_digest = profile.state_digest;
-  base_.method = "optimal";
-  base_.notes = options.notes;
-  header_bytes_ = static_cast<int64_t>(output_layout(model, importance, base_, "out.gguf").shards.front().header.size());
-  for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.bytes);
-  weights_ = base_.weights;
+  Recipe& copy = model_.copy;
+  copy.model_digest = profile.model_digest;
+  copy.imatrix_digest = profile.imatrix_digest;
+  copy.state_digest = profile.state_digest;
+  copy.method = "optimal";
+  copy.notes = options.notes;
+  copy.limits = options.limits();
+  if (options.budget.counts_whole_files()) header_bytes_ = model_.sizes->fixed_bytes(copy);
+  for (const FixedTensor& tensor : profile.fixed) copied_bytes_ += counted_bytes(tensor.format, tensor.bytes);
+  allowed_bytes_ = options.budget.bytes(copy.weights);
 }
 
-/// What a tensor's bytes take out of the budget: padding counts in a file, not in bits per weight.
-int64_t Planner::choice_bytes(int64_t tensor_bytes) const { return options_.bpw ? tensor_bytes : padded(tensor_bytes); }
+/// What a tensor's bytes take out of the budget.
+int64_t Planner::counted_bytes(FormatId format, int64_t data_bytes) const {
+  return options_.budget.counts_whole_files() ? model_.sizes->stored_bytes(format, data_bytes) : data_bytes;
+}
 
 int64_t Planner::budget_for_choices(int64_t held_back) const {
-  const int64_t budget = options_.bpw ? static_cast<int64_t>(std::floor(*options_.bpw * static_cast<double>(weights_) / 8))
-                                      : *options_.size_bytes - header_bytes_;
-  return budget - fixed_bytes_ - held_back;
+  return allowed_bytes_ - header_bytes_ - copied_bytes_ - held_back;
 }
 
-Problem Planner::make_problem() const {
+Problem Planner::problem() const {
   Problem problem;
   for (const Selection::Item& item : selection_.items) {
     auto& choices = problem.tensors.emplace_back();
@@ -68,7 +73,7 @@ Problem Planner::make_problem() const {
       Choice choice;
       for (size_t m = 0; m < members.size(); ++m) {
         const Candidate& candidate = profile_.tensors[item.tensors[m]].candidates[members[m]];
-        choice.bytes += choice_bytes(candidate.bytes);
+        choice.bytes += counted_bytes(candidate.format, candidate.bytes);
         choice.loss += candidate.loss;
       }
       choices.push_back(choice);
@@ -79,9 +84,8 @@ Problem Planner::make_problem() const {
 }
 
 int64_t Planner::active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const {
-  const ModelShape shape = shape_of(model_);
-  if (is_experts(tensor) && shape.experts > 0) return bytes * std::max<int64_t>(shape.experts_used, 1) / shape.experts;
-  if (tensor.role == role_name(Role::token_embd) && !shape.tied_output) return bytes / tensor.rows;
+  if (is_experts(tensor) && model_.experts > 0) return bytes * std::max<int64_t>(model_.experts_used, 1) / model_.experts;
+  if (tensor.role == role_name(Role::token_embd) && !model_.tied_output) return bytes / tensor.rows;
   return bytes;
 }
 
@@ -124,14 +128,11 @@ Constraints Planner::make_constraints() const {
 }
 
 void Planner::refuse(Range range) const {
-  const int64_t overhead = fixed_bytes_ + (options_.bpw ? 0 : header_bytes_);
   const auto shown = [&](int64_t choices) {
-    const int64_t bytes = choices + overhead;
-    return options_.bpw ? str(8.0 * static_cast<double>(bytes) / static_cast<double>(weights_), " bits per weight")
-                        : str(show_size(bytes), " = ", bytes, " bytes");
+    return options_.budget.show(choices + copied_bytes_ + header_bytes_, model_.copy.weights);
   };
-  std::string blocks = str(profile_.fixed.size(), " tensors are copied as they are (", show_size(fixed_bytes_), ")");
-  if (!options_.bpw) blocks += str("; metadata take ", show_size(header_bytes_));
+  std::string blocks = str(profile_.fixed.size(), " tensors are copied as they are (", show_size(copied_bytes_), ")");
+  if (header_bytes_ > 0) blocks += str("; metadata take ", show_size(header_bytes_));
   if (!selection_.pinned.empty()) blocks += str("; ", selection_.pinned.size(), " tensors are pinned");
   if (!options_.rules.mins.empty()) blocks += "; --min keeps formats out";
   size_t awkward = 0;
@@ -155,50 +156,60 @@ std::vector<size_t> Planner::candidates_picked(const std::vector<uint16_t>& pick
   return picked;
 }
 
-Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
-  Recipe recipe = base_;
+Recipe Planner::recipe_of(const std::vector<uint16_t>& pick) const {
+  Recipe recipe = model_.copy;
   const std::vector<size_t> picked = candidates_picked(pick);
-  std::map<std::string_view, const Candidate*> by_name;
-  for (size_t t = 0; t < picked.size(); ++t)
-    by_name[profile_.tensors[t].name] = &profile_.tensors[t].candidates[picked[t]];
+  struct Chosen {
+    const ProfiledTensor& profiled;
+    const Candidate& candidate;
+  };
+  std::map<std::string_view, Chosen> by_name;
+  for (size_t t = 0; t < picked.size(); ++t) {
+    const ProfiledTensor& profiled = profile_.tensors[t];
+    by_name.emplace(profiled.name, Chosen{profiled, profiled.candidates[picked[t]]});
+  }
   int64_t loss = 0;
   recipe.tensor_bytes = 0;
   for (RecipeTensor& tensor : recipe.tensors) {
     if (const auto found = by_name.find(tensor.name); found != by_name.end()) {
+      const auto& [profiled, candidate] = found->second;
       tensor.copied = false;
-      tensor.format = found->second->format;
-      tensor.bytes = found->second->bytes;
-      tensor.loss = static_cast<double>(found->second->loss) * kPico;
-      loss += found->second->loss;
+      tensor.format = candidate.format;
+      tensor.bytes = candidate.bytes;
+      tensor.loss = nats(candidate.loss);
+      tensor.unweighted = !profile_.imatrix_digest.empty() && !profiled.weighted;
+      loss += candidate.loss;
     }
     recipe.tensor_bytes += tensor.bytes;
   }
-  recipe.predicted_loss = static_cast<double>(loss) * kPico;
+  recipe.predicted_loss = nats(loss);
   recipe.split_bytes = options_.split_bytes;
-  recipe.budget_kind = options_.bpw ? "bpw" : "file";
-  recipe.budget_bytes = budget_for_choices(0) + fixed_bytes_ + (options_.bpw ? 0 : header_bytes_);
-  recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+  recipe.budget_kind = options_.budget.kind();
+  recipe.budget_bytes = allowed_bytes_;
+  recipe.file_bytes = model_.sizes->layout(recipe).bytes;
   return recipe;
 }
 
+/// With side constraints "optimal" is the word of a search in floating point: claimed only where the bound proves it.
 void Planner::certify(Recipe& recipe, const Solution& solution) const {
-  recipe.certified_bound = static_cast<double>(solution.certified_bound) * kPico;
-  recipe.proven_optimal = solution.stop == Stop::optimal;
+  recipe.certified_bound = nats(solution.certified_bound);
+  const bool in_whole_numbers = options_.caps.empty() && !options_.active_bytes;
+  recipe.proven_optimal = solution.stop == Stop::optimal &&
+                          (in_whole_numbers || solution.certified_bound >= solution.loss);
 }
 
-bool Planner::may_be_bare() const { return options_.notes && options_.size_bytes && options_.is_plain(); }
+bool Planner::may_be_bare() const { return options_.notes && options_.budget.counts_whole_files() && options_.is_plain(); }
 
 Planner Planner::bare() const {
   PlanOptions options = options_;
   options.notes = false;
-  return {profile_, model_, importance_, options};
+  return {profile_, model_, options};
 }
 
 void Planner::check_reachable() const {
   if (may_be_bare()) return bare().check_reachable();
-  const Problem problem = make_problem();
-  const Range range = reachable(problem);
-  if (range.smallest > problem.budget_bytes) refuse(range);
+  const Range range = reachable(problem());
+  if (range.smallest > budget_for_choices(0)) refuse(range);
   check_files();
 }
 
@@ -206,25 +217,26 @@ void Planner::check_reachable() const {
 void Planner::check_files() const {
   if (options_.split_bytes == 0) return;
   std::vector<uint16_t> smallest;
-  for (const auto& choices : make_problem().tensors)
+  for (const auto& choices : problem().tensors)
     smallest.push_back(
         static_cast<uint16_t>(std::ranges::min_element(choices, {}, &Choice::bytes) - choices.begin()));
-  check_open_files(output_layout(model_, importance_, make_recipe(smallest), "out.gguf").shards.size());
+  check_open_files(model_.sizes->layout(recipe_of(smallest)).file_bytes.size());
 }
 
 Plan Planner::solve_as_asked() const {
-  Plan plan{{}, make_problem(), {}};
+  Plan plan{{}, problem(), {}};
   const Constraints constraints = make_constraints();
   const bool plain = constraints.side.empty() && constraints.formats.empty();
   Options solver;
   solver.seconds = options_.seconds;
-  // Headers of further files come out of the budget too, and how many there are shows only after solving.
+  // Headers of further files come out of the budget too, and whatever of a header depends on the formats: how much
+  // that is shows only after solving.
   for (int64_t held_back = 0;;) {
     plan.problem.budget_bytes = budget_for_choices(held_back);
     plan.solution = plain ? solve(plan.problem, solver) : solve_with(plan.problem, constraints, solver);
     if (plan.solution.pick.empty() && !plan.problem.tensors.empty()) refuse(reachable(plan.problem));
-    plan.recipe = make_recipe(plan.solution.pick);
-    const int64_t over = options_.bpw ? 0 : plan.recipe.file_bytes - *options_.size_bytes;
+    plan.recipe = recipe_of(plan.solution.pick);
+    const int64_t over = options_.budget.overrun(plan.recipe);
     if (over <= 0) break;
     held_back += over;
   }
@@ -238,19 +250,19 @@ Plan Planner::plan() const {
   constexpr double kWorth = 0.99;
   if (!may_be_bare()) return solve_as_asked();
   const Planner without = bare();
-  const Problem problem = make_problem();
-  if (reachable(problem).smallest > problem.budget_bytes) return without.solve_as_asked();
+  if (reachable(problem()).smallest > budget_for_choices(0)) return without.solve_as_asked();
   Plan plan = solve_as_asked(), smaller = without.solve_as_asked();
   return smaller.recipe.predicted_loss < kWorth * plan.recipe.predicted_loss ? smaller : plan;
 }
 
 std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
-  const Problem problem = make_problem();
+  const Problem all = problem();
   FrontierOptions options;
   options.exact_points = exact_points;
-  std::vector<uint16_t> pick(problem.tensors.size());
+  std::vector<uint16_t> pick(all.tensors.size());
+  const int64_t header_bytes = model_.sizes->fixed_bytes(model_.copy);
   std::vector<CurvePoint> curve;
-  for (const FrontierPoint& point : frontier(problem, options)) {
+  for (const FrontierPoint& point : frontier(all, options)) {
     CurvePoint out{0, 0, point.loss, 0, point.on_hull, {}};
     for (const Change& change : point.changes) {
       pick[change.tensor] = change.pick;
@@ -260,18 +272,18 @@ std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
         out.changes.emplace_back(tensor.name, tensor.candidates[item.candidates[change.pick][m]].format);
       }
     }
-    int64_t padded_bytes = header_bytes_;
+    out.file_bytes = header_bytes;
+    const auto add = [&](FormatId format, int64_t bytes) {
+      out.tensor_bytes += bytes;
+      out.file_bytes += model_.sizes->stored_bytes(format, bytes);
+    };
     const std::vector<size_t> picked = candidates_picked(pick);
     for (size_t t = 0; t < picked.size(); ++t) {
-      out.tensor_bytes += profile_.tensors[t].candidates[picked[t]].bytes;
-      padded_bytes += padded(profile_.tensors[t].candidates[picked[t]].bytes);
+      const Candidate& candidate = profile_.tensors[t].candidates[picked[t]];
+      add(candidate.format, candidate.bytes);
     }
-    for (const FixedTensor& tensor : profile_.fixed) {
-      out.tensor_bytes += tensor.bytes;
-      padded_bytes += padded(tensor.bytes);
-    }
-    out.file_bytes = padded_bytes;
-    out.bpw = 8.0 * static_cast<double>(out.tensor_bytes) / static_cast<double>(weights_);
+    for (const FixedTensor& tensor : profile_.fixed) add(tensor.format, tensor.bytes);
+    out.bpw = 8.0 * static_cast<double>(out.tensor_bytes) / static_cast<double>(model_.copy.weights);
     curve.push_back(std::move(out));
   }
   return curve;

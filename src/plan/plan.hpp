@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "plan/budget.hpp"
+#include "plan/planned_model.hpp"
 #include "plan/selection.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/profile.hpp"
 #include "snug/recipe.hpp"
@@ -15,8 +17,7 @@
 namespace snug {
 
 struct PlanOptions {
-  std::optional<int64_t> size_bytes;   // of the whole output; exactly one of the two
-  std::optional<double> bpw;
+  Budget budget;
   SelectionRules rules;
   std::vector<std::string> caps;       // REGEX=SIZE: the tensors it finds take no more together
   int max_formats = 0;                 // at most so many different formats; 0: any number
@@ -24,6 +25,9 @@ struct PlanOptions {
   int64_t split_bytes = 0;
   double seconds = 60;                 // the solver's time
   bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
+
+  /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
+  std::string limits() const;
 
   /// No wishes beyond the budget: any recipe of that size will do.
   bool is_plain() const;
@@ -35,10 +39,13 @@ struct Plan {
   Solution solution;
 };
 
-/// Turns losses into recipes: profile and budget to problem, solution to recipe.
+/// Turns losses into recipes: profile and budget to problem, solution to recipe. The profile outlives it.
 class Planner {
  public:
-  Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance, const PlanOptions& options);
+  Planner(const Profile& profile, PlannedModel model, const PlanOptions& options);
+  Planner(const SavedProfile& saved, const PlanOptions& options) : Planner(saved.profile, planned_model(saved), options) {}
+  Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options)
+      : Planner(profile, planned_model(model, importance), options) {}
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;
@@ -56,11 +63,16 @@ class Planner {
   };
   std::vector<CurvePoint> curve(int64_t exact_points) const;
 
+  /// What the solver is asked: an item a tensor or group, within what the budget leaves for them.
+  Problem problem() const;
+
+  /// The recipe of a pick of that problem, without a bound.
+  Recipe recipe_of(const std::vector<uint16_t>& pick) const;
+
  private:
-  Problem make_problem() const;
   Constraints make_constraints() const;
   int64_t budget_for_choices(int64_t held_back) const;
-  int64_t choice_bytes(int64_t tensor_bytes) const;
+  int64_t counted_bytes(FormatId format, int64_t data_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   void check_files() const;
   [[noreturn]] void refuse(Range range) const;
@@ -68,16 +80,13 @@ class Planner {
   bool may_be_bare() const;
   Planner bare() const;  // without notes
   Plan solve_as_asked() const;
-  Recipe make_recipe(const std::vector<uint16_t>& pick) const;
   void certify(Recipe& recipe, const Solution& solution) const;
 
   const Profile& profile_;
-  const gguf::Reader& model_;
-  const Importance* importance_;
+  PlannedModel model_;
   PlanOptions options_;
   Selection selection_;
-  Recipe base_;                        // every tensor copied
-  int64_t header_bytes_ = 0, fixed_bytes_ = 0, weights_ = 0;
+  int64_t header_bytes_ = 0, copied_bytes_ = 0, allowed_bytes_ = 0;  // as the budget counts them
 };
 
 }  // namespace snug

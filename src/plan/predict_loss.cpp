@@ -5,11 +5,6 @@
 #include <string_view>
 
 namespace snug {
-namespace {
-
-constexpr double kPico = 1e-12;
-
-}  // namespace
 
 bool predict_loss(const Profile& profile, Recipe& recipe) {
   std::map<std::string_view, const ProfiledTensor*> tensors;
@@ -24,11 +19,12 @@ bool predict_loss(const Profile& profile, Recipe& recipe) {
     const auto& candidates = found->second->candidates;
     const auto candidate = std::ranges::find(candidates, tensor.format, &Candidate::format);
     if (candidate == candidates.end()) return false;
-    losses.back() = static_cast<double>(candidate->loss) * kPico;
+    losses.back() = nats(candidate->loss);
     sum += losses.back();
   }
   for (size_t i = 0; i < losses.size(); ++i) recipe.tensors[i].loss = losses[i];
   recipe.predicted_loss = sum;
+  recipe.loss_known = true;
   return true;
 }
 

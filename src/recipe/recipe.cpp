@@ -1,5 +1,6 @@
 #include "snug/recipe.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kNormal = "normal", kMax = "max";
+constexpr BudgetKind kBudgetKinds[] = {BudgetKind::none, BudgetKind::file, BudgetKind::tensors};
 
 void require_finite(double number, std::string_view what) {
   if (!std::isfinite(number)) throw Error{str("the recipe's ", what, " is not a finite number")};
@@ -37,16 +39,18 @@ ordered_json head_of(const Recipe& r) {
   head["effort"] = r.effort == Effort::max ? kMax : kNormal;
   if (r.error_feedback) head["error_feedback"] = true;
   if (!r.notes) head["notes"] = false;
-  head["budget"] = {{"kind", r.budget_kind}, {"bytes", r.budget_bytes}};
+  head["budget"] = {{"kind", budget_name(r.budget_kind)}, {"bytes", r.budget_bytes}};
   head["size"] = {{"file_bytes", r.file_bytes},
                   {"tensor_bytes", r.tensor_bytes},
                   {"weights", r.weights},
                   {"split_bytes", r.split_bytes},
                   {"bits_per_weight", r.bits_per_weight()}};
-  head["loss"] = {{"predicted", r.predicted_loss},
-                  {"certified_bound", r.certified_bound},
-                  {"gap", r.gap()},
-                  {"proven_optimal", r.proven_optimal}};
+  if (!r.limits.empty()) head["limits"] = r.limits;
+  if (r.loss_known)
+    head["loss"] = {{"predicted", r.predicted_loss},
+                    {"certified_bound", r.certified_bound},
+                    {"gap", r.gap()},
+                    {"proven_optimal", r.proven_optimal}};
   if (r.measured)
     head["measured"] = {{"kl", r.measured->kl},
                         {"standard_error", r.measured->standard_error},
@@ -54,14 +58,15 @@ ordered_json head_of(const Recipe& r) {
   return head;
 }
 
-ordered_json line_of(const RecipeTensor& t) {
+ordered_json line_of(const RecipeTensor& t, bool loss_known) {
   require_finite(t.loss, str("loss of '", t.name, "'"));
   ordered_json line;
   line["name"] = t.name;
   line["format"] = format_name(t.format);
   line["bytes"] = t.bytes;
-  line["loss"] = t.loss;
+  if (loss_known) line["loss"] = t.loss;
   if (t.copied) line["copied"] = true;
+  if (t.unweighted) line["unweighted"] = true;
   return line;
 }
 
@@ -83,29 +88,35 @@ void read_head(const JsonNode& root, Recipe& r) {
   if (root.has("notes")) r.notes = root.at("notes").boolean();
 }
 
+void read_loss(const JsonNode& loss, Recipe& r) {
+  r.predicted_loss = loss.at("predicted").number_from_zero();
+  r.certified_bound = loss.at("certified_bound").number();
+  r.proven_optimal = loss.at("proven_optimal").boolean();
+}
+
 void read_numbers(const JsonNode& root, Recipe& r) {
   const JsonNode budget = root.at("budget");
   const JsonNode kind = budget.at("kind");
-  r.budget_kind = kind.text();
-  if (r.budget_kind != "file" && r.budget_kind != "bpw" && r.budget_kind != "none")
-    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found ", quoted(r.budget_kind)));
+  const auto known = std::ranges::find(kBudgetKinds, kind.text(), budget_name);
+  if (known == std::end(kBudgetKinds))
+    kind.refuse(str("expected \"file\", \"bpw\" or \"none\", found ", quoted(kind.text())));
+  r.budget_kind = *known;
   r.budget_bytes = budget.at("bytes").whole();
   const JsonNode size = root.at("size");
   r.file_bytes = size.at("file_bytes").whole();
   r.tensor_bytes = size.at("tensor_bytes").whole();
   r.weights = size.at("weights").whole();
   r.split_bytes = size.at("split_bytes").whole();
-  const JsonNode loss = root.at("loss");
-  r.predicted_loss = loss.at("predicted").number_from_zero();
-  r.certified_bound = loss.at("certified_bound").number();
-  r.proven_optimal = loss.at("proven_optimal").boolean();
+  if (root.has("limits")) r.limits = root.at("limits").text();
+  r.loss_known = root.has("loss");
+  if (r.loss_known) read_loss(root.at("loss"), r);
   if (!root.has("measured")) return;
   const JsonNode measured = root.at("measured");
   r.measured = {measured.at("kl").number(), measured.at("standard_error").number_from_zero(),
                 measured.at("tokens").whole()};
 }
 
-RecipeTensor read_tensor(const JsonNode& node) {
+RecipeTensor read_tensor(const JsonNode& node, bool loss_known) {
   RecipeTensor t;
   t.name = node.at("name").text();
   if (t.name.empty()) node.at("name").refuse("a tensor's name is empty");
@@ -116,8 +127,9 @@ RecipeTensor read_tensor(const JsonNode& node) {
                   "formats are written as in \"q4_K\" or \"iq3_s\"");
   t.format = *id;
   t.bytes = node.at("bytes").whole();
-  t.loss = node.at("loss").number_from_zero();
+  if (loss_known) t.loss = node.at("loss").number_from_zero();
   t.copied = node.has("copied") && node.at("copied").boolean();
+  t.unweighted = node.has("unweighted") && node.at("unweighted").boolean();
   return t;
 }
 
@@ -126,7 +138,7 @@ void read_tensors(const JsonNode& list, Recipe& r) {
   int64_t sum = 0;
   for (size_t i = 0; i < list.array_size(); ++i) {
     const JsonNode node = list.at(i);
-    RecipeTensor t = read_tensor(node);
+    RecipeTensor t = read_tensor(node, r.loss_known);
     if (!names.insert(t.name).second)
       node.at("name").refuse(str("the tensor ", quoted(t.name), " is listed twice"));
     if (t.bytes > std::numeric_limits<int64_t>::max() - sum)
@@ -149,6 +161,15 @@ void check_version(const JsonNode& root) {
 
 }  // namespace
 
+std::string_view budget_name(BudgetKind kind) {
+  switch (kind) {
+    case BudgetKind::none: return "none";
+    case BudgetKind::file: return "file";
+    case BudgetKind::tensors: return "bpw";
+  }
+  return "";
+}
+
 std::string to_json(const Recipe& recipe) {
   require_finite(recipe.predicted_loss, "predicted loss");
   require_finite(recipe.certified_bound, "certified bound");
@@ -162,7 +183,7 @@ std::string to_json(const Recipe& recipe) {
   const char* before = "\n    ";
   for (const RecipeTensor& t : recipe.tensors) {
     if (!is_utf8(t.name)) throw Error{"a tensor's name is not UTF-8", printable(t.name), "rename the tensor"};
-    text += before + json_text(line_of(t));
+    text += before + json_text(line_of(t, recipe.loss_known));
     before = ",\n    ";
   }
   return text + "\n  ]\n}\n";

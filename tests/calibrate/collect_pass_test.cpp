@@ -6,7 +6,6 @@
 #include <cmath>
 #include <functional>
 
-#include "base/progress.hpp"
 #include "support/scratch.hpp"
 
 namespace snug {
@@ -25,7 +24,6 @@ CollectPass sound_pass() {
 }
 
 TEST(CollectPass, OnlySumsThatGoTogetherAreRead) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const auto path = scratch / "resume";
   save_pass(path, kKey, sound_pass());

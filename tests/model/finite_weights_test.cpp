@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "base/progress.hpp"
+#include "gguf/reader.hpp"
 #include "snug/error.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
@@ -23,8 +23,6 @@ std::vector<float> weights(int64_t bad, float value) {
 
 class FiniteWeights : public testing::Test {
  protected:
-  FiniteWeights() { set_talk(Talk::quiet); }
-
   std::string said(const std::vector<float>& values) const {
     const auto path = scratch_ / "model.gguf";
     test::GgufBytes{}
@@ -32,7 +30,7 @@ class FiniteWeights : public testing::Test {
         .f32("table.weight", {kCols, kRows}, values)
         .save(path);
     try {
-      check_finite(gguf::Reader{path});
+      check_finite(gguf::read_model(path));
       return "";
     } catch (const Error& error) {
       return error.what();
@@ -62,12 +60,12 @@ TEST_F(FiniteWeights, AStateRemembersWhatWasFinite) {
   const auto path = scratch_ / "model.gguf";
   Store state = Store::open(scratch_ / "state", Access::write);
   ASSERT_EQ(said(weights(-1, 0)), "");
-  check_finite_once(gguf::Reader{path}, state);
+  check_finite_once(gguf::read_model(path), state);
   EXPECT_EQ(state.count(RecordKind::note), 1);
-  check_finite_once(gguf::Reader{path}, state);
+  check_finite_once(gguf::read_model(path), state);
   EXPECT_EQ(state.count(RecordKind::note), 1);
   ASSERT_NE(said(weights(1, NAN)), "");
-  EXPECT_THROW(check_finite_once(gguf::Reader{path}, state), Error);
+  EXPECT_THROW(check_finite_once(gguf::read_model(path), state), Error);
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ inline Recipe random_recipe(uint64_t seed, int layers = 6) {
   r.state_digest = std::string(32, 'c');
   r.method = "optimal";
   r.effort = below(2) ? Effort::max : Effort::normal;
-  r.budget_kind = std::string{below(2) ? "file" : "bpw"};
+  r.budget_kind = below(2) ? BudgetKind::file : BudgetKind::tensors;
   r.budget_bytes = static_cast<int64_t>(below(uint64_t{1} << 62));
   r.split_bytes = static_cast<int64_t>(below(3)) * 1'000'000'000;
   r.proven_optimal = below(2) == 0;
@@ -45,6 +45,8 @@ inline Recipe random_recipe(uint64_t seed, int layers = 6) {
       add("blk." + std::to_string(layer) + "." + part + ".weight", std::string{part} == "attn_norm");
   r.file_bytes = r.tensor_bytes + 4096;
   r.certified_bound = r.predicted_loss * 0.999;
+  if (below(2)) r.limits = "--max-formats 3, --pin";
+  if (!r.imatrix_digest.empty()) r.tensors[0].unweighted = below(2) == 0;
   return r;
 }
 

@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "base/output_guard.hpp"
-#include "gguf/reader.hpp"
-#include "imatrix/importance.hpp"
-#include "imatrix/second_moment.hpp"
+#include "fit/fit.hpp"
 #include "measure/measure.hpp"
 #include "plan/plan.hpp"
-#include "snug/state.hpp"
 
 namespace snug::cli {
 
@@ -24,14 +21,10 @@ struct ModelArgs {
   void add_to(CLI::App& command);
   void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
   void add_moments_to(CLI::App& command);
-  /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
-  std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
-  /// Second moments out of --moments, or of the --imatrix if it has some.
-  std::optional<SecondMoments> load_moments() const;
+  InputFiles files() const { return {imatrix, moments}; }
 };
 
-/// A guard of what a command reads, the model's files, its imatrix and its text, and of the GGUF it writes
-/// (empty: none), whole or in pieces. Further outputs are added and check() called by the command.
+/// snug::guard_for() of a command's options.
 OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
                       const std::string& out = {}, int64_t split_bytes = 0);
 
@@ -45,6 +38,17 @@ struct MeasureArgs {
   MeasureOptions options() const;
   /// --state, or <model stem>.snug-state in `folder`.
   std::filesystem::path state_path(const std::string& model, const std::filesystem::path& folder) const;
+};
+
+/// Options of the model's own run: --calib, --no-probe, --probe-chunks, --probe-context.
+struct CalibrationArgs {
+  std::string calib;  // a file; empty or "self": what the model writes itself
+  bool no_probe = false;
+  std::string probe = "forward";
+  int64_t chunks = CalibrationRequest{}.chunks, context = CalibrationRequest{}.context;
+
+  void add_to(CLI::App& command);
+  CalibrationRequest request() const;
 };
 
 /// The budget and what is asked of single tensors.

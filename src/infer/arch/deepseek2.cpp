@@ -4,61 +4,11 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/layers/feed_forward.hpp"
+#include "infer/arch/deepseek2.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/columns.hpp"
 
 namespace snug::infer {
-namespace {
-
-struct Block {
-  std::vector<float> attn_norm, ffn_norm;
-  Linear q, q_a, q_b;  // q, or q_a and q_b with a norm between them
-  std::vector<float> q_a_norm;
-  Linear kv_a;  // latent, then the rotated part of the key, which all heads share
-  std::vector<float> kv_a_norm;
-  Linear k_b, v_b;  // per head: latent keys out of queries, values out of the latent
-  Linear kv_b;      // older files: keys and values out of the latent, instead of k_b and v_b
-  Linear out;
-  FeedForward ffn;
-};
-
-class DeepSeek2 : public Architecture {
- public:
-  explicit DeepSeek2(const Source& source);
-
-  void layer(Step& step, int layer, Rows& x) const override {
-    const Block& block = blocks_[static_cast<size_t>(layer)];
-    add(x, attention(step, layer, rms_norm(x, block.attn_norm, eps_)));
-    add(x, block.ffn(step, rms_norm(x, block.ffn_norm, eps_)));
-  }
-
-  LayerMemory memory(int layer) const override {
-    if (blocks_[static_cast<size_t>(layer)].kv_b)
-      return {.key_width = heads_ * key_dim(), .value_width = heads_ * value_dim_};
-    return {.key_width = latent_ + rotated_};
-  }
-
- private:
-  int64_t key_dim() const { return plain_ + rotated_; }
-  void load_scale(const Source& source);
-  Block load_block(const Source& source, int64_t l) const;
-  void load_keys_and_values(const Source& source, int64_t l, Block& block) const;
-  FeedForward load_ffn(const Source& source, int64_t l) const;
-
-  void temper(const Step& step, Rows& queries) const {
-    if (temperature_ != 0)
-      apply_temperature(step, queries, temperature_, temperature_context_);
-  }
-  Rows attention(Step& step, int layer, const Rows& a) const;
-  Rows latent_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
-  Rows plain_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
-
-  int64_t heads_, latent_, rotated_, plain_ = 0, value_dim_ = 0;
-  float eps_, scale_ = 1, temperature_ = 0;
-  int64_t temperature_context_ = 0;
-  Rope rope_;
-  std::vector<Block> blocks_;
-};
 
 DeepSeek2::DeepSeek2(const Source& source)
     : Architecture{source, Head::optional},
@@ -90,10 +40,10 @@ void DeepSeek2::load_scale(const Source& source) {
   temperature_context_ = source.keys.integer("attention.temperature_length", keys.original_context);
 }
 
-Block DeepSeek2::load_block(const Source& source, int64_t l) const {
+DeepSeek2Block DeepSeek2::load_block(const Source& source, int64_t l) const {
   Loader& loader = source.loader;
   const int64_t e = source.hp.embedding, q = heads_ * key_dim();
-  Block block;
+  DeepSeek2Block block;
   block.attn_norm = load_norm(source, l, "attn_norm");
   block.ffn_norm = load_norm(source, l, "ffn_norm");
   block.q = loader.linear_if(in_block(l, "attn_q"), e, q);
@@ -111,7 +61,7 @@ Block DeepSeek2::load_block(const Source& source, int64_t l) const {
   return block;
 }
 
-void DeepSeek2::load_keys_and_values(const Source& source, int64_t l, Block& block) const {
+void DeepSeek2::load_keys_and_values(const Source& source, int64_t l, DeepSeek2Block& block) const {
   Loader& loader = source.loader;
   block.kv_b = loader.linear_if(in_block(l, "attn_kv_b"), latent_, heads_ * (plain_ + value_dim_));
   if (block.kv_b) return;
@@ -138,7 +88,7 @@ FeedForward DeepSeek2::load_ffn(const Source& source, int64_t l) const {
 }
 
 Rows DeepSeek2::attention(Step& step, int layer, const Rows& a) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
   const RopeTable& table = step.table(rope_);
   Rows q = block.q ? apply(step, block.q, a)
                    : apply(step, block.q_b, rms_norm(apply(step, block.q_a, a), block.q_a_norm, eps_));
@@ -153,59 +103,57 @@ Rows DeepSeek2::attention(Step& step, int layer, const Rows& a) const {
   return apply(step, block.out, o);
 }
 
-/// Copies columns [from, from + width) of `part` to columns [to, ...) of `whole`.
-void put(Rows& whole, int64_t to, const Rows& part, int64_t from, int64_t width) {
-  for (int64_t t = 0; t < part.count(); ++t) std::copy_n(part.at(t) + from, width, whole.at(t) + to);
-}
-
-Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Rows& latent,
-                                 const Rows& rotated) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+/// For keys that are latent and rotated part side by side.
+Rows DeepSeek2::latent_queries(const Step& step, const DeepSeek2Block& block, const Rows& q) const {
   const int64_t row = latent_ + rotated_;
-  Rows keys(q.count(), row), queries(q.count(), heads_ * row);
-  put(keys, 0, latent, 0, latent_);
-  put(keys, latent_, rotated, 0, rotated_);
-  store(step, layer, keys, {});
+  Rows queries(q.count(), heads_ * row);
   for (int64_t h = 0; h < heads_; ++h) {
     put(queries, h * row, apply(step, block.k_b, columns(q, h * key_dim(), plain_), h), 0, latent_);
     put(queries, h * row + latent_, q, h * key_dim() + plain_, rotated_);
   }
   temper(step, queries);  // behind k_b, as llama.cpp has it: an imatrix shows what k_b reads
-  const AttendArgs args{.heads = heads_,
-                        .kv_heads = 1,
-                        .key_dim = row,
-                        .value_dim = latent_,
-                        .scale = scale_,
-                        .compute = step.compute};
-  const Rows seen = attend(step, layer, args, queries);
+  return queries;
+}
+
+AttendArgs DeepSeek2::attend_args(bool plain, Compute compute) const {
+  return {.heads = heads_,
+          .kv_heads = plain ? heads_ : 1,
+          .key_dim = plain ? key_dim() : latent_ + rotated_,
+          .value_dim = plain ? value_dim_ : latent_,
+          .scale = scale_,
+          .compute = compute};
+}
+
+Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Rows& latent,
+                                 const Rows& rotated) const {
+  const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
+  store(step, layer, side_by_side({&latent, &rotated}), {});
+  const Rows queries = latent_queries(step, block, q);
+  const Rows seen = attend(step, layer, attend_args(false, step.compute), queries);
   Rows o(q.count(), heads_ * value_dim_);
   for (int64_t h = 0; h < heads_; ++h)
     put(o, h * value_dim_, apply(step, block.v_b, columns(seen, h * latent_, latent_), h), 0, value_dim_);
   return o;
 }
 
-Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows& latent,
-                                const Rows& rotated) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
-  const Rows kv = apply(step, block.kv_b, latent);
-  Rows keys(q.count(), heads_ * key_dim()), values(q.count(), heads_ * value_dim_);
+DeepSeek2::KeysAndValues DeepSeek2::plain_keys(const Rows& kv, const Rows& rotated) const {
+  KeysAndValues all{Rows(kv.count(), heads_ * key_dim()), Rows(kv.count(), heads_ * value_dim_)};
   for (int64_t h = 0; h < heads_; ++h) {
     const int64_t from = h * (plain_ + value_dim_);
-    put(keys, h * key_dim(), kv, from, plain_);
-    put(keys, h * key_dim() + plain_, rotated, 0, rotated_);
-    put(values, h * value_dim_, kv, from + plain_, value_dim_);
+    put(all.keys, h * key_dim(), kv, from, plain_);
+    put(all.keys, h * key_dim() + plain_, rotated, 0, rotated_);
+    put(all.values, h * value_dim_, kv, from + plain_, value_dim_);
   }
-  store(step, layer, keys, values);
-  const AttendArgs args{.heads = heads_,
-                        .kv_heads = heads_,
-                        .key_dim = key_dim(),
-                        .value_dim = value_dim_,
-                        .scale = scale_,
-                        .compute = step.compute};
-  return attend(step, layer, args, q);
+  return all;
 }
 
-}  // namespace
+Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows& latent,
+                                const Rows& rotated) const {
+  const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
+  const auto [keys, values] = plain_keys(apply(step, block.kv_b, latent), rotated);
+  store(step, layer, keys, values);
+  return attend(step, layer, attend_args(true, step.compute), q);
+}
 
 std::unique_ptr<Architecture> make_deepseek2(const Source& source) {
   return std::make_unique<DeepSeek2>(source);

@@ -4,57 +4,10 @@
 #include <cmath>
 
 #include "infer/arch/all.hpp"
-#include "infer/layers/experts.hpp"
-#include "infer/layers/ffn.hpp"
+#include "infer/arch/gemma4.hpp"
 #include "infer/layers/ops.hpp"
 
 namespace snug::infer {
-namespace {
-
-struct Block {
-  int64_t heads = 0, kv_heads = 0, head_dim = 0, window = 0;
-  const Rope* rope = nullptr;
-  int64_t kv_owner = 0;  // the block whose keys and values it reads
-  Linear q, k, v, out;   // no v: values are the keys before norm and RoPE
-  std::vector<float> attn_norm, q_norm, k_norm, post_attention_norm;
-
-  std::vector<float> ffn_norm, post_ffw_norm;
-  GatedFfn ffn;
-  Experts experts;  // beside the dense network, or empty
-  Linear router;
-  std::vector<float> router_scale, post_ffw_norm_1, pre_ffw_norm_2, post_ffw_norm_2;
-
-  Linear layer_gate, layer_proj;  // per-layer embedding, or empty
-  std::vector<float> layer_post_norm;
-  float output_scale = 1;
-};
-
-class Gemma4 : public Architecture {
- public:
-  explicit Gemma4(const Source& source);
-
-  Rows embed(Step& step) const override;
-  void layer(Step& step, int layer, Rows& x) const override;
-  LayerMemory memory(int layer) const override;
-  int restart(int layer) const override;
-
- private:
-  void load_attention(const Source& source, int64_t l, Block& block);
-  void load_experts_beside(const Source& source, int64_t l, Block& block) const;
-  void load_layer_embedding(const Source& source, int64_t l, Block& block) const;
-
-  Rows attention(Step& step, int layer, const Rows& a) const;
-  Rows feed_forward(const Step& step, const Block& block, const Rows& h) const;
-  void add_layer_embedding(const Step& step, int layer, Rows& x) const;
-
-  int64_t embedding_width_, layers_, own_kv_, ple_width_;
-  float eps_;
-  Rope rope_, sliding_rope_;
-  std::vector<bool> sliding_;
-  Linear ple_table_, ple_proj_;
-  std::vector<float> ple_norm_;
-  std::vector<Block> blocks_;
-};
 
 Gemma4::Gemma4(const Source& source)
     : Architecture{source, Head::optional},
@@ -85,7 +38,7 @@ Gemma4::Gemma4(const Source& source)
     ple_norm_ = source.loader.vector("per_layer_proj_norm.weight", ple_width_);
   }
   for (int64_t l = 0; l < layers_; ++l) {
-    Block& block = blocks_.emplace_back();
+    Gemma4Block& block = blocks_.emplace_back();
     load_attention(source, l, block);
     block.ffn_norm = load_norm(source, l, "ffn_norm");
     block.post_ffw_norm = load_norm(source, l, "post_ffw_norm");
@@ -97,7 +50,7 @@ Gemma4::Gemma4(const Source& source)
   }
 }
 
-void Gemma4::load_attention(const Source& source, int64_t l, Block& block) {
+void Gemma4::load_attention(const Source& source, int64_t l, Gemma4Block& block) {
   const Hparams& hp = source.hp;
   Loader& loader = source.loader;
   const auto at = static_cast<size_t>(l);
@@ -130,7 +83,7 @@ void Gemma4::load_attention(const Source& source, int64_t l, Block& block) {
   if (l < own_kv_ && block.k_norm.empty()) loader.tensor(in_block(l, "attn_k_norm.weight"));  // throws
 }
 
-void Gemma4::load_experts_beside(const Source& source, int64_t l, Block& block) const {
+void Gemma4::load_experts_beside(const Source& source, int64_t l, Gemma4Block& block) const {
   const Hparams& hp = source.hp;
   if (!source.loader.has(in_block(l, "ffn_gate_inp.weight"))) return;
   if (hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
@@ -143,7 +96,7 @@ void Gemma4::load_experts_beside(const Source& source, int64_t l, Block& block) 
   block.post_ffw_norm_2 = load_norm(source, l, "post_ffw_norm_2");
 }
 
-void Gemma4::load_layer_embedding(const Source& source, int64_t l, Block& block) const {
+void Gemma4::load_layer_embedding(const Source& source, int64_t l, Gemma4Block& block) const {
   if (ple_width_ == 0) return;
   block.layer_gate = source.loader.linear(in_block(l, "inp_gate"), embedding_width_, ple_width_);
   block.layer_proj = source.loader.linear(in_block(l, "proj"), ple_width_, embedding_width_);
@@ -166,7 +119,7 @@ Rows Gemma4::embed(Step& step) const {
 }
 
 Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   const RopeTable& table = step.table(*block.rope);
   Rows q = apply(step, block.q, a);
   rms_norm_groups(q, block.head_dim, block.q_norm, eps_);
@@ -174,44 +127,56 @@ Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
   if (block.kv_owner == layer) {
     Rows k = apply(step, block.k, a);
     Rows v = block.v ? apply(step, block.v, a) : k;
-    rms_norm_groups(k, block.head_dim, block.k_norm, eps_);
-    rms_norm_groups(v, block.head_dim, {}, eps_);
-    rotate(*block.rope, table, k, block.kv_heads, block.head_dim);
+    turn_keys(step, block, k, v);
     store(step, layer, k, v);
   }
-  const AttendArgs args{.heads = block.heads,
-                        .kv_heads = block.kv_heads,
-                        .key_dim = block.head_dim,
-                        .value_dim = block.head_dim,
-                        .scale = 1,
-                        .window = block.window,
-                        .compute = step.compute};
-  return apply(step, block.out, attend(step, block.kv_owner, args, q));
+  return apply(step, block.out, attend(step, block.kv_owner, attend_args(block, step.compute), q));
 }
 
-Rows Gemma4::feed_forward(const Step& step, const Block& block, const Rows& h) const {
+/// From what was projected to what is stored.
+void Gemma4::turn_keys(Step& step, const Gemma4Block& block, Rows& k, Rows& v) const {
+  rms_norm_groups(k, block.head_dim, block.k_norm, eps_);
+  rms_norm_groups(v, block.head_dim, {}, eps_);
+  rotate(*block.rope, step.table(*block.rope), k, block.kv_heads, block.head_dim);
+}
+
+AttendArgs Gemma4::attend_args(const Gemma4Block& block, Compute compute) {
+  return {.heads = block.heads,
+          .kv_heads = block.kv_heads,
+          .key_dim = block.head_dim,
+          .value_dim = block.head_dim,
+          .scale = 1,
+          .window = block.window,
+          .compute = compute};
+}
+
+Rows Gemma4::feed_forward(const Step& step, const Gemma4Block& block, const Rows& h) const {
   Rows f = block.ffn(step, rms_norm(h, block.ffn_norm, eps_));
   if (!block.experts) return f;
   f = rms_norm(f, block.post_ffw_norm_1, eps_);
   Rows u = rms_norm(h, {}, eps_);
-  scale(u, 1.0f / std::sqrt(static_cast<float>(embedding_width_)));
-  for (int64_t t = 0; t < u.count(); ++t)
-    for (int64_t i = 0; i < u.width(); ++i) u.at(t)[i] *= block.router_scale[static_cast<size_t>(i)];
+  scale_router_input(block, u);
   const Rows mixed =
       block.experts.mix(step, apply(step, block.router, u), rms_norm(h, block.pre_ffw_norm_2, eps_));
   add(f, rms_norm(mixed, block.post_ffw_norm_2, eps_));
   return f;
 }
 
+void Gemma4::scale_router_input(const Gemma4Block& block, Rows& u) const {
+  scale(u, 1.0f / std::sqrt(static_cast<float>(embedding_width_)));
+  for (int64_t t = 0; t < u.count(); ++t)
+    for (int64_t i = 0; i < u.width(); ++i) u.at(t)[i] *= block.router_scale[static_cast<size_t>(i)];
+}
+
 void Gemma4::add_layer_embedding(const Step& step, int layer, Rows& x) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   Rows gate = apply(step, block.layer_gate, x);
   gate_with(Activation::gelu, gate, columns(step.extra, layer * ple_width_, ple_width_));
   add(x, rms_norm(apply(step, block.layer_proj, gate), block.layer_post_norm, eps_));
 }
 
 void Gemma4::layer(Step& step, int layer, Rows& x) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   add(x,
       rms_norm(attention(step, layer, rms_norm(x, block.attn_norm, eps_)), block.post_attention_norm, eps_));
   add(x, rms_norm(feed_forward(step, block, x), block.post_ffw_norm, eps_));
@@ -220,7 +185,7 @@ void Gemma4::layer(Step& step, int layer, Rows& x) const {
 }
 
 LayerMemory Gemma4::memory(int layer) const {
-  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   if (block.kv_owner != layer) return {};
   const int64_t width = block.kv_heads * block.head_dim;
   return {.key_width = width, .value_width = width, .window = block.window};
@@ -230,8 +195,6 @@ int Gemma4::restart(int layer) const {
   // Layers that share keys and values need those of both owners.
   return own_kv_ < layers_ ? static_cast<int>(std::min<int64_t>(layer, own_kv_ - 2)) : layer;
 }
-
-}  // namespace
 
 std::unique_ptr<Architecture> make_gemma4(const Source& source) {
   return std::make_unique<Gemma4>(source);

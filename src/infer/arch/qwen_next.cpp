@@ -2,11 +2,14 @@
 // reference).
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "infer/arch/all.hpp"
 #include "infer/layers/delta_net.hpp"
 #include "infer/layers/feed_forward.hpp"
+#include "infer/layers/delta_net_reverse.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/ops.hpp"
 
 namespace snug::infer {
 namespace {
@@ -43,11 +46,18 @@ class QwenNext : public Architecture {
     return {.key_width = kv_heads_ * head_dim_, .value_width = kv_heads_ * head_dim_};
   }
 
+  bool reverses(int) const override { return true; }
+  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
+
  private:
   DeltaNetShape delta_shape(const Source& source) const;
   GatedAttention load_attention(const Source& source, int64_t l) const;
   FeedForward load_ffn(const Source& source, int64_t l) const;
   Rows attention(Step& step, int layer, const Rows& a) const;
+  Rows queries_of(const Rows& both) const;
+  void open_gates(const Rows& both, Rows& o) const;
+  AttendArgs attend_args(Compute compute) const;
+  class AttentionWay;
 
   bool next_, experts_;
   float eps_;
@@ -140,30 +150,118 @@ FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
   return ffn;
 }
 
+Rows QwenNext::queries_of(const Rows& both) const {
+  Rows q(both.count(), heads_ * head_dim_);
+  for (int64_t t = 0; t < both.count(); ++t)
+    for (int64_t h = 0; h < heads_; ++h)
+      std::copy_n(both.at(t) + 2 * h * head_dim_, head_dim_, q.at(t) + h * head_dim_);
+  return q;
+}
+
+void QwenNext::open_gates(const Rows& both, Rows& o) const {
+  const int64_t d = head_dim_;
+  for (int64_t i = 0; i < o.count(); ++i)
+    for (int64_t k = 0; k < heads_ * d; ++k)
+      o.at(i)[k] *= sigmoid(both.at(i % both.count())[(2 * (k / d) + 1) * d + k % d]);
+}
+
+AttendArgs QwenNext::attend_args(Compute compute) const {
+  return {.heads = heads_,
+          .kv_heads = kv_heads_,
+          .key_dim = head_dim_,
+          .value_dim = head_dim_,
+          .scale = 1.0f / std::sqrt(static_cast<float>(head_dim_)),
+          .compute = compute};
+}
+
 Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
   const GatedAttention& w = blocks_[static_cast<size_t>(layer)].attention;
-  const int64_t d = head_dim_;
   auto [both, k, v] = w.qkv(step, a);
-  Rows q(a.count(), heads_ * d);
-  for (int64_t t = 0; t < a.count(); ++t)
-    for (int64_t h = 0; h < heads_; ++h) std::copy_n(both.at(t) + 2 * h * d, d, q.at(t) + h * d);
-  rms_norm_groups(q, d, w.q_norm, eps_);
-  rms_norm_groups(k, d, w.k_norm, eps_);
+  Rows q = queries_of(both);
+  rms_norm_groups(q, head_dim_, w.q_norm, eps_);
+  rms_norm_groups(k, head_dim_, w.k_norm, eps_);
   const RopeTable& table = step.table(rope_);
-  rotate(rope_, table, q, heads_, d);
-  rotate(rope_, table, k, kv_heads_, d);
+  rotate(rope_, table, q, heads_, head_dim_);
+  rotate(rope_, table, k, kv_heads_, head_dim_);
   store(step, layer, k, v);
-  const AttendArgs args{.heads = heads_,
-                        .kv_heads = kv_heads_,
-                        .key_dim = d,
-                        .value_dim = d,
-                        .scale = 1.0f / std::sqrt(static_cast<float>(d)),
-                        .compute = step.compute};
-  Rows o = attend(step, layer, args, q);
-  for (int64_t t = 0; t < o.count(); ++t)
-    for (int64_t h = 0; h < heads_; ++h)
-      for (int64_t i = 0; i < d; ++i) o.at(t)[h * d + i] *= sigmoid(both.at(t)[(2 * h + 1) * d + i]);
+  Rows o = attend(step, layer, attend_args(step.compute), q);
+  open_gates(both, o);
   return apply(step, w.out, o);
+}
+
+/// Gated attention of one whole sequence, and the way back.
+class QwenNext::AttentionWay {
+ public:
+  AttentionWay(const QwenNext& model, Reverse& reverse, const GatedAttention& w, Rows a)
+      : model_{model}, reverse_{reverse}, w_{w}, a_{std::move(a)} {
+    auto [both, k, v] = w.qkv(reverse.step, a_);
+    both_ = std::move(both);
+    k_ = k;
+    q_ = model.queries_of(both_);
+    Rows q = q_;
+    rms_norm_groups(q, model.head_dim_, w.q_norm, model.eps_);
+    rms_norm_groups(k, model.head_dim_, w.k_norm, model.eps_);
+    const RopeTable& table = reverse.step.table(model.rope_);
+    rotate(model.rope_, table, q, model.heads_, model.head_dim_);
+    rotate(model.rope_, table, k, model.kv_heads_, model.head_dim_);
+    heads_ = ChunkAttention{model.attend_args(Compute::exact), std::move(q), std::move(k), std::move(v)};
+    seen_ = heads_.output();
+    opened_ = seen_;
+    model.open_gates(both_, opened_);
+    result_ = apply(reverse.step, w.out, opened_);
+  }
+
+  const Rows& result() const { return result_; }
+
+  Rows back(const Rows& g) const {
+    const Rows by_opened = reverse_linear(reverse_, w_.out, opened_, g);
+    Rows by_seen = by_opened;
+    model_.open_gates(both_, by_seen);
+    auto [q, k, v] = heads_.reverse(by_seen);
+    const RopeTable& table = reverse_.step.table(model_.rope_);
+    reverse_rotate(model_.rope_, table, q, model_.heads_, model_.head_dim_);
+    reverse_rotate(model_.rope_, table, k, model_.kv_heads_, model_.head_dim_);
+    q = reverse_rms_norm_groups(q_, model_.head_dim_, w_.q_norm, model_.eps_, q);
+    k = reverse_rms_norm_groups(k_, model_.head_dim_, w_.k_norm, model_.eps_, k);
+    return w_.qkv.reverse(reverse_, a_, {by_queries_and_gates(q, by_opened), std::move(k), std::move(v)});
+  }
+
+ private:
+  Rows by_queries_and_gates(const Rows& q, const Rows& by_opened) const {
+    Rows both(q.count(), 2 * q.width());
+    const int64_t d = model_.head_dim_;
+    for (int64_t i = 0; i < q.count(); ++i)
+      for (int64_t k = 0; k < q.width(); ++k) {
+        const int64_t t = i % seen_.count(), at = 2 * (k / d) * d + k % d;
+        const float s = sigmoid(both_.at(t)[at + d]);
+        both.at(i)[at] = q.at(i)[k];
+        both.at(i)[at + d] = by_opened.at(i)[k] * seen_.at(t)[k] * s * (1 - s);
+      }
+    return both;
+  }
+
+  const QwenNext& model_;
+  Reverse& reverse_;
+  const GatedAttention& w_;
+  Rows a_, both_, q_, k_;
+  ChunkAttention heads_;
+  Rows seen_, opened_, result_;
+};
+
+void QwenNext::reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const {
+  const Block& block = blocks_[static_cast<size_t>(layer)];
+  const auto through = [&](const auto& way) {
+    Rows between = x;
+    add(between, way.result());
+    const Rows by_ffn = block.ffn.reverse(reverse, rms_norm(between, block.post_attention_norm, eps_), g);
+    add(g, reverse_rms_norm(between, block.post_attention_norm, eps_, by_ffn));
+    add(g, reverse_rms_norm(x, block.attn_norm, eps_, way.back(g)));
+  };
+  Rows a = rms_norm(x, block.attn_norm, eps_);
+  if (block.recurrent)
+    through(DeltaNetWay{block.delta, reverse, std::move(a)});
+  else
+    through(AttentionWay{*this, reverse, block.attention, std::move(a)});
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ DeltaNet::Inputs DeltaNet::project(const Step& step, const Rows& a) const {
   return in;
 }
 
-DeltaNet::Gates DeltaNet::gates(const Step& step, const Rows& a) const {
+DeltaNet::Gates DeltaNet::gate_inputs(const Step& step, const Rows& a) const {
   Gates g{Rows(a.count(), shape_.value_heads), Rows(a.count(), shape_.value_heads)};
   if (beta_alpha_) {
     const Rows both = apply(step, beta_alpha_, a);
@@ -78,6 +78,11 @@ DeltaNet::Gates DeltaNet::gates(const Step& step, const Rows& a) const {
     g.beta = apply(step, beta_, a);
     g.decay = apply(step, alpha_, a);
   }
+  return g;
+}
+
+DeltaNet::Gates DeltaNet::gates(const Step& step, const Rows& a) const {
+  Gates g = gate_inputs(step, a);
   for (int64_t t = 0; t < a.count(); ++t)
     for (int64_t h = 0; h < shape_.value_heads; ++h) {
       const auto i = static_cast<size_t>(h);
@@ -113,8 +118,7 @@ void DeltaNet::run_head(const Lane& lane, const Rows& qkv, const Gates& gates, i
                         Rows& out) const {
   const int64_t d = shape_.dim;
   float* state = lane.memory->states[static_cast<size_t>(layer_)].state.data() + head * d * d;
-  const int64_t from = shape_.order == HeadOrder::tiled ? head % shape_.key_heads
-                                                        : head / (shape_.value_heads / shape_.key_heads);
+  const int64_t from = key_head(head);
   const ExactKernels& kernels = exact_kernels();
   const float by = 1.0f / std::sqrt(static_cast<float>(d));
   for (int64_t t = lane.begin; t < lane.begin + lane.count; ++t) {

@@ -34,6 +34,8 @@ class DeltaNet {
   LayerMemory memory() const;
 
  private:
+  friend class DeltaNetWay;
+
   int64_t key_width() const { return shape_.key_heads * shape_.dim; }
   int64_t value_width() const { return shape_.value_heads * shape_.dim; }
   int64_t channels() const { return 2 * key_width() + value_width(); }
@@ -46,6 +48,11 @@ class DeltaNet {
     Rows decay, beta;
   };  // [tokens, value heads]
   Gates gates(const Step& step, const Rows& a) const;
+  Gates gate_inputs(const Step& step, const Rows& a) const;  // before sigmoid and decay
+  int64_t key_head(int64_t head) const {
+    return shape_.order == HeadOrder::tiled ? head % shape_.key_heads
+                                            : head / (shape_.value_heads / shape_.key_heads);
+  }
   void convolve(const Lane& lane, const Rows& u, Rows& y) const;
   void run_head(const Lane& lane, const Rows& qkv, const Gates& gates, int64_t head, Rows& out) const;
 

@@ -31,7 +31,7 @@ Recipe small_recipe() {
   add("blk.1.attn_q.weight", FormatId::q5_K, 65536, 0.005, false);
   add("blk.1.ffn_down.weight", FormatId::q4_K, 131072, 0.005, false);
   r.file_bytes = r.tensor_bytes + 1000;
-  r.budget_kind = "file";
+  r.budget_kind = BudgetKind::file;
   r.budget_bytes = r.file_bytes + 1234;
   r.certified_bound = 0.0396;
   return r;
@@ -65,10 +65,31 @@ TEST(ReportTable, SummaryNamesBudgetLossBoundAndGap) {
   EXPECT_NE(text.find("bound     0.0396 nats per token"), std::string::npos) << text;
   EXPECT_NE(text.find("gap 1 %"), std::string::npos) << text;
   Recipe preset = small_recipe();
-  preset.budget_kind = "none";
+  preset.budget_kind = BudgetKind::none;
   preset.predicted_loss = preset.certified_bound = 0;
   EXPECT_EQ(summary_lines(preset).find("budget"), std::string::npos);
   EXPECT_EQ(summary_lines(preset).find("bound"), std::string::npos);
+}
+
+TEST(ReportTable, LimitsAreNamedWhereABoundDoesNotKnowThem) {
+  Recipe recipe = small_recipe();
+  recipe.limits = "--max-formats 2";
+  recipe.proven_optimal = true;
+  recipe.certified_bound = 0.012;
+  const std::string text = summary_lines(recipe);
+  EXPECT_TRUE(has_line(text, "limits", "--max-formats 2")) << text;
+  EXPECT_TRUE(has_line(text, "search", "found no better recipe within them")) << text;
+  EXPECT_TRUE(has_line(text, "bound     0.012", "gap at most 70 %")) << text;
+  EXPECT_EQ(text.find("optimal", text.find("bound")), std::string::npos) << text;
+}
+
+TEST(ReportTable, AnUnknownLossIsSaidToBeUnknown) {
+  Recipe recipe = small_recipe();
+  recipe.loss_known = false;
+  recipe.predicted_loss = recipe.certified_bound = 0;
+  EXPECT_TRUE(has_line(summary_lines(recipe), "loss      unknown", "these formats")) << summary_lines(recipe);
+  EXPECT_TRUE(report_json(recipe)["summary"]["predicted_loss"].is_null());
+  EXPECT_TRUE(report_json(recipe)["summary"]["gap"].is_null());
 }
 
 TEST(ReportTable, AProfileTellsWhatTheLossesRestOn) {
