@@ -13,17 +13,20 @@ void check_reachable(const ModelSource& model, const Importance* importance, con
   Planner{unmeasured_profile(model, request.measuring), model, importance, *request.plan}.check_reachable();
 }
 
-/// The model's own run over a text, and what is collected from it where nothing was named.
+/// What tensors are measured with. Where it is to be collected the model is run over a text first.
 void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
-  evidence.run = open_calibration(model, request.calibration, evidence.state);
-  if (evidence.run && !request.collect_into.empty())
-    evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, request.feedback, *evidence.run);
+  if (!request.collect_into.empty()) {
+    evidence.run = open_calibration(model, request.calibration, evidence.state);
+    if (evidence.run)
+      evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, request.feedback, *evidence.run);
+  }
   if (!evidence.importance) evidence.importance = load_importance(evidence.inputs, model);
   if (request.feedback != Feedback::off) evidence.moments = load_moments(evidence.inputs);
 }
 
-void measure_and_probe(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
-  evidence.profile = measure(model, evidence.columns(), evidence.state, request.measuring, &evidence.measured);
+/// The model's own run over a text, after what needs no run is measured and safe.
+void probe_tensors(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
+  if (request.collect_into.empty()) evidence.run = open_calibration(model, request.calibration, evidence.state);
   if (!evidence.run) return;
   evidence.run->probing.shard = request.measuring.shard;
   evidence.run->probing.shards = request.measuring.shards;
@@ -40,7 +43,8 @@ Evidence gather(const ModelSource& model, const EvidenceRequest& request) {
                     .importance = std::move(importance)};
   check_finite_once(model, evidence.state);
   open_inputs(model, request, evidence);
-  measure_and_probe(model, request, evidence);
+  evidence.profile = measure(model, evidence.columns(), evidence.state, request.measuring, &evidence.measured);
+  probe_tensors(model, request, evidence);
   const bool is_whole = request.measuring.shards == 1;  // a shard of several is nothing to report on
   if (is_whole) save_profile(evidence.state, evidence.profile, model, evidence.columns());
   return evidence;

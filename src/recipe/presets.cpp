@@ -32,7 +32,7 @@ static_assert(std::ranges::is_sorted(kPresets, {}, &Preset::file_type));
 /// nothing.
 bool is_70b(const PresetModel& m) {
   if (m.layers != 80) return false;
-  if (m.architecture == "llama") return m.heads != m.heads_kv;
+  if (m.architecture == "llama" || m.architecture == "llama-embed") return m.heads != m.heads_kv;
   return m.architecture == "qwen2" || m.architecture == "deci" || m.architecture == "olmo";
 }
 

@@ -5,17 +5,31 @@
 #include <limits>
 #include <string>
 
+#include "base/events.hpp"
+
 namespace snug {
 namespace {
 
+struct Heard : Events {
+  std::string lines;
+  void log(std::string_view line) override { lines += line; }
+};
+
 TEST(Memory, WhatIsLargerThanItIsTold) {
-  testing::internal::CaptureStderr();
+  Heard heard;
+  const EventScope scope{heard};
   tell_if_larger_than_memory(1, "for every chunk");
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
-  testing::internal::CaptureStderr();
+  EXPECT_EQ(heard.lines, "");
   tell_if_larger_than_memory(std::numeric_limits<int64_t>::max(), "for every chunk");
-  const std::string told = testing::internal::GetCapturedStderr();
-  EXPECT_NE(told.find("from the disk again for every chunk"), std::string::npos) << told;
+  EXPECT_NE(heard.lines.find("from the disk again for every chunk"), std::string::npos) << heard.lines;
+}
+
+TEST(Memory, NothingMayTakeMoreThanThereIs) {
+  const int64_t all = memory_for(MemoryUse::all);
+  for (const MemoryUse use : {MemoryUse::context, MemoryUse::documents, MemoryUse::hessians, MemoryUse::repacked}) {
+    EXPECT_GT(memory_for(use), 0);
+    EXPECT_LT(memory_for(use), all + all / 10);  // what is free changes between two questions
+  }
 }
 
 }  // namespace

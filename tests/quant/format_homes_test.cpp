@@ -14,8 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Files that choose among formats, for a runtime or for probing, or map one to another: no home of any of them.
-const std::set<std::string> kChoosers = {"encode/candidates.cpp", "encode/target.cpp", "recipe/export.cpp",
-                                         "measure/probe.cpp",     "quant/lossless.cpp"};
+const std::set<std::string> kChoosers = {"encode/candidates.cpp", "recipe/target.cpp", "recipe/export.cpp",
+                                         "measure/probe.cpp",     "quant/lossless.cpp", "recipe/preset_rules.cpp",
+                                         "recipe/preset_rules.hpp"};
 
 /// Code without comments, in lower case and without underscores: "BlockQ2_0" and "q2_0" both hold "q20".
 std::string code_of(const fs::path& path) {
