@@ -14,7 +14,7 @@ namespace snug {
 inline int64_t pico_nats(double nats) { return std::llround(std::min(nats * 1e12, 1e14)); }
 inline double nats(int64_t pico) { return static_cast<double>(pico) * 1e-12; }
 
-/// What one tensor costs and suffers in one format.
+/// Size and predicted loss of one tensor in one format.
 struct Candidate {
   FormatId format{};
   int64_t bytes = 0;           // of the tensor's data, without padding

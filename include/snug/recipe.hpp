@@ -39,7 +39,7 @@ struct Recipe {
   std::string method;                   // "optimal", "preset q4_k_m", "uniform q6_K"
   Effort effort = Effort::normal;
   bool error_feedback = false;          // encoded with the second moments of the imatrix, where it has them
-  bool notes = true;                    // the file says how it was made: four keys, some 190 bytes
+  bool notes = true;                    // write the snug.* provenance keys (4 keys, about 190 bytes)
 
   BudgetKind budget_kind = BudgetKind::none;
   int64_t budget_bytes = 0;             // of what the kind says
@@ -50,7 +50,7 @@ struct Recipe {
   double predicted_loss = 0, certified_bound = 0;  // nats per token; gap = loss - bound
   bool proven_optimal = false;          // the search found that no recipe within budget and limits loses less
 
-  /// What running the recipe gave, on text that nothing was learnt from.
+  /// What running the recipe gave, on held-out text.
   struct Measured {
     double kl = 0, standard_error = 0;  // nats per token
     int64_t tokens = 0;

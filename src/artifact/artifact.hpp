@@ -9,6 +9,7 @@
 #include "base/atomic_file.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/model.hpp"
+#include "snug/output.hpp"
 #include "snug/recipe.hpp"
 
 namespace snug {
@@ -17,11 +18,6 @@ namespace snug {
 struct FileLayout {
   int64_t bytes = 0;                // of all files
   std::vector<int64_t> file_bytes;  // of each
-};
-
-struct WrittenModel {
-  int64_t bytes = 0;  // of all files
-  std::vector<std::filesystem::path> files;
 };
 
 /// How large an output becomes: all that planning asks of it.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/output_path.hpp"
+#include "snug/output.hpp"
 
 namespace snug {
 

@@ -33,7 +33,7 @@ class Guard {
   bool operator()(int depth, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::object_start) check_cancelled();
     if (depth > kMaxDepth)
-      throw Error{str("nested deeper than ", kMaxDepth, " levels"), where_, "this is no document of snug's"};
+      throw Error{str("nested deeper than ", kMaxDepth, " levels"), where_, "not a snug file"};
     if (event == json::parse_event_t::object_start) keys_.emplace_back();
     if (event == json::parse_event_t::object_end) keys_.pop_back();
     if (event == json::parse_event_t::key && !keys_.back().insert(parsed.get<std::string>()).second)

@@ -78,7 +78,7 @@ fs::path output_path(const fs::path& path, Existing existing) {
     throw Error{str("the output is ", special ? special : "no file with a name", ", which is not replaced"),
                 path.string(), "name a file", Fault::io};
   if (found && existing == Existing::refuse)
-    throw Error{"the output exists already", path.string(), "name another output, or replace it with --force",
+    throw Error{"the output exists already", path.string(), "name another output, or ask for it to be replaced",
                 Fault::io};
   check_folder_of(target);
   return target;

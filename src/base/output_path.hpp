@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
-namespace snug {
+#include "snug/output.hpp"
 
-enum class Existing { refuse, replace };
+namespace snug {
 
 /// Where what is written under `path` will lie: links are followed, also one whose target does not exist yet.
 /// Throws Error of Fault::io where that is a folder, a device, a pipe or a socket, where its folder does not

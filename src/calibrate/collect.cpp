@@ -90,7 +90,7 @@ class Collector {
           str("the text has ", text.tokens.size(), " tokens, ", have, " chunks of ", options_.chunk_tokens,
               skip ? str("; none is left behind the first ", skip) : ""),
           text.name,
-          "give a longer text or shorter chunks (imatrix: --chunk; fit, measure, plan: --probe-context)"};
+          "give a longer text or shorter chunks"};
     return options_.chunks > 0 && options_.chunks < have - skip ? skip + options_.chunks : have;
   }
 
@@ -112,7 +112,7 @@ class Collector {
     std::erase_if(inputs_, wide);
     if (left_out > 0)
       log_line(str(left_out, " inputs are wider than ", options_.full_width,
-                 " and get no second moments (--full-width)"));
+                 " and get no second moments"));
   }
 
   /// Second moments grow with the square of the width: better told now than hours later.
@@ -128,7 +128,7 @@ class Collector {
     if (const int64_t memory = memory_for(MemoryUse::all); largest > memory)
       throw Error{
           str("a second moment takes ", show_size(largest), " of memory and there are ", show_size(memory)),
-          "", "leave wide inputs out with --full-width, or --full"};
+          "", "leave wide inputs out, or second moments altogether"};
     std::error_code unknown;
     const path folder = out_.has_parent_path() ? out_.parent_path() : path{"."};
     const std::filesystem::space_info space = std::filesystem::space(folder, unknown);
@@ -136,11 +136,11 @@ class Collector {
       throw Error{str("second moments take ", show_size(whole),
                       waiting > 0 ? str(" and while they are summed ", show_size(waiting)) : "", ", and ",
                       show_size(static_cast<int64_t>(space.available)), " are free"),
-                  folder.string(), "name an output elsewhere, or leave wide inputs out with --full-width",
+                  folder.string(), "name an output elsewhere, or leave wide inputs out",
                   Fault::io};
     if (passes_.size() > 1)
       log_line(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
-                 " passes over the text (--memory)"));
+                 " passes over the text, for want of memory"));
   }
 
   void add_row_groups() {

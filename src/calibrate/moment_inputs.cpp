@@ -95,7 +95,7 @@ void MomentCollector::add(std::string_view tensor, int64_t mat, Matrix<const flo
     const auto [seen, fresh] = seen_.try_emplace({shared.name, mat}, digest);
     if (!fresh && seen->second != digest)
       throw Error{str("'", tensor, "' and '", shared.name, "' read the same input at first, then not"),
-                  "", "leave --full out"};
+                  "", "collect without second moments"};
     if (!fresh) return;
   }
   sums->add(mat, rows);

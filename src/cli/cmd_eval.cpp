@@ -76,7 +76,7 @@ std::vector<int32_t> read_token_file(const std::string& path) {
   std::istringstream in{read_file(path)};
   std::vector<int32_t> tokens{std::istream_iterator<int32_t>{in}, {}};
   if (!in.eof())
-    throw Error{str("after ", tokens.size(), " token ids comes something that is none"), path,
+    throw Error{str("entry ", tokens.size() + 1, " is not a token id"), path,
                 "the file is to hold decimal numbers with spaces or line ends between "
                 "them"};
   return tokens;
@@ -282,7 +282,7 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
 
 void add_eval(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<EvalArgs>();
-  auto* cmd = app.add_subcommand("eval", "perplexity, and how far a model is from its original");
+  auto* cmd = app.add_subcommand("eval", "perplexity, and KL divergence from a reference model");
   add_options(*cmd, *args);
   args->common.add_to(*cmd);
   cmd->footer(

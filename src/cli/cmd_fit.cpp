@@ -4,7 +4,7 @@
 #include "cli/options/options.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
-#include "fit/fit.hpp"
+#include "snug/fit.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -59,12 +59,12 @@ void add_fit(CLI::App& app, int& exit_code) {
   command->add_option("-o,--out", args->out, "the GGUF to write");
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON");
   command
-      ->add_option("--feedback", args->feedback,
-                   "error feedback: errors of a row make up for each other, which about halves the loss at "
-                   "low bits; auto: "
-                   "where it takes less than 16 hours of one core and proves better")
+      ->add_option("--gptq", args->feedback,
+                   "GPTQ error feedback; about halves the loss below 4 bits. auto: use it if it costs under 16 "
+                   "core-hours and lowers held-out KL")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
+  command->add_option("--feedback", args->feedback)->check(CLI::IsMember({"auto", "on", "off"}))->group("");  // old name
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);

@@ -183,7 +183,7 @@ int run(const Args& args) {
 
 void add_report(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
-  auto* command = app.add_subcommand("report", "what a recipe is and how sure of it, as one page");
+  auto* command = app.add_subcommand("report", "write an HTML report on a recipe: size, loss, confidence");
   command->add_option("source", args->source, "a recipe, or the state of a model that was measured")
       ->required();
   command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)");
@@ -193,7 +193,7 @@ void add_report(CLI::App& app, int& exit_code) {
                    "further divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, "
                    "measured, se")
       ->check(CLI::ExistingFile);
-  command->add_option("--bpw", args->bpw, "of the plan to show for a state (default: 4.25)")
+  command->add_option("--bpw", args->bpw, "with a state: plan at this many bits per weight (default: 4.25)")
       ->check(CLI::Range(0.1, 64.0));
   command->add_option("--model", args->model.model, "the model, where state or recipe are not enough")
       ->check(CLI::ExistingFile);

@@ -229,7 +229,7 @@ void add_sampling(CLI::App& command, RunArgs& args) {
   command.add_option("-n,--tokens", args.generation.most_tokens, "tokens to say at most; -1: no limit")
       ->check(at_least(-1))
       ->capture_default_str();
-  command.add_option("--stop", args.generation.stops, "end before this text; may be given often")
+  command.add_option("--stop", args.generation.stops, "stop at this string (repeatable)")
       ->check(is_utf8())
       ->take_all()
       ->allow_extra_args(false);
@@ -239,14 +239,14 @@ void add_sampling(CLI::App& command, RunArgs& args) {
 
 void add_run(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<RunArgs>();
-  auto* command = app.add_subcommand("run", "let a model go on from a prompt, or chat with it");
+  auto* command = app.add_subcommand("run", "generate text from a prompt, or chat");
   command->add_option("MODEL", args->model, "GGUF file (of a split model the first)")->required();
   auto* prompt =
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
   auto* file =
       command->add_option("-f,--file", args->file, "the same from a file or a pipe")->excludes(prompt);
   auto* chat = command->add_flag("--chat", args->chat,
-                                 "in the model's chat form; without -p a turn for every line of input");
+                                 "use the model's chat template; without -p, one turn per line of stdin");
   command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);
   command
       ->add_option("--form", args->form, "with --chat: a form other than the one recognised, such as chatml")

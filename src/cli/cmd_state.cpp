@@ -186,7 +186,7 @@ CLI::App* add_work(CLI::App& parent, int& exit_code, const char* name, const cha
 }  // namespace
 
 void add_state(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("state", "look at, check and join what has been measured");
+  auto* command = app.add_subcommand("state", "show, verify, merge or compact a measurement store");
   command->require_subcommand(1);
   add_work(*command, exit_code, "show", "records, sizes and digest", show);
   add_work(*command, exit_code, "verify", "read everything; exit code 1 if anything is damaged",

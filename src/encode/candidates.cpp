@@ -39,9 +39,9 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
     const std::string_view name = list.substr(0, comma);
     list.remove_prefix(std::min(comma + 1, list.size()));
     const Format* format = find_format(name);
-    if (!format) throw Error{str("unknown format '", name, "'"), "--formats", str("known are ", known_formats()), Fault::usage};
+    if (!format) throw Error{str("unknown format '", name, "'"), "the list of formats", str("known are ", known_formats()), Fault::usage};
     if (!loads(*format))
-      throw Error{str(target.name, " does not load ", format->name), "--formats", "leave it out, or name another --runtime",
+      throw Error{str(target.name, " does not load ", format->name), "the list of formats", "leave it out, or name another runtime",
                   Fault::usage};
     wanted.push_back(format);
   }
@@ -68,7 +68,7 @@ void check_source(const Tensor& tensor, const std::filesystem::path& path, bool 
   // MXFP4 experts are what some models were trained in: there is no better source.
   if (!is_float(tensor.format) && tensor.format != FormatId::mxfp4 && !allow_requantize)
     throw Error{str("the tensor is quantized already (", format_name(tensor.format), ")"), where,
-                "start from the model in F32, F16 or BF16, or add --allow-requantize and lose some more"};
+                "start from the model in F32, F16 or BF16, or allow requantizing and lose some more"};
 }
 
 }  // namespace snug

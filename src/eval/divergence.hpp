@@ -5,12 +5,11 @@
 #include <string_view>
 #include <vector>
 
+#include "snug/estimate.hpp"
+
 namespace snug::infer {
 
-/// A mean over tokens and its standard error.
-struct Estimate {
-  double value = 0, error = 0;
-};
+using snug::Estimate;
 Estimate estimate(double sum, double sum_of_squares, int64_t count);
 
 /// What a model said about one token.

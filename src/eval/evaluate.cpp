@@ -62,7 +62,7 @@ Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t lim
   if (have < 2 * context)
     throw Error{str("the text has ", have, " tokens; at least ", 2 * context, " are needed for a context of ",
                     context),
-                source, "give a longer text or a smaller --ctx"};
+                source, "give a longer text or a shorter context"};
   int64_t count = have / context;
   if (limit > 0) count = std::min(count, limit);
   tokens.resize(static_cast<size_t>(count * context));

@@ -10,25 +10,11 @@
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
 #include "measure/probe.hpp"
+#include "snug/fit.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 
 namespace snug {
-
-/// How it is found out what each tensor does to the output.
-enum class Probing {
-  forward,  // the model is run once for every tensor
-  reverse,  // one reverse pass tells of all tensors and formats; the few that matter most are run as well
-};
-
-/// How the model is run to see what each tensor does to its output.
-struct CalibrationRequest {
-  bool run = true;       // false: weigh tensors by role and position
-  std::string text;      // a file; kSelfText or empty: what the model writes itself
-  int64_t chunks = 24;   // of the text to measure on, at most; as many again are held out to judge by
-  int64_t context = 256; // tokens of a chunk
-  Probing probing = Probing::forward;
-};
 
 /// The model ready to be run, and the text it is run on.
 struct CalibrationRun {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/plan.hpp"
+#include "snug/fit.hpp"
 #include "measure/recipe_judge.hpp"
 
 namespace snug {
@@ -17,17 +18,6 @@ struct LoopOptions {
   double tolerance = 0.12;  // |ln(measured / predicted)| below which losses add up well enough
   bool presets = true;      // compare with the best preset of the size
   const SecondMoments* moments = nullptr;  // of inputs: encode with error feedback, if that proves better
-};
-
-/// One recipe that was measured, on the held-out chunks.
-struct Judged {
-  std::string label;   // "plan", "correction 1", "preset iq3_xxs"
-  std::string digest;  // recipe_digest()
-  int64_t tensor_bytes = 0, file_bytes = 0;
-  double predicted = 0;
-  infer::Estimate measured;      // nats per token, over chunks
-  infer::Estimate against_best;  // minus the best one before it, chunk by chunk
-  bool accepted = false;
 };
 
 struct LoopResult {

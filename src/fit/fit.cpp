@@ -1,11 +1,15 @@
-#include "fit/fit.hpp"
+#include "snug/fit.hpp"
 
 #include <utility>
 
+#include "artifact/quantize_model.hpp"
+#include "base/atomic_file.hpp"
 #include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "fit/closed_loop.hpp"
+#include "fit/evidence.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -89,6 +93,11 @@ WrittenModel write_and_verify(const FitRequest& request, const ModelSource& mode
   return written;
 }
 
+ProbeSummary summary_of(const ProbeResults& probes) {
+  return {static_cast<int64_t>(probes.tensors.size()), probes.measured, probes.reused, probes.seconds,
+          probes.forward_passes};
+}
+
 }  // namespace
 
 std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder) {
@@ -100,15 +109,17 @@ FitResult fit(const FitRequest& request, Events& events) {
   check_outputs(request);
   const ModelSource model = open_model(request.model);
   Evidence evidence = gather(model, evidence_request(request));
-  FitResult result{.plan = plan_for(request, model, evidence)};
-  const Recipe& recipe = result.plan.plan.recipe;
-  if (!request.recipe.empty()) write_file(request.recipe, to_json(recipe), request.existing);
-  if (!request.dry_run) result.written = write_and_verify(request, model, evidence, recipe);
-  if (recipe.error_feedback)
+  LoopResult loop = plan_for(request, model, evidence);
+  FitResult result{.recipe = std::move(loop.plan.recipe),
+                   .judged = std::move(loop.judged),
+                   .held_tokens = loop.held_tokens,
+                   .profile = std::move(evidence.profile),
+                   .measured = std::move(evidence.measured),
+                   .probes = summary_of(evidence.probes)};
+  if (!request.recipe.empty()) write_file(request.recipe, to_json(result.recipe), request.existing);
+  if (!request.dry_run) result.written = write_and_verify(request, model, evidence, result.recipe);
+  if (result.recipe.error_feedback)
     result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
-  result.profile = std::move(evidence.profile);
-  result.measured = std::move(evidence.measured);
-  result.probes = std::move(evidence.probes);
   return result;
 }
 

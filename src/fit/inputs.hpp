@@ -11,15 +11,6 @@
 
 namespace snug {
 
-/// Whether errors of a row are to make up for each other (error feedback, as in GPTQ): automatic where it takes
-/// less than 16 hours of one core and proves better.
-enum class Feedback { automatic, on, off };
-
-/// Files of column statistics, empty where there are none.
-struct InputFiles {
-  std::filesystem::path imatrix, moments;  // moments: second moments; empty: those of the imatrix
-};
-
 /// All files that reading a model may read: those of its split, or those in a checkpoint's folder.
 std::vector<std::filesystem::path> model_files(const std::filesystem::path& model);
 

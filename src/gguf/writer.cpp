@@ -35,7 +35,7 @@ void refuse_taken_names(const Layout& layout, Existing existing) {
   for (const Layout::Shard& shard : layout.shards)
     if (std::filesystem::exists(shard.path, ignored))
       throw Error{"the output exists already", shard.path.string(),
-                  "name another output, or replace it with --force", Fault::io};
+                  "name another output, or ask for it to be replaced", Fault::io};
 }
 
 }  // namespace

@@ -33,10 +33,10 @@ SessionOptions settled(SessionOptions options, const Model& model) {
   if (options.context <= 0) options.context = model.hparams().context;
   if (options.context <= 0)
     throw Error{"the model does not say how long its context is", model.source().path().string(),
-                "say it yourself (--ctx)"};
+                "say how many tokens the context is to have"};
   if (options.context > kLongestContext)
     throw Error{str("a context of ", options.context, " tokens is too long"), model.source().path().string(),
-                str("give --ctx ", kLongestContext, " or less"), Fault::usage};
+                str("give a context of ", kLongestContext, " or less"), Fault::usage};
   options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
   return options;
 }
@@ -65,7 +65,7 @@ Session::Session(const Model& model, const SessionOptions& options)
   if (needed > free)
     throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
                     show_size(needed), ", more than the ", show_size(free), " of free memory"),
-                model.source().path().string(), "give a shorter context (--ctx)"};
+                model.source().path().string(), "give a shorter context"};
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
     const LayerMemory layer = model.architecture().memory(l);
@@ -124,7 +124,7 @@ void Session::check(std::span<const int32_t> tokens) const {
   if (static_cast<int64_t>(tokens.size()) > options_.context - position_)
     throw Error{str("the context of ", options_.context, " tokens is full: ", position_, " are in it and ",
                     tokens.size(), " more were given"),
-                model_.source().path().string(), "give a longer context (--ctx) or a shorter text"};
+                model_.source().path().string(), "give a longer context or a shorter text"};
 }
 
 Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {

@@ -43,7 +43,7 @@ class RecipeJudge {
 
   /// Mean KL divergence of chunks [first, last), nats per token, one figure a chunk.
   std::vector<double> divergence(const TensorFormats& formats, int64_t first, int64_t last);
-  /// The same with `tensor` as in the original. What that gains is what the tensor costs in this company.
+  /// The same with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
   std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
                                          int64_t last);
 

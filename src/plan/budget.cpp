@@ -1,4 +1,4 @@
-#include "plan/budget.hpp"
+#include "snug/budget.hpp"
 
 #include <cmath>
 
@@ -10,7 +10,7 @@ namespace snug {
 
 Budget Budget::of_tensors(double bits_per_weight) {
   if (!(bits_per_weight > 0 && bits_per_weight <= 64))
-    throw Error{str(bits_per_weight, " bits per weight is no budget"), "--bpw", "e.g. 4.25", Fault::usage};
+    throw Error{str(bits_per_weight, " bits per weight is no budget"), "the budget", "e.g. 4.25", Fault::usage};
   return {BudgetKind::tensors, 0, bits_per_weight};
 }
 

@@ -23,13 +23,13 @@ std::string PlanOptions::limits() const {
   const auto add = [&](bool asked, const std::string& option) {
     if (asked) text += str(text.empty() ? "" : ", ", option);
   };
-  add(max_formats > 0, str("--max-formats ", max_formats));
-  add(active_bytes.has_value(), "--active-size");
-  add(!caps.empty(), "--cap");
-  add(!rules.pins.empty(), "--pin");
-  add(!rules.mins.empty(), "--min");
-  add(!rules.maxs.empty(), "--max");
-  add(!rules.groups.empty(), "--group");
+  add(max_formats > 0, str("max formats ", max_formats));
+  add(active_bytes.has_value(), "active size");
+  add(!caps.empty(), "cap");
+  add(!rules.pins.empty(), "pin");
+  add(!rules.mins.empty(), "min");
+  add(!rules.maxs.empty(), "max");
+  add(!rules.groups.empty(), "group");
   return text;
 }
 
@@ -43,7 +43,7 @@ Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& 
       options_(options),
       selection_(select_candidates(profile, options.rules)) {
   if (options.budget.kind() == BudgetKind::none)
-    throw Error{"a plan needs one budget", "", "give either --size, e.g. 11GB, or --bpw, e.g. 4.25", Fault::usage};
+    throw Error{"a plan needs one budget", "", "give either a size, e.g. 11GB, or bits per weight, e.g. 4.25", Fault::usage};
   Recipe& copy = model_.copy;
   copy.model_digest = profile.model_digest;
   copy.imatrix_digest = profile.imatrix_digest;
@@ -107,13 +107,13 @@ Constraints Planner::make_constraints() const {
     constraints.side.push_back(std::move(side));
   };
   for (const std::string& text : options_.caps) {
-    const RegexValue cap = parse_regex_value(text, "--cap");
-    add_side(str("--cap ", text), parse_size(cap.value), [&](const ProfiledTensor& tensor, int64_t bytes) {
+    const RegexValue cap = parse_regex_value(text, "cap");
+    add_side(str("cap ", text), parse_size(cap.value), [&](const ProfiledTensor& tensor, int64_t bytes) {
       return cap.regex.finds(tensor.name) ? bytes : int64_t{0};
     });
   }
   if (options_.active_bytes)
-    add_side("--active-size", *options_.active_bytes,
+    add_side("active size", *options_.active_bytes,
              [&](const ProfiledTensor& tensor, int64_t bytes) { return active_bytes_of(tensor, bytes); });
   if (options_.max_formats > 0) {
     FormatLimit limit{{}, options_.max_formats};
@@ -134,17 +134,17 @@ void Planner::refuse(Range range) const {
   std::string blocks = str(profile_.fixed.size(), " tensors are copied as they are (", show_size(copied_bytes_), ")");
   if (header_bytes_ > 0) blocks += str("; metadata take ", show_size(header_bytes_));
   if (!selection_.pinned.empty()) blocks += str("; ", selection_.pinned.size(), " tensors are pinned");
-  if (!options_.rules.mins.empty()) blocks += "; --min keeps formats out";
+  if (!options_.rules.mins.empty()) blocks += "; a min rule keeps formats out";
   size_t awkward = 0;
   for (const ProfiledTensor& tensor : profile_.tensors) awkward += tensor.cols % 256 != 0;
   if (awkward) blocks += str("; ", awkward, " tensors have rows that are no multiple of 256 and fit few formats");
   const bool sides = !options_.caps.empty() || options_.active_bytes || options_.max_formats;
   throw Error{sides && range.smallest <= budget_for_choices(0)
-                  ? "no recipe within the budget meets --cap, --active-size and --max-formats together"
+                  ? "no recipe within the budget meets the caps, the active size and the number of formats together"
                   : str("no recipe is that small: the smallest takes ", shown(range.smallest)),
               str("reachable without side constraints: ", shown(range.smallest), " to ", shown(range.largest), "; ",
                   blocks),
-              "raise the budget, pin less, or allow more --formats", Fault::unreachable_budget};
+              "raise the budget, pin less, or allow more formats", Fault::unreachable_budget};
 }
 
 std::vector<size_t> Planner::candidates_picked(const std::vector<uint16_t>& pick) const {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "plan/budget.hpp"
+#include "snug/fit.hpp"
 #include "plan/planned_model.hpp"
 #include "plan/selection.hpp"
 #include "snug/model.hpp"
@@ -15,23 +15,6 @@
 #include "snug/solve.hpp"
 
 namespace snug {
-
-struct PlanOptions {
-  Budget budget;
-  SelectionRules rules;
-  std::vector<std::string> caps;       // REGEX=SIZE: the tensors it finds take no more together
-  int max_formats = 0;                 // at most so many different formats; 0: any number
-  std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
-  int64_t split_bytes = 0;
-  double seconds = 60;                 // the solver's time
-  bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
-
-  /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
-  std::string limits() const;
-
-  /// No wishes beyond the budget: any recipe of that size will do.
-  bool is_plain() const;
-};
 
 struct Plan {
   Recipe recipe;

@@ -81,7 +81,7 @@ std::vector<std::vector<size_t>> gather(const Profile& profile, const std::vecto
     bool matched = false;
   };
   std::vector<Group> compiled;
-  for (const std::string& group : groups) compiled.push_back({group, compile(group, "--group")});
+  for (const std::string& group : groups) compiled.push_back({group, compile(group, "group")});
   std::map<std::string, std::vector<size_t>> together;
   for (size_t t = 0; t < profile.tensors.size(); ++t) {
     std::string key = str("=", t);
@@ -96,7 +96,7 @@ std::vector<std::vector<size_t>> gather(const Profile& profile, const std::vecto
     together[key].push_back(t);
   }
   for (const Group& group : compiled)
-    if (!group.matched) refuse_unmatched(group.pattern, "--group");
+    if (!group.matched) refuse_unmatched(group.pattern, "group");
   std::vector<std::vector<size_t>> members;
   for (auto& [key, tensors] : together) members.push_back(std::move(tensors));
   std::ranges::sort(members);
@@ -117,7 +117,7 @@ Selection::Item make_item(const Profile& profile, const std::vector<std::vector<
     if (choice.size() == item.tensors.size()) item.candidates.push_back(std::move(choice));
   }
   if (item.candidates.empty())
-    throw Error{str("no format is left that '", first.name, "' and the rest of its group share"), "--group",
+    throw Error{str("no format is left that '", first.name, "' and the rest of its group share"), "group",
                 "make the group smaller, or pin less", Fault::usage};
   return item;
 }
@@ -134,13 +134,13 @@ RegexValue parse_regex_value(const std::string& text, std::string_view option) {
 
 Selection select_candidates(const Profile& profile, const SelectionRules& rules) {
   Filter filter{profile};
-  for (const std::string& text : rules.mins) apply_bound(filter, text, "--min", true);
-  for (const std::string& text : rules.maxs) apply_bound(filter, text, "--max", false);
+  for (const std::string& text : rules.mins) apply_bound(filter, text, "min", true);
+  for (const std::string& text : rules.maxs) apply_bound(filter, text, "max", false);
   Selection selection;
   for (const std::string& text : rules.pins) {
-    const RegexValue rule = parse_regex_value(text, "--pin");
-    const FormatId id = format_named(rule.value, "--pin").id;
-    filter.apply(rule, "--pin", [&](const ProfiledTensor&, const Candidate& candidate) { return candidate.format == id; });
+    const RegexValue rule = parse_regex_value(text, "pin");
+    const FormatId id = format_named(rule.value, "pin").id;
+    filter.apply(rule, "pin", [&](const ProfiledTensor&, const Candidate& candidate) { return candidate.format == id; });
   }
   for (size_t t = 0; t < profile.tensors.size(); ++t)
     if (!rules.pins.empty() && std::ranges::count(filter.kept()[t], true) == 1) selection.pinned.push_back(t);

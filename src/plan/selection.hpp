@@ -6,15 +6,10 @@
 
 #include "base/pattern.hpp"
 #include "snug/format.hpp"
+#include "snug/fit.hpp"
 #include "snug/profile.hpp"
 
 namespace snug {
-
-/// What a person asks of single tensors: --pin REGEX=FORMAT, --min and --max [REGEX=]FORMAT, --group REGEX.
-/// A regex (Perl's) matches anywhere in a tensor's name; anchor it with ^ and $ to match the whole.
-struct SelectionRules {
-  std::vector<std::string> pins, mins, maxs, groups;
-};
 
 /// Candidates a plan may choose from, per item: a tensor, or the tensors of a group as one.
 struct Selection {

@@ -58,7 +58,7 @@ void check_distinct(const Recipe& recipe) {
       if (other.format != t.format && alike(t.name, other.name))
         throw Error{
             str("llama-quantize cannot tell '", t.name, "' from '", other.name, "': it lowers capitals"),
-            "recipe", "give both the same format with --pin"};
+            "recipe", "pin both to the same format"};
   }
 }
 
@@ -66,7 +66,7 @@ void check_loads(const RecipeTensor& tensor, const Target& target) {
   if (!find_format(tensor.format) || target.loads(tensor.format)) return;
   throw Error{str(target.name, " has no ", format_name(tensor.format), ", the format of '", tensor.name, "'"),
               "recipe",
-              str("plan again with --runtime ", target.name, ", or without that format (--formats)")};
+              str("plan again for the runtime ", target.name, ", or without that format")};
 }
 
 bool has_importance(const Recipe& recipe, const RecipeTensor& tensor) {
@@ -82,7 +82,7 @@ void check_importance(const Recipe& recipe, const RecipeTensor& tensor, const Ta
                   recipe.imatrix_digest.empty() ? "the recipe was made without an imatrix"
                                                 : "the imatrix has none for it"),
               "recipe",
-              "plan again with an imatrix that has it or with --min for that tensor, or write the model with "
+              "plan again with an imatrix that has it or with more bits for that tensor, or write the model with "
               "`snug quantize`, which encodes it without"};
 }
 

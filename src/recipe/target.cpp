@@ -71,7 +71,7 @@ const Target& find_target(std::string_view name) {
   if (found != std::end(kTargets)) return *found;
   std::string known;
   for (const Target& target : kTargets) known += str(known.empty() ? "" : ", ", target.name);
-  throw Error{str("unknown runtime '", name, "'"), "--runtime", str("known are ", known), Fault::usage};
+  throw Error{str("unknown runtime '", name, "'"), "the runtime", str("known are ", known), Fault::usage};
 }
 
 }  // namespace snug

@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cmake --install "$1" --prefix "$work/prefix" >/dev/null
-for file in bin/snug include/snug/quantize.hpp share/man/man1/snug.1 share/bash-completion/completions/snug \
+for file in bin/snug include/snug/quantize.hpp include/snug/model.hpp include/snug/fit.hpp include/snug/events.hpp share/man/man1/snug.1 share/bash-completion/completions/snug \
             share/zsh/site-functions/_snug share/fish/vendor_completions.d/snug.fish; do
   [ -s "$work/prefix/$file" ] || { echo "$file is not installed"; exit 1; }
 done
@@ -14,3 +14,6 @@ done
 cmake -S "$here" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build "$work/build" >/dev/null
 "$work/build/consumer"
+"$work/build/fit_a_model" "$here/../../models/tiny-f16.gguf" 1000000 "$work/fitted.gguf"
+bytes=$(stat -c %s "$work/fitted.gguf")
+[ "$bytes" -le 1000000 ] && [ "$bytes" -gt 900000 ] || { echo "the example wrote $bytes bytes"; exit 1; }

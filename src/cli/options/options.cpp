@@ -21,6 +21,12 @@ void parse_shard(const std::string& text, MeasureOptions& options) {
     throw Error{str("'", text, "' is not a shard"), "--shard", "write i/n with 0 <= i < n, e.g. 0/4 to 3/4", Fault::usage};
 }
 
+/// The spelling of an earlier version: it works, and help does not show it.
+template <class Value>
+CLI::Option* add_old_spelling(CLI::App& command, const std::string& name, Value& value) {
+  return command.add_option(name, value)->group("");
+}
+
 }  // namespace
 
 void ModelArgs::add_to(CLI::App& command) {
@@ -33,9 +39,10 @@ void ModelArgs::add_imatrix_to(CLI::App& command) {
 }
 
 void ModelArgs::add_moments_to(CLI::App& command) {
-  command.add_option("--moments", moments,
+  command.add_option("--hessians", moments,
                      "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --full` or by "
                      "`snug fit` (default: those of --imatrix)");
+  add_old_spelling(command, "--moments", moments);
 }
 
 void CalibrationArgs::add_to(CLI::App& command) {
@@ -50,13 +57,15 @@ void CalibrationArgs::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"forward", "reverse"}))
       ->capture_default_str();
   command
-      .add_option("--probe-chunks", chunks,
+      .add_option("--calib-chunks", chunks,
                   "chunks of the text to measure on, at most; fit judges by as many again")
       ->check(CLI::Range(2, 100000))
       ->capture_default_str();
-  command.add_option("--probe-context", context, "tokens of a chunk, at most the model's context")
+  command.add_option("--calib-ctx", context, "tokens of a chunk, at most the model's context")
       ->check(CLI::Range(16, 1 << 20))
       ->capture_default_str();
+  add_old_spelling(command, "--probe-chunks", chunks)->check(CLI::Range(2, 100000));
+  add_old_spelling(command, "--probe-context", context)->check(CLI::Range(16, 1 << 20));
 }
 
 OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
@@ -107,9 +116,9 @@ void PlanArgs::add_to(CLI::App& command) {
   command.add_option("--pin", rules.pins, "REGEX=FORMAT: tensors it finds get that format (repeatable)")->allow_extra_args(false);
   command.add_option("--min", rules.mins, "[REGEX=]FORMAT: no fewer bits per weight than FORMAT has")->allow_extra_args(false);
   command.add_option("--max", rules.maxs, "[REGEX=]FORMAT: no more bits per weight than FORMAT has")->allow_extra_args(false);
-  command.add_option("--group", rules.groups, "REGEX: tensors it finds with the same captures share a format")->allow_extra_args(false);
-  command.add_option("--cap", caps, "REGEX=SIZE: tensors it finds take no more together")->allow_extra_args(false);
-  command.add_option("--max-formats", max_formats, "at most so many different formats")->check(CLI::Range(1, 64));
+  command.add_option("--group", rules.groups, "REGEX: matching tensors with equal capture groups get one format")->allow_extra_args(false);
+  command.add_option("--cap", caps, "REGEX=SIZE: cap the total size of matching tensors")->allow_extra_args(false);
+  command.add_option("--max-formats", max_formats, "use at most N distinct formats")->check(CLI::Range(1, 64));
   command.add_option("--active-size", active_size, "most bytes read per token (experts count by their share)");
   command.add_option("--split-size", split_size, "write files of at most this size each, e.g. 5GB");
   command.add_option("--solve-seconds", seconds, "most time for the solver")->check(CLI::Range(0.01, 1e6))->capture_default_str();

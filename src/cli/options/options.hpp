@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "base/output_guard.hpp"
-#include "fit/fit.hpp"
+#include "fit/inputs.hpp"
+#include "snug/fit.hpp"
 #include "measure/measure.hpp"
 #include "plan/plan.hpp"
 

@@ -22,8 +22,8 @@ nlohmann::ordered_json json_of(const Judged& judged) {
           {"accepted", judged.accepted}};
 }
 
-nlohmann::ordered_json json_of(const ProbeResults& probes) {
-  return {{"tensors", probes.tensors.size()},
+nlohmann::ordered_json json_of(const ProbeSummary& probes) {
+  return {{"tensors", probes.tensors},
           {"measured", probes.measured},
           {"reused", probes.reused},
           {"seconds", probes.seconds},
@@ -33,13 +33,13 @@ nlohmann::ordered_json json_of(const ProbeResults& probes) {
 }  // namespace
 
 std::string fit_json(const FitResult& result) {
-  const Recipe& recipe = result.plan.plan.recipe;
+  const Recipe& recipe = result.recipe;
   nlohmann::ordered_json document{{"recipe", nlohmann::ordered_json::parse(to_json(recipe))},
                                   {"measured", result.measured.measured},
                                   {"reused", result.measured.reused},
                                   {"measure_seconds", result.measured.seconds}};
-  if (!result.probes.tensors.empty()) document["probes"] = json_of(result.probes);
-  for (const Judged& judged : result.plan.judged) document["judged"].push_back(json_of(judged));
+  if (result.probes.tensors > 0) document["probes"] = json_of(result.probes);
+  for (const Judged& judged : result.judged) document["judged"].push_back(json_of(judged));
   if (result.written) {
     document["written_bytes"] = result.written->bytes;
     for (const auto& file : result.written->files) document["files"].push_back(file.string());
@@ -48,7 +48,7 @@ std::string fit_json(const FitResult& result) {
 }
 
 std::string fit_text(const FitResult& result) {
-  std::string text = report_table(result.profile, result.plan.plan.recipe) + judged_text(result.plan);
+  std::string text = report_table(result.profile, result.recipe) + judged_text(result.judged, result.held_tokens);
   text += result.written ? written_text(*result.written) : "nothing written (--dry-run)\n";
   if (!result.moments.empty())
     text += str("error feedback with second moments from ", result.moments.string(),

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "fit/fit.hpp"
+#include "snug/fit.hpp"
 
 namespace snug::cli {
 

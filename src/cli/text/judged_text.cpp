@@ -15,22 +15,30 @@ std::string shown(const char* form, double number) {
   return text;
 }
 
-std::string verdict(const LoopResult& result, const Judged& judged) {
-  if (&judged == &result.best()) return "chosen";
-  return judged.accepted ? "until then the best" : "no better";
+/// The last accepted one is what was chosen.
+size_t chosen_of(const std::vector<Judged>& all) {
+  size_t chosen = 0;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].accepted) chosen = i;
+  return chosen;
+}
+
+std::string row(const Judged& judged, const std::string& verdict) {
+  return str(left(str("  ", judged.label), 24), right(shown("%.6f", judged.predicted), 12),
+             right(shown("%.6f", judged.measured.value), 12), right(shown("%.6f", judged.measured.error), 11), "  ",
+             verdict, "\n");
 }
 
 }  // namespace
 
-std::string judged_text(const LoopResult& result) {
-  if (result.judged.empty()) return {};
-  std::string text = str("KL divergence from the original, nats per token, on ",
-                         show_count(result.held_tokens), " tokens that nothing was learnt from\n");
+std::string judged_text(const std::vector<Judged>& all, int64_t held_tokens) {
+  if (all.empty()) return {};
+  std::string text = str("KL divergence from the original, nats per token, on ", show_count(held_tokens),
+                         " held-out tokens\n");
   text += str(left("  recipe", 24), right("predicted", 12), right("measured", 12), right("+-", 11), "\n");
-  for (const Judged& judged : result.judged)
-    text += str(left(str("  ", judged.label), 24), right(shown("%.6f", judged.predicted), 12),
-                right(shown("%.6f", judged.measured.value), 12),
-                right(shown("%.6f", judged.measured.error), 11), "  ", verdict(result, judged), "\n");
+  const size_t chosen = chosen_of(all);
+  for (size_t i = 0; i < all.size(); ++i)
+    text += row(all[i], i == chosen ? "chosen" : all[i].accepted ? "best so far" : "rejected");
   return text;
 }
 

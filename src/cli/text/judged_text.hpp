@@ -1,13 +1,15 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
-#include "fit/closed_loop.hpp"
+#include "snug/fit.hpp"
 
 namespace snug::cli {
 
 /// What was run against the original: predicted beside measured of every recipe tried, and which one it is.
 /// Empty where nothing was run.
-std::string judged_text(const LoopResult& result);
+std::string judged_text(const std::vector<Judged>& judged, int64_t held_tokens);
 
 }  // namespace snug::cli

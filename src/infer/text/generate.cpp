@@ -72,7 +72,7 @@ void check_prompt(const Session& session, const Tokenizer& tokenizer, std::span<
   if (static_cast<int64_t>(prompt.size()) > left)
     throw Error{str("the prompt has ", prompt.size(), " tokens, but only ", left, " of a context of ",
                     session.context(), " are left"),
-                file, "shorten the prompt, or raise --ctx if the model allows it"};
+                file, "shorten the prompt, or give a longer context if the model allows it"};
 }
 
 Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampler,

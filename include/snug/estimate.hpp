@@ -1,0 +1,10 @@
+#pragma once
+
+namespace snug {
+
+/// A mean over tokens and its standard error.
+struct Estimate {
+  double value = 0, error = 0;
+};
+
+}  // namespace snug

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "snug/budget.hpp"
+#include "snug/estimate.hpp"
+#include "snug/events.hpp"
+#include "snug/format.hpp"
+#include "snug/output.hpp"
+#include "snug/profile.hpp"
+#include "snug/recipe.hpp"
+
+namespace snug {
+
+/// What is asked of single tensors: pins "REGEX=FORMAT", least and most bits "[REGEX=]FORMAT", groups "REGEX".
+/// A regex (Perl's) matches anywhere in a tensor's name; anchor it with ^ and $ to match the whole.
+struct SelectionRules {
+  std::vector<std::string> pins, mins, maxs, groups;
+};
+
+/// The budget, and wishes beyond it.
+struct PlanOptions {
+  Budget budget;
+  SelectionRules rules;
+  std::vector<std::string> caps;       // REGEX=SIZE: the tensors it finds take no more together
+  int max_formats = 0;                 // at most so many different formats; 0: any number
+  std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
+  int64_t split_bytes = 0;
+  double seconds = 60;                 // the solver's time
+  bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
+
+  /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
+  std::string limits() const;
+
+  /// No wishes beyond the budget: any recipe of that size will do.
+  bool is_plain() const;
+};
+
+/// How tensors are measured.
+struct MeasureOptions {
+  double precision = 0.02;         // wanted relative standard error of each rho
+  Effort effort = Effort::normal;
+  std::string formats;             // comma-separated; empty: all that the runtime loads
+  std::string runtime = "llama.cpp";
+  int shard = 0, shards = 1;       // measures shard `shard` of `shards`, balanced by bytes
+  bool allow_requantize = false;
+};
+
+/// What measuring took.
+struct MeasureReport {
+  int64_t measured = 0, reused = 0;           // (tensor, format) pairs
+  int64_t rows = 0, weights_encoded = 0;      // work done in this run
+  double seconds = 0;
+  std::vector<std::pair<std::string, int64_t>> format_nanoseconds;  // encoding and decoding, over all threads
+};
+
+/// How it is found out what each tensor does to the output.
+enum class Probing {
+  forward,  // the model is run once for every tensor
+  reverse,  // one reverse pass tells of all tensors and formats; the few that matter most are run as well
+};
+
+/// How the model is run to see what each tensor does to its output.
+struct CalibrationRequest {
+  bool run = true;       // false: weigh tensors by role and position
+  std::string text;      // a file; "self" or empty: what the model writes itself
+  int64_t chunks = 24;   // of the text to measure on, at most; as many again are held out to judge by
+  int64_t context = 256; // tokens of a chunk
+  Probing probing = Probing::forward;
+};
+
+/// Whether errors of a row are to make up for each other (error feedback, as in GPTQ): automatic where it takes
+/// less than 16 hours of one core and proves better.
+enum class Feedback { automatic, on, off };
+
+/// Files of column statistics, empty where there are none.
+struct InputFiles {
+  std::filesystem::path imatrix, moments;  // moments: second moments; empty: those of the imatrix
+};
+
+/// One recipe that was measured, on the held-out chunks.
+struct Judged {
+  std::string label;   // "plan", "correction 1", "preset iq3_xxs"
+  std::string digest;  // recipe_digest()
+  int64_t tensor_bytes = 0, file_bytes = 0;
+  double predicted = 0;
+  Estimate measured;      // nats per token, over chunks
+  Estimate against_best;  // minus the best one before it, chunk by chunk
+  bool accepted = false;
+};
+
+/// A model, a budget, and how hard to try.
+struct FitRequest {
+  std::filesystem::path model;
+  std::filesystem::path output;
+  bool dry_run = false;          // the plan alone, no model is written
+  std::filesystem::path recipe;  // where the recipe is written too, as JSON; empty: nowhere
+  std::filesystem::path state;   // where measurements are kept; empty: beside the output, under the model's name
+  Existing existing = Existing::refuse;
+  InputFiles inputs;
+  PlanOptions plan;
+  MeasureOptions measuring;
+  CalibrationRequest calibration;
+  Feedback feedback = Feedback::automatic;
+};
+
+/// What running the model with one tensor encoded at a time took.
+struct ProbeSummary {
+  int64_t tensors = 0, measured = 0, reused = 0;  // measured and reused: runs
+  double seconds = 0, forward_passes = 0;         // in units of one pass over the text
+};
+
+struct FitResult {
+  Recipe recipe;
+  std::vector<Judged> judged;    // in the order they were run; the last accepted one is the recipe
+  int64_t held_tokens = 0;       // that nothing was learnt from: they were judged on
+  Profile profile;
+  MeasureReport measured;
+  ProbeSummary probes;
+  std::filesystem::path moments;       // second moments that error feedback used; empty without
+  std::optional<WrittenModel> written;
+};
+
+/// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks
+/// what was written. Stopped at any instant, the same call goes on where it was. Reports to `events`.
+/// Throws Error: of Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
+FitResult fit(const FitRequest& request, Events& events);
+
+/// The state of a request, where it names none.
+std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder);
+
+}  // namespace snug
