@@ -88,7 +88,8 @@ TEST_F(RunCli, ChatAnswersOncePerLineOrPrompt) {
   const test::Outcome turns = snug(greedy_ + "--chat -n 4", "printf 'Hello\\nAnd now?\\n' |");
   EXPECT_EQ(turns.exit_code, 0) << turns.err;
   EXPECT_GE(std::ranges::count(turns.out, '\n'), 2);
-  EXPECT_EQ(snug(greedy_ + "--chat --form nonsense -n 4 -p Hello").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "--chat --chat-template nonsense -n 4 -p Hello").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "--chat --form nonsense -n 4 -p Hello").exit_code, 2);  // the older name
 }
 
 TEST_F(RunCli, PromptsThatCannotBeAreToldSo) {
@@ -121,7 +122,7 @@ TEST_F(RunCli, NumbersOutOfRangeAreToldInWords) {
 
 TEST_F(RunCli, OptionsOfAChatAreNotPassedOver) {
   EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --system 'Be brief.'").exit_code, 2);
-  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --form chatml").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --chat-template chatml").exit_code, 2);
 }
 
 /// It would end an answer within a character, and its JSON with it.
