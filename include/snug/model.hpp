@@ -21,6 +21,7 @@ namespace snug {
 /// The kinds of a metadata value, numbered as GGUF numbers them; also the index of the alternative in
 /// MetadataValue.
 enum class MetadataType : uint32_t { u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64 };
+const char* type_name(MetadataType type);  // "u8", "bool", "string"
 
 /// A packed array: numbers little-endian back to back, strings each behind a u64 length. Its bounds, and those
 /// of every string in it, were checked by whoever made it.
@@ -119,6 +120,8 @@ struct Tensor {
   /// Decodes one row into cols() numbers. Throws Error naming file, tensor, row and column where one is not
   /// finite, and Error naming the format where it is not one of formats().
   void read_row(int64_t r, std::span<float> out) const;
+  /// Tells the kernel that rows in place will not be needed again soon.
+  void done_with() const;
   /// All weights as f32, of a small tensor; not checked for finiteness.
   std::vector<float> values() const;
 };
