@@ -63,7 +63,8 @@ std::string answer_of(const std::function<std::string()>& work) {
   }
 }
 
-[[noreturn]] void run_child(int pipe, const std::function<std::string()>& work, const IsolationLimits& limits) {
+[[noreturn]] void run_child(int pipe, const std::function<std::string()>& work,
+                            const IsolationLimits& limits) {
   std::signal(SIGINT, SIG_IGN);  // the parent ends this process
   std::signal(SIGSEGV, SIG_DFL);
   std::signal(SIGBUS, SIG_DFL);
@@ -118,7 +119,8 @@ class Child {
 
 [[noreturn]] void rethrow(const std::string& answer) {
   const size_t first = answer.find(kSeparator), second = answer.find(kSeparator, first + 1);
-  throw Error{answer.substr(1, first - 1), answer.substr(first + 1, second - first - 1), answer.substr(second + 1)};
+  throw Error{answer.substr(1, first - 1), answer.substr(first + 1, second - first - 1),
+              answer.substr(second + 1)};
 }
 
 }  // namespace
@@ -131,10 +133,12 @@ std::string run_isolated(const std::string& what, const std::function<std::strin
   while (child.read_some(answer)) {
     check_interrupt();
     if (Clock::now() > end) throw Error{str(what, " takes more than ", limits.seconds, " s")};
-    if (static_cast<int64_t>(answer.size()) > limits.result_bytes) throw Error{str(what, " writes without end")};
+    if (static_cast<int64_t>(answer.size()) > limits.result_bytes)
+      throw Error{str(what, " writes without end")};
   }
   if (answer.empty()) throw Error{str(what, " runs away: it nests or calls itself too deeply")};
-  if (answer[0] == kMemory) throw Error{str(what, " takes more than ", limits.memory_bytes >> 20, " MiB of memory")};
+  if (answer[0] == kMemory)
+    throw Error{str(what, " takes more than ", limits.memory_bytes >> 20, " MiB of memory")};
   if (answer[0] == kError) rethrow(answer);
   return answer.substr(1);
 }

@@ -131,7 +131,8 @@ std::string jinja_of(const ChatForm& form) {
   const std::string system =
       form.system_join.empty()
           ? str("{{- ", literal(form.system_before), " + text + ", literal(form.system_after), " -}}")
-          : str("{%- set ns.system = ns.system + ", literal(system_mark), " + text + ", literal(form.system_join), " -%}");
+          : str("{%- set ns.system = ns.system + ", literal(system_mark), " + text + ",
+                literal(form.system_join), " -%}");
   const std::string_view later = form.later_user_before.empty() ? form.user_before : form.later_user_before;
   return str("{%- set ns = namespace(system='', first=true) -%}", "{{- ", literal(form.start), " -}}\n",
              "{%- for message in messages -%}\n", "{%- set text = message.content", form.trims ? " | trim" : "",

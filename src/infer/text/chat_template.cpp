@@ -27,8 +27,8 @@ const char* name_of(Role role) {
   return role == Role::system ? "system" : role == Role::user ? "user" : "assistant";
 }
 
-/// What the engine calls the tools of a conversation that has none: some templates ask whether they are none, others
-/// go through them as they are.
+/// What the engine calls the tools of a conversation that has none: some templates ask whether they are none,
+/// others go through them as they are.
 enum class Tools { none, undefined };
 
 common_json variables_of(std::span<const Message> messages, const ChatTokens& tokens, Tools tools) {
@@ -53,12 +53,13 @@ size_t line_at(std::string_view source, size_t position) {
   return 1 + static_cast<size_t>(std::ranges::count(source.substr(0, position), '\n'));
 }
 
-/// The line a message of the engine means, 0 where it tells none. It either says so, or shows the text around the
-/// place between dots.
+/// The line a message of the engine means, 0 where it tells none. It either says so, or shows the text around
+/// the place between dots.
 size_t line_of(std::string_view message, std::string_view source) {
   if (const size_t at = message.find(" at line "); at != message.npos)
     return std::strtoul(std::string{message.substr(at + 9, 10)}.c_str(), nullptr, 10);
-  const size_t begin = message.find("..."), end = begin == message.npos ? begin : message.find("...\n", begin + 3);
+  const size_t begin = message.find("..."),
+               end = begin == message.npos ? begin : message.find("...\n", begin + 3);
   if (end == message.npos) return 0;
   std::string shown{message.substr(begin + 3, end - begin - 3)};
   constexpr std::string_view kLineEnd = "\xE2\x86\xB5";  // the arrow that stands for one
@@ -92,11 +93,12 @@ std::string complaint(const jinja::lexer_result& tokens) {
   }
 }
 
-/// The line of a complaint that tells no place: of the token with which it first comes up. One about the end of the
-/// text means its last line.
+/// The line of a complaint that tells no place: of the token with which it first comes up. One about the end
+/// of the text means its last line.
 size_t line_by_search(const jinja::lexer_result& tokens, const std::string& wanted) {
   size_t good = 0, bad = tokens.tokens.size();
-  if (bad == 0 || complaint(cut(tokens, bad - 1)) != wanted) return line_at(tokens.source, tokens.source.size());
+  if (bad == 0 || complaint(cut(tokens, bad - 1)) != wanted)
+    return line_at(tokens.source, tokens.source.size());
   while (bad - good > 1) {
     const size_t middle = (good + bad) / 2;
     (complaint(cut(tokens, middle)) == wanted ? bad : good) = middle;
@@ -138,8 +140,8 @@ class Rendering {
   }
 
   [[noreturn]] void refuse(const char* what, std::string_view message, size_t line) const {
-    throw Error{str(name_, " ", what, ": ", problem_in(message)), line ? str("line ", line, " of it") : std::string{},
-                kRemedy};
+    throw Error{str(name_, " ", what, ": ", problem_in(message)),
+                line ? str("line ", line, " of it") : std::string{}, kRemedy};
   }
 
   const std::string& source_;
@@ -154,7 +156,8 @@ std::vector<Message> without_system(std::span<const Message> messages) {
     if (message.role == Role::system) {
       waiting += message.text + "\n";
     } else {
-      merged.push_back({message.role, message.role == Role::user ? std::exchange(waiting, {}) + message.text : message.text});
+      merged.push_back({message.role, message.role == Role::user ? std::exchange(waiting, {}) + message.text
+                                                                 : message.text});
     }
   }
   return merged;
@@ -177,14 +180,16 @@ std::string first_that_renders(const Rendering& rendering, std::span<const Messa
 }
 
 void drop_added(std::string& text, const ChatTokens& tokens) {
-  if (tokens.adds_bos && !tokens.bos.empty() && text.starts_with(tokens.bos)) text.erase(0, tokens.bos.size());
+  if (tokens.adds_bos && !tokens.bos.empty() && text.starts_with(tokens.bos))
+    text.erase(0, tokens.bos.size());
   if (tokens.adds_eos && !tokens.eos.empty() && text.ends_with(tokens.eos))
     text.erase(text.size() - tokens.eos.size());
 }
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string source, std::string name) : source_{std::move(source)}, name_{std::move(name)} {
+ChatTemplate::ChatTemplate(std::string source, std::string name)
+    : source_{std::move(source)}, name_{std::move(name)} {
   if (source_.size() > kMaxBytes)
     throw Error{str(name_, " has ", source_.size(), " bytes"), str("at most ", kMaxBytes), kRemedy};
   run_isolated(name_, [&] {
@@ -197,7 +202,8 @@ ChatTemplate ChatTemplate::built_in(std::string_view name) {
   if (const ChatForm* form = find_chat_form(name)) return {jinja_of(*form), std::string{name}};
   std::string known;
   for (const std::string_view each : built_in_names()) known += str(known.empty() ? "" : ", ", each);
-  throw Error{str("no chat template '", printable(name), "'"), "--chat-template", str("known: ", known), Fault::usage};
+  throw Error{str("no chat template '", printable(name), "'"), "--chat-template", str("known: ", known),
+              Fault::usage};
 }
 
 std::vector<std::string_view> ChatTemplate::built_in_names() {
@@ -207,8 +213,9 @@ std::vector<std::string_view> ChatTemplate::built_in_names() {
 }
 
 std::string ChatTemplate::render(std::span<const Message> messages, const ChatTokens& tokens) const {
-  std::string text = run_isolated(
-      name_, [&] { return first_that_renders(Rendering{source_, name_}, messages, tokens); });
+  std::string text = run_isolated(name_, [&] {
+    return first_that_renders(Rendering{source_, name_}, messages, tokens);
+  });
   drop_added(text, tokens);
   return text;
 }
