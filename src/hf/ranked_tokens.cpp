@@ -84,6 +84,25 @@ TokenizerJson framed(const std::vector<std::string>& tokens, int64_t first, cons
   return file;
 }
 
+/// Takes the tokens of a tekken.json out of the document while it is read: the parser would look through all
+/// objects of a list behind each of them.
+class TekkenTokens {
+ public:
+  TekkenTokens(std::vector<std::string>& tokens, const std::string& where) : tokens_{tokens}, where_{where} {}
+
+  bool operator()(int depth, json::parse_event_t event, json& parsed) {
+    if (event == json::parse_event_t::key && depth == 1) section_ = parsed.get<std::string>();
+    if (event != json::parse_event_t::object_end || depth != 2 || section_ != "vocab") return true;
+    tokens_.push_back(from_base64(JsonNode{parsed, where_, "$.vocab"}.at("token_bytes").text(), where_));
+    return false;
+  }
+
+ private:
+  std::vector<std::string>& tokens_;
+  const std::string& where_;
+  std::string section_;
+};
+
 /// The special tokens of the versions whose files do not list them.
 constexpr std::array<std::string_view, 20> kTekkenSpecial{"<unk>",
                                                           "<s>",
@@ -164,18 +183,16 @@ std::vector<std::string> merges_of_ranks(const std::vector<std::string>& tokens)
 
 TokenizerJson read_tekken(const std::filesystem::path& path) {
   const std::string where = path.string();
-  const json root = parse_json(read_file(path), where);
-  const JsonNode node{root, where}, config = node.at("config"), vocab = node.at("vocab");
+  std::vector<std::string> tokens;
+  const json root = parse_json(read_file(path), where, TekkenTokens{tokens, where});
+  const JsonNode config = JsonNode{root, where}.at("config");
   const int64_t size = config.at("default_vocab_size").whole();
   const int64_t special = config.at("default_num_special_tokens").whole();
-  const auto wanted = size - special;
-  if (special > size || size > kMaxTokens || static_cast<int64_t>(vocab.array_size()) < wanted)
-    damaged(str(vocab.array_size(), " tokens, ", special, " special ones and a size of ", size,
+  if (special > size || size > kMaxTokens || static_cast<int64_t>(tokens.size()) < size - special)
+    damaged(str(tokens.size(), " tokens, ", special, " special ones and a size of ", size,
                 " do not fit together"),
             where);
-  std::vector<std::string> tokens;
-  for (int64_t i = 0; i < wanted; ++i)
-    tokens.push_back(from_base64(vocab.at(static_cast<size_t>(i)).at("token_bytes").text(), where));
+  tokens.resize(static_cast<size_t>(size - special));
   TokenizerJson file = framed(tokens, special, config.at("pattern").text(), where);
   add_tekken_special(root, special, file);
   return file;
