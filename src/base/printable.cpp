@@ -11,7 +11,7 @@ constexpr size_t kLongest = 160;
 size_t shown_length(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\';
+  if (first < 0x80) return first >= 0x20 && first != 0x7f;
   const size_t length = first >= 0xf5 ? 0 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
   if (length == 0 || text.size() < length) return 0;
   for (size_t i = 1; i < length; ++i)
@@ -20,24 +20,40 @@ size_t shown_length(std::string_view text) {
   return c1_control ? 0 : length;
 }
 
+void append_escaped(std::string& shown, char c) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = static_cast<uint8_t>(c);
+  shown += "\\x";
+  shown += digits[byte >> 4];
+  shown += digits[byte & 15];
+}
+
 }  // namespace
 
 std::string printable(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
   std::string shown;
   while (!text.empty() && shown.size() < kLongest) {
-    const size_t length = shown_length(text);
-    if (length > 0) {
+    const size_t length = text[0] == '\\' ? 0 : shown_length(text);
+    if (length > 0)
       shown += text.substr(0, length);
-    } else {
-      const auto byte = static_cast<uint8_t>(text[0]);
-      shown += "\\x";
-      shown += digits[byte >> 4];
-      shown += digits[byte & 15];
-    }
+    else
+      append_escaped(shown, text[0]);
     text.remove_prefix(length > 0 ? length : 1);
   }
   return text.empty() ? shown : shown + "...";
+}
+
+std::string terminal_text(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const size_t length = text[0] == '\n' || text[0] == '\t' ? 1 : shown_length(text);
+    if (length > 0)
+      shown += text.substr(0, length);
+    else
+      append_escaped(shown, text[0]);
+    text.remove_prefix(length > 0 ? length : 1);
+  }
+  return shown;
 }
 
 }  // namespace snug

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -8,8 +10,8 @@
 #include <string>
 
 #include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
 #include "base/memory.hpp"
+#include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
@@ -60,7 +62,8 @@ ChatTemplate template_for(const RunArgs& args) {
   if (const auto own = file.text("tokenizer.chat_template"); own && !own->empty())
     return {std::string{*own}, "the model's chat template"};
   if (!args.common.quiet)
-    std::fprintf(stderr, "snug: the model has no chat template; chatting as ChatML does (--chat-template names another)\n");
+    std::fprintf(stderr,
+                 "snug: the model has no chat template; chatting as ChatML does (--chat-template names another)\n");
   return ChatTemplate::built_in("chatml");
 }
 
@@ -112,7 +115,9 @@ class Talk {
   }
 
   infer::ChatTokens chat_tokens() const {
-    const auto text = [&](int32_t id) { return id < 0 ? std::string{} : std::string{tokenizer_.vocabulary().text(id)}; };
+    const auto text = [&](int32_t id) {
+      return id < 0 ? std::string{} : std::string{tokenizer_.vocabulary().text(id)};
+    };
     return {text(tokenizer_.bos()), text(tokenizer_.eos()), tokenizer_.adds_bos(), tokenizer_.adds_eos()};
   }
 
@@ -153,9 +158,11 @@ class Talk {
   }
 
  private:
+  /// A pipe gets the bytes; a terminal would obey escape sequences that a model says.
   void show(std::string_view text) const {
     if (args_.common.json) return;
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    const std::string safe = terminal_ ? terminal_text(text) : std::string{text};
+    std::fwrite(safe.data(), 1, safe.size(), stdout);
     std::fflush(stdout);
   }
 
@@ -174,6 +181,7 @@ class Talk {
   infer::Tokenizer tokenizer_;
   infer::Session session_;
   infer::Sampler sampler_;
+  const bool terminal_ = isatty(STDOUT_FILENO) == 1;
   std::vector<int32_t> seen_;  // in the session
   int64_t prompt_tokens_ = 0;
 };
@@ -199,10 +207,7 @@ int run(RunArgs args) {
   args.common.apply();
   keep_freed_memory();
   std::string prompt = args.prompt;
-  if (!args.file.empty()) {
-    const MappedFile file{args.file};
-    prompt.assign(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
-  }
+  if (!args.file.empty()) prompt = read_file(args.file == "-" ? "/dev/stdin" : args.file);  // a pipe too
   std::optional<ChatTemplate> form;  // found out before the model is read
   if (args.chat) form = template_for(args);
   Talk talk{args};
@@ -250,7 +255,9 @@ void add_run(CLI::App& app, int& exit_code) {
   command->add_option("MODEL", args->model, "GGUF file (of a split model the first)")->required();
   auto* prompt =
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
-  auto* file = command->add_option("-f,--file", args->file, "the same from a file")->excludes(prompt);
+  auto* file =
+      command->add_option("-f,--file", args->file, "the same from a file or pipe; - is standard input")
+          ->excludes(prompt);
   auto* chat = command->add_flag("--chat", args->chat,
                                  "in the model's chat template; without -p a turn for every line of input");
   command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);

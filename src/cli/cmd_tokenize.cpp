@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/mapped_file.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -24,8 +24,7 @@ struct TokenizeArgs {
 
 std::string text_of(const std::string& file) {
   if (file == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
-  const MappedFile mapped{file};
-  return {reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size()};
+  return read_file(file);
 }
 
 int run_tokenize(const TokenizeArgs& args) {

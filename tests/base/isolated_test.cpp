@@ -62,8 +62,9 @@ TEST(Isolated, TimeIsLimited) {
 }
 
 TEST(Isolated, TextIsLimited) {
-  EXPECT_NE(problem_of([] { return std::string(2'000'000, 'x'); }, {.result_bytes = 1'000'000}).find("without end"),
-            std::string::npos);
+  EXPECT_NE(
+      problem_of([] { return std::string(2'000'000, 'x'); }, {.result_bytes = 1'000'000}).find("without end"),
+      std::string::npos);
 }
 
 }  // namespace

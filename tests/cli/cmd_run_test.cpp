@@ -59,6 +59,14 @@ TEST_F(RunCli, WeightsAsTheyLieInTheFileGiveTheSameText) {
   EXPECT_EQ(as_is.out, usual.out);
 }
 
+TEST_F(RunCli, APromptMayComeThroughAPipe) {
+  const std::string wanted = snug(greedy_ + "-p 'Once upon a time' -n 4").out;
+  const test::Outcome piped = snug(greedy_ + "-f - -n 4", "printf 'Once upon a time' |");
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_EQ(piped.out, wanted);
+  EXPECT_EQ(snug(greedy_ + "-f /dev/stdin -n 4", "printf 'Once upon a time' |").out, wanted);
+}
+
 TEST_F(RunCli, JsonIsOneDocumentWithTheText) {
   const test::Outcome outcome = snug(greedy_ + "-p 'Once upon a time' -n 5 --json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;

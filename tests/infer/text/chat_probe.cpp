@@ -1,5 +1,5 @@
-// What compare_templates.py asks snug: chat_probe FOLDER CONVERSATIONS.json renders every .jinja file of the folder
-// with every conversation (name: messages) and prints {"file/conversation": {"text" or "error": ...}}.
+// What compare_templates.py asks snug: chat_probe FOLDER CONVERSATIONS.json renders every .jinja file of the
+// folder with every conversation (name: messages) and prints {"file/conversation": {"text" or "error": ...}}.
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -21,7 +21,9 @@ std::vector<Message> messages_of(const nlohmann::json& list) {
   std::vector<Message> messages;
   for (const auto& each : list) {
     const std::string role = each.at("role");
-    messages.push_back({role == "system" ? Role::system : role == "user" ? Role::user : Role::assistant,
+    messages.push_back({role == "system" ? Role::system
+                        : role == "user" ? Role::user
+                                         : Role::assistant,
                         each.at("content").get<std::string>()});
   }
   return messages;
@@ -29,7 +31,8 @@ std::vector<Message> messages_of(const nlohmann::json& list) {
 
 nlohmann::json rendered(const std::filesystem::path& file, const std::vector<Message>& messages) {
   try {
-    return {{"text", infer::ChatTemplate{read_file(file), "the template"}.render(messages, {.bos = "<s>", .eos = "</s>"})}};
+    return {{"text", infer::ChatTemplate{read_file(file), "the template"}.render(
+                         messages, {.bos = "<s>", .eos = "</s>"})}};
   } catch (const Error& error) {
     return {{"error", error.what()}};
   }

@@ -20,7 +20,8 @@ std::string rendered(std::string_view form, const std::vector<Message>& messages
   return ChatTemplate::built_in(form).render(messages, {});
 }
 
-std::string rendered_by(const std::string& source, const std::vector<Message>& messages, const ChatTokens& tokens = {}) {
+std::string rendered_by(const std::string& source, const std::vector<Message>& messages,
+                        const ChatTokens& tokens = {}) {
   return ChatTemplate{source, "the template"}.render(messages, tokens);
 }
 
@@ -74,7 +75,8 @@ TEST(Chat, SomeFamiliesTrimTheTexts) {
 
 TEST(Chat, NamesAreUniqueAndTheOnlyOnesKnown) {
   std::set<std::string_view> names;
-  for (const std::string_view name : ChatTemplate::built_in_names()) EXPECT_TRUE(names.insert(name).second) << name;
+  for (const std::string_view name : ChatTemplate::built_in_names())
+    EXPECT_TRUE(names.insert(name).second) << name;
   try {
     ChatTemplate::built_in("no such");
     FAIL() << "there is no such template";
@@ -85,18 +87,24 @@ TEST(Chat, NamesAreUniqueAndTheOnlyOnesKnown) {
 }
 
 TEST(Chat, TemplatesAreRenderedAsPythonsJinjaDoes) {
-  EXPECT_EQ(rendered_by("{% for m in messages %}\n  {{ m.role }}={{ m['content'] }};\n  {% endfor %}\n!", kOneTurn),
-            "  system=S;\n  user=U;\n!");
-  EXPECT_EQ(rendered_by("{{ messages[1:] | length }}{{ messages | map(attribute='role') | join(',') }}", kOneTurn),
-            "1system,user");
-  EXPECT_EQ(rendered_by("{%- set ns = namespace(n=0) -%}{%- for m in messages if m.role != 'system' -%}"
-                        "{%- set ns.n = ns.n + loop.index -%}{%- endfor -%}{{ ns.n }}{{ messages[0] | tojson }}",
-                        kOneTurn),
-            R"(1{"role": "system", "content": "S"})");
-  EXPECT_EQ(rendered_by("{% macro f(x, y='b') %}<{{ x ~ y }}>{% endmacro %}{{ f('a') }}{{ ' a '.strip().upper() }}", kOneTurn),
-            "<ab>A");
-  EXPECT_EQ(rendered_by("{{ tools is none }}{{ enable_thinking is defined }}{{ add_generation_prompt }}", kOneTurn),
-            "TrueFalseTrue");
+  EXPECT_EQ(
+      rendered_by("{% for m in messages %}\n  {{ m.role }}={{ m['content'] }};\n  {% endfor %}\n!", kOneTurn),
+      "  system=S;\n  user=U;\n!");
+  EXPECT_EQ(
+      rendered_by("{{ messages[1:] | length }}{{ messages | map(attribute='role') | join(',') }}", kOneTurn),
+      "1system,user");
+  EXPECT_EQ(
+      rendered_by("{%- set ns = namespace(n=0) -%}{%- for m in messages if m.role != 'system' -%}"
+                  "{%- set ns.n = ns.n + loop.index -%}{%- endfor -%}{{ ns.n }}{{ messages[0] | tojson }}",
+                  kOneTurn),
+      R"(1{"role": "system", "content": "S"})");
+  EXPECT_EQ(
+      rendered_by("{% macro f(x, y='b') %}<{{ x ~ y }}>{% endmacro %}{{ f('a') }}{{ ' a '.strip().upper() }}",
+                  kOneTurn),
+      "<ab>A");
+  EXPECT_EQ(
+      rendered_by("{{ tools is none }}{{ enable_thinking is defined }}{{ add_generation_prompt }}", kOneTurn),
+      "TrueFalseTrue");
   EXPECT_EQ(rendered_by("{{ add_generation_prompt }}", {{Role::user, "U"}, {Role::assistant, "A"}}), "False");
 }
 
@@ -110,7 +118,8 @@ TEST(Chat, WhatEncodingAddsIsNotWrittenTwice) {
 
 TEST(Chat, ATemplateWithoutSystemMessagesGetsThemBeforeTheUsers) {
   const std::string source =
-      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('System role not supported') "
+      "}}{% endif %}"
       "[{{ m.role }}]{{ m.content }}{% endfor %}";
   EXPECT_EQ(rendered_by(source, kOneTurn), "[user]S\nU");
   EXPECT_EQ(rendered_by(source, kTwoTurns), "[user]U[assistant]A[user]V");
