@@ -1,24 +1,26 @@
 #include "infer/text/chat_template.hpp"
 
-#include <jinja/lexer.h>
-#include <jinja/parser.h>
-#include <jinja/runtime.h>
-#include <jinja/value.h>
-#include <json.h>
+#include <minja.hpp>
 
 #include <algorithm>
 #include <cstdlib>
+#include <ctime>
 #include <utility>
 
 #include "base/isolated.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "infer/text/chat_forms.hpp"
+#include "infer/text/jinja_source.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
 namespace {
+
+using minja::Context;
+using minja::Value;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
 constexpr const char* kRemedy = "give --chat-template NAME (chatml, llama-3, ...) or another template's file";
@@ -27,124 +29,150 @@ const char* name_of(Role role) {
   return role == Role::system ? "system" : role == Role::user ? "user" : "assistant";
 }
 
-/// What the engine calls the tools of a conversation that has none: some templates ask whether they are none,
-/// others go through them as they are.
-enum class Tools { none, undefined };
-
-common_json variables_of(std::span<const Message> messages, const ChatTokens& tokens, Tools tools) {
-  common_json list = common_json::array();
-  for (const Message& message : messages) {
-    common_json one = common_json::object();
-    one["role"] = std::string{name_of(message.role)};
-    one["content"] = valid_utf8(message.text);
-    list.push_back(one);
-  }
-  common_json all = common_json::object();
-  all["messages"] = list;
-  if (tools == Tools::none) all["tools"] = nullptr;
-  if (tools == Tools::none) all["documents"] = nullptr;
-  all["add_generation_prompt"] = messages.empty() || messages.back().role != Role::assistant;
-  all["bos_token"] = tokens.bos;
-  all["eos_token"] = tokens.eos;
-  return all;
+Json variables_of(std::span<const Message> messages, const ChatTokens& tokens) {
+  Json list = Json::array();
+  for (const Message& message : messages)
+    list.push_back({{"role", name_of(message.role)}, {"content", valid_utf8(message.text)}});
+  return {{"messages", list},
+          {"tools", nullptr},
+          {"documents", nullptr},
+          {"add_generation_prompt", messages.empty() || messages.back().role != Role::assistant},
+          {"bos_token", tokens.bos},
+          {"eos_token", tokens.eos}};
 }
 
-size_t line_at(std::string_view source, size_t position) {
-  return 1 + static_cast<size_t>(std::ranges::count(source.substr(0, position), '\n'));
+// --- filters and functions that minja lacks, or has otherwise than Python's Jinja ---
+
+using Function = std::function<Value(Value& arguments)>;
+
+void add(Context& context, const char* name, const std::vector<std::string>& parameters, Function function) {
+  context.set(name, minja::simple_function(name, parameters,
+                                           [function = std::move(function)](const std::shared_ptr<Context>&,
+                                                                            Value& arguments) -> Value {
+                                             return function(arguments);
+                                           }));
 }
 
-/// The line a message of the engine means, 0 where it tells none. It either says so, or shows the text around
-/// the place between dots.
-size_t line_of(std::string_view message, std::string_view source) {
-  if (const size_t at = message.find(" at line "); at != message.npos)
-    return std::strtoul(std::string{message.substr(at + 9, 10)}.c_str(), nullptr, 10);
-  const size_t begin = message.find("..."),
-               end = begin == message.npos ? begin : message.find("...\n", begin + 3);
-  if (end == message.npos) return 0;
-  std::string shown{message.substr(begin + 3, end - begin - 3)};
-  constexpr std::string_view kLineEnd = "\xE2\x86\xB5";  // the arrow that stands for one
-  for (size_t at; (at = shown.find(kLineEnd)) != shown.npos;) shown.replace(at, kLineEnd.size(), "\n");
-  const size_t place = source.find(shown), caret = message.size() - std::min(message.size(), end + 8);
-  return line_at(source, place == source.npos ? source.size() : place + std::min(caret, shown.size()));
+Value now_as(Value& arguments) {
+  const std::string format = arguments.at("format").get<std::string>();
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  localtime_r(&now, &parts);
+  std::string text(256, '\0');
+  text.resize(std::strftime(text.data(), text.size(), format.c_str(), &parts));
+  return text;
 }
 
-/// The engine's last words: what is wrong, without where.
+Value replaced(Value& arguments) {
+  std::string text = arguments.at("text").to_str();
+  const std::string old = arguments.at("old").to_str(), fresh = arguments.at("new").to_str();
+  if (old.empty()) throw std::runtime_error{"replace needs a text to look for"};
+  for (size_t at = 0; (at = text.find(old, at)) != text.npos; at += fresh.size())
+    text.replace(at, old.size(), fresh);
+  return text;
+}
+
+Value first_of(Value& arguments) {
+  Value items = arguments.at("items");
+  if (!items.is_array()) throw std::runtime_error{"first needs a list"};
+  return items.empty() ? Value{} : items.at(size_t{0});
+}
+
+Value reversed(Value& arguments) {
+  Value items = arguments.at("items");
+  if (!items.is_array()) throw std::runtime_error{"reverse needs a list"};
+  Value out = Value::array();
+  for (size_t i = items.size(); i-- > 0;) out.push_back(items.at(i));
+  return out;
+}
+
+Value capitalized(Value& arguments) {
+  std::string text = arguments.at("text").to_str();
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return minja::capitalize(text);
+}
+
+/// Characters of a text, not bytes.
+Value length_of(Value& arguments) {
+  const Value& items = arguments.at("items");
+  if (!items.is_string()) return static_cast<int64_t>(items.size());
+  const auto text = items.get<std::string>();
+  return static_cast<int64_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+/// As transformers has it: ", " and ": " between the parts, letters as they are.
+Value json_of(Value& arguments) {
+  for (const char* flag : {"ensure_ascii", "sort_keys", "separators"})
+    if (arguments.contains(flag) && arguments.at(flag).to_bool())
+      throw std::runtime_error{str("tojson with ", flag, " is not known here")};
+  const Value value = arguments.at("value"),
+              indent = arguments.contains("indent") ? arguments.at("indent") : Value{};
+  return indent.is_null() ? value.dump(-1, true) : value.get<Json>().dump(static_cast<int>(indent.to_int()));
+}
+
+std::shared_ptr<Context> context_of(const Json& variables) {
+  auto context = Context::make(Value{variables});
+  add(*context, "strftime_now", {"format"}, now_as);
+  add(*context, "replace", {"text", "old", "new"}, replaced);
+  add(*context, "first", {"items"}, first_of);
+  add(*context, "reverse", {"items"}, reversed);
+  add(*context, "capitalize", {"text"}, capitalized);
+  add(*context, "length", {"items"}, length_of);
+  add(*context, "count", {"items"}, length_of);
+  add(*context, "tojson", {"value", "ensure_ascii", "indent", "separators", "sort_keys"}, json_of);
+  return context;
+}
+
+// --- what goes wrong ---
+
+/// The line a message of minja means, 0 where it tells none: the first is that of the innermost part.
+size_t line_of(std::string_view message) {
+  constexpr std::string_view kMark = " at row ";
+  const size_t at = message.find(kMark);
+  return at == message.npos
+             ? 0
+             : std::strtoul(std::string{message.substr(at + kMark.size(), 10)}.c_str(), nullptr, 10);
+}
+
 std::string problem_in(std::string_view message) {
-  if (const size_t at = message.rfind("Error: "); at != message.npos) message.remove_prefix(at + 7);
-  message = message.substr(0, message.find('\n'));
+  message = message.substr(0, std::min(message.find(" at row "), message.find('\n')));
+  if (message.ends_with("is not callable: null")) return "a filter or function that snug does not know";
+  if (message.starts_with("vector::")) return "an index beyond the end of a list";
   return printable(message.empty() ? "it is no Jinja" : message);
-}
-
-/// The first tokens of a template, as a template.
-jinja::lexer_result cut(const jinja::lexer_result& whole, size_t count) {
-  jinja::lexer_result part;
-  part.source = whole.source;
-  part.tokens.assign(whole.tokens.begin(), whole.tokens.begin() + static_cast<ptrdiff_t>(count));
-  return part;
-}
-
-/// What the parser says of a text; empty where it takes it.
-std::string complaint(const jinja::lexer_result& tokens) {
-  try {
-    jinja::parse_from_tokens(tokens);
-    return {};
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-}
-
-/// The line of a complaint that tells no place: of the token with which it first comes up. One about the end
-/// of the text means its last line.
-size_t line_by_search(const jinja::lexer_result& tokens, const std::string& wanted) {
-  size_t good = 0, bad = tokens.tokens.size();
-  if (bad == 0 || complaint(cut(tokens, bad - 1)) != wanted)
-    return line_at(tokens.source, tokens.source.size());
-  while (bad - good > 1) {
-    const size_t middle = (good + bad) / 2;
-    (complaint(cut(tokens, middle)) == wanted ? bad : good) = middle;
-  }
-  return line_at(tokens.source, tokens.tokens[bad - 1].pos);
 }
 
 class Rendering {
  public:
-  Rendering(const std::string& source, const std::string& name) : source_{source}, name_{name} {}
+  Rendering(const std::string& source, const std::string& name) : source_{plain_jinja(source)}, name_{name} {}
 
   void check() const { parsed(); }
 
-  std::string text(const common_json& variables) const {
+  std::string text(const Json& variables) const {
+    const auto root = parsed();
     try {
-      const auto [program, source] = parsed();
-      jinja::context context{source};
-      jinja::global_from_json(context, variables, false);
-      jinja::runtime runtime{context};
-      return jinja::runtime::gather_string_parts(runtime.execute(program))->as_string().str();
-    } catch (const Error&) {
-      throw;
+      return root->render(context_of(variables));
     } catch (const std::exception& error) {
-      refuse("fails", error.what(), line_of(error.what(), source_));
+      refuse("fails", error.what());
     }
   }
 
  private:
-  std::pair<jinja::program, std::string> parsed() const {
-    jinja::lexer_result tokens;
+  std::shared_ptr<minja::TemplateNode> parsed() const {
     try {
-      tokens = jinja::lexer{}.tokenize(source_);
-      return {jinja::parse_from_tokens(tokens), tokens.source};
+      return minja::Parser::parse(
+          source_, {.trim_blocks = true, .lstrip_blocks = false, .keep_trailing_newline = false});
     } catch (const std::exception& error) {
-      const std::string_view message = error.what();
-      const size_t told = line_of(message, source_);
-      refuse("cannot be read", message, told ? told : line_by_search(tokens, error.what()));
+      refuse("cannot be read", error.what());
     }
   }
 
-  [[noreturn]] void refuse(const char* what, std::string_view message, size_t line) const {
+  [[noreturn]] void refuse(const char* what, std::string_view message) const {
+    const size_t line = line_of(message);
     throw Error{str(name_, " ", what, ": ", problem_in(message)),
                 line ? str("line ", line, " of it") : std::string{}, kRemedy};
   }
 
-  const std::string& source_;
+  std::string source_;
   const std::string& name_;
 };
 
@@ -163,20 +191,19 @@ std::vector<Message> without_system(std::span<const Message> messages) {
   return merged;
 }
 
-/// Tries the conversation in the forms that templates expect; the first failure is the one to tell.
-std::string first_that_renders(const Rendering& rendering, std::span<const Message> messages,
-                               const ChatTokens& tokens) {
-  const std::vector<Message> merged = without_system(messages);
-  std::optional<Error> first;
-  for (const std::span<const Message> form : {messages, std::span<const Message>{merged}})
-    for (const Tools tools : {Tools::none, Tools::undefined}) {
-      try {
-        return rendering.text(variables_of(form, tokens, tools));
-      } catch (const Error& error) {
-        if (!first) first = error;
-      }
+/// A template that takes no system messages gets them within the user's; the first failure is the one to
+/// tell.
+std::string rendered(const Rendering& rendering, std::span<const Message> messages,
+                     const ChatTokens& tokens) {
+  try {
+    return rendering.text(variables_of(messages, tokens));
+  } catch (const Error& first) {
+    try {
+      return rendering.text(variables_of(without_system(messages), tokens));
+    } catch (const Error&) {
+      throw first;
     }
-  throw *first;
+  }
 }
 
 void drop_added(std::string& text, const ChatTokens& tokens) {
@@ -214,7 +241,7 @@ std::vector<std::string_view> ChatTemplate::built_in_names() {
 
 std::string ChatTemplate::render(std::span<const Message> messages, const ChatTokens& tokens) const {
   std::string text = run_isolated(name_, [&] {
-    return first_that_renders(Rendering{source_, name_}, messages, tokens);
+    return rendered(Rendering{source_, name_}, messages, tokens);
   });
   drop_added(text, tokens);
   return text;

@@ -108,6 +108,26 @@ TEST(Chat, TemplatesAreRenderedAsPythonsJinjaDoes) {
   EXPECT_EQ(rendered_by("{{ add_generation_prompt }}", {{Role::user, "U"}, {Role::assistant, "A"}}), "False");
 }
 
+TEST(Chat, WhiteSpaceAndEscapesAreReadAsPythonsJinjaDoes) {
+  EXPECT_EQ(rendered_by("a\r\n  {% if true %}\r\nb\r{% endif %}", kOneTurn), "a\nb\n");
+  EXPECT_EQ(rendered_by("a\n  {# c #}\n\t{{ 1 }} {# d #} e\n", kOneTurn), "a\n\t1  e");
+  EXPECT_EQ(rendered_by("{{ 'a\n  {% b' }}\n  {%- if true %}\n  c{% endif %}", kOneTurn), "a\n  {% b  c");
+  EXPECT_EQ(rendered_by(R"({{ '\u2581\x41\U0001F600\x27\\u' }})", kOneTurn), "▁A😀'\\u");
+}
+
+TEST(Chat, FiltersAreThoseOfPythonsJinja) {
+  EXPECT_EQ(rendered_by("{{ 'aXbX' | replace('X', 'yy') }}{{ [1, 2] | first }}{{ [1, 2] | reverse | list }}",
+                        kOneTurn),
+            "ayybyy1[2, 1]");
+  EXPECT_EQ(rendered_by("{{ 'äB' | length }}{{ 'aBC' | capitalize }}{{ strftime_now('%%') }}", kOneTurn),
+            "2Abc%");
+  EXPECT_EQ(rendered_by("{{ {'a': [1, {}]} | tojson(indent=2) }}", kOneTurn),
+            "{\n  \"a\": [\n    1,\n    {}\n  ]\n}");
+  EXPECT_EQ(rendered_by("{{ 'ä<' | tojson(ensure_ascii=false) }}", kOneTurn), "\"ä<\"");
+  EXPECT_NE(fault_of("{{ 'a' | tojson(sort_keys=true) }}").problem().find("sort_keys"), std::string::npos);
+  EXPECT_NE(fault_of("{{ 'a' | nonesuch }}").problem().find("does not know"), std::string::npos);
+}
+
 TEST(Chat, WhatEncodingAddsIsNotWrittenTwice) {
   const std::string source = "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}";
   const std::vector<Message> one{{Role::user, "U"}};
