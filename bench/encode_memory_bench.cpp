@@ -41,12 +41,12 @@ void copy_by_vectors(const float* from, std::byte* to) {
     *reinterpret_cast<Eight*>(to + 4 * i) = *reinterpret_cast<const Eight*>(from + i);
 }
 
-void add_encoder(std::vector<Work>& all, const char* name, const char* whole_name, FormatId id,
-                 Codec Kernels::*codec) {
+void add_encoder(std::vector<Work>& all, const char* name, const char* whole_name, FormatId id) {
   const Format& format = *find_format(id);
   const double bytes = 4 + format.bits_per_weight() / 8;
-  all.push_back({name, bytes, [codec](const float* row, std::byte* to) {
-                   (kernels().*codec).encode({row, nullptr, nullptr, kCols, false, to});
+  all.push_back({name, bytes, [id](const float* row, std::byte* to) {
+                   const auto codecs = kernels().codecs;
+                   std::ranges::find(codecs, id, &CodecRow::id)->codec.encode({row, nullptr, nullptr, kCols, false, to});
                  }});
   all.push_back({whole_name, bytes, [&format](const float* row, std::byte* to) {
                    const auto size = static_cast<size_t>(format.row_bytes(kCols));
@@ -78,9 +78,9 @@ int main(int argc, char** argv) {
   all.push_back(
       {"`memcpy` row by row", 8, [](const float* row, std::byte* to) { std::memcpy(to, row, kCols * 4); }});
   all.push_back({"vector loop that copies", 8, copy_by_vectors});
-  add_encoder(all, "f16, kernel", "f16, `quantize()`", FormatId::f16, &Kernels::f16);
-  add_encoder(all, "bf16, kernel", "bf16, `quantize()`", FormatId::bf16, &Kernels::bf16);
-  add_encoder(all, "q8_0, kernel", "q8_0, `quantize()`", FormatId::q8_0, &Kernels::q8_0);
+  add_encoder(all, "f16, kernel", "f16, `quantize()`", FormatId::f16);
+  add_encoder(all, "bf16, kernel", "bf16, `quantize()`", FormatId::bf16);
+  add_encoder(all, "q8_0, kernel", "q8_0, `quantize()`", FormatId::q8_0);
 
   for (int r = 0; r < repeats; ++r)
     for (Work& work : all) {

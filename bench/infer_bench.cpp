@@ -51,7 +51,7 @@ void let_rest() {
 }
 
 void bench(const Options& o, const std::string& path, const test::RealLlama* llama) {
-  infer::Model model{path};
+  infer::Model model{open_model(path)};
   if (o.repack) model.repack();
   infer::Session session{
       model,

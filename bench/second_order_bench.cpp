@@ -53,8 +53,8 @@ class Bench {
   Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks)
       : model_{model}, importance_{Importance::load(imatrix)}, moments_{imatrix}, curvatures_{moments_} {
     if (moments_.empty()) throw Error{"no second moments", imatrix, "make it with `snug imatrix --full`"};
-    importance_.check_against(model_.file());
-    const infer::Tokenizer tokenizer{model_.file()};
+    importance_.check_against(model_.source());
+    const infer::Tokenizer tokenizer{model_.source()};
     if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos_ = tokenizer.bos();
     std::ifstream in{text, std::ios::binary};
     if (!in) throw io_error("read the text", text);
@@ -72,7 +72,7 @@ class Bench {
     double logs[kWays] = {}, seconds[kWays] = {}, whole[kWays] = {};
     int tensors = 0, worse = 0;
     std::vector<Encoded> all[kWays];
-    for (const gguf::Tensor& tensor : model_.file().tensors()) {
+    for (const Tensor& tensor : model_.source().tensors()) {
       if (!is_quantizable(tensor) || !format.fits(tensor.cols()) || !model_.find(tensor.name)) continue;
       double kl[kWays] = {};
       for (int way = 0; way < kWays; ++way) {
@@ -98,13 +98,13 @@ class Bench {
   }
 
  private:
-  Encoded encode(const gguf::Tensor& tensor, const Format& format, Way way) {
+  Encoded encode(const Tensor& tensor, const Format& format, Way way) {
     const TensorImportance* importance = importance_.find(tensor.name);
     return encode_tensor(tensor, format, importance, way == normal ? Effort::normal : Effort::max,
                          way == feedback ? &curvatures_ : nullptr);
   }
 
-  double alone(const Encoded& tensor, const gguf::Tensor& source) const {
+  double alone(const Encoded& tensor, const Tensor& source) const {
     const int block = layer_of(source.name);
     const int layer = block >= 0 ? block : role_of(source.name) == Role::output ? model_.layers() : 0;
     std::vector<double> kl(static_cast<size_t>(singles_->chunks()));

@@ -20,7 +20,7 @@ function(snug_test name)
   add_executable(test_${name} ${arg_SOURCES})
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   list(TRANSFORM arg_USES PREPEND snug_)
-  target_link_libraries(test_${name} PRIVATE ${arg_USES} ${arg_LINKS} GTest::gtest_main)
+  target_link_libraries(test_${name} PRIVATE ${arg_USES} snug_source ${arg_LINKS} GTest::gtest_main)
   target_compile_definitions(test_${name} PRIVATE SNUG_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
                        PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")

@@ -156,7 +156,7 @@ class Scanner {
 }  // namespace
 
 bool known(RecordKind kind) {
-  return kind >= RecordKind::measurement && kind <= RecordKind::evaluation;
+  return kind >= RecordKind::measurement && kind <= RecordKind::sensitivity;
 }
 
 bool Place::known() const {

@@ -27,7 +27,6 @@ using namespace snug;
 using tools::mix_bits;
 using gguf::OutputKey;
 using gguf::OutputTensor;
-using gguf::Value;
 
 struct Options {
   std::string arch = "llama", type = "f16", fill = "random", out, split;
@@ -164,12 +163,12 @@ struct Vocabulary {
 };
 
 template <class T>
-Value array_of(gguf::ValueType type, const std::vector<T>& values) {
-  return gguf::Array{type, values.size(), std::as_bytes(std::span{values})};
+MetadataValue array_of(MetadataType type, const std::vector<T>& values) {
+  return MetadataArray{type, values.size(), std::as_bytes(std::span{values})};
 }
 
 std::vector<OutputKey> keys_of(const Options& o, const Vocabulary& vocabulary) {
-  const auto u32 = [](int64_t value) { return Value{static_cast<uint32_t>(value)}; };
+  const auto u32 = [](int64_t value) { return MetadataValue{static_cast<uint32_t>(value)}; };
   const auto own = [&](const char* key) { return str(o.arch, ".", key); };
   std::vector<OutputKey> keys = {{"general.architecture", o.arch},
                                  {"general.name", str("synthetic ", o.width, "x", o.layers)},
@@ -182,9 +181,9 @@ std::vector<OutputKey> keys_of(const Options& o, const Vocabulary& vocabulary) {
                                  {own("feed_forward_length"), u32(o.ffn)},
                                  {own("attention.head_count"), u32(o.heads)},
                                  {own("attention.head_count_kv"), u32(o.kv_heads)},
-                                 {own("attention.layer_norm_rms_epsilon"), Value{1e-5f}},
+                                 {own("attention.layer_norm_rms_epsilon"), MetadataValue{1e-5f}},
                                  {own("rope.dimension_count"), u32(o.head_size())},
-                                 {own("rope.freq_base"), Value{10000.0f}},
+                                 {own("rope.freq_base"), MetadataValue{10000.0f}},
                                  {own("vocab_size"), u32(o.vocab)}};
   if (o.experts > 0) {
     keys.push_back({own("expert_count"), u32(o.experts)});
@@ -197,8 +196,8 @@ std::vector<OutputKey> keys_of(const Options& o, const Vocabulary& vocabulary) {
   }
   keys.push_back({"tokenizer.ggml.model", std::string{"llama"}});
   keys.push_back({"tokenizer.ggml.tokens", vocabulary.tokens});
-  keys.push_back({"tokenizer.ggml.scores", array_of(gguf::ValueType::f32, vocabulary.scores)});
-  keys.push_back({"tokenizer.ggml.token_type", array_of(gguf::ValueType::i32, vocabulary.types)});
+  keys.push_back({"tokenizer.ggml.scores", array_of(MetadataType::f32, vocabulary.scores)});
+  keys.push_back({"tokenizer.ggml.token_type", array_of(MetadataType::i32, vocabulary.types)});
   for (const auto& [key, id] : {std::pair{"unknown", 0}, {"bos", 1}, {"eos", 2}})
     keys.push_back({str("tokenizer.ggml.", key, "_token_id"), u32(id)});
   return keys;

@@ -64,7 +64,7 @@ void scale(FormatId format, std::byte* value, float factor) {
   }
 }
 
-std::vector<std::byte> widened(const gguf::Tensor& tensor, const Split& split) {
+std::vector<std::byte> widened(const Tensor& tensor, const Split& split) {
   const int64_t element = tensor.format == FormatId::f32 ? 4 : 2;
   std::vector<std::byte> out;
   if (part_of(tensor.name) == Part::rows) {
@@ -86,9 +86,9 @@ std::vector<std::byte> widened(const gguf::Tensor& tensor, const Split& split) {
 }
 
 /// The width the model has now; every tensor's must be the same.
-int64_t ffn_of(const gguf::Reader& model) {
+int64_t ffn_of(const ModelSource& model) {
   int64_t width = 0;
-  for (const gguf::Tensor& tensor : model.tensors()) {
+  for (const Tensor& tensor : model.tensors()) {
     const Part part = part_of(tensor.name);
     if (part == Part::none) continue;
     const int64_t now = part == Part::rows ? tensor.shape[1] : tensor.shape[0];
@@ -103,15 +103,15 @@ int64_t ffn_of(const gguf::Reader& model) {
   return width;
 }
 
-void write_model(const gguf::Reader& model, const Split& split, const Options& o) {
-  const std::string arch{model.text("general.architecture").value_or("")};
+void write_model(const ModelSource& model, const Split& split, const Options& o) {
+  const std::string arch{model.metadata().text("general.architecture").value_or("")};
   std::vector<gguf::OutputKey> changed;
   for (const char* key : {"feed_forward_length", "expert_feed_forward_length"})
-    if (model.integer(str(arch, ".", key)) == split.from)
-      changed.push_back({str(arch, ".", key), gguf::Value{static_cast<uint32_t>(split.to)}});
-  const auto type = static_cast<uint32_t>(model.integer("general.file_type").value_or(1));
+    if (model.metadata().integer(str(arch, ".", key)) == split.from)
+      changed.push_back({str(arch, ".", key), MetadataValue{static_cast<uint32_t>(split.to)}});
+  const auto type = static_cast<uint32_t>(model.metadata().integer("general.file_type").value_or(1));
   std::vector<gguf::OutputTensor> tensors;
-  for (const gguf::Tensor& tensor : model.tensors()) {
+  for (const Tensor& tensor : model.tensors()) {
     tensors.push_back({std::string(tensor.name), tensor.format, tensor.dims, tensor.shape});
     const Part part = part_of(tensor.name);
     if (part != Part::none) tensors.back().shape[part == Part::rows ? 1 : 0] = split.to;
@@ -119,9 +119,9 @@ void write_model(const gguf::Reader& model, const Split& split, const Options& o
   gguf::Writer writer{gguf::plan_layout(o.out, gguf::quantized_keys(model, type, nullptr, changed), tensors),
                       o.force ? Existing::replace : Existing::refuse};
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const gguf::Tensor& tensor = model.tensors()[i];
+    const Tensor& tensor = model.tensors()[i];
     if (part_of(tensor.name) == Part::none)
-      writer.write(i, 0, tensor.data);
+      writer.write(i, 0, tensor.contiguous());
     else
       writer.write(i, 0, widened(tensor, split));
   }
@@ -150,7 +150,7 @@ void write_imatrix_of(const Split& split, const Options& o) {
 }
 
 void widen(const Options& o) {
-  const gguf::Reader model{o.model};
+  const ModelSource model = open_model(o.model);
   const Split split{ffn_of(model), o.ffn};
   if (split.to < split.from)
     throw Error{str("the model's feed-forward part is wider: ", split.from), "--ffn", "name a larger width",

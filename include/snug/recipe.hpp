@@ -15,6 +15,7 @@ struct RecipeTensor {
   int64_t bytes = 0;   // of its data, without padding
   double loss = 0;     // predicted, nats per token; 0 for tensors copied as they are
   bool copied = false; // as in the source: not a choice
+  bool unweighted = false;  // the imatrix has nothing for it; false where there is no imatrix
 
   bool operator==(const RecipeTensor&) const = default;
 };
@@ -39,8 +40,10 @@ struct Recipe {
   int64_t budget_bytes = 0;             // of the file, or of the tensor bytes for "bpw"
   int64_t tensor_bytes = 0, file_bytes = 0, weights = 0;
   int64_t split_bytes = 0;
+  std::string limits;                   // what was asked for besides the budget: "--max-formats 2, --pin"
+  bool loss_known = true;               // false: nobody measured; losses and bound are 0 and mean nothing
   double predicted_loss = 0, certified_bound = 0;  // nats per token; gap = loss - bound
-  bool proven_optimal = false;
+  bool proven_optimal = false;          // the search found that no recipe within budget and limits loses less
 
   /// What running the recipe gave, on text that nothing was learnt from.
   struct Measured {

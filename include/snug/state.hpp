@@ -18,7 +18,14 @@ class Disk;  // state/disk.hpp: what tests put in the place of the real one
 }
 
 /// What a record holds. A kind this list does not have is skipped and counted, and kept by compact and merge.
-enum class RecordKind : uint16_t { measurement = 1, tensor_info = 2, probe = 3, note = 4, evaluation = 5 };
+enum class RecordKind : uint16_t {
+  measurement = 1,
+  tensor_info = 2,
+  probe = 3,
+  note = 4,
+  evaluation = 5,
+  sensitivity = 6
+};
 
 enum class Access { read, write };
 enum class Overwrite { refuse, replace };

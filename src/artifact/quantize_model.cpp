@@ -1,22 +1,16 @@
 #include "artifact/quantize_model.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "artifact/output.hpp"
-#include "gguf/split.hpp"
-#include "gguf/writer.hpp"
 #include "encode/encode_tensor.hpp"
 #include "quant/feedback/second_order.hpp"
 #include "snug/error.hpp"
@@ -31,10 +25,8 @@ constexpr int64_t kSecondOrderRows = 32;  // of a piece whose codes wait for eac
 /// Encodes rows of one tensor into the blocks of another format.
 class RowEncoder {
  public:
-  RowEncoder(const gguf::Tensor& source, const Format& to, const Importance* importance, Effort effort,
-             const std::filesystem::path& model)
-      : source_(source), from_(*find_format(source.format)), to_(to),
-        importance_(importance ? importance->find(source.name) : nullptr), effort_(effort), model_(model) {}
+  RowEncoder(const Tensor& source, const Format& to, const Importance* importance, Effort effort)
+      : source_(source), to_(to), importance_(importance ? importance->find(source.name) : nullptr), effort_(effort) {}
 
   /// Rows of one expert; `blocks` is resized to fit. `curvature` is that of the rows or nullptr.
   void encode(std::span<const int64_t> rows, const Curvature* curvature, std::vector<float>& weights,
@@ -42,29 +34,18 @@ class RowEncoder {
     const auto count = static_cast<int64_t>(rows.size()), cols = source_.cols();
     weights.resize(static_cast<size_t>(count * cols));
     blocks.resize(static_cast<size_t>(count * to_.row_bytes(cols)));
-    for (int64_t r = 0; r < count; ++r) {
-      const auto row = std::span{weights}.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols));
-      from_.decode(source_.row(rows[static_cast<size_t>(r)]).data(), row);
-      check_finite(row, rows[static_cast<size_t>(r)]);
-    }
+    for (int64_t r = 0; r < count; ++r)
+      source_.read_row(rows[static_cast<size_t>(r)],
+                       std::span{weights}.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)));
     encode_rows(to_, {weights.data(), count, cols}, columns_of(importance_, source_, rows.front()), curvature,
                 effort_, blocks);
   }
 
  private:
-  void check_finite(std::span<const float> weights, int64_t row) const {
-    const auto bad = std::ranges::find_if_not(weights, [](float w) { return std::isfinite(w); });
-    if (bad == weights.end()) return;
-    throw Error{str("tensor '", source_.name, "' holds ", *bad, " at row ", row, ", column ", bad - weights.begin()),
-                model_.string(), "the source is damaged or was converted wrongly; convert it again"};
-  }
-
-  const gguf::Tensor& source_;
-  const Format& from_;
+  const Tensor& source_;
   const Format& to_;
   const TensorImportance* importance_;
   Effort effort_;
-  const std::filesystem::path& model_;
 };
 
 /// Curvatures for encoders that take them, where there are moments.
@@ -73,13 +54,13 @@ class CurvaturesOf {
   explicit CurvaturesOf(const SecondMoments* moments) : moments_(moments) {
     if (moments) curvatures_.emplace(*moments);
   }
-  bool may_have(const gguf::Tensor& source, const Format& to) const {
+  bool may_have(const Tensor& source, const Format& to) const {
     return moments_ && moments_->find(source.name) && has_second_order(to);
   }
-  std::vector<std::vector<int64_t>> row_sets(const gguf::Tensor& source) const {
+  std::vector<std::vector<int64_t>> row_sets(const Tensor& source) const {
     return curvatures_->row_sets(source);
   }
-  std::shared_ptr<const Curvature> find(const gguf::Tensor& source, const Format& to, int64_t row) {
+  std::shared_ptr<const Curvature> find(const Tensor& source, const Format& to, int64_t row) {
     return may_have(source, to) ? curvatures_->find_row(source, row) : nullptr;
   }
 
@@ -91,8 +72,8 @@ class CurvaturesOf {
 /// Writes one tensor in another format, a piece of its rows at a time.
 class TensorWriter {
  public:
-  TensorWriter(const gguf::Tensor& source, size_t index, const Format& to, const RowEncoder& encoder,
-               gguf::Writer& writer, Progress& progress)
+  TensorWriter(const Tensor& source, size_t index, const Format& to, const RowEncoder& encoder,
+               ArtifactWriter& writer, Progress& progress)
       : source_(source),
         index_(index),
         to_(to),
@@ -116,7 +97,7 @@ class TensorWriter {
  private:
   void write_set(std::span<const int64_t> rows, int64_t step, const Curvature* curvature) {
     parallel_ranges(static_cast<int64_t>(rows.size()), step, [&](int64_t begin, int64_t end) {
-      check_interrupt();
+      check_cancelled();
       write(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), curvature);
     });
   }
@@ -127,45 +108,57 @@ class TensorWriter {
     encoder_.encode(rows, curvature, weights, blocks);
     for (size_t first = 0, last = 0; first < rows.size(); first = last) {  // neighbours together
       for (last = first + 1; last < rows.size() && rows[last] == rows[last - 1] + 1;) ++last;
-      writer_.write(index_, rows[first] * static_cast<int64_t>(row_bytes_),
-                    std::span{blocks}.subspan(first * row_bytes_, (last - first) * row_bytes_));
+      writer_.write_rows(index_, rows[first],
+                         std::span{blocks}.subspan(first * row_bytes_, (last - first) * row_bytes_));
     }
     progress_.advance(static_cast<int64_t>(rows.size()) * source_.row_bytes(), std::string(source_.name));
   }
 
-  const gguf::Tensor& source_;
+  const Tensor& source_;
   const size_t index_;
   const Format& to_;
   const size_t row_bytes_;
   const RowEncoder& encoder_;
-  gguf::Writer& writer_;
+  ArtifactWriter& writer_;
   Progress& progress_;
 };
 
-void copy_tensor(const gguf::Tensor& source, size_t index, gguf::Writer& writer, Progress& progress) {
-  constexpr size_t kStep = size_t{8} << 20;
-  for (size_t at = 0; at < source.data.size(); at += kStep) {
-    check_interrupt();
-    const auto part = source.data.subspan(at, std::min(kStep, source.data.size() - at));
-    writer.write(index, static_cast<int64_t>(at), part);
-    progress.advance(static_cast<int64_t>(part.size()), std::string(source.name));
+void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Progress& progress) {
+  constexpr int64_t kStepBytes = int64_t{8} << 20;
+  const int64_t row_bytes = source.row_bytes(), step = std::max<int64_t>(1, kStepBytes / row_bytes);
+  std::vector<std::byte> blocks;
+  for (int64_t r = 0; r < source.rows(); r += step) {
+    check_cancelled();
+    const int64_t count = std::min(step, source.rows() - r);
+    blocks.resize(static_cast<size_t>(count * row_bytes));
+    source.read_blocks(r, count, blocks);
+    writer.write_rows(index, r, blocks);
+    progress.advance(count * row_bytes, std::string(source.name));
   }
 }
 
-std::vector<std::filesystem::path> files_of(const gguf::Reader& model) {
-  const auto name = gguf::parse_split_name(model.path());
-  if (model.shards() == 1 || !name) return {model.path()};
-  std::vector<std::filesystem::path> files;
-  for (int i = 1; i <= model.shards(); ++i) files.push_back(gguf::split_name(name->prefix, i, model.shards()));
-  return files;
+/// One row as it should have been written.
+std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId to, const Importance* importance,
+                                   Effort effort, CurvaturesOf& curvatures) {
+  std::vector<std::byte> blocks;
+  if (source.format == to) {
+    blocks.resize(static_cast<size_t>(source.row_bytes()));
+    source.read_blocks(row, 1, blocks);
+  } else {
+    const Format& format = *find_format(to);
+    const auto curvature = curvatures.find(source, format, row);
+    std::vector<float> weights;
+    RowEncoder{source, format, importance, effort}.encode({&row, 1}, curvature.get(), weights, blocks);
+  }
+  return blocks;
 }
 
 }  // namespace
 
-void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe) {
+void check_recipe_fits(const ModelSource& model, const Recipe& recipe) {
   std::set<std::string_view> named;
   for (const RecipeTensor& tensor : recipe.tensors) {
-    const gguf::Tensor* source = model.find_tensor(tensor.name);
+    const Tensor* source = model.find(tensor.name);
     if (!source)
       throw Error{str("the recipe names tensor '", tensor.name, "', which the model lacks"), model.path().string(),
                   "use the model the recipe was made for"};
@@ -176,69 +169,50 @@ void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe) {
                   model.path().string(), "use the model the recipe was made for"};
     named.insert(tensor.name);
   }
-  for (const gguf::Tensor& tensor : model.tensors())
+  for (const Tensor& tensor : model.tensors())
     if (!named.contains(tensor.name))
       throw Error{str("the model's tensor '", tensor.name, "' is not in the recipe"), model.path().string(),
                   "use the model the recipe was made for"};
 }
 
-WrittenModel quantize_model(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing,
                             const SecondMoments* moments) {
   check_recipe_fits(model, recipe);
-  gguf::Layout layout = output_layout(model, importance, recipe, out);
-  const std::vector<std::filesystem::path> sources = files_of(model);
-  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, sources);
-  gguf::Writer writer{std::move(layout), existing};
+  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance)->open(recipe, out, existing);
   int64_t total = 0;
-  for (const gguf::Tensor& tensor : model.tensors()) total += static_cast<int64_t>(tensor.data.size());
+  for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
   CurvaturesOf curvatures{moments};
 
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
-    const gguf::Tensor& source = *model.find_tensor(recipe.tensors[i].name);
+    const Tensor& source = *model.find(recipe.tensors[i].name);
     if (source.format == recipe.tensors[i].format) {
-      copy_tensor(source, i, writer, progress);
+      copy_tensor(source, i, *writer, progress);
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
-      const RowEncoder encoder{source, to, importance, recipe.effort, model.path()};
-      TensorWriter{source, i, to, encoder, writer, progress}.run(curvatures);
+      const RowEncoder encoder{source, to, importance, recipe.effort};
+      TensorWriter{source, i, to, encoder, *writer, progress}.run(curvatures);
     }
-    MappedFile::done_with(source.data);
+    source.done_with();
   }
-  WrittenModel written{writer.layout().bytes, {}};
-  for (const auto& shard : writer.layout().shards) written.files.push_back(shard.path);
-  check_interrupt();
-  writer.commit();
-  return written;
+  check_cancelled();
+  return writer->commit();
 }
 
-void verify_written(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                     const WrittenModel& written, const SecondMoments* moments) {
-  const gguf::Reader file{written.files.front()};
-  const auto refuse = [&](const std::string& what) {
-    throw Error{what, written.files.front().string(), "the disk or memory may be faulty; write it again", Fault::io};
-  };
-  if (file.file_bytes() != written.bytes) refuse(str("the file has ", file.file_bytes(), " bytes, planned were ", written.bytes));
-  if (file.tensors().size() != recipe.tensors.size()) refuse("a tensor is missing");
-  std::vector<float> weights;
-  std::vector<std::byte> blocks;
+  const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance)->read_back(recipe, written);
   CurvaturesOf curvatures{moments};
-  for (const RecipeTensor& wanted : recipe.tensors) {
-    const gguf::Tensor* got = file.find_tensor(wanted.name);
-    const gguf::Tensor& source = *model.find_tensor(wanted.name);
-    if (!got || got->format != wanted.format || got->shape != source.shape)
-      refuse(str("tensor '", wanted.name, "' is not what was planned"));
-    const RowEncoder encoder{source, *find_format(wanted.format), importance, recipe.effort, model.path()};
+  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
+    const Tensor& source = *model.find(recipe.tensors[i].name);
     for (const int64_t row : {int64_t{0}, source.rows() / 2, source.rows() - 1}) {
-      if (source.format == wanted.format) {
-        if (!std::ranges::equal(source.row(row), got->row(row))) refuse(str("row ", row, " of '", wanted.name, "' differs"));
-        continue;
-      }
-      const auto curvature = curvatures.find(source, *find_format(wanted.format), row);
-      encoder.encode({&row, 1}, curvature.get(), weights, blocks);
-      if (!std::ranges::equal(std::span<const std::byte>{blocks}, got->row(row)))
-        refuse(str("row ", row, " of '", wanted.name, "' differs"));
+      const auto wanted = encoded_row(source, row, recipe.tensors[i].format, importance, recipe.effort, curvatures);
+      std::vector<std::byte> got(wanted.size());
+      reader->read_rows(i, row, got);
+      if (got != wanted)
+        throw Error{str("row ", row, " of '", source.name, "' differs"), written.files.front().string(),
+                    "the disk or memory may be faulty; write it again", Fault::io};
     }
   }
 }

@@ -2,33 +2,26 @@
 
 #include <filesystem>
 
-#include "base/atomic_file.hpp"
-#include "gguf/reader.hpp"
-#include "imatrix/importance.hpp"
+#include "artifact/artifact.hpp"
 #include "imatrix/second_moment.hpp"
 #include "snug/recipe.hpp"
 
 namespace snug {
-
-struct WrittenModel {
-  int64_t bytes = 0;                             // of all files
-  std::vector<std::filesystem::path> files;
-};
 
 /// Writes the model as `recipe` says: the same bytes for the same model, importance and recipe on every machine and
 /// thread count. The files appear whole or not at all; rows are read, encoded and written in pieces, so memory stays
 /// flat. Tensors with second moments are encoded by encode_second_order(); their memory is that of two matrices
 /// [cols, cols] more. Throws Error where recipe and model do not belong together, and on NaN or infinity (tensor, row,
 /// column).
-WrittenModel quantize_model(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing,
                             const SecondMoments* moments = nullptr);
 
 /// Throws Error unless every tensor of the recipe is in the model with a row length its format fits, and the reverse.
-void check_recipe_fits(const gguf::Reader& model, const Recipe& recipe);
+void check_recipe_fits(const ModelSource& model, const Recipe& recipe);
 
 /// Opens what was written and encodes a few rows of every tensor again: throws Error if anything differs.
-void verify_written(const gguf::Reader& model, const Importance* importance, const Recipe& recipe,
+void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                     const WrittenModel& written, const SecondMoments* moments = nullptr);
 
 }  // namespace snug

@@ -40,8 +40,11 @@ Hasher::Hasher() : state_(std::make_unique<State>()) {
 Hasher::~Hasher() = default;
 
 Hasher& Hasher::add(std::span<const std::byte> part) {
-  add(uint64_t{part.size()});
-  XXH3_128bits_update(state_->xxh, part.data(), part.size());
+  return begin(part.size()).more(part);
+}
+
+Hasher& Hasher::more(std::span<const std::byte> piece) {
+  XXH3_128bits_update(state_->xxh, piece.data(), piece.size());
   return *this;
 }
 

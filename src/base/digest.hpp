@@ -23,6 +23,9 @@ class Hasher {
   Hasher& add(uint64_t number);
   template <class T>
   Hasher& add_array(std::span<const T> values) { return add(std::as_bytes(values)); }
+  /// A part that comes in pieces: its length first, then exactly as many bytes.
+  Hasher& begin(uint64_t bytes) { return add(bytes); }
+  Hasher& more(std::span<const std::byte> piece);
   Digest finish() const;
 
  private:

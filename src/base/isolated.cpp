@@ -14,7 +14,7 @@
 #include <exception>
 #include <new>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -131,7 +131,7 @@ std::string run_isolated(const std::string& what, const std::function<std::strin
   const auto end = Clock::now() + std::chrono::seconds{limits.seconds};
   std::string answer;
   while (child.read_some(answer)) {
-    check_interrupt();
+    check_cancelled();
     if (Clock::now() > end) throw Error{str(what, " takes more than ", limits.seconds, " s")};
     if (static_cast<int64_t>(answer.size()) > limits.result_bytes)
       throw Error{str(what, " writes without end")};

@@ -36,13 +36,25 @@ int64_t free_in_process() {
 
 }  // namespace
 
-int64_t available_memory() {
-  return std::min(free_in_machine(), free_in_process());
+int64_t memory_for(MemoryUse use) {
+  const int64_t available = std::min(free_in_machine(), free_in_process());
+  switch (use) {
+    case MemoryUse::all:
+      break;
+    case MemoryUse::context:
+    case MemoryUse::hessians:
+      return available / 2;
+    case MemoryUse::documents:
+      return available / 4;
+    case MemoryUse::repacked:
+      return available / 8 * 7;
+  }
+  return available;
 }
 
 void tell_if_larger_than_memory(int64_t bytes, const std::string& when) {
-  if (const int64_t memory = available_memory(); bytes > memory)
-    notice(str("the model takes ", show_size(bytes), " and ", show_size(memory),
+  if (const int64_t memory = memory_for(MemoryUse::all); bytes > memory)
+    log_line(str("the model takes ", show_size(bytes), " and ", show_size(memory),
                " of memory are free: it is read from the disk again ", when));
 }
 

@@ -5,9 +5,18 @@
 
 namespace snug {
 
-/// Bytes of memory that this program can still take: without swapping, as the kernel estimates it, and within
-/// its own limit.
-int64_t available_memory();
+/// What memory is wanted for. The one table of how much of what is free each may take is in memory.cpp.
+enum class MemoryUse {
+  all,        // what is needed to go on at all
+  context,    // keys and values of a context that nobody asked for
+  documents,  // sequences written side by side
+  hessians,   // second moments that are collected together
+  repacked,   // a second copy of weights, in an order that is faster to multiply
+};
+
+/// Bytes that this program may take for `use`: a share of what is free without swapping, as the kernel estimates
+/// it, and within the process's own limit.
+int64_t memory_for(MemoryUse use);
 
 /// Says, where a model of so many bytes does not fit, that it is read from the disk again `when`, e.g. "for every
 /// chunk".

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/events.hpp"
+
 namespace snug {
 namespace {
 
@@ -25,15 +27,17 @@ int limited_to = 0;
 enum class Inside { nothing, loop, team_loop };
 thread_local Inside inside = Inside::nothing;
 
+/// In a loop that was shared out: it reports to whom the loop's caller reports.
 class As {
  public:
-  explicit As(Inside what) : before_{std::exchange(inside, what)} {}
+  As(Inside what, Events& events) : before_{std::exchange(inside, what)}, scope_{events} {}
   ~As() { inside = before_; }
   As(const As&) = delete;
   As& operator=(const As&) = delete;
 
  private:
   Inside before_;
+  EventScope scope_;
 };
 
 /// Waiting for what comes within microseconds; whoever waits longer lets others have the core.
@@ -62,7 +66,7 @@ class Loop {
   Loop(int64_t ranges, const std::function<void(int64_t)>& body) : ranges_{ranges}, body_{body} {}
 
   void work() {
-    const As in_loop{Inside::team_loop};
+    const As in_loop{Inside::team_loop, events_};
     try {
       for (int64_t r; (r = next_.fetch_add(1, std::memory_order_relaxed)) < ranges_;) body_(r);
     } catch (...) {
@@ -78,6 +82,7 @@ class Loop {
  private:
   const int64_t ranges_;
   const std::function<void(int64_t)>& body_;
+  Events& events_ = events();
   std::atomic<int64_t> next_{0};
   std::mutex mutex_;
   std::exception_ptr error_;
@@ -148,10 +153,11 @@ void share_out(int64_t ranges, const std::function<void(int64_t)>& body) {
 using Helpers = tbb::task_group;
 
 void share_out(int64_t ranges, const std::function<void(int64_t)>& body) {
+  Events& own = events();
   tbb::parallel_for(
       tbb::blocked_range<int64_t>(0, ranges, 1),
       [&](const tbb::blocked_range<int64_t>& part) {
-        const As in_loop{Inside::loop};
+        const As in_loop{Inside::loop, own};
         for (int64_t r = part.begin(); r < part.end(); ++r) body(r);
       },
       tbb::simple_partitioner{});

@@ -27,7 +27,7 @@ std::optional<int32_t> bos_of(const infer::Tokenizer& tokenizer) {
 }
 
 Calibration read_text(const std::string& path, const infer::Model& model) {
-  const infer::Tokenizer tokenizer{model.file()};
+  const infer::Tokenizer tokenizer{model.source()};
   const std::string text = read_file(path);
   check_text(text, path);
   return {tokenizer.encode(text, true, false), bos_of(tokenizer), path};
@@ -40,7 +40,7 @@ Calibration calibration_tokens(const CalibrationSource& source, const infer::Mod
   Calibration text{write_self_text(model, source.self, keep),
                    {},
                    str("written by the model itself, seed ", source.self.seed)};
-  if (model.file().find("tokenizer.ggml.model")) text.bos = bos_of(infer::Tokenizer{model.file()});
+  if (const auto tokenizer = infer::tokenizer_if_usable(model.source())) text.bos = bos_of(*tokenizer);
   return text;
 }
 

@@ -7,13 +7,12 @@
 #include <utility>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect_pass.hpp"
-#include "model/digest.hpp"
 #include "calibrate/head_importance.hpp"
 #include "calibrate/moment_inputs.hpp"
 #include "imatrix/second_moment.hpp"
@@ -96,7 +95,7 @@ class Collector {
   }
 
   Digest key_of(const Calibration& text) const {
-    const Digest contents = contents_digest(model_.file(), model_.hparams().architecture);
+    const Digest contents = model_.source().contents_digest();
     Hasher hasher;
     hasher.add("collect").add(kVersion).add_array<uint8_t>(contents.bytes).add_array<int32_t>(text.tokens);
     hasher.add(text.bos ? str(*text.bos) : std::string{"-"});
@@ -112,7 +111,7 @@ class Collector {
     const int64_t left_out = std::ranges::count_if(inputs_, wide);
     std::erase_if(inputs_, wide);
     if (left_out > 0)
-      notice(str(left_out, " inputs are wider than ", options_.full_width,
+      log_line(str(left_out, " inputs are wider than ", options_.full_width,
                  " and get no second moments (--full-width)"));
   }
 
@@ -126,7 +125,7 @@ class Collector {
     for (const CollectPass& pass : passes_)
       for (const MomentSums& m : pass.moments)
         if (passes_.size() > 1 && pass.chunks_done < chunks()) waiting += m.bytes();
-    if (const int64_t memory = available_memory(); largest > memory)
+    if (const int64_t memory = memory_for(MemoryUse::all); largest > memory)
       throw Error{
           str("a second moment takes ", show_size(largest), " of memory and there are ", show_size(memory)),
           "", "leave wide inputs out with --full-width, or --full"};
@@ -140,7 +139,7 @@ class Collector {
                   folder.string(), "name an output elsewhere, or leave wide inputs out with --full-width",
                   Fault::io};
     if (passes_.size() > 1)
-      notice(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
+      log_line(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
                  " passes over the text (--memory)"));
   }
 
@@ -168,7 +167,7 @@ class Collector {
       if (done >= matrices) break;
       release(passes_.size() - 1);
     }
-    const int64_t memory = options_.memory_bytes > 0 ? options_.memory_bytes : available_memory() / 2;
+    const int64_t memory = options_.memory_bytes > 0 ? options_.memory_bytes : memory_for(MemoryUse::hessians);
     for (auto& moments : cut_into_passes(inputs_, done, memory))
       passes_.push_back({0, {}, std::move(moments)});
     if (passes_.empty()) passes_.emplace_back();
@@ -209,7 +208,7 @@ class Collector {
         if (error.fault() == Fault::interrupted) stop(i);
         if (!error.where().empty()) throw;
         throw Error{error.problem(),
-                    str(model_.file().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
+                    str(model_.source().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
                     error.remedy(), error.fault()};
       }
       ++pass.chunks_done;
@@ -332,7 +331,7 @@ CollectReport collect_imatrix(const infer::Model& model, const Calibration& text
                 Fault::usage};
   if (options.chunk_tokens < 1 || options.skip_chunks < 0)
     throw Error{str("chunks of ", options.chunk_tokens, " tokens cannot be made"), "", "", Fault::usage};
-  tell_if_larger_than_memory(model.file().file_bytes(), "for every chunk");
+  tell_if_larger_than_memory(model.source().bytes(), "for every chunk");
   return Collector{model, text, options, out}.run(text.name, existing);
 }
 

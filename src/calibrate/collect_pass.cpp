@@ -142,13 +142,13 @@ std::optional<CollectPass> load_pass(const std::filesystem::path& path, const Di
     if (in.number<uint64_t>("the magic") != kMagic) in.fail(0, "it is something else");
     const auto found = in.take(key.bytes.size(), "the key");
     if (std::memcmp(found.data(), key.bytes.data(), found.size()) != 0) {
-      notice(str(path.string(), " is of another model, text or choice of options: starting anew"));
+      log_line(str(path.string(), " is of another model, text or choice of options: starting anew"));
       return std::nullopt;
     }
     return read_pass(in);
   } catch (const Error& error) {
     if (error.fault() == Fault::io) throw;
-    notice(str(path.string(), " is damaged (", error.problem(), "): starting anew"));
+    log_line(str(path.string(), " is damaged (", error.problem(), "): starting anew"));
     return std::nullopt;
   }
 }

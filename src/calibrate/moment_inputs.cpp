@@ -28,7 +28,7 @@ std::vector<MomentInput> find_inputs(ChunkRunner& runner, const infer::Model& mo
   std::vector<std::unique_ptr<Sight>> sights;
   std::map<const infer::Weight*, Sight*> sight_of;
   runner.run(0, [&](const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
-    const gguf::Tensor* tensor = model.file().find_tensor(weight.name);
+    const Tensor* tensor = model.source().find(weight.name);
     if (!tensor || !is_quantizable(*tensor)) return;
     Sight*& sight = sight_of[&weight];
     if (!sight) sight = sights.emplace_back(std::make_unique<Sight>(weight)).get();

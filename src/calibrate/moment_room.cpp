@@ -25,17 +25,17 @@ Role reader_of(std::string_view name) {
   }
 }
 
-bool is_head(const gguf::Reader& model, const gguf::Tensor& tensor) {
+bool is_head(const ModelSource& model, const Tensor& tensor) {
   const Role role = role_of(tensor.name);
-  return role == Role::output || (role == Role::token_embd && !model.find_tensor("output.weight"));
+  return role == Role::output || (role == Role::token_embd && !model.find("output.weight"));
 }
 
-bool has_moments(const gguf::Reader& model, const gguf::Tensor& tensor) {
+bool has_moments(const ModelSource& model, const Tensor& tensor) {
   return is_quantizable(tensor) && (role_of(tensor.name) != Role::token_embd || is_head(model, tensor));
 }
 
 /// Matrices that are collected for the tensor's input: of each expert, and of each group of rows of the head.
-int64_t matrices(const gguf::Reader& model, const gguf::Tensor& tensor) {
+int64_t matrices(const ModelSource& model, const Tensor& tensor) {
   return tensor.experts() + (is_head(model, tensor) ? row_group_count(tensor.rows()) : 0);
 }
 
@@ -44,19 +44,19 @@ int64_t matrices(const gguf::Reader& model, const gguf::Tensor& tensor) {
 namespace {
 
 /// Processor seconds of encode_second_order(), measured at widths of 512 and 4096 in q4_K and iq3_s (AVX2).
-double encoding_seconds(const gguf::Tensor& tensor) {
+double encoding_seconds(const Tensor& tensor) {
   return static_cast<double>(tensor.weights()) * (6e-7 + 3.3e-10 * static_cast<double>(tensor.cols()));
 }
 
 }  // namespace
 
-int64_t widest_moments_within(const gguf::Reader& model, const MomentRoom& room) {
+int64_t widest_moments_within(const ModelSource& model, const MomentRoom& room) {
   std::set<std::tuple<int, Role, int64_t>> seen;
   struct Need {
     double bytes = 0, seconds = 0;
   };
   std::map<int64_t, Need> needed;  // by width; in double, for no shape to overflow
-  for (const gguf::Tensor& tensor : model.tensors()) {
+  for (const Tensor& tensor : model.tensors()) {
     if (!has_moments(model, tensor)) continue;
     Need& need = needed[tensor.cols()];
     need.seconds += encoding_seconds(tensor);

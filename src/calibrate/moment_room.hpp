@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 
@@ -17,6 +17,6 @@ struct MomentRoom {
 /// them by encode_second_order(), take no more than that; 0 if the narrowest take more. Told from the
 /// tensors' names and shapes alone: q, k and v, and gate and up, share their input. Seconds are about right
 /// on a core of 2023.
-int64_t widest_moments_within(const gguf::Reader& model, const MomentRoom& room);
+int64_t widest_moments_within(const ModelSource& model, const MomentRoom& room);
 
 }  // namespace snug

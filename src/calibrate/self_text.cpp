@@ -8,13 +8,14 @@
 #include <string_view>
 
 #include "base/digest.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/str.hpp"
 #include "infer/text/sampler.hpp"
 #include "infer/session.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
-#include "model/digest.hpp"
 
 namespace snug {
 namespace {
@@ -33,10 +34,12 @@ uint64_t scrambled(uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// A model without a tokenizer can write all the same.
+/// A model without a tokenizer, or with one that is not known, can write all the same.
 std::optional<infer::Tokenizer> tokenizer_of(const infer::Model& model) {
-  if (!model.file().find("tokenizer.ggml.model")) return {};
-  return infer::Tokenizer{model.file()};
+  std::string why;
+  auto tokenizer = infer::tokenizer_if_usable(model.source(), &why);
+  if (!tokenizer) log_line(str(why, "; the documents that it writes start with any token"));
+  return tokenizer;
 }
 
 class Writer {
@@ -75,7 +78,7 @@ class Writer {
 
   int64_t at_once() const {
     const int64_t memory = std::max<int64_t>(1, session().memory_bytes());
-    return std::clamp<int64_t>(available_memory() / 4 / memory, 1, kMostAtOnce);
+    return std::clamp<int64_t>(memory_for(MemoryUse::documents) / memory, 1, kMostAtOnce);
   }
   infer::Session session() const { return {model_, {.context = options_.document_tokens, .batch = 1}}; }
 
@@ -144,7 +147,7 @@ class Writer {
                                              .top_p = 1,
                                              .min_p = 0,
                                              .seed = seed,
-                                             .source = model_.file().path().string()};
+                                             .source = model_.source().path().string()};
     return {number,
             infer::Sampler{all_there_is, tokenizer_ ? tokenizer_->suppressed() : std::span<const int32_t>{}},
             session(), Tokens{first_token(seed)}};
@@ -178,7 +181,7 @@ class Writer {
   std::optional<infer::Tokenizer> tokenizer_;
   int64_t vocabulary_ = 0;
   Tokens ends_;
-  Digest contents_ = keep_ ? contents_digest(model_.file(), model_.hparams().architecture) : Digest{};
+  Digest contents_ = keep_ ? model_.source().contents_digest() : Digest{};
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
@@ -73,7 +73,7 @@ int run_bench(const BenchArgs& args) {
   if (args.model.empty()) throw Error{"no model", "", "snug bench MODEL, or snug bench encode", Fault::usage};
   if (args.prompt == 0 && args.decode == 0)
     throw Error{"nothing to measure", "", "give -p or -n more than 0", Fault::usage};
-  infer::Model model{args.model};
+  infer::Model model{open_model(args.model)};
   infer::Session session{model,
                          {.context = std::max(args.prompt, args.decode),
                           .cache = cache_format_of(args.cache_type, FormatId::f16),
@@ -85,7 +85,7 @@ int run_bench(const BenchArgs& args) {
   Measured prompt{str("prompt ", args.prompt), {}, 0, {}}, decode{str("decode ", args.decode), {}, 0, {}};
   double bytes = 0, operations = 0;  // the machine's best, per second, measured in turn with the model
   for (int r = 0; r < args.repeats; ++r) {
-    check_interrupt();
+    check_cancelled();
     if (args.prompt > 0)
       prompt.tokens_per_second.push_back(static_cast<double>(args.prompt) /
                                          infer::time_prompt(session, args.prompt));

@@ -2,7 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"

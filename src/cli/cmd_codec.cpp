@@ -26,7 +26,7 @@ struct CodecArgs {
 const Format& format_named(const std::string& name) {
   if (const Format* format = find_format(name)) return *format;
   std::string known;
-  for (const Format& format : formats()) known += str(known.empty() ? "" : ", ", format.name);
+  for (const Format& format : all_formats()) known += str(known.empty() ? "" : ", ", format.name);
   throw Error{str("no format '", name, "'"), "FORMAT", str("known formats: ", known), Fault::usage};
 }
 

@@ -21,7 +21,6 @@
 #include "cli/eval_tasks.hpp"
 #include "cli/options/whole_number.hpp"
 #include "base/printable.hpp"
-#include "gguf/value.hpp"
 #include "eval/evaluate.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
@@ -53,7 +52,7 @@ struct EvalArgs {
 
 /// The model's tokenizer; none where the file has none, or (if it is not
 /// needed) one that is not known.
-std::optional<Tokenizer> tokenizer_of(const gguf::Reader& file, bool needed) {
+std::optional<Tokenizer> tokenizer_of(const ModelSource& file, bool needed) {
   if (needed) return Tokenizer{file};
   try {
     return Tokenizer{file};
@@ -81,7 +80,7 @@ std::vector<int32_t> read_token_file(const std::string& path) {
 /// --tokens with --logits: the raw logits of every position as little-endian
 /// f32.
 int write_logits(const EvalArgs& args) {
-  const Model model{args.model};
+  const Model model{open_model(args.model)};
   Session session{model, args.session(static_cast<int64_t>(args.tokens.size()))};
   const Rows logits = session.forward(args.tokens);
   AtomicFile file{args.logits, args.force ? Existing::replace : Existing::refuse,
@@ -93,7 +92,7 @@ int write_logits(const EvalArgs& args) {
 
 void tell_of_length(const Model& model, int64_t chunk) {
   if (const int64_t trained = model.hparams().context; trained > 0 && chunk > trained)
-    notice(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
+    log_line(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
                " that the model was trained for"));
 }
 
@@ -156,18 +155,18 @@ void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport&
   tell_of_length(model, chunks.context);
   Session session{model, args.session(chunks.context)};
   Watch watch{chunks, report.chunks};
-  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), false);
+  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.source(), false);
   fill(chunks, compare_chunks(session, base, report.chunks, bos_of(tokenizer), watch.callback()), tokenizer,
        report);
 }
 
 /// Logits of different tokens say nothing beside each other. Files without a tokenizer are taken on trust.
-void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) {
+void check_same_tokens(const ModelSource& model, const ModelSource& original) {
   constexpr const char* key = "tokenizer.ggml.tokens";
-  const gguf::Array *a = model.array(key), *b = original.array(key);
+  const MetadataArray *a = model.metadata().array(key), *b = original.metadata().array(key);
   if (!a || !b || a->count != b->count) return;  // how many there are is checked with the logits
-  const std::vector<std::string_view> ours = gguf::strings_of(model, key),
-                                      theirs = gguf::strings_of(original, key);
+  const std::vector<std::string_view> ours = model.metadata().strings(key),
+                                      theirs = original.metadata().strings(key);
   const auto [at, other] = std::ranges::mismatch(ours, theirs);
   if (at == ours.end()) return;
   throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", printable(*at),
@@ -176,7 +175,7 @@ void check_same_tokens(const gguf::Reader& model, const gguf::Reader& original) 
 }
 
 void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report) {
-  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.file(), !args.text.empty());
+  const std::optional<Tokenizer> tokenizer = tokenizer_of(model.source(), !args.text.empty());
   report.text = args.text.empty() ? args.token_file : args.text;
   const Chunks chunks =
       cut_into_chunks(args.text.empty() ? read_token_file(args.token_file)
@@ -196,8 +195,8 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
   if (args.base.empty()) {
     report.perplexity = summarise(score_chunks(session, chunks, bos, saved, watch.callback()));
   } else {
-    const Model original{args.base};
-    check_same_tokens(model.file(), original.file());
+    const Model original{open_model(args.base)};
+    check_same_tokens(model.source(), original.source());
     Session base{original, args.session(chunks.context)};
     report.base = args.base;
     fill(chunks, compare_chunks(session, base, chunks, bos, saved, watch.callback()), tokenizer, report);
@@ -221,8 +220,8 @@ int run_eval(const EvalArgs& args) {
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   report.model = args.model;
-  const Model model{args.model};
-  tell_if_larger_than_memory(model.file().file_bytes(), "for every chunk");
+  const Model model{open_model(args.model)};
+  tell_if_larger_than_memory(model.source().bytes(), "for every chunk");
   if (!args.base_logits.empty())
     evaluate_against_file(args, model, report);
   else

@@ -19,10 +19,10 @@ struct ExportArgs {
   bool force = false;
 };
 
-std::string json_of(const Recipe& recipe, ExportTarget target, const std::string& out) {
+std::string json_of(const Recipe& recipe, const ExportTarget& target, const std::string& out) {
   auto patterns = nlohmann::ordered_json::array();
-  if (target == ExportTarget::llama_cpp || target == ExportTarget::ik_llama_cpp)
-    for (const TypePattern& p : type_patterns(recipe, target))
+  if (target.target)
+    for (const TypePattern& p : type_patterns(recipe, *target.target))
       patterns.push_back({{"pattern", p.pattern}, {"format", format_name(p.format)}});
   return nlohmann::ordered_json{{"recipe_digest", recipe_digest(recipe)},
                                 {"patterns", patterns},
@@ -62,7 +62,7 @@ void add_export(CLI::App& app, int& exit_code) {
   cmd->add_option("RECIPE", args->recipe, "recipe.json, written by `snug plan`")->required();
   cmd->add_option("--to", args->target, "llama.cpp, ik_llama.cpp, json or csv")
       ->required()
-      ->check(CLI::IsMember({"llama.cpp", "ik_llama.cpp", "json", "csv"}));
+      ->check(CLI::IsMember(export_names()));
   cmd->add_option("-o,--output", args->out, "file to write; standard output without it");
   cmd->add_flag("--force", args->force, "replace an existing file");
   args->common.add_to(*cmd);

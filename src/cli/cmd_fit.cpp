@@ -1,23 +1,10 @@
-#include <nlohmann/json.hpp>
-
-#include "base/atomic_file.hpp"
-#include "base/memory.hpp"
-#include "base/parallel.hpp"
-#include "base/progress.hpp"
 #include "base/str.hpp"
-#include "base/units.hpp"
-#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "cli/text/judged_text.hpp"
 #include "cli/options/options.hpp"
-#include "cli/own_sources.hpp"
-#include "cli/text/report_table.hpp"
-#include "cli/text/written_text.hpp"
-#include "fit/closed_loop.hpp"
-#include "fit/judged_store.hpp"
-#include "fit/profile_store.hpp"
-#include "artifact/quantize_model.hpp"
+#include "cli/terminal_events.hpp"
+#include "cli/text/fit_report.hpp"
+#include "fit/fit.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -33,157 +20,31 @@ struct Args {
   bool dry_run = false, force = false;
 };
 
-std::filesystem::path folder_of(const std::string& file) {
-  const std::filesystem::path folder = std::filesystem::path{file}.parent_path();
-  return folder.empty() ? "." : folder;
+Feedback parse_feedback(const std::string& text) {
+  if (text == "on") return Feedback::on;
+  return text == "off" ? Feedback::off : Feedback::automatic;
 }
 
-/// What can be refused before hours of work is refused now.
-void check_output(const Args& args, const PlanOptions& options) {
-  for (const std::string& out : {args.out, args.recipe})
-    check_no_input(out, {args.model.model, args.model.imatrix, args.model.moments, args.calibration.calib});
-  if (args.dry_run) return;
-  if (args.out.empty())
-    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
-  AtomicFile{args.out,
-             args.force ? Existing::replace : Existing::refuse};  // proves that the folder can be written
-  std::error_code unknown;
-  const auto space = std::filesystem::space(folder_of(args.out), unknown);
-  if (!unknown && options.size_bytes && static_cast<int64_t>(space.available) < *options.size_bytes)
-    notice(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
-               " free, the budget is ", show_size(*options.size_bytes)));
-}
-
-/// What the run that is asked for needs, beyond the options.
-struct Work {
-  const Args& args;
-  PlanOptions options;
-  MeasureOptions measuring;
-  const gguf::Reader& model;
-  const SecondMoments* moments;
-  Store& state;
-};
-
-int64_t budget_bytes(const PlanOptions& options, const Profile& profile) {
-  if (options.size_bytes) return *options.size_bytes;
-  double weights = 0;
-  for (const ProfiledTensor& t : profile.tensors)
-    weights += static_cast<double>(t.cols) * static_cast<double>(t.rows);
-  return static_cast<int64_t>(weights * *options.bpw / 8);
-}
-
-/// Plans, and where the model can be run closes the loop.
-LoopResult plan_and_judge(const Work& work, const std::optional<Calibrated>& calibrated,
-                          const Profile& profile, const Importance* importance) {
-  LoopResult result;
-  const bool judges = calibrated && calibrated->held_chunks > 0;
-  if (judges && budget_bytes(work.options, profile) > available_memory()) {
-    notice("the output would not fit into the memory that is free: it is not run against the original");
-  } else if (judges) {
-    RecipeJudge judge{*calibrated->model,      importance,           work.measuring.effort, work.state,
-                      calibrated->text.tokens, calibrated->judging()};
-    LoopOptions loop;
-    loop.held_first = calibrated->probing.chunks;
-    loop.moments = work.moments;
-    result = close_loop(profile, work.model, importance, work.options, judge, loop);
-  }
-  if (result.judged.empty()) {
-    result.plan = Planner{profile, work.model, importance, work.options}.plan();
-    result.plan.recipe.effort = work.measuring.effort;
-    result.plan.recipe.error_feedback = work.moments != nullptr;
-  }
-  result.plan.recipe.runtime = work.measuring.runtime;
-  return result;
-}
-
-nlohmann::ordered_json json_of(const Judged& judged) {
-  return {{"recipe", judged.label},
-          {"tensor_bytes", judged.tensor_bytes},
-          {"predicted", judged.predicted},
-          {"measured", judged.measured.value},
-          {"standard_error", judged.measured.error},
-          {"change", judged.against_best.value},
-          {"change_standard_error", judged.against_best.error},
-          {"accepted", judged.accepted}};
-}
-
-nlohmann::ordered_json json_of(const ProbeResults& probes) {
-  return {{"tensors", probes.tensors.size()},
-          {"measured", probes.measured},
-          {"reused", probes.reused},
-          {"seconds", probes.seconds},
-          {"forward_passes", probes.forward_passes}};
-}
-
-std::string json_of(const LoopResult& result, const WrittenModel* written, const MeasureReport& report,
-                    const ProbeResults& probes) {
-  nlohmann::ordered_json document{{"recipe", nlohmann::ordered_json::parse(to_json(result.plan.recipe))},
-                                  {"measured", report.measured},
-                                  {"reused", report.reused},
-                                  {"measure_seconds", report.seconds}};
-  if (!probes.tensors.empty()) document["probes"] = json_of(probes);
-  for (const Judged& judged : result.judged) document["judged"].push_back(json_of(judged));
-  if (written) {
-    document["written_bytes"] = written->bytes;
-    for (const auto& file : written->files) document["files"].push_back(file.string());
-  }
-  return document.dump(2);
+FitRequest request_of(const Args& args) {
+  return {.model = args.model.model,
+          .output = args.out,
+          .dry_run = args.dry_run,
+          .recipe = args.recipe,
+          .state = args.measure.state,
+          .existing = args.force ? Existing::replace : Existing::refuse,
+          .inputs = args.model.files(),
+          .plan = args.plan.options(),
+          .measuring = args.measure.options(),
+          .calibration = args.calibration.request(),
+          .feedback = parse_feedback(args.feedback)};
 }
 
 int run(const Args& args) {
   args.common.apply();
-  const PlanOptions options = args.plan.options();
-  check_output(args, options);
-  const gguf::Reader model{args.model.model};
-  std::optional<Importance> importance;
-  if (!args.model.imatrix.empty()) importance = args.model.load_importance(model);
-  Planner{unmeasured_profile(model, args.measure.options()), model, importance ? &*importance : nullptr,
-          options}
-      .check_reachable();
-
-  MeasureReport report;
-  Profile profile;
-  ProbeResults probes;
-  LoopResult result;
-  std::optional<SecondMoments> moments;
-  std::string moments_path;
-  {
-    const auto path = args.measure.state_path(args.model.model, args.out.empty() ? "." : folder_of(args.out));
-    Store state = Store::open(path, Access::write);
-    const std::optional<Calibrated> calibrated = args.calibration.open(args.model.model, state);
-    const ModelArgs sources =
-        calibrated ? with_own_sources(args.model, {folder_of(args.out), args.feedback}, model, *calibrated)
-                   : args.model;
-    if (!importance) importance = sources.load_importance(model);
-    const Importance* columns = importance ? &*importance : nullptr;
-    const MeasureOptions measuring = args.measure.options();
-    if (args.feedback != "off") moments = sources.load_moments();
-    moments_path = sources.moments.empty() ? sources.imatrix : sources.moments;
-    const Work work{args, options, measuring, model, moments ? &*moments : nullptr, state};
-    profile = measure(model, columns, state, measuring, &report);
-    if (calibrated) probes = apply_calibration(*calibrated, profile, columns, state);
-    save_profile(state, profile, model, columns);
-    result = plan_and_judge(work, calibrated, profile, columns);
-    save_judgements(state, result);
-  }
-  const Importance* columns = importance ? &*importance : nullptr;
-  const Recipe& recipe = result.plan.recipe;
-  const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  if (!args.recipe.empty()) write_file(args.recipe, to_json(recipe), existing);
-  std::optional<WrittenModel> written;
-  if (!args.dry_run) {
-    const SecondMoments* used = recipe.error_feedback ? &*moments : nullptr;
-    written = quantize_model(model, columns, recipe, args.out, existing, used);
-    verify_written(model, columns, recipe, *written, used);
-  }
-  if (args.common.json)
-    print_out(json_of(result, written ? &*written : nullptr, report, probes));
-  else
-    print_out(report_table(profile, recipe) + judged_text(result) +
-              (written ? written_text(*written) : "nothing written (--dry-run)\n") +
-              (recipe.error_feedback ? str("error feedback with second moments from ", moments_path,
-                                           ", which `quantize --recipe` needs too (--moments)\n")
-                                     : ""));
+  if (!args.dry_run && args.out.empty())
+    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
+  const FitResult result = fit(request_of(args), terminal_events());
+  print_out(args.common.json ? fit_json(result) : fit_text(result));
   return 0;
 }
 

@@ -43,7 +43,7 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context;
   if (args.chunk == 0) return std::min(kUsualChunk, trained > 0 ? trained : kUsualChunk);
   if (trained > 0 && args.chunk > trained)
-    notice(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
+    log_line(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
                " that the model was trained for"));
   return args.chunk;
 }
@@ -72,7 +72,7 @@ int collect(Args& args) {
   if (args.compute == "fast") args.options.compute = infer::Compute::fast;
   check_no_input(args.out, {args.model, args.source.text});
   AtomicFile{args.out, args.existing()};  // what can be refused before the work is
-  const infer::Model model{args.model};
+  const infer::Model model{open_model(args.model)};
   args.options.chunk_tokens = chunk_for(args, model);
   const std::filesystem::path kept = args.out + ".resume-text";
   std::optional<Store> keep;

@@ -2,13 +2,12 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/text_table.hpp"
 #include "fit/check_recipes.hpp"
-#include "fit/profile_store.hpp"
+#include "fit/evidence.hpp"
 #include "recipe/profile.hpp"
 #include "report/measured.hpp"
 #include "snug/error.hpp"
@@ -79,34 +78,27 @@ std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>
   return text + str("kept in ", state.string(), "\n");
 }
 
+std::vector<JudgedRecipe> check(const Args& args, const ModelSource& model, Evidence& evidence) {
+  if (!evidence.run || evidence.run->held_chunks == 0)
+    throw Error{"there is no text to run recipes on", "--check", "give a longer one with --calib", Fault::usage};
+  const CalibrationRun& run = *evidence.run;
+  RecipeJudge judge{*run.model,      evidence.columns(), args.measure.options().effort,
+                    evidence.state, run.text.tokens,    run.judging()};
+  return check_recipes(evidence.profile, model, evidence.columns(), judge, run.probing.chunks, args.check,
+                       evidence.state);
+}
+
 int run(const Args& args) {
   args.common.apply();
-  const gguf::Reader model{args.model.model};
-  const MeasureOptions options = args.measure.options();
-  const std::optional<Importance> importance = args.model.load_importance(model);
+  const ModelSource model = open_model(args.model.model);
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
-  Store state = Store::open(path, Access::write);
-  MeasureReport report;
-  const Importance* columns = importance ? &*importance : nullptr;
-  Profile profile = measure(model, columns, state, options, &report);
-  auto calibrated = args.calibration.open(args.model.model, state);
-  if (calibrated) {
-    calibrated->probing.shard = options.shard;
-    calibrated->probing.shards = options.shards;
-    apply_calibration(*calibrated, profile, columns, state);
-  }
-  if (options.shards == 1) save_profile(state, profile, model, columns);
-  if (!args.profile.empty()) write_file(args.profile, to_json(profile), Existing::replace);
-  std::vector<JudgedRecipe> checked;
-  if (args.check > 0) {
-    if (!calibrated || calibrated->held_chunks == 0)
-      throw Error{"there is no text to run recipes on", "--check", "give a longer one with --calib",
-                  Fault::usage};
-    RecipeJudge judge{*calibrated->model,   columns, options.effort, state, calibrated->text.tokens,
-                      calibrated->judging()};
-    checked = check_recipes(profile, model, columns, judge, calibrated->probing.chunks, args.check, state);
-  }
-  print_out(args.common.json ? to_json(report, checked, path).dump(2) : to_text(report, checked, path));
+  Evidence evidence = gather(model, {.state = path,
+                                     .inputs = args.model.files(),
+                                     .measuring = args.measure.options(),
+                                     .calibration = args.calibration.request()});
+  if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), Existing::replace);
+  const std::vector<JudgedRecipe> checked = args.check > 0 ? check(args, model, evidence) : std::vector<JudgedRecipe>{};
+  print_out(args.common.json ? to_json(evidence.measured, checked, path).dump(2) : to_text(evidence.measured, checked, path));
   return 0;
 }
 

@@ -6,9 +6,8 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
-#include "cli/calibration_options.hpp"
 #include "cli/text/report_table.hpp"
-#include "fit/profile_store.hpp"
+#include "fit/evidence.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -69,16 +68,13 @@ int run(Args args) {
   const PlanOptions options = args.plan.options();
   for (const std::string& out : {args.out, args.certificate})
     check_no_input(out, {args.model.model, args.model.imatrix, args.calibration.calib});
-  const gguf::Reader model{args.model.model};
-  const std::optional<Importance> importance = args.model.load_importance(model);
-  const Importance* columns = importance ? &*importance : nullptr;
-  const MeasureOptions measuring = args.measure.options();
-  Planner{unmeasured_profile(model, measuring), model, columns, options}.check_reachable();
-  Store state = Store::open(args.measure.state_path(args.model.model, "."), Access::write);
-  Profile profile = measure(model, columns, state, measuring);
-  if (const auto calibrated = args.calibration.open(args.model.model, state)) apply_calibration(*calibrated, profile, columns, state);
-  save_profile(state, profile, model, columns);
-  const Planner planner{profile, model, columns, options};
+  const ModelSource model = open_model(args.model.model);
+  const Evidence evidence = gather(model, {.state = args.measure.state_path(args.model.model, "."),
+                                           .inputs = args.model.files(),
+                                           .measuring = args.measure.options(),
+                                           .calibration = args.calibration.request(),
+                                           .plan = options});
+  const Planner planner{evidence.profile, model, evidence.columns(), options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
     print_out(args.curve == "json" ? curve_json(curve) : curve_csv(curve));
@@ -88,7 +84,7 @@ int run(Args args) {
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
   if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
-  print_out(args.common.json ? to_json(plan.recipe) : report_table(profile, plan.recipe));
+  print_out(args.common.json ? to_json(plan.recipe) : report_table(evidence.profile, plan.recipe));
   return 0;
 }
 

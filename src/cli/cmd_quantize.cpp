@@ -27,10 +27,10 @@ struct Args {
   bool force = false, dry_run = false, allow_requantize = false;
 };
 
-Recipe choose(const Args& args, const gguf::Reader& model, const Importance* importance) {
+Recipe choose(const Args& args, const ModelSource& model, const Importance* importance) {
   if (!args.recipe.empty()) {
     Recipe recipe = parse_recipe(read_file(args.recipe), args.recipe);
-    const std::string digest = model_digest(model);
+    const std::string digest = model.shape_digest().hex();
     if (recipe.model_digest != digest)
       throw Error{"the recipe was made for another model", str(args.recipe, " and ", args.model.model),
                   "use the model it was made for, or plan again"};
@@ -50,12 +50,12 @@ Recipe choose(const Args& args, const gguf::Reader& model, const Importance* imp
 /// What a preset at Effort::max takes if it is there, and a recipe if it was made so.
 std::optional<SecondMoments> moments_for(Recipe& recipe, const Args& args) {
   if (args.recipe.empty() ? recipe.effort != Effort::max : !recipe.error_feedback) return std::nullopt;
-  std::optional<SecondMoments> moments = args.model.load_moments();
+  std::optional<SecondMoments> moments = load_moments(args.model.files());
   if (!moments && recipe.error_feedback)
     throw Error{"the recipe was made with second moments, and there are none", args.recipe,
                 "give the file of then with --moments, or as --imatrix"};
   if (!moments)
-    notice(
+    log_line(
         "no second moments: errors are not fed back; `snug imatrix --full` makes an imatrix that has them");
   recipe.error_feedback = moments.has_value();
   return moments;
@@ -70,8 +70,8 @@ int run(const Args& args) {
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
   check_no_input(args.out, {args.model.imatrix, args.model.moments, args.recipe});
-  const gguf::Reader model{args.model.model};
-  const std::optional<Importance> importance = args.model.load_importance(model);
+  const ModelSource model = open_model(args.model.model);
+  const std::optional<Importance> importance = load_importance(args.model.files(), model);
   const Importance* columns = importance ? &*importance : nullptr;
   Recipe recipe = choose(args, model, columns);
   check_sources(model, recipe, args.allow_requantize);

@@ -6,11 +6,11 @@
 #include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "cli/calibration_options.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/file_kind.hpp"
 #include "cli/options/options.hpp"
+#include "fit/evidence.hpp"
 #include "fit/judged_store.hpp"
 #include "fit/profile_store.hpp"
 #include "report/page.hpp"
@@ -44,15 +44,12 @@ Known known_of(SavedProfile profile, const Store& state, const std::string& wher
 
 /// What --model, --imatrix and --calib say, as `plan` would work it out: what the state lacks is measured.
 Known profile_of_model(const Args& args, const std::string& state_path) {
-  const gguf::Reader model{args.model.model};
-  const std::optional<Importance> importance = args.model.load_importance(model);
-  const Importance* columns = importance ? &*importance : nullptr;
-  Store state = Store::open(state_path, Access::write);
-  Profile profile = measure(model, columns, state, args.measure.options());
-  if (const auto calibrated = args.calibration.open(args.model.model, state))
-    apply_calibration(*calibrated, profile, columns, state);
-  save_profile(state, profile, model, columns);
-  return known_of(with_model(profile, model, columns), state, state_path);
+  const ModelSource model = open_model(args.model.model);
+  const Evidence evidence = gather(model, {.state = state_path,
+                                           .inputs = args.model.files(),
+                                           .measuring = args.measure.options(),
+                                           .calibration = args.calibration.request()});
+  return known_of(with_model(evidence.profile, model, evidence.columns()), evidence.state, state_path);
 }
 
 std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<SavedProfile> saved) {
@@ -75,7 +72,7 @@ std::optional<Known> profile_beside(const Recipe& recipe, const std::filesystem:
     try {
       const Store state = Store::open(path, Access::read);
       if (auto found = belonging_to(recipe, saved_profiles(state, path.string()))) {
-        notice(str("measurements from ", path.string()));
+        log_line(str("measurements from ", path.string()));
         return known_of(std::move(*found), state, path.string());
       }
     } catch (const Error&) {
@@ -91,7 +88,7 @@ std::optional<Known> profile_for(const Recipe& recipe, const Args& args) {
   if (args.measure.state.empty()) {
     auto beside = profile_beside(recipe, args.source);
     if (!beside)
-      notice(
+      log_line(
           "no state beside the recipe holds its measurements: no curve and no presets; --state or --model "
           "gives "
           "them");
@@ -117,7 +114,7 @@ Known profile_of_state(const Args& args) {
                 "add --model MODEL (and --imatrix and --calib as they were), or run `snug plan` on it once",
                 Fault::usage};
   if (saved.size() > 1)
-    notice(str("the state holds ", saved.size(), " profiles; this is the one with most measured, ",
+    log_line(str("the state holds ", saved.size(), " profiles; this is the one with most measured, ",
                saved.front().profile.state_digest));
   return known_of(std::move(saved.front()), state, args.source);
 }

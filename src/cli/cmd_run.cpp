@@ -9,7 +9,7 @@
 #include <random>
 #include <string>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
@@ -58,8 +58,8 @@ ChatTemplate named_template(const std::string& name) {
 
 ChatTemplate template_for(const RunArgs& args) {
   if (!args.chat_template.empty()) return named_template(args.chat_template);
-  const gguf::Reader file{args.model};
-  if (const auto own = file.text("tokenizer.chat_template"); own && !own->empty())
+  const ModelSource model = open_model(args.model);
+  if (const auto own = model.metadata().text("tokenizer.chat_template"); own && !own->empty())
     return {std::string{*own}, "the model's chat template"};
   if (!args.common.quiet)
     std::fprintf(stderr,
@@ -75,12 +75,12 @@ infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
 
 /// What the model was trained for, unless that would take most of the memory.
 int64_t usual_context(const RunArgs& args, const infer::Model& model) {
-  const int64_t trained = model.hparams().context, memory = available_memory() / 2;
+  const int64_t trained = model.hparams().context, memory = memory_for(MemoryUse::context);
   int64_t context = std::min(trained, infer::kLongestContext);
   while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;
   if (context < trained)
-    notice(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
+    log_line(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
                " (--ctx)"));
   return context;
 }
@@ -107,8 +107,8 @@ class Talk {
  public:
   explicit Talk(const RunArgs& args)
       : args_{args},
-        model_{args.model},
-        tokenizer_{model_.file()},
+        model_{open_model(args.model)},
+        tokenizer_{model_.source()},
         session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {
     prepare_weights(model_, !args.exact && !args.no_repack, session_.memory_bytes(), "for every token");
@@ -194,7 +194,7 @@ int chat(const RunArgs& args, Talk& talk, const ChatTemplate& form, const std::s
   for (std::string line = prompt;;) {
     if (!args.has_prompt) {
       if (!args.common.quiet) std::fprintf(stderr, "> ");
-      if (!lines.next(line)) return interrupted() ? static_cast<int>(Fault::interrupted) : 0;
+      if (!lines.next(line)) return cancelled() ? static_cast<int>(Fault::interrupted) : 0;
     }
     messages.push_back({Role::user, line});
     const Generation answer = talk.say(form.render(messages, talk.chat_tokens()), true);

@@ -24,11 +24,12 @@ struct Args {
   bool force = false;
 };
 
-constexpr std::array<std::pair<RecordKind, const char*>, 5> kKinds{{{RecordKind::measurement, "measurement"},
+constexpr std::array<std::pair<RecordKind, const char*>, 6> kKinds{{{RecordKind::measurement, "measurement"},
                                                                     {RecordKind::tensor_info, "tensor_info"},
                                                                     {RecordKind::probe, "probe"},
                                                                     {RecordKind::note, "note"},
-                                                                    {RecordKind::evaluation, "evaluation"}}};
+                                                                    {RecordKind::evaluation, "evaluation"},
+                                                                    {RecordKind::sensitivity, "sensitivity"}}};
 
 std::string document(const Json& json) {
   return json.dump(1, ' ', false, Json::error_handler_t::replace);

@@ -10,7 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "base/printable.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 
 namespace snug::cli {
@@ -29,7 +29,7 @@ std::string text_of(const std::string& file) {
 
 int run_tokenize(const TokenizeArgs& args) {
   args.common.apply();
-  const gguf::Reader model{args.model};
+  const ModelSource model = open_model(args.model);
   const infer::Tokenizer tokenizer{model};
   const std::vector<int32_t> ids = tokenizer.encode(text_of(args.file), !args.bare, args.special);
   if (args.common.json) {

@@ -8,6 +8,7 @@ namespace snug::cli {
 void add_fit(CLI::App& app, int& exit_code);
 void add_measure(CLI::App& app, int& exit_code);
 void add_plan(CLI::App& app, int& exit_code);
+void add_convert(CLI::App& app, int& exit_code);
 void add_quantize(CLI::App& app, int& exit_code);
 void add_export(CLI::App& app, int& exit_code);
 void add_eval(CLI::App& app, int& exit_code);

@@ -8,13 +8,14 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "base/without_controls.hpp"
+#include "cli/terminal_events.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -29,8 +30,8 @@ void CommonArgs::add_to(CLI::App& command) {
 
 void CommonArgs::apply() const {
   set_threads(threads);
-  set_talk(quiet ? Talk::quiet : Talk::normal);
-  install_interrupt_handler();
+  terminal_events().set_quiet(quiet);
+  install_signal_handlers();
 }
 
 void add_cache_type(CLI::App& command, std::string& name) {
@@ -52,12 +53,13 @@ void add_no_repack(CLI::App& command, bool& off) {
 
 bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when) {
   constexpr int64_t kLong = int64_t{1} << 30;  // takes a second, or as long as the disk takes
-  const int64_t memory = available_memory(), room = std::max<int64_t>(0, memory / 8 * 7 - other),
-                bytes = repack ? model.repacked_bytes() : 0, file = model.file().file_bytes();
+  const int64_t memory = memory_for(MemoryUse::all),
+                room = std::max<int64_t>(0, memory_for(MemoryUse::repacked) - other),
+                bytes = repack ? model.repacked_bytes() : 0, file = model.source().bytes();
   if (bytes == 0 || bytes > room) {
     tell_if_larger_than_memory(file, when);
     if (bytes > 0 && file <= memory)
-      notice(
+      log_line(
           str("weights stay as they lie in the file: in the order that makes tokens come faster they would "
               "take ",
               show_size(bytes), ", and beside the context ", show_size(room),
@@ -77,6 +79,7 @@ bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std:
 }
 
 int guarded(const std::function<int()>& work, Keeps keeps) {
+  const EventScope scope{terminal_events()};
   try {
     return work();
   } catch (const Error& error) {

@@ -52,14 +52,14 @@ std::string to_table(const TaskArgs& args, const Accuracy& found, double seconds
 void evaluate_tasks(const TaskArgs& args) {
   const auto start = std::chrono::steady_clock::now();
   const std::vector<Task> tasks = read_tasks(args.file, args.most);
-  const Model model{args.model};
-  const Tokenizer tokenizer{model.file()};
+  const Model model{open_model(args.model)};
+  const Tokenizer tokenizer{model.source()};
   std::vector<TaskTokens> tokens;
   size_t longest = 0;
   for (const Task& task : tasks)
     longest = std::max(longest, tokens.emplace_back(tokenize_task(tokenizer, task)).longest());
   if (const int64_t trained = model.hparams().context; trained > 0 && static_cast<int64_t>(longest) > trained)
-    notice(str("the longest task has ", longest, " tokens, more than the context of ", trained,
+    log_line(str("the longest task has ", longest, " tokens, more than the context of ", trained,
                " that the model was trained for"));
   SessionOptions options = args.session;
   options.context = static_cast<int64_t>(longest);

@@ -73,6 +73,7 @@ bool is_safetensors(const std::string& bytes) {
 }  // namespace
 
 FileKind file_kind(const std::filesystem::path& path) {
+  if (std::filesystem::exists(path / "config.json")) return FileKind::gguf;  // a checkpoint: read as a model is
   const std::string bytes = first_bytes(path);
   const auto refuse = [&](std::string_view what, std::string_view remedy) {
     throw Error{str("not a file of snug's: it is ", what), path.string(), std::string{remedy}};

@@ -13,7 +13,7 @@
 #include "cli/text/report_table.hpp"
 #include "cli/text/text_table.hpp"
 #include "base/printable.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
@@ -39,13 +39,13 @@ struct FormatTotal {
   int64_t tensors = 0, weights = 0, bytes = 0;
 };
 
-std::map<FormatId, FormatTotal> totals_of(const gguf::Reader& model) {
+std::map<FormatId, FormatTotal> totals_of(const ModelSource& model) {
   std::map<FormatId, FormatTotal> totals;
-  for (const gguf::Tensor& tensor : model.tensors()) {
+  for (const Tensor& tensor : model.tensors()) {
     FormatTotal& total = totals[tensor.format];
     ++total.tensors;
     total.weights += tensor.weights();
-    total.bytes += static_cast<int64_t>(tensor.data.size());
+    total.bytes += tensor.bytes();
   }
   return totals;
 }
@@ -54,11 +54,11 @@ double bits_per_weight(int64_t bytes, int64_t weights) {
   return weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
 }
 
-ordered_json value_json(const gguf::Value& value) {
+ordered_json value_json(const MetadataValue& value) {
   return std::visit(
       [](const auto& v) -> ordered_json {
         using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, gguf::Array>)
+        if constexpr (std::is_same_v<T, MetadataArray>)
           return str("[", v.count, " values]");
         else if constexpr (std::is_same_v<T, std::string_view>)
           return printable(v);
@@ -69,9 +69,9 @@ ordered_json value_json(const gguf::Value& value) {
 }
 
 /// What quantizers note of their work: ours and llama-quantize's.
-ordered_json notes_of(const gguf::Reader& model) {
+ordered_json notes_of(const ModelSource& model) {
   ordered_json notes = ordered_json::object();
-  for (const gguf::KeyValue& entry : model.keys())
+  for (const MetadataEntry& entry : model.metadata().entries())
     if (entry.key.starts_with("snug.") || entry.key.starts_with("quantize.") ||
         entry.key == "general.file_type")
       notes[printable(entry.key)] = value_json(entry.value);
@@ -124,7 +124,7 @@ std::string notes_text(const ordered_json& notes) {
   return text;
 }
 
-ordered_json model_json(const gguf::Reader& model, const std::map<FormatId, FormatTotal>& totals,
+ordered_json model_json(const ModelSource& model, const std::map<FormatId, FormatTotal>& totals,
                         const FormatTotal& all) {
   const ModelShape shape = shape_of(model);
   auto formats = ordered_json::array();
@@ -137,9 +137,9 @@ ordered_json model_json(const gguf::Reader& model, const std::map<FormatId, Form
   return {{"kind", "model"},
           {"name", printable(shape.name)},
           {"architecture", printable(shape.architecture)},
-          {"gguf_version", model.version()},
-          {"files", model.shards()},
-          {"file_bytes", model.file_bytes()},
+          {"container", model.container()},
+          {"files", model.files().size()},
+          {"file_bytes", model.bytes()},
           {"shape",
            {{"layers", shape.layers},
             {"embedding", shape.embedding},
@@ -157,7 +157,7 @@ ordered_json model_json(const gguf::Reader& model, const std::map<FormatId, Form
           {"notes", notes_of(model)}};
 }
 
-Inspection inspect_model(const gguf::Reader& model) {
+Inspection inspect_model(const ModelSource& model) {
   const auto totals = totals_of(model);
   FormatTotal all;
   for (const auto& [format, total] : totals) {
@@ -169,8 +169,8 @@ Inspection inspect_model(const gguf::Reader& model) {
   Inspection result{{}, model_json(model, totals, all)};
   result.text =
       entry("model", str(printable(shape.name), " (", printable(shape.architecture), ")")) +
-      entry("file", str(show_size(model.file_bytes()), ", GGUF version ", model.version(),
-                        model.shards() > 1 ? str(", ", model.shards(), " files") : "")) +
+      entry("file", str(show_size(model.bytes()), ", ", model.container(),
+                        model.files().size() > 1 ? str(", ", model.files().size(), " files") : "")) +
       entry("shape", shape_text(shape)) +
       entry("tensors", str(show_count(all.tensors), ", ", show_count(all.weights), " weights, ",
                            fixed(bits_per_weight(all.bytes, all.weights), 4), " bits per weight")) +
@@ -260,6 +260,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
                      {"probes", store.count(RecordKind::probe)},
                      {"notes", store.count(RecordKind::note)},
                      {"evaluations", store.count(RecordKind::evaluation)},
+                     {"sensitivities", store.count(RecordKind::sensitivity)},
                      {"superseded", report.superseded},
                      {"unknown", report.unknown},
                      {"torn_tail_bytes", report.torn_tail_bytes},
@@ -305,8 +306,8 @@ Inspection inspect_recipe(const std::filesystem::path& path) {
 }
 
 Inspection inspect_gguf(const std::filesystem::path& path) {
-  const gguf::Reader file{path};
-  const auto* type = file.find("general.type");
+  const ModelSource file = open_model(path);
+  const MetadataValue* type = file.metadata().find("general.type");
   const auto* text = type ? std::get_if<std::string_view>(type) : nullptr;
   return text && *text == "imatrix" ? inspect_imatrix(path) : inspect_model(file);
 }

@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   snug::cli::add_fit(app, exit_code);
   snug::cli::add_measure(app, exit_code);
   snug::cli::add_plan(app, exit_code);
+  snug::cli::add_convert(app, exit_code);
   snug::cli::add_quantize(app, exit_code);
   snug::cli::add_export(app, exit_code);
   snug::cli::add_eval(app, exit_code);

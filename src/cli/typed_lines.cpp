@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 
 namespace snug::cli {
 namespace {
@@ -18,7 +18,7 @@ constexpr int kLookEvery = 100;  // milliseconds between two looks at Ctrl-C
 
 bool TypedLines::next(std::string& line) {
   for (;;) {
-    if (interrupted()) return false;
+    if (cancelled()) return false;
     if (const size_t end = waiting_.find('\n'); end != waiting_.npos) {
       line = waiting_.substr(0, end);
       waiting_.erase(0, end + 1);

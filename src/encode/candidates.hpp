@@ -4,28 +4,20 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "snug/format.hpp"
 
 namespace snug {
 
-/// A program that will load the output, and the formats it knows.
-struct Runtime {
-  std::string_view name;
-  std::vector<std::string_view> lacks;  // of formats()
-};
-const Runtime& find_runtime(std::string_view name);  // throws Error that lists those known
-std::vector<std::string_view> runtime_names();
-
-/// The formats of --formats ("q4_K,q6_K", all if empty) that `runtime` loads, sorted by id. Throws Error on a name
-/// that is not known, with the list of those that are.
-std::vector<const Format*> wanted_formats(std::string_view list, const Runtime& runtime);
+/// The formats of --formats ("q4_K,q6_K", all if empty) that the target named `runtime` loads, sorted by id. Throws
+/// Error on a name that is not known, with the list of those that are.
+std::vector<const Format*> wanted_formats(std::string_view list, std::string_view runtime);
 
 /// Those of `wanted` that fit the tensor's row length and are smaller than its source; the source format itself comes
 /// last, as the lossless choice.
-std::vector<const Format*> candidates_of(const gguf::Tensor& tensor, const std::vector<const Format*>& wanted);
+std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted);
 
 /// Throws Error if the tensor cannot be a source: a type that is already quantized (unless allowed) or not decodable.
-void check_source(const gguf::Tensor& tensor, const std::filesystem::path& path, bool allow_requantize);
+void check_source(const Tensor& tensor, const std::filesystem::path& path, bool allow_requantize);
 
 }  // namespace snug

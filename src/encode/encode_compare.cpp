@@ -12,9 +12,9 @@
 #include <random>
 #include <sstream>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "encode/encode_floor.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/error.hpp"
@@ -100,9 +100,9 @@ DataSet synthetic(const std::string& name, int64_t rows,
 /// that the importance file knows, one for each row length otherwise.
 std::vector<DataSet> rows_of_model(const std::filesystem::path& path, const Importance* importance,
                                    int64_t rows) {
-  const gguf::Reader model{path};
+  const ModelSource model = open_model(path);
   std::vector<DataSet> sets;
-  for (const gguf::Tensor& tensor : model.tensors()) {
+  for (const Tensor& tensor : model.tensors()) {
     const Format* source = find_format(tensor.format);
     if (!source || source->block_weights != 1 || tensor.rows() < 2 || tensor.cols() % 256) continue;
     const TensorImportance* known = importance ? importance->find(tensor.name) : nullptr;
@@ -256,12 +256,12 @@ std::vector<EncodeFigures> compare_encoders(const EncodeComparison& options) {
   if (!options.ggml.empty()) ggml = std::make_unique<Ggml>(options.ggml);
   const std::vector<DataSet> sets = data_sets(options);
   std::vector<EncodeFigures> all;
-  for (const Format& format : formats()) {
+  for (const Format& format : options.formats.empty() ? formats() : all_formats()) {
     const auto wanted = [&](const std::string& name) { return find_format(name) == &format; };
     if (format.id == FormatId::f32 ||
         (!options.formats.empty() && std::ranges::none_of(options.formats, wanted)))
       continue;
-    check_interrupt();
+    check_cancelled();
     EncodeFigures figures;
     figures.format = format.name;
     const Ggml* theirs = ggml && ggml->has(format) ? ggml.get() : nullptr;

@@ -7,40 +7,24 @@
 #include <limits>
 
 #include "base/half.hpp"
-#include "quant/blocks.hpp"
+#include "quant/block_fields.hpp"
+#include "quant/blocks_k.hpp"
+#include "quant/feedback/block_codes.hpp"
 
 namespace snug {
 namespace {
 
-/// Where a block has its (first) scale and how to give its first weights every code there is.
-struct Layout {
-  FormatId id;
-  size_t weights;  // that share the scale
-  size_t scale_at, scale_bytes;
-  size_t codes_at;
-  std::vector<uint8_t> codes;
-};
-
-std::vector<uint8_t> counted(size_t count, uint8_t first, uint8_t step) {
-  std::vector<uint8_t> out(count);
-  for (size_t k = 0; k < count; ++k) out[k] = static_cast<uint8_t>(first + k * step);
-  return out;
-}
-
-std::vector<Layout> layouts() {
-  using enum FormatId;
-  const std::vector<uint8_t> nibbles = counted(16, 0, 0x11);  // code j for weights j and j + 16
-  std::vector<uint8_t> five_bits{0, 0, 0xff, 0xff};           // the fifth bit of weights 16..31
-  five_bits.insert(five_bits.end(), nibbles.begin(), nibbles.end());
-  return {{q4_0, 32, 0, 2, 2, nibbles},
-          {q5_0, 32, 0, 2, 2, five_bits},
-          {iq4_nl, 32, 0, 2, 2, nibbles},
-          {mxfp4, 32, 0, 1, 1, nibbles},
-          {nvfp4, 16, 0, 1, 4, counted(8, 0x80, 0x11)},  // 0..7 low, 8..15 high
-          {q1_0, 128, 0, 2, 2, {0x0f}},
-          {q2_0, 64, 0, 2, 2, {0xe4}},
-          {tq2_0, 256, 64, 2, 0, {0x00, 0x55, 0xaa}},
-          {tq1_0, 256, 52, 2, 0, {0x00, 0x80, 0xff}}};
+/// A block whose codes are all there are: one after the other, or where they cannot be set one by one, all sorts
+/// of bytes.
+std::vector<std::byte> block_of_all_codes(const Format& format) {
+  std::vector<std::byte> block(format.block_bytes);
+  if (const BlockCodes* codes = block_codes(format.id)) {
+    for (uint32_t i = 0; i < format.block_weights; ++i)
+      put_code(block.data(), codes->codes[i], i % static_cast<uint32_t>(codes->levels));
+    return block;
+  }
+  for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<std::byte>(5 * i);
+  return block;
 }
 
 double squared(float w, float x, float y) {
@@ -122,16 +106,14 @@ EncodeFloor::EncodeFloor(const Format& format) {
 
 /// Lets the decoder say what every scale makes of every code.
 void EncodeFloor::read_scales(const Format& format) {
-  const auto all = layouts();
-  const auto layout = std::ranges::find(all, format.id, &Layout::id);
-  if (layout == all.end()) return;
+  const LoneScale place = find_block_fields(format.id)->lone_scale;
+  if (place.bytes == 0) return;
   kind_ = Kind::one_scale;
-  weights_ = layout->weights;
-  std::vector<std::byte> block(static_cast<size_t>(format.block_bytes));
-  std::vector<float> values(static_cast<size_t>(format.block_weights));
-  std::memcpy(block.data() + layout->codes_at, layout->codes.data(), layout->codes.size());
-  for (uint32_t bits = 0; bits < 1u << 8 * layout->scale_bytes; ++bits) {
-    std::memcpy(block.data() + layout->scale_at, &bits, layout->scale_bytes);
+  weights_ = place.weights;
+  std::vector<std::byte> block = block_of_all_codes(format);
+  std::vector<float> values;
+  for (uint32_t bits = 0; bits < 1u << 8 * place.bytes; ++bits) {
+    std::memcpy(block.data() + place.at, &bits, place.bytes);
     values.resize(static_cast<size_t>(format.block_weights));
     format.decode(block.data(), values);
     if (!std::ranges::all_of(values, [](float y) { return std::isfinite(y); })) continue;

@@ -10,8 +10,7 @@ namespace snug {
 /// The least error that any encoder can reach: every storable scale is tried with the nearest codes. Slow,
 /// and simple enough to be believed; it tells how much a search leaves on the table.
 ///
-/// Known for formats with one scale to some weights (q4_0 q5_0 q1_0 q2_0 tq1_0 tq2_0 iq4_nl mxfp4 nvfp4), and
-/// for q3_K.
+/// Known for formats with one scale to some weights (BlockFields::lone_scale), and for q3_K.
 class EncodeFloor {
  public:
   /// Weights that share a scale, and what their errors are weighed with.

@@ -15,7 +15,7 @@ constexpr int64_t kRows = 32;  // to a task
 /// One tensor on its way, row by row, and what it costs.
 class TensorEncoder {
  public:
-  TensorEncoder(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+  TensorEncoder(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                 Effort effort)
       : tensor_(tensor),
         format_(format),
@@ -30,10 +30,8 @@ class TensorEncoder {
     const int64_t cols = tensor_.cols(), count = static_cast<int64_t>(rows.size());
     std::vector<float> values(static_cast<size_t>(count * cols));
     const Matrix<const float> weights{values.data(), count, cols};
-    const Format& source = *find_format(tensor_.format);
     for (int64_t i = 0; i < count; ++i)
-      source.decode(tensor_.row(rows[static_cast<size_t>(i)]).data(),
-                    {values.data() + i * cols, static_cast<size_t>(cols)});
+      tensor_.read_row(rows[static_cast<size_t>(i)], {values.data() + i * cols, static_cast<size_t>(cols)});
     const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
     std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
     encode_rows(format_, weights, columns, curvature, effort_, blocks);
@@ -62,7 +60,7 @@ class TensorEncoder {
  private:
   int64_t row_bytes() const { return format_.row_bytes(tensor_.cols()); }
 
-  const gguf::Tensor& tensor_;
+  const Tensor& tensor_;
   const Format& format_;
   const TensorImportance* importance_;
   const Effort effort_;
@@ -80,7 +78,7 @@ void encode_rows(const Format& format, Matrix<const float> weights, const Column
     quantize(format, weights, columns, effort, blocks);
 }
 
-Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                       Effort effort, Curvatures* curvatures) {
   TensorEncoder encoder{tensor, format, importance, effort};
   const bool curved = curvatures && has_second_order(format);

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/curvatures.hpp"
 #include "imatrix/importance.hpp"
 
@@ -19,7 +19,7 @@ struct Encoded {
 /// The whole tensor in `format`, which fits its rows, and its rho as docs/loss.md defines it, over all rows.
 /// With `curvatures`, and where they know its input, by encode_second_order(): the same bytes as
 /// quantize_model() writes at that effort. On all threads; the same bytes on any number of them.
-Encoded encode_tensor(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                       Effort effort = Effort::normal, Curvatures* curvatures = nullptr);
 
 /// Rows of one matrix of a tensor, as encode_tensor() encodes them. One thread.

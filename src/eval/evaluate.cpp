@@ -21,7 +21,7 @@ void check_number(float figure, const Session& session, const Chunks& chunks, in
   if (std::isfinite(figure)) return;
   throw Error{
       str("what is predicted for token ", chunks.first() + row + 1, " of chunk ", chunk, " is ", figure),
-      session.model().file().path().string(),
+      session.model().source().path().string(),
       "weights or metadata of the model are damaged: copy or convert it again"};
 }
 
@@ -49,7 +49,7 @@ void compare_rows(const Session& model, const Session* base, const Chunks& chunk
 void check_vocabularies(int64_t model, int64_t base, const Session& session) {
   if (model != base)
     throw Error{str("the model has a vocabulary of ", model, " tokens, the original of ", base),
-                session.model().file().path().string(), "compare a model with what it was made from"};
+                session.model().source().path().string(), "compare a model with what it was made from"};
 }
 
 }  // namespace

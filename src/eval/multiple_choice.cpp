@@ -95,7 +95,7 @@ TaskResult score_task(Session& session, const TaskTokens& tokens, const std::vec
     result.scores.push_back(sum / static_cast<double>(end - begin));
     if (!std::isfinite(result.scores.back()))
       throw Error{str("the score of an answer is ", result.scores.back()),
-                  session.model().file().path().string(),
+                  session.model().source().path().string(),
                   "weights or metadata of the model are damaged: copy or convert it again"};
   }
   result.chosen = best_of(result.scores, tokens.last_of_equals);

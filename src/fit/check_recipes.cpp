@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <random>
 
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/closed_loop.hpp"
-#include "artifact/output.hpp"
+#include "artifact/artifact.hpp"
 #include "plan/plan.hpp"
 #include "plan/predict_loss.hpp"
 #include "plan/baseline_recipes.hpp"
@@ -24,8 +25,11 @@ constexpr double kSmallest = 0.55, kLargest = 1.8;
 
 class Checker {
  public:
-  Checker(const Profile& profile, const gguf::Reader& model, const Importance* importance)
-      : profile_(profile), model_(model), importance_(importance) {}
+  Checker(const Profile& profile, const ModelSource& model, const Importance* importance)
+      : profile_(profile),
+        model_(model),
+        importance_(importance),
+        artifact_(make_artifact(model, importance)) {}
 
   std::vector<Recipe> recipes(int64_t count) {
     add_presets(count / 3);
@@ -44,7 +48,7 @@ class Checker {
 
   bool add(Recipe recipe) {
     if (!predict_loss(profile_, recipe)) return false;
-    recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+    recipe.file_bytes = artifact_->layout(recipe).bytes;
     recipes_.push_back(std::move(recipe));
     return true;
   }
@@ -74,12 +78,12 @@ class Checker {
   }
 
   void add_random(int64_t number, double bits) {
-    const auto draw = [&](const gguf::Tensor& tensor) {
+    const auto draw = [&](const Tensor& tensor) {
       const auto found = std::ranges::find(profile_.tensors, tensor.name, &ProfiledTensor::name);
       return found == profile_.tensors.end() ? tensor.format : drawn(*found, bits);
     };
     add(recipe_with(model_, importance_, str("random ", number),
-                    [&](size_t, const gguf::Tensor& tensor) { return draw(tensor); }));
+                    [&](size_t, const Tensor& tensor) { return draw(tensor); }));
   }
 
   FormatId drawn(const ProfiledTensor& tensor, double bits) {
@@ -97,15 +101,16 @@ class Checker {
   }
 
   const Profile& profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
+  const std::unique_ptr<Artifact> artifact_;
   std::mt19937_64 random_{1};
   std::vector<Recipe> recipes_;
 };
 
 }  // namespace
 
-std::vector<JudgedRecipe> check_recipes(const Profile& profile, const gguf::Reader& model,
+std::vector<JudgedRecipe> check_recipes(const Profile& profile, const ModelSource& model,
                                         const Importance* importance, RecipeJudge& judge, int64_t first,
                                         int64_t count, Store& state) {
   const std::vector<Recipe> recipes = Checker{profile, model, importance}.recipes(count);

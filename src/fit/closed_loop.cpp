@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "fit/judged_store.hpp"
-#include "artifact/output.hpp"
+#include "artifact/artifact.hpp"
 #include "plan/predict_loss.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
@@ -23,11 +24,12 @@ constexpr double kHalf = 0.1;
 
 class Loop {
  public:
-  Loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+  Loop(const Profile& profile, const ModelSource& model, const Importance* importance,
        const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop)
       : profile_(profile),
         model_(model),
         importance_(importance),
+        artifact_(make_artifact(model, importance)),
         options_(options),
         judge_(judge),
         loop_(loop) {
@@ -153,7 +155,7 @@ class Loop {
   }
 
   bool within_budget(Recipe& recipe) const {
-    recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+    recipe.file_bytes = artifact_->layout(recipe).bytes;
     return options_.bpw ? recipe.bits_per_weight() <= *options_.bpw
                         : recipe.file_bytes <= *options_.size_bytes;
   }
@@ -179,8 +181,9 @@ class Loop {
   }
 
   Profile profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
+  const std::unique_ptr<Artifact> artifact_;
   const PlanOptions& options_;
   RecipeJudge& judge_;
   LoopOptions loop_;
@@ -210,7 +213,7 @@ TensorFormats formats_of(const Recipe& recipe) {
   return formats;
 }
 
-LoopResult close_loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
                       const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop) {
   return Loop{profile, model, importance, options, judge, loop}.run();
 }

@@ -45,7 +45,7 @@ struct LoopResult {
 /// is lower by more than the standard error of the paired difference, and so are error feedback and the
 /// preset of llama.cpp that promises least loss within the budget. Stops by itself. Everything run is in the
 /// judge's state.
-LoopResult close_loop(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
                       const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop);
 
 /// Puts what was measured among the notes of `state`, for reports.

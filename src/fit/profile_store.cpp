@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "base/digest.hpp"
-#include "artifact/output.hpp"
+#include "artifact/artifact.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "model/roles.hpp"
 
@@ -26,20 +26,19 @@ auto order_of(const SavedProfile& saved) {
 
 }  // namespace
 
-SavedProfile with_model(const Profile& profile, const gguf::Reader& model, const Importance* importance) {
+SavedProfile with_model(const Profile& profile, const ModelSource& model, const Importance* importance) {
   const ModelShape shape = shape_of(model);
-  const gguf::Layout layout = output_layout(model, importance, copying_recipe(model), "out.gguf");
   return {shape.name,
           shape.architecture,
           shape.layers,
           shape.heads,
           shape.heads_kv,
           shape.experts,
-          static_cast<int64_t>(layout.shards.front().header.size()),
+          make_artifact(model, importance)->fixed_bytes(copying_recipe(model)),
           profile};
 }
 
-void save_profile(Store& state, const Profile& profile, const gguf::Reader& model,
+void save_profile(Store& state, const Profile& profile, const ModelSource& model,
                   const Importance* importance) {
   Hasher hasher;
   hasher.add("saved profile").add(profile.model_digest).add(profile.imatrix_digest).add(profile.state_digest);

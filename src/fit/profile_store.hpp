@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "recipe/saved_profile.hpp"
 #include "snug/state.hpp"
@@ -10,10 +10,10 @@
 namespace snug {
 
 /// The profile of a whole model and what a report needs besides.
-SavedProfile with_model(const Profile& profile, const gguf::Reader& model, const Importance* importance);
+SavedProfile with_model(const Profile& profile, const ModelSource& model, const Importance* importance);
 
 /// Puts it among the notes of `state`, under a digest of what it was made from: reports need no model then.
-void save_profile(Store& state, const Profile& profile, const gguf::Reader& model,
+void save_profile(Store& state, const Profile& profile, const ModelSource& model,
                   const Importance* importance);
 
 /// All that `state` holds, those with the most probed tensors first. Throws Error on one that is malformed.

@@ -16,14 +16,14 @@ void Encoder::string(std::string_view text) {
   raw(std::as_bytes(std::span{text.data(), text.size()}));
 }
 
-void Encoder::value(const Value& value) {
+void Encoder::value(const MetadataValue& value) {
   number(static_cast<uint32_t>(value.index()));
   std::visit(
       [this](const auto& v) {
         using T = std::decay_t<decltype(v)>;
         if constexpr (std::is_same_v<T, std::string_view>) {
           string(v);
-        } else if constexpr (std::is_same_v<T, Array>) {
+        } else if constexpr (std::is_same_v<T, MetadataArray>) {
           number(static_cast<uint32_t>(v.element));
           number(v.count);
           raw(v.bytes);
@@ -38,14 +38,14 @@ void Encoder::value(const Value& value) {
 
 void Encoder::key(const OutputKey& key) {
   string(key.key);
-  if (const auto* carried = std::get_if<Value>(&key.value)) {
+  if (const auto* carried = std::get_if<MetadataValue>(&key.value)) {
     value(*carried);
   } else if (const auto* text = std::get_if<std::string>(&key.value)) {
     value(std::string_view{*text});
   } else {
     const auto& list = std::get<std::vector<std::string>>(key.value);
-    number(static_cast<uint32_t>(ValueType::array));
-    number(static_cast<uint32_t>(ValueType::string));
+    number(static_cast<uint32_t>(MetadataType::array));
+    number(static_cast<uint32_t>(MetadataType::string));
     number(uint64_t{list.size()});
     for (const std::string& element : list) string(element);
   }

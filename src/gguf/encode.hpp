@@ -28,7 +28,7 @@ class Encoder {
   std::vector<std::byte> take() { return std::move(out_); }
 
  private:
-  void value(const Value& value);
+  void value(const MetadataValue& value);
 
   std::vector<std::byte> out_;
 };

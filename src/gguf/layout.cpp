@@ -19,23 +19,8 @@ constexpr uint64_t kLeastTensor = 8 + 1 + 4 + 8 + 4 + 8;  // a one-letter name w
 constexpr const char* kDamaged =
     "the file is damaged or was written by a faulty tool; copy or convert it again";
 
-struct TypeRow {
-  const char* name;
-  size_t bytes;
-};
-constexpr std::array<TypeRow, 13> kTypes{{{"u8", 1},
-                                          {"i8", 1},
-                                          {"u16", 2},
-                                          {"i16", 2},
-                                          {"u32", 4},
-                                          {"i32", 4},
-                                          {"f32", 4},
-                                          {"bool", 1},
-                                          {"string", 0},
-                                          {"array", 0},
-                                          {"u64", 8},
-                                          {"i64", 8},
-                                          {"f64", 8}}};
+/// Bytes of a value of each type; 0 where that depends on the value.
+constexpr std::array<size_t, 13> kTypeBytes{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
 class LayoutReader {
  public:
@@ -59,9 +44,9 @@ class LayoutReader {
   Tensor read_tensor();
   void place(size_t index, uint64_t data_start, uint64_t expected);
 
-  ValueType read_type();
-  Value read_value(std::string_view key);
-  Array read_array(std::string_view key);
+  MetadataType read_type();
+  MetadataValue read_value(std::string_view key);
+  MetadataArray read_array(std::string_view key);
 
   std::span<const std::byte> bytes_;
   Cursor in_;
@@ -100,58 +85,58 @@ void LayoutReader::read_keys() {
   }
 }
 
-ValueType LayoutReader::read_type() {
+MetadataType LayoutReader::read_type() {
   const uint64_t start = in_.offset();
   const auto type = in_.number<uint32_t>("a value type");
-  if (type >= kTypes.size()) in_.fail(start, str("value type ", type, " is not known"), kDamaged);
-  return static_cast<ValueType>(type);
+  if (type >= kTypeBytes.size()) in_.fail(start, str("value type ", type, " is not known"), kDamaged);
+  return static_cast<MetadataType>(type);
 }
 
-Value LayoutReader::read_value(std::string_view key) {
+MetadataValue LayoutReader::read_value(std::string_view key) {
   constexpr const char* what = "a value";
   switch (read_type()) {
-    case ValueType::u8:
+    case MetadataType::u8:
       return in_.number<uint8_t>(what);
-    case ValueType::i8:
+    case MetadataType::i8:
       return in_.number<int8_t>(what);
-    case ValueType::u16:
+    case MetadataType::u16:
       return in_.number<uint16_t>(what);
-    case ValueType::i16:
+    case MetadataType::i16:
       return in_.number<int16_t>(what);
-    case ValueType::u32:
+    case MetadataType::u32:
       return in_.number<uint32_t>(what);
-    case ValueType::i32:
+    case MetadataType::i32:
       return in_.number<int32_t>(what);
-    case ValueType::f32:
+    case MetadataType::f32:
       return in_.number<float>(what);
-    case ValueType::boolean:
+    case MetadataType::boolean:
       return in_.number<uint8_t>(what) != 0;
-    case ValueType::string:
+    case MetadataType::string:
       return in_.string(what);
-    case ValueType::array:
+    case MetadataType::array:
       return read_array(key);
-    case ValueType::u64:
+    case MetadataType::u64:
       return in_.number<uint64_t>(what);
-    case ValueType::i64:
+    case MetadataType::i64:
       return in_.number<int64_t>(what);
-    case ValueType::f64:
+    case MetadataType::f64:
       return in_.number<double>(what);
   }
   in_.fail(in_.offset(), "unreachable value type");
 }
 
-Array LayoutReader::read_array(std::string_view key) {
+MetadataArray LayoutReader::read_array(std::string_view key) {
   const uint64_t start = in_.offset();
-  Array array;
+  MetadataArray array;
   array.element = read_type();
   array.count = in_.number<uint64_t>("an array length");
-  if (array.element == ValueType::array)
+  if (array.element == MetadataType::array)
     in_.fail(start, str("the key '", printable(key), "' holds an array of arrays, which GGUF does not allow"),
              kDamaged);
   if (array.count > kMostElements)
     in_.fail(start, str("the array under '", printable(key), "' has an absurd length: ", array.count),
              kDamaged);
-  if (array.element != ValueType::string) {
+  if (array.element != MetadataType::string) {
     array.bytes = in_.take(array.count * element_bytes(array.element), "an array");
     return array;
   }
@@ -163,7 +148,7 @@ Array LayoutReader::read_array(std::string_view key) {
 }
 
 void LayoutReader::read_alignment() {
-  const Value* value = file_.find("general.alignment");
+  const MetadataValue* value = file_.find("general.alignment");
   if (!value) return;
   const auto* alignment = std::get_if<uint32_t>(value);
   if (!alignment || !std::has_single_bit(*alignment))
@@ -206,7 +191,7 @@ Tensor LayoutReader::read_tensor() {
                kDamaged);
   }
   tensor.format = FormatId{in_.number<uint32_t>("a tensor's type")};
-  if (block_shape(tensor.format).block_weights == 0)
+  if (!is_gguf_type(tensor.format))
     in_.fail(start,
              str("tensor '", printable(tensor.name), "' has type ", static_cast<uint32_t>(tensor.format),
                  ", which is not known"),
@@ -222,7 +207,7 @@ void LayoutReader::place_data() {
   uint64_t expected = 0;
   for (size_t i = 0; i < file_.tensors.size(); ++i) {
     place(i, data_start, expected);
-    expected += round_up(file_.tensors[i].data.size(), file_.alignment);
+    expected += round_up(static_cast<uint64_t>(file_.tensors[i].bytes()), file_.alignment);
   }
   const uint64_t end = data_start + expected;
   if (end > bytes_.size())
@@ -253,12 +238,12 @@ void LayoutReader::place(size_t index, uint64_t data_start, uint64_t expected) {
              str(name(), " runs past the end of the file: offset ", data_start, " + ", expected, ", needs ",
                  bytes, " bytes, the file has ", size),
              "the file is cut short; compare its size with the source and copy it again");
-  tensor.data = bytes_.subspan(data_start + expected, needed);
+  tensor.data = bytes_.data() + data_start + expected;
 }
 
 }  // namespace
 
-const Value* FileContents::find(std::string_view key) const {
+const MetadataValue* FileContents::find(std::string_view key) const {
   const auto found = key_index.find(key);
   return found == key_index.end() ? nullptr : &keys[found->second].value;
 }
@@ -278,11 +263,8 @@ int64_t data_bytes(FormatId format, std::span<const int64_t> shape) {
   return bytes;
 }
 
-size_t element_bytes(ValueType type) {
-  return kTypes[static_cast<size_t>(type)].bytes;
-}
-const char* type_name(ValueType type) {
-  return kTypes[static_cast<size_t>(type)].name;
+size_t element_bytes(MetadataType type) {
+  return kTypeBytes[static_cast<size_t>(type)];
 }
 
 }  // namespace snug::gguf

@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug::gguf {
 
@@ -20,11 +20,11 @@ constexpr int kMostDims = 4;
 struct FileContents {
   uint32_t version = 0;
   uint32_t alignment = kDefaultAlignment;
-  std::vector<KeyValue> keys;
+  std::vector<MetadataEntry> keys;
   std::vector<Tensor> tensors;
   std::unordered_map<std::string_view, size_t> key_index, tensor_index;
 
-  const Value* find(std::string_view key) const;
+  const MetadataValue* find(std::string_view key) const;
 };
 
 /// Reads the container (§1 of the format reference). `path` is for messages. Throws Error on anything the
@@ -40,8 +40,12 @@ constexpr uint64_t round_up(uint64_t bytes, uint64_t alignment) {
   return (bytes + alignment - 1) & ~(alignment - 1);
 }
 
+/// What a tensor of so many bytes takes in a file that we write.
+constexpr int64_t padded(int64_t bytes) {
+  return static_cast<int64_t>(round_up(static_cast<uint64_t>(bytes), kDefaultAlignment));
+}
+
 /// Bytes of one array element; 0 for strings and arrays.
-size_t element_bytes(ValueType type);
-const char* type_name(ValueType type);
+size_t element_bytes(MetadataType type);
 
 }  // namespace snug::gguf

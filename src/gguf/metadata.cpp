@@ -23,19 +23,19 @@ void set(std::vector<OutputKey>& keys, OutputKey key) {
 
 }  // namespace
 
-std::vector<OutputKey> quantized_keys(const Reader& source, uint32_t file_type, const ImatrixNote* imatrix,
+std::vector<OutputKey> quantized_keys(const ModelSource& source, uint32_t file_type, const ImatrixNote* imatrix,
                                       std::vector<OutputKey> extra) {
   std::vector<OutputKey> keys;
-  for (const KeyValue& pair : source.keys())
+  for (const MetadataEntry& pair : source.metadata().entries())
     if (!is_dropped(pair.key)) keys.push_back({std::string(pair.key), pair.value});
-  set(keys, {"general.quantization_version", Value{kQuantizationVersion}});
-  set(keys, {"general.file_type", Value{file_type}});
+  set(keys, {"general.quantization_version", MetadataValue{kQuantizationVersion}});
+  set(keys, {"general.file_type", MetadataValue{file_type}});
   if (imatrix) {
     set(keys, {"quantize.imatrix.file", imatrix->file.substr(0, kLongestNote)});
     set(keys, {"quantize.imatrix.dataset", imatrix->dataset.substr(0, kLongestNote)});
-    set(keys, {"quantize.imatrix.entries_count", Value{static_cast<uint32_t>(imatrix->entries)}});
+    set(keys, {"quantize.imatrix.entries_count", MetadataValue{static_cast<uint32_t>(imatrix->entries)}});
     if (imatrix->chunks > 0)
-      set(keys, {"quantize.imatrix.chunks_count", Value{static_cast<uint32_t>(imatrix->chunks)}});
+      set(keys, {"quantize.imatrix.chunks_count", MetadataValue{static_cast<uint32_t>(imatrix->chunks)}});
   }
   for (OutputKey& key : extra) set(keys, std::move(key));
   return keys;

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "gguf/reader.hpp"
 #include "gguf/writer.hpp"
 
 namespace snug::gguf {
@@ -19,7 +18,7 @@ struct ImatrixNote {
 /// order, less split.*, general.quantization_version = 2, general.file_type = `file_type`, quantize.imatrix.*
 /// if `imatrix`, then `extra`. A key that is there already is replaced in place; quantize.* and snug.* of an
 /// earlier run are dropped.
-std::vector<OutputKey> quantized_keys(const Reader& source, uint32_t file_type, const ImatrixNote* imatrix,
+std::vector<OutputKey> quantized_keys(const ModelSource& source, uint32_t file_type, const ImatrixNote* imatrix,
                                       std::vector<OutputKey> extra);
 
 }  // namespace snug::gguf

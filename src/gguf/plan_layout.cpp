@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <unordered_set>
 #include <utility>
@@ -19,10 +18,6 @@ constexpr uint32_t kVersion = 3;
 constexpr int64_t kMostShards = std::numeric_limits<uint16_t>::max();  // split.count is a u16
 constexpr int64_t kHead = 4 + 4 + 8 + 8;                               // magic, version and the two counts
 
-int64_t padded(int64_t bytes) {
-  return static_cast<int64_t>(round_up(static_cast<uint64_t>(bytes), kDefaultAlignment));
-}
-
 int64_t tensor_bytes(const OutputTensor& tensor) {
   return data_bytes(tensor.format, {tensor.shape.data(), static_cast<size_t>(tensor.dims)});
 }
@@ -38,9 +33,9 @@ int64_t key_bytes(const std::vector<OutputKey>& keys) {
 }
 
 std::vector<OutputKey> split_keys(size_t number, size_t count, size_t tensors) {
-  return {{"split.no", Value{static_cast<uint16_t>(number)}},
-          {"split.count", Value{static_cast<uint16_t>(count)}},
-          {"split.tensors.count", Value{static_cast<int32_t>(tensors)}}};
+  return {{"split.no", MetadataValue{static_cast<uint16_t>(number)}},
+          {"split.count", MetadataValue{static_cast<uint16_t>(count)}},
+          {"split.tensors.count", MetadataValue{static_cast<int32_t>(tensors)}}};
 }
 
 void check_tensor(const OutputTensor& tensor, const std::string& path) {
@@ -50,6 +45,9 @@ void check_tensor(const OutputTensor& tensor, const std::string& path) {
                 path};
   if (tensor.dims < 1 || tensor.dims > kMostDims)
     throw Error{str(name, " has ", tensor.dims, " dimensions; GGUF allows 1 to 4"), path};
+  if (!is_gguf_type(tensor.format))
+    throw Error{str(name, " is to be ", format_name(tensor.format), ", which no GGUF file can hold"), path,
+                "choose a format of GGUF, such as q4_K"};
   if (tensor_bytes(tensor) < 0)
     throw Error{str(name, " has rows of ", tensor.shape[0], " weights, which ", format_name(tensor.format),
                     " cannot hold, or its size overflows"),
@@ -156,14 +154,6 @@ class Planner {
   Layout layout_;
 };
 
-int block_index(std::string_view name) {
-  constexpr std::string_view prefix = "blk.";
-  int index = -1;
-  if (name.starts_with(prefix))
-    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), index);
-  return index;
-}
-
 }  // namespace
 
 Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> keys,
@@ -173,12 +163,6 @@ Layout plan_layout(const std::filesystem::path& path, std::vector<OutputKey> key
   Layout whole = Planner{keys, tensors}.whole(path);
   if (split_bytes <= 0 || whole.bytes <= split_bytes) return whole;
   return Planner{std::move(keys), std::move(tensors)}.split(path, split_bytes);
-}
-
-void sort_like_llama(std::vector<OutputTensor>& tensors) {
-  std::ranges::stable_sort(tensors, {}, [](const OutputTensor& tensor) {
-    return std::pair<int, std::string_view>{block_index(tensor.name), tensor.name};
-  });
 }
 
 }  // namespace snug::gguf

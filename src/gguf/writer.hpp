@@ -10,15 +10,15 @@
 #include <vector>
 
 #include "base/atomic_file.hpp"
-#include "gguf/reader.hpp"
 #include "snug/format.hpp"
+#include "snug/model.hpp"
 
 namespace snug::gguf {
 
-/// A key to write: one carried over from a Reader (views stay valid while it lives) or one of our own.
+/// A key to write: one carried over from a ModelSource (views stay valid while it lives) or one of our own.
 struct OutputKey {
   std::string key;
-  std::variant<Value, std::string, std::vector<std::string>> value;
+  std::variant<MetadataValue, std::string, std::vector<std::string>> value;
 };
 
 struct OutputTensor {
@@ -74,8 +74,5 @@ class Writer {
   std::vector<size_t> shard_of_;  // of each tensor
   std::vector<std::unique_ptr<File>> files_;
 };
-
-/// Tensor order of files written by llama-quantize: by block index (-1 for none), then by name.
-void sort_like_llama(std::vector<OutputTensor>& tensors);
 
 }  // namespace snug::gguf

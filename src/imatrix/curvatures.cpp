@@ -16,7 +16,7 @@ constexpr double kLookedUp = 0.3;  // of a table whose rows are also read one by
 constexpr double kPrior = 10;      // tokens; 3 to 50 give the same KL within 3 %
 constexpr const char* kRemedy = "use the imatrix made with this very model";
 
-double shrink_of(const gguf::Tensor& tensor, double tokens) {
+double shrink_of(const Tensor& tensor, double tokens) {
   const double shrink = Curvatures::shrink(tensor.cols(), tokens);
   return tensor.name == "token_embd.weight" ? std::max(shrink, kLookedUp) : shrink;
 }
@@ -44,7 +44,7 @@ std::shared_ptr<const Curvature> Curvatures::keep(const SecondMoment& moment, in
   return made;
 }
 
-std::shared_ptr<const Curvature> Curvatures::find(const gguf::Tensor& tensor, int64_t mat) {
+std::shared_ptr<const Curvature> Curvatures::find(const Tensor& tensor, int64_t mat) {
   const SecondMoment* moment = moments_.find(tensor.name);
   if (!moment) return nullptr;
   if (moment->dim != tensor.cols() || (moment->mats != 1 && moment->mats != tensor.experts()))
@@ -59,7 +59,7 @@ std::shared_ptr<const Curvature> Curvatures::find(const gguf::Tensor& tensor, in
 }
 
 /// The groups of the tensor's rows; nullptr where there are none, or nothing to draw them towards.
-const SecondMoment* Curvatures::row_groups(const gguf::Tensor& tensor) const {
+const SecondMoment* Curvatures::row_groups(const Tensor& tensor) const {
   const SecondMoment* rows = moments_.find_rows(tensor.name);
   const SecondMoment* whole = moments_.find(tensor.name);
   if (!rows || !whole || whole->counts.front() <= 0) return nullptr;
@@ -72,7 +72,7 @@ const SecondMoment* Curvatures::row_groups(const gguf::Tensor& tensor) const {
   return rows;
 }
 
-std::vector<std::vector<int64_t>> Curvatures::row_sets(const gguf::Tensor& tensor) const {
+std::vector<std::vector<int64_t>> Curvatures::row_sets(const Tensor& tensor) const {
   const SecondMoment* groups = row_groups(tensor);
   if (!groups) return matrix_rows(tensor);
   std::vector<std::vector<int64_t>> sets(static_cast<size_t>(groups->mats));
@@ -82,13 +82,13 @@ std::vector<std::vector<int64_t>> Curvatures::row_sets(const gguf::Tensor& tenso
   return sets;
 }
 
-std::vector<std::vector<int64_t>> matrix_rows(const gguf::Tensor& tensor) {
+std::vector<std::vector<int64_t>> matrix_rows(const Tensor& tensor) {
   std::vector<std::vector<int64_t>> sets(static_cast<size_t>(tensor.experts()));
   for (int64_t r = 0; r < tensor.rows(); ++r) sets[static_cast<size_t>(r / tensor.shape[1])].push_back(r);
   return sets;
 }
 
-std::shared_ptr<const Curvature> Curvatures::find_row(const gguf::Tensor& tensor, int64_t row) {
+std::shared_ptr<const Curvature> Curvatures::find_row(const Tensor& tensor, int64_t row) {
   const SecondMoment* groups = row_groups(tensor);
   if (!groups) return find(tensor, row / tensor.shape[1]);
   const SecondMoment& whole = *moments_.find(tensor.name);

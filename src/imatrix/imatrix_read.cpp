@@ -36,11 +36,11 @@ void check_values(std::span<const float> values, bool signed_values, std::string
 
 class GgufImatrix {
  public:
-  explicit GgufImatrix(const gguf::Reader& file) : file_(file), path_(file.path().string()) {}
+  explicit GgufImatrix(const ModelSource& file) : file_(file), path_(file.path().string()) {}
 
   Imatrix read() {
     read_keys();
-    for (const gguf::Tensor& tensor : file_.tensors()) {
+    for (const Tensor& tensor : file_.tensors()) {
       if (tensor.name.ends_with(kSquares)) read_tensor(tensor, without(tensor.name, kSquares));
       if (tensor.name.ends_with(kCounts)) want(without(tensor.name, kCounts), kSquares);
     }
@@ -55,37 +55,37 @@ class GgufImatrix {
 
   void read_keys() {
     for (const char* key : {"imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"})
-      if (!file_.find(key)) missing_key(key);
-    const gguf::Array& datasets = *file_.array("imatrix.datasets");
-    if (datasets.element != gguf::ValueType::string)
+      if (!file_.metadata().find(key)) missing_key(key);
+    const MetadataArray& datasets = *file_.metadata().array("imatrix.datasets");
+    if (datasets.element != MetadataType::string)
       throw Error{"'imatrix.datasets' is not an array of strings", path_, kRemedy};
     for (const std::string_view dataset : datasets.strings()) imatrix_.datasets.emplace_back(dataset);
-    imatrix_.chunks = file_.integer("imatrix.chunk_count").value();
-    imatrix_.chunk_tokens = file_.integer("imatrix.chunk_size").value();
+    imatrix_.chunks = file_.metadata().integer("imatrix.chunk_count").value();
+    imatrix_.chunk_tokens = file_.metadata().integer("imatrix.chunk_size").value();
   }
 
   [[noreturn]] void missing_key(const char* key) const {
-    if (file_.find("general.architecture") && !file_.find("imatrix.datasets"))
+    if (file_.metadata().find("general.architecture") && !file_.metadata().find("imatrix.datasets"))
       throw Error{"this is a model, not an imatrix", path_,
                   "name the file that llama-imatrix or `snug imatrix` wrote"};
     throw Error{str("the imatrix lacks the key '", key, "'"), path_, kRemedy};
   }
 
-  const gguf::Tensor& want(const std::string& name, const char* ending) const {
-    const gguf::Tensor* tensor = file_.find_tensor(name + ending);
+  const Tensor& want(const std::string& name, const char* ending) const {
+    const Tensor* tensor = file_.find(name + ending);
     if (!tensor) throw Error{str("the imatrix has no '", printable(name), ending, "'"), path_, kRemedy};
     return *tensor;
   }
 
-  std::vector<float> values_of(const gguf::Tensor& tensor, bool signed_values) const {
+  std::vector<float> values_of(const Tensor& tensor, bool signed_values) const {
     if (tensor.format != FormatId::f32)
       throw Error{str("'", printable(tensor.name), "' is not F32"), path_, kRemedy};
-    std::vector<float> values = floats(tensor.data);
+    std::vector<float> values = floats(tensor.contiguous());
     check_values(values, signed_values, tensor.name, path_);
     return values;
   }
 
-  void read_tensor(const gguf::Tensor& squares, const std::string& name) {
+  void read_tensor(const Tensor& squares, const std::string& name) {
     ImatrixSums sums;
     sums.cols = squares.cols();
     sums.mats = squares.rows();
@@ -94,7 +94,7 @@ class GgufImatrix {
     if (sums.counts.size() == 1)
       sums.counts.resize(static_cast<size_t>(sums.mats), sums.counts[0]);  // older files
     if (static_cast<int64_t>(sums.counts.size()) != sums.mats) differing(name, kCounts);
-    if (const gguf::Tensor* tensor = file_.find_tensor(name + kSums)) {
+    if (const Tensor* tensor = file_.find(name + kSums)) {
       if (tensor->cols() != sums.cols || tensor->rows() != sums.mats) differing(name, kSums);
       sums.in_sum = values_of(*tensor, true);
     }
@@ -106,7 +106,7 @@ class GgufImatrix {
                 kRemedy};
   }
 
-  const gguf::Reader& file_;
+  const ModelSource& file_;
   std::string path_;
   Imatrix imatrix_;
 };
@@ -172,7 +172,7 @@ bool is_gguf(std::span<const std::byte> bytes) {
 
 Imatrix read_imatrix(std::span<const std::byte> bytes, const std::string& name) {
   if (!is_gguf(bytes)) return LegacyImatrix{bytes, name}.read();
-  const gguf::Reader file{bytes, name};
+  const ModelSource file = gguf::read_model(bytes, name);
   return GgufImatrix{file}.read();
 }
 

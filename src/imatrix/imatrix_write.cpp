@@ -12,7 +12,6 @@ namespace {
 
 using gguf::OutputKey;
 using gguf::OutputTensor;
-using gguf::Value;
 
 struct Part {
   OutputTensor tensor;
@@ -60,8 +59,8 @@ size_t write_moment(gguf::Writer& writer, size_t index, const SecondMoment& mome
 std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
   return {{"general.type", std::string{"imatrix"}},
           {"imatrix.datasets", imatrix.datasets},
-          {"imatrix.chunk_count", Value{static_cast<uint32_t>(imatrix.chunks)}},
-          {"imatrix.chunk_size", Value{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
+          {"imatrix.chunk_count", MetadataValue{static_cast<uint32_t>(imatrix.chunks)}},
+          {"imatrix.chunk_size", MetadataValue{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
 }
 
 std::vector<OutputKey> keys_of(std::span<const SecondMoment> moments) {

@@ -112,14 +112,14 @@ double TensorImportance::token_share(int64_t mat) const {
   return counts[static_cast<size_t>(mat)] * static_cast<double>(mats) / sum;
 }
 
-ColumnWeights columns_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row) {
+ColumnWeights columns_of(const TensorImportance* importance, const Tensor& tensor, int64_t row) {
   ColumnWeights columns;
   if (importance) columns = importance->columns(importance->mats > 1 ? row / tensor.shape[1] : 0);
   columns.along_row = kAlongRow;
   return columns;
 }
 
-double token_share_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row) {
+double token_share_of(const TensorImportance* importance, const Tensor& tensor, int64_t row) {
   return importance && importance->mats > 1 ? importance->token_share(row / tensor.shape[1]) : 1.0;
 }
 
@@ -145,10 +145,10 @@ const TensorImportance* Importance::find(std::string_view tensor) const {
   return found == tensors_.end() ? nullptr : &found->second;
 }
 
-Importance::Match Importance::check_against(const gguf::Reader& model) {
+Importance::Match Importance::check_against(const ModelSource& model) {
   Match match;
   for (auto& [name, tensor] : tensors_) {
-    const gguf::Tensor* weights = model.find_tensor(name);
+    const Tensor* weights = model.find(name);
     if (!weights) {
       match.unknown.push_back(name);
       continue;
@@ -165,7 +165,7 @@ Importance::Match Importance::check_against(const gguf::Reader& model) {
                   "use the imatrix made with this very model"};
     if (tensor.shrunk > 0) match.shrunk.push_back(name);
   }
-  for (const gguf::Tensor& weights : model.tensors())
+  for (const Tensor& weights : model.tensors())
     if (is_quantizable(weights) && !find(weights.name)) match.without.emplace_back(weights.name);
   return match;
 }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "snug/format.hpp"
 
@@ -30,9 +30,9 @@ struct TensorImportance {
 
 /// What row `row` of `tensor` is weighed with where the model as a whole counts (along_row = kAlongRow), with
 /// data or without (nullptr).
-ColumnWeights columns_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row);
+ColumnWeights columns_of(const TensorImportance* importance, const Tensor& tensor, int64_t row);
 /// Its expert's share of the tokens, 1 without experts or data.
-double token_share_of(const TensorImportance* importance, const gguf::Tensor& tensor, int64_t row);
+double token_share_of(const TensorImportance* importance, const Tensor& tensor, int64_t row);
 
 /// An imatrix file: GGUF (in_sum2, counts, in_sum where present) or legacy .dat (reference §5).
 class Importance {
@@ -55,7 +55,7 @@ class Importance {
     std::vector<std::string> without;  // quantizable in the model, no data
     std::vector<std::string> shrunk;   // some experts never hit
   };
-  Match check_against(const gguf::Reader& model);
+  Match check_against(const ModelSource& model);
 
  private:
   std::filesystem::path path_;

@@ -8,6 +8,7 @@
 #include "base/mapped_file.hpp"
 #include "base/str.hpp"
 #include "base/printable.hpp"
+#include "gguf/reader.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -75,8 +76,8 @@ std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat) {
 
 SecondMoments::SecondMoments(const std::filesystem::path& path) {
   if (!is_gguf(path)) return;
-  file_ = std::make_unique<gguf::Reader>(path);
-  if (file_->find(kTensors)) read();
+  file_ = std::make_unique<ModelSource>(gguf::read_model(path));
+  if (file_->metadata().find(kTensors)) read();
 }
 
 const SecondMoment* SecondMoments::find(std::string_view weight_tensor) const {
@@ -91,8 +92,8 @@ const SecondMoment* SecondMoments::find_rows(std::string_view weight_tensor) con
 
 void SecondMoments::read() {
   const std::string path = file_->path().string();
-  const gguf::Array* inputs = file_->array(kInputs);
-  const std::vector<std::string_view> tensors = file_->array(kTensors)->strings();
+  const MetadataArray* inputs = file_->metadata().array(kInputs);
+  const std::vector<std::string_view> tensors = file_->metadata().array(kTensors)->strings();
   if (!inputs || inputs->count != tensors.size())
     throw Error{str("'", kInputs, "' does not name an input for each of ", tensors.size(), " tensors"), path,
                 kRemedy};
@@ -112,39 +113,39 @@ void SecondMoments::read() {
 }
 
 void SecondMoments::read_matrix(SecondMoment& moment) const {
-  const auto want = [&](const char* ending) -> const gguf::Tensor& {
-    const gguf::Tensor* tensor = file_->find_tensor(moment.input + ending);
+  const auto want = [&](const char* ending) -> const Tensor& {
+    const Tensor* tensor = file_->find(moment.input + ending);
     if (tensor && tensor->format == FormatId::f32) return *tensor;
     throw Error{str("the imatrix has no '", printable(moment.input), ending, "' in F32"),
                 file_->path().string(), kRemedy};
   };
-  const gguf::Tensor& matrix = want(kMatrix);
-  const gguf::Tensor& counts = want(kCounts);
+  const Tensor& matrix = want(kMatrix);
+  const Tensor& counts = want(kCounts);
   if (matrix.shape[0] != matrix.shape[1] || matrix.shape[3] != 1 || counts.weights() != matrix.shape[2])
     throw Error{str("'", printable(matrix.name), "' is not square, or does not fit its counts"),
                 file_->path().string(), kRemedy};
-  if (reinterpret_cast<uintptr_t>(matrix.data.data()) % alignof(float) != 0)
+  if (reinterpret_cast<uintptr_t>(matrix.data) % alignof(float) != 0)
     throw Error{str("'", printable(matrix.name), "' does not lie at a multiple of 4 bytes"),
                 file_->path().string(), kRemedy};
   moment.dim = matrix.shape[0];
   moment.mats = matrix.shape[2];
   moment.counts.resize(static_cast<size_t>(moment.mats));
-  std::memcpy(moment.counts.data(), counts.data.data(), moment.counts.size() * sizeof(float));
+  std::memcpy(moment.counts.data(), counts.data, moment.counts.size() * sizeof(float));
   for (const float count : moment.counts)
     if (!std::isfinite(count) || count < 0)
       throw Error{str("'", printable(counts.name), "' holds ", count), file_->path().string(), kRemedy};
-  moment.sums = {reinterpret_cast<const float*>(matrix.data.data()), matrix.data.size() / sizeof(float)};
+  moment.sums = {reinterpret_cast<const float*>(matrix.data), static_cast<size_t>(matrix.bytes()) / sizeof(float)};
 }
 
 void SecondMoments::read_row_groups(SecondMoment& moment) const {
-  const gguf::Tensor* groups = file_->find_tensor(moment.input + kRowGroups);
+  const Tensor* groups = file_->find(moment.input + kRowGroups);
   if (!groups) return;
   const auto refuse = [&](const std::string& what) {
     throw Error{str("'", printable(groups->name), "' ", what), file_->path().string(), kRemedy};
   };
   if (groups->format != FormatId::i32 || groups->rows() != 1) refuse("is not a row of I32");
-  moment.row_groups.resize(groups->data.size() / sizeof(int32_t));
-  std::memcpy(moment.row_groups.data(), groups->data.data(), groups->data.size());
+  moment.row_groups.resize(static_cast<size_t>(groups->bytes()) / sizeof(int32_t));
+  std::memcpy(moment.row_groups.data(), groups->data, static_cast<size_t>(groups->bytes()));
   for (const int32_t group : moment.row_groups)
     if (group < 0 || group >= moment.mats) refuse(str("names matrix ", group, " of ", moment.mats));
 }

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/imatrix_file.hpp"
 
 namespace snug {
@@ -61,7 +61,7 @@ class SecondMoments {
   void read_matrix(SecondMoment& moment) const;
   void read_row_groups(SecondMoment& moment) const;
 
-  std::unique_ptr<gguf::Reader> file_;  // none for a legacy file
+  std::unique_ptr<ModelSource> file_;  // none for a legacy file
   std::map<std::string, SecondMoment, std::less<>> moments_;
   std::map<std::string, std::string, std::less<>> input_of_;
 };

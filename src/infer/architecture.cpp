@@ -85,7 +85,7 @@ std::unique_ptr<Architecture> make_architecture(const Source& source) {
   std::string names;
   for (const Known& known : kKnown) names += str(names.empty() ? "" : ", ", known.name);
   throw Error{str("the architecture '", source.hp.architecture, "' cannot be run; known are ", names),
-              source.keys.file().path().string(),
+              source.keys.source().path().string(),
               "measuring and fitting with a given imatrix work for it all the same"};
 }
 

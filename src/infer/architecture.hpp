@@ -8,6 +8,7 @@
 #include "infer/hparams.hpp"
 #include "infer/kv_cache.hpp"
 #include "infer/loader.hpp"
+#include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 
 namespace snug::infer {
@@ -31,6 +32,18 @@ class Architecture {
   virtual LayerMemory memory(int layer) const = 0;
   /// The latest block at or before `layer` from which a run can start again with nothing but hidden states.
   virtual int restart(int layer) const { return layer; }
+
+  /// Whether reverse_layer() is there for the block.
+  virtual bool reverses(int) const { return false; }
+  /// x [tokens, embedding]: the residual stream before the block, of a whole sequence. g [draws * tokens,
+  /// embedding]: gradients by the stream behind it, made those by the stream before it.
+  virtual void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const;
+  /// The gradients by logits [tokens, vocabulary], of all draws.
+  using LogitGradients = std::function<Rows(const Rows& logits)>;
+  /// By x, the residual stream behind the last block.
+  Rows reverse_head(const Reverse& reverse, const Rows& x, const LogitGradients& gradients) const;
+  /// Shows the look-up of the embeddings; g: gradients by what embed() returned.
+  virtual void reverse_embed(Reverse& reverse, const Rows& g) const;
 
  protected:
   Architecture() = default;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/str.hpp"
-#include "gguf/value.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -89,44 +88,44 @@ void Keys::fail(std::string_view name, const std::string& problem) const {
 }
 
 int64_t Keys::integer(std::string_view name, int64_t fallback) const {
-  const auto value = file_.integer(full(name));
+  const auto value = file_.metadata().integer(full(name));
   if (!value) return fallback;
   if (*value < 0 || *value >= kLargest) fail(name, str(*value, " is out of range"));
   return *value;
 }
 
 int64_t Keys::need_integer(std::string_view name) const {
-  if (!file_.find(full(name))) fail(name, "is missing");
+  if (!file_.metadata().find(full(name))) fail(name, "is missing");
   return integer(name, 0);
 }
 
 float Keys::real(std::string_view name, float fallback) const {
-  const auto value = static_cast<float>(file_.real(full(name)).value_or(fallback));
+  const auto value = static_cast<float>(file_.metadata().real(full(name)).value_or(fallback));
   if (!std::isfinite(value)) fail(name, str(value, " is no number to compute with"));
   return value;
 }
 
 float Keys::need_real(std::string_view name) const {
-  if (!file_.find(full(name))) fail(name, "is missing");
+  if (!file_.metadata().find(full(name))) fail(name, "is missing");
   return real(name, 0);
 }
 
 bool Keys::boolean(std::string_view name, bool fallback) const {
-  return file_.boolean(full(name)).value_or(fallback);
+  return file_.metadata().boolean(full(name)).value_or(fallback);
 }
 
 std::string Keys::text(std::string_view name, std::string_view fallback) const {
-  return std::string{file_.text(full(name)).value_or(fallback)};
+  return std::string{file_.metadata().text(full(name)).value_or(fallback)};
 }
 
 bool Keys::is_array(std::string_view name) const {
-  const gguf::Value* value = file_.find(full(name));
-  return value && std::holds_alternative<gguf::Array>(*value);
+  const MetadataValue* value = file_.metadata().find(full(name));
+  return value && std::holds_alternative<MetadataArray>(*value);
 }
 
 std::vector<int64_t> Keys::integers(std::string_view name) const {
   if (!is_array(name)) return {};
-  return gguf::integers_of(file_, full(name));
+  return file_.metadata().integers(full(name));
 }
 
 std::vector<int64_t> Keys::per_block(std::string_view name, int64_t blocks, int64_t fallback) const {

@@ -6,14 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug::infer {
 
 /// The keys of one architecture: "llama." + name. Throws Error that names file and key.
 class Keys {
  public:
-  Keys(const gguf::Reader& file, std::string architecture)
+  Keys(const ModelSource& file, std::string architecture)
       : file_{file}, prefix_{std::move(architecture) + "."} {}
 
   int64_t integer(std::string_view name, int64_t fallback) const;  // 0 <= value < 2^31
@@ -29,12 +29,12 @@ class Keys {
   std::vector<int64_t> integers(std::string_view name) const;  // empty where missing
 
   [[noreturn]] void fail(std::string_view name, const std::string& problem) const;
-  const gguf::Reader& file() const { return file_; }
+  const ModelSource& source() const { return file_; }
 
  private:
   std::string full(std::string_view name) const { return prefix_ + std::string{name}; }
 
-  const gguf::Reader& file_;
+  const ModelSource& file_;
   std::string prefix_;
 };
 

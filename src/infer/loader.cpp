@@ -1,5 +1,6 @@
 #include "infer/loader.hpp"
 
+#include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -8,7 +9,7 @@ namespace {
 
 constexpr const char* kRemedy = "the file was made for another version of this architecture, or is damaged";
 
-std::string shape_text(const gguf::Tensor& t) {
+std::string shape_text(const Tensor& t) {
   std::string text = "[";
   for (int d = 0; d < t.dims; ++d) text += str(d ? ", " : "", t.shape[static_cast<size_t>(d)]);
   return text + "]";
@@ -20,14 +21,14 @@ std::string in_block(int64_t layer, std::string_view base) {
   return str("blk.", layer, ".", base);
 }
 
-const gguf::Tensor& Loader::tensor(const std::string& name) const {
-  const gguf::Tensor* found = file_.find_tensor(name);
+const Tensor& Loader::tensor(const std::string& name) const {
+  const Tensor* found = file_.find(name);
   if (!found) throw Error{str("tensor '", name, "' is missing"), file_.path().string(), kRemedy};
   return *found;
 }
 
 const Weight* Loader::matrix(const std::string& name, int64_t cols, int64_t rows, int64_t matrices) {
-  const gguf::Tensor& t = tensor(name);
+  const Tensor& t = tensor(name);
   if (t.shape[0] != cols || t.shape[1] != rows || t.experts() != matrices)
     throw Error{str("tensor '", name, "' has shape ", shape_text(t), ", not [", cols, ", ", rows,
                     matrices > 1 ? str(", ", matrices) : std::string{}, "]"),
@@ -38,7 +39,25 @@ const Weight* Loader::matrix(const std::string& name, int64_t cols, int64_t rows
                     static_cast<uint32_t>(t.format), "), which snug cannot decode"),
                 file_.path().string(), "use a file in one of the formats of llama.cpp's master branch"};
   used_.insert(name);
-  return &weights_.try_emplace(name, Weight{name, format, cols, rows, matrices, t.data}).first->second;
+  const auto [at, is_new] = weights_.try_emplace(name, Weight{name, format, cols, rows, matrices});
+  if (is_new) place(t, at->second);
+  return &at->second;
+}
+
+/// In place where the rows of each matrix lie one after another; else they are brought together in memory.
+void Loader::place(const Tensor& tensor, Weight& weight) {
+  weight.data = tensor.contiguous();
+  if (!weight.data.empty()) return;
+  if (tensor.run_rows() % weight.rows == 0 && !tensor.run(0).empty()) {
+    for (int64_t m = 0; m < weight.matrices; ++m) weight.parts.push_back(tensor.row(m * weight.rows).data());
+    return;
+  }
+  auto& bytes = gathered_.emplace_back(static_cast<size_t>(tensor.bytes()));
+  const int64_t row_bytes = tensor.row_bytes();
+  parallel_for(tensor.rows(), [&](int64_t r) {
+    tensor.read_blocks(r, 1, std::span{bytes}.subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(row_bytes)));
+  });
+  weight.data = bytes;
 }
 
 Linear Loader::linear(const std::string& base, int64_t cols, int64_t rows, int64_t matrices) {
@@ -55,16 +74,14 @@ Linear Loader::linear_if(const std::string& base, int64_t cols, int64_t rows, in
 }
 
 std::vector<float> Loader::vector(const std::string& name, int64_t count) {
-  const gguf::Tensor& t = tensor(name);
+  const Tensor& t = tensor(name);
   const Format* format = find_format(t.format);
   if (t.weights() != count || !format || format->block_weights != 1)
     throw Error{str("tensor '", name, "' is ", shape_text(t), " in ", format_name(t.format), ", not ", count,
                     " unquantized values"),
                 file_.path().string(), kRemedy};
   used_.insert(name);
-  std::vector<float> values(static_cast<size_t>(count));
-  format->decode(t.data.data(), values);
-  return values;
+  return t.values();
 }
 
 std::vector<float> Loader::vector_if(const std::string& name, int64_t count) {
@@ -72,12 +89,12 @@ std::vector<float> Loader::vector_if(const std::string& name, int64_t count) {
 }
 
 void Loader::skip(std::string_view prefix) {
-  for (const gguf::Tensor& t : file_.tensors())
+  for (const Tensor& t : file_.tensors())
     if (t.name.starts_with(prefix)) used_.emplace(t.name);
 }
 
 void Loader::check_all_used() const {
-  for (const gguf::Tensor& t : file_.tensors())
+  for (const Tensor& t : file_.tensors())
     if (!used_.contains(t.name))
       throw Error{str("tensor '", t.name, "' ", shape_text(t), " has no place in this architecture"),
                   file_.path().string(), kRemedy};

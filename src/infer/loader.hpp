@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "infer/hparams.hpp"
 #include "infer/weight.hpp"
 
@@ -19,10 +19,12 @@ using WeightMap = std::map<std::string, Weight, std::less<>>;
 /// because a tensor nobody asked for is a feature nobody computes. Throws Error naming file and tensor.
 class Loader {
  public:
-  Loader(const gguf::Reader& file, WeightMap& weights) : file_{file}, weights_{weights} {}
+  /// `gathered` keeps the matrices whose rows had to be brought together.
+  Loader(const ModelSource& file, WeightMap& weights, std::deque<std::vector<std::byte>>& gathered)
+      : file_{file}, weights_{weights}, gathered_{gathered} {}
 
-  bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
-  const gguf::Tensor& tensor(const std::string& name) const;
+  bool has(const std::string& name) const { return file_.find(name) != nullptr; }
+  const Tensor& tensor(const std::string& name) const;
 
   /// `name` is the tensor's full name. The same tensor may be asked for twice.
   const Weight* matrix(const std::string& name, int64_t cols, int64_t rows, int64_t matrices = 1);
@@ -37,8 +39,11 @@ class Loader {
   void check_all_used() const;
 
  private:
-  const gguf::Reader& file_;
+  void place(const Tensor& tensor, Weight& weight);
+
+  const ModelSource& file_;
   WeightMap& weights_;
+  std::deque<std::vector<std::byte>>& gathered_;
   std::set<std::string, std::less<>> used_;
 };
 

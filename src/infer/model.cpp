@@ -1,6 +1,7 @@
 #include "infer/model.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/str.hpp"
 #include "snug/error.hpp"
@@ -8,19 +9,19 @@
 namespace snug::infer {
 namespace {
 
-std::string architecture_of(const gguf::Reader& file) {
-  if (const auto name = file.text("general.architecture")) return std::string{*name};
+std::string architecture_of(const ModelSource& file) {
+  if (const auto name = file.metadata().text("general.architecture")) return std::string{*name};
   throw Error{"the file does not say its architecture (key 'general.architecture')", file.path().string(),
               "name a GGUF model; an imatrix or an adapter cannot be run"};
 }
 
 /// The embedding has one row per token; a token list, where there is one, must agree.
-int64_t vocabulary_of(const gguf::Reader& file) {
-  const gguf::Tensor* embedding = file.find_tensor("token_embd.weight");
+int64_t vocabulary_of(const ModelSource& file) {
+  const Tensor* embedding = file.find("token_embd.weight");
   if (!embedding)
     throw Error{"tensor 'token_embd.weight' is missing", file.path().string(), "is it a whole model?"};
   const int64_t rows = embedding->shape[1];
-  const gguf::Array* tokens = file.array("tokenizer.ggml.tokens");
+  const MetadataArray* tokens = file.metadata().array("tokenizer.ggml.tokens");
   if (tokens && static_cast<int64_t>(tokens->count) != rows)
     throw Error{str("the vocabulary has ", tokens->count, " tokens, the embedding ", rows, " rows"),
                 file.path().string(), "tokenizer and weights come from different models; convert it again"};
@@ -29,18 +30,18 @@ int64_t vocabulary_of(const gguf::Reader& file) {
 
 }  // namespace
 
-Model::Model(const std::filesystem::path& path) : file_{path} {
-  const std::string name = architecture_of(file_);
+Model::Model(ModelSource source) : source_{std::move(source)} {
+  const std::string name = architecture_of(source_);
   const auto known = known_architectures();
-  const Keys keys{file_, name};
+  const Keys keys{source_, name};
   hp_.architecture = name;
-  Loader loader{file_, weights_};
-  const Source source{keys, hp_, loader};
-  if (std::find(known.begin(), known.end(), name) == known.end()) make_architecture(source);  // throws
+  Loader loader{source_, weights_, gathered_};
+  const Source inputs{keys, hp_, loader};
+  if (std::find(known.begin(), known.end(), name) == known.end()) make_architecture(inputs);  // throws
   hp_ = read_hparams(keys, name);
-  hp_.vocab = vocabulary_of(file_);
+  hp_.vocab = vocabulary_of(source_);
   for (int64_t l = hp_.layers; l < hp_.blocks; ++l) loader.skip(in_block(l, ""));
-  architecture_ = make_architecture(source);
+  architecture_ = make_architecture(inputs);
   loader.check_all_used();
 }
 

@@ -1,28 +1,31 @@
 #pragma once
 
-#include <filesystem>
+#include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "base/large_memory.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "infer/architecture.hpp"
 #include "infer/hparams.hpp"
 #include "infer/loader.hpp"
 
 namespace snug::infer {
 
-/// A language model ready to run: its weights are views into the mapped file. Immutable but for
+/// A language model ready to run: its weights are views into the mapped files where rows lie one
+/// after another there, copies in memory where they do not. Immutable but for
 /// repack(); sessions and threads share it.
 class Model {
  public:
   /// Throws Error for a file that is no model, is of an unknown architecture, or lacks a tensor or key.
-  explicit Model(const std::filesystem::path& path);
+  explicit Model(ModelSource source);
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
 
-  const gguf::Reader& file() const { return file_; }
+  const ModelSource& source() const { return source_; }
   const Hparams& hparams() const { return hp_; }
   const Architecture& architecture() const { return *architecture_; }
   int layers() const { return static_cast<int>(hp_.layers); }
@@ -42,9 +45,10 @@ class Model {
   void repack(const std::function<void(int64_t)>& advance = {});
 
  private:
-  gguf::Reader file_;
+  ModelSource source_;
   Hparams hp_;
   WeightMap weights_;
+  std::deque<std::vector<std::byte>> gathered_;  // matrices whose rows do not lie one after another
   LargeMemory repacked_;
   std::unique_ptr<Architecture> architecture_;
 };

@@ -1,5 +1,4 @@
-#include "base/interrupt.hpp"
-#include "base/mapped_file.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "infer/model.hpp"
 #include "infer/kernels/kernels.hpp"
@@ -42,12 +41,12 @@ void Model::repack(const std::function<void(int64_t)>& advance) {
   for (auto& [name, weight] : weights_) {
     const RepackedFormat* format = repacked_format(*this, weight);
     if (!format) continue;
-    check_interrupt();
+    check_cancelled();
     repack_weight(weight, *format, to);
     const int64_t bytes = bytes_of(weight, *format);
     weight.repacked = {to, static_cast<size_t>(bytes)};
     to += bytes;
-    MappedFile::done_with(weight.data);
+    source_.find(name)->done_with();
     if (advance) advance(bytes);
   }
 }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
@@ -32,10 +32,10 @@ int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
 SessionOptions settled(SessionOptions options, const Model& model) {
   if (options.context <= 0) options.context = model.hparams().context;
   if (options.context <= 0)
-    throw Error{"the model does not say how long its context is", model.file().path().string(),
+    throw Error{"the model does not say how long its context is", model.source().path().string(),
                 "say it yourself (--ctx)"};
   if (options.context > kLongestContext)
-    throw Error{str("a context of ", options.context, " tokens is too long"), model.file().path().string(),
+    throw Error{str("a context of ", options.context, " tokens is too long"), model.source().path().string(),
                 str("give --ctx ", kLongestContext, " or less"), Fault::usage};
   options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
   return options;
@@ -61,11 +61,11 @@ Rows copy_of(Matrix<const float> m) {
 
 Session::Session(const Model& model, const SessionOptions& options)
     : model_{model}, options_{settled(options, model)} {
-  const int64_t needed = cache_bytes(model, options_), free = available_memory();
+  const int64_t needed = cache_bytes(model, options_), free = memory_for(MemoryUse::all);
   if (needed > free)
     throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
                     show_size(needed), ", more than the ", show_size(free), " of free memory"),
-                model.file().path().string(), "give a shorter context (--ctx)"};
+                model.source().path().string(), "give a shorter context (--ctx)"};
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
     const LayerMemory layer = model.architecture().memory(l);
@@ -120,11 +120,11 @@ void Session::check(std::span<const int32_t> tokens) const {
   for (const int32_t token : tokens)
     if (token < 0 || token >= model_.vocabulary())
       throw Error{str("token ", token, " is not in the vocabulary of ", model_.vocabulary()),
-                  model_.file().path().string(), "use the tokenizer of this model"};
+                  model_.source().path().string(), "use the tokenizer of this model"};
   if (static_cast<int64_t>(tokens.size()) > options_.context - position_)
     throw Error{str("the context of ", options_.context, " tokens is full: ", position_, " are in it and ",
                     tokens.size(), " more were given"),
-                model_.file().path().string(), "give a longer context (--ctx) or a shorter text"};
+                model_.source().path().string(), "give a longer context (--ctx) or a shorter text"};
 }
 
 Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
@@ -154,7 +154,7 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
     const Architecture& architecture = first.model_.architecture();
     Rows x = architecture.embed(step);
     for (int l = 0; l < first.model_.layers(); ++l) {
-      check_interrupt();
+      check_cancelled();
       architecture.layer(step, l, x);
     }
     for (Session* s : sessions) ++s->position_;
@@ -177,7 +177,7 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
   const Architecture& architecture = model_.architecture();
   Rows logits(std::max<int64_t>(0, count - first_wanted), model_.vocabulary());
   for (int64_t begin = 0; begin < count; begin += options_.batch) {
-    check_interrupt();
+    check_cancelled();
     const int64_t end = std::min(count, begin + options_.batch);
     Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
               .lanes = {{&memory_, position_, 0, end - begin}},
@@ -189,7 +189,7 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
     if (hidden) x = copy_of({hidden->data + begin * hidden->cols, end - begin, hidden->cols});
     for (int l = layer; l < model_.layers(); ++l) {
       // A layer of a large model takes seconds. Who adds up what goes in is shown whole batches.
-      if (!hooks.on_linear) check_interrupt();
+      if (!hooks.on_linear) check_cancelled();
       if (hooks.on_boundary) hooks.on_boundary(l, position_, x.view());
       architecture.layer(step, l, x);
     }
@@ -206,14 +206,15 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
 void Session::replace(std::string_view tensor, const Format& format, std::span<const std::byte> data) {
   const Weight* weight = model_.find(tensor);
   if (!weight)
-    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.file().path().string()};
+    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.source().path().string()};
   Weight other = *weight;
   other.format = &format;
   other.data = data;
+  other.parts.clear();
   other.repacked = {};
   if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
     throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
-                model_.file().path().string()};
+                model_.source().path().string()};
   replaced_.insert_or_assign(weight, other);
 }
 

@@ -11,18 +11,21 @@
 namespace snug::infer {
 
 /// A matrix of the model in its packed form, or `matrices` of one shape back to back (experts, or heads).
-/// The bytes are a view: into the mapped file, or into a buffer that replaces them.
+/// The bytes are views: into mapped files, or into a buffer that replaces them.
 struct Weight {
   std::string name;  // as in the file, e.g. "blk.0.ffn_down_exps.weight"
   const Format* format = nullptr;
   int64_t cols = 0;  // inputs
   int64_t rows = 0;  // outputs of one matrix
   int64_t matrices = 1;
-  std::span<const std::byte> data;
+  std::span<const std::byte> data{};          // of all matrices, back to back; empty with parts
+  std::vector<const std::byte*> parts{};      // or each matrix by itself
   std::span<const std::byte> repacked{};  // the same as Model::repack() lays it out; empty without
 
   const std::byte* row(int64_t matrix, int64_t r) const {
-    return data.data() + (matrix * rows + r) * format->row_bytes(cols);
+    const int64_t row_bytes = format->row_bytes(cols);
+    if (parts.empty()) return data.data() + (matrix * rows + r) * row_bytes;
+    return parts[static_cast<size_t>(matrix)] + r * row_bytes;
   }
   int64_t bytes() const { return matrices * rows * format->row_bytes(cols); }
 };

@@ -6,35 +6,34 @@
 #include <limits>
 #include <numeric>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "measure/alpha_prior.hpp"
 #include "encode/candidates.hpp"
 #include "measure/tensor_measurer.hpp"
-#include "model/digest.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
 /// Tensors of one shard: heaviest first, each to the lightest shard so far. Indices into `tensors`, ascending.
-std::vector<size_t> shard_of(const std::vector<const gguf::Tensor*>& tensors, int shard, int shards) {
+std::vector<size_t> shard_of(const std::vector<const Tensor*>& tensors, int shard, int shards) {
   std::vector<size_t> by_bytes(tensors.size());
   std::iota(by_bytes.begin(), by_bytes.end(), size_t{0});
-  std::ranges::stable_sort(by_bytes, std::ranges::greater{}, [&](size_t i) { return tensors[i]->data.size(); });
+  std::ranges::stable_sort(by_bytes, std::ranges::greater{}, [&](size_t i) { return static_cast<size_t>(tensors[i]->bytes()); });
   std::vector<size_t> load(static_cast<size_t>(shards)), mine;
   for (const size_t i : by_bytes) {
     const auto lightest = std::ranges::min_element(load);
-    *lightest += tensors[i]->data.size();
+    *lightest += static_cast<size_t>(tensors[i]->bytes());
     if (lightest - load.begin() == shard) mine.push_back(i);
   }
   std::ranges::sort(mine);
   return mine;
 }
 
-ProfiledTensor profile_tensor(const gguf::Tensor& tensor, const ModelShape& shape, bool weighted,
+ProfiledTensor profile_tensor(const Tensor& tensor, const ModelShape& shape, bool weighted,
                               const std::vector<Measurement>& measurements) {
   const Role role = role_of(tensor.name);
   ProfiledTensor profiled{.name = std::string(tensor.name), .role = std::string(role_name(role)),
@@ -60,15 +59,15 @@ std::string digest_of_measurements(const std::vector<std::vector<Measurement>>& 
 }
 
 /// The tensors to measure; the others go to profile.fixed.
-std::vector<const gguf::Tensor*> sort_out(const gguf::Reader& model, const MeasureOptions& options, Profile& profile) {
-  std::vector<const gguf::Tensor*> quantizable;
-  for (const gguf::Tensor& tensor : model.tensors()) {
+std::vector<const Tensor*> sort_out(const ModelSource& model, const MeasureOptions& options, Profile& profile) {
+  std::vector<const Tensor*> quantizable;
+  for (const Tensor& tensor : model.tensors()) {
     if (is_quantizable(tensor)) {
       check_source(tensor, model.path(), options.allow_requantize);
       quantizable.push_back(&tensor);
     } else {
       profile.fixed.push_back({std::string(tensor.name), tensor.format, tensor.weights(),
-                               static_cast<int64_t>(tensor.data.size())});
+                               tensor.bytes()});
     }
   }
   if (quantizable.empty()) throw Error{"the model has no tensor to quantize", model.path().string(), "is it a whole model?"};
@@ -84,57 +83,56 @@ void fill_report(MeasureReport* report, const MeasureCounters& counters, double 
 
 }  // namespace
 
-Profile measure(const gguf::Reader& model, const Importance* importance, Store& state, const MeasureOptions& options,
+Profile measure(const ModelSource& model, const Importance* importance, Store& state, const MeasureOptions& options,
                 MeasureReport* report) {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   Profile profile;
-  const std::vector<const gguf::Tensor*> quantizable = sort_out(model, options, profile);
+  const std::vector<const Tensor*> quantizable = sort_out(model, options, profile);
   const std::vector<size_t> mine = shard_of(quantizable, options.shard, options.shards);
   MeasureCounters counters;
-  for (const Format& format : formats()) counters.nanoseconds[format.id] = 0;
+  for (const Format& format : all_formats()) counters.nanoseconds[format.id] = 0;
   int64_t bytes = 0;
-  for (const size_t i : mine) bytes += static_cast<int64_t>(quantizable[i]->data.size());
+  for (const size_t i : mine) bytes += quantizable[i]->bytes();
 
   std::vector<std::vector<Measurement>> results(mine.size());
   {
     Progress progress{"measuring", bytes, Progress::Unit::bytes};
     parallel_for(static_cast<int64_t>(mine.size()), [&](int64_t i) {
-      if (interrupted()) return;
-      const gguf::Tensor& tensor = *quantizable[mine[static_cast<size_t>(i)]];
+      if (cancelled()) return;
+      const Tensor& tensor = *quantizable[mine[static_cast<size_t>(i)]];
       const TensorImportance* columns = importance ? importance->find(tensor.name) : nullptr;
-      TensorMeasurer measurer{tensor, columns, candidates_of(tensor, wanted), {options.precision, options.effort},
-                              model.path()};
+      TensorMeasurer measurer{tensor, columns, candidates_of(tensor, wanted), {options.precision, options.effort}};
       results[static_cast<size_t>(i)] = measurer.run(state, counters);
-      progress.advance(static_cast<int64_t>(tensor.data.size()), std::string(tensor.name));
+      progress.advance(tensor.bytes(), std::string(tensor.name));
     });
   }
-  check_interrupt();
+  check_cancelled();
 
   const ModelShape shape = shape_of(model);
   for (size_t i = 0; i < mine.size(); ++i) {
-    const gguf::Tensor& tensor = *quantizable[mine[i]];
+    const Tensor& tensor = *quantizable[mine[i]];
     profile.tensors.push_back(
         profile_tensor(tensor, shape, importance && importance->find(tensor.name), results[i]));
   }
-  profile.model_digest = model_digest(model);
+  profile.model_digest = model.shape_digest().hex();
   if (importance) profile.imatrix_digest = importance_digest(*importance);
   profile.state_digest = digest_of_measurements(results);
   fill_report(report, counters, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   return profile;
 }
 
-Profile unmeasured_profile(const gguf::Reader& model, const MeasureOptions& options) {
-  const std::vector<const Format*> wanted = wanted_formats(options.formats, find_runtime(options.runtime));
+Profile unmeasured_profile(const ModelSource& model, const MeasureOptions& options) {
+  const std::vector<const Format*> wanted = wanted_formats(options.formats, options.runtime);
   const ModelShape shape = shape_of(model);
   Profile profile;
-  for (const gguf::Tensor* tensor : sort_out(model, options, profile)) {
+  for (const Tensor* tensor : sort_out(model, options, profile)) {
     std::vector<Measurement> nothing;
     for (const Format* format : candidates_of(*tensor, wanted))
       nothing.push_back({std::string(tensor->name), format->id, 0, tensor->rows(), {}, 0, 0, 0});
     profile.tensors.push_back(profile_tensor(*tensor, shape, false, nothing));
   }
-  profile.model_digest = model_digest(model);
+  profile.model_digest = model.shape_digest().hex();
   return profile;
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/format.hpp"
 #include "snug/profile.hpp"
@@ -32,10 +32,10 @@ struct MeasureReport {
 /// after the tensors under way are saved.
 ///
 /// The Profile holds all tensors if shards == 1, otherwise those of the shard.
-Profile measure(const gguf::Reader& model, const Importance* importance, Store& state, const MeasureOptions& options,
+Profile measure(const ModelSource& model, const Importance* importance, Store& state, const MeasureOptions& options,
                 MeasureReport* report = nullptr);
 
 /// The same tensors and candidates with their bytes, all losses 0: tells before hours of work what can be reached.
-Profile unmeasured_profile(const gguf::Reader& model, const MeasureOptions& options);
+Profile unmeasured_profile(const ModelSource& model, const MeasureOptions& options);
 
 }  // namespace snug

@@ -6,12 +6,11 @@
 #include <cmath>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "eval/divergence.hpp"
-#include "model/digest.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/probe_base.hpp"
 #include "measure/probe_record.hpp"
@@ -25,7 +24,7 @@ namespace {
 /// grows in proportion to rho. The first that fits is taken; those with short blocks are for awkward rows.
 constexpr FormatId kProbeFormats[] = {FormatId::iq3_xxs, FormatId::q2_0, FormatId::q4_0};
 
-const Format* probe_format(const gguf::Tensor& tensor) {
+const Format* probe_format(const Tensor& tensor) {
   for (const FormatId id : kProbeFormats) {
     const Format* format = find_format(id);
     if (format && format->fits(tensor.cols()) && format->row_bytes(tensor.cols()) < tensor.row_bytes())
@@ -36,7 +35,7 @@ const Format* probe_format(const gguf::Tensor& tensor) {
 
 /// One tensor and what is known of it.
 struct Subject {
-  const gguf::Tensor* tensor = nullptr;
+  const Tensor* tensor = nullptr;
   const TensorImportance* importance = nullptr;
   const Format* format = nullptr;
   int layer = 0;  // the first block that reads it
@@ -60,8 +59,8 @@ class Prober {
   Prober(const infer::Model& model, const Importance* importance, Store& state,
          std::span<const int32_t> tokens, const ProbeOptions& options)
       : model_(model), state_(state), options_(options), base_(model, tokens, options) {
-    const Digest contents = contents_digest(model.file(), model.hparams().architecture);
-    for (const gguf::Tensor& tensor : model.file().tensors()) {
+    const Digest contents = model.source().contents_digest();
+    for (const Tensor& tensor : model.source().tensors()) {
       if (!is_quantizable(tensor) || !find_format(tensor.format) || !model.find(tensor.name)) continue;
       if (const Format* format = probe_format(tensor))
         add_subject(tensor, *format, importance ? importance->find(tensor.name) : nullptr, contents);
@@ -77,7 +76,7 @@ class Prober {
   }
 
  private:
-  void add_subject(const gguf::Tensor& tensor, const Format& format, const TensorImportance* importance,
+  void add_subject(const Tensor& tensor, const Format& format, const TensorImportance* importance,
                    const Digest& contents) {
     Hasher hasher;
     hasher.add("probe").add(uint64_t{kProbeVersion}).add(std::bit_cast<uint32_t>(kAlongRow)).add_array<uint8_t>(contents.bytes).add(tensor.name);
@@ -129,7 +128,7 @@ class Prober {
     for (size_t i = 0; i < subjects_.size(); ++i) {
       const auto have = static_cast<int64_t>(subjects_[i].kl.size());
       if (have == wanted[i]) continue;
-      check_interrupt();
+      check_cancelled();
       extend(subjects_[i], wanted[i]);
       progress.advance(wanted[i] - have, std::string(subjects_[i].tensor->name));
     }

@@ -231,7 +231,7 @@ double ProbeBase::compare(Session& session, const Chunk& chunk, const Rows& last
       const std::span<const float> row = keep_logits_ ? chunk.logits.row(begin + r) : base.row(r);
       const infer::BaseRow original_row{row, infer::log_sum_exp(row), kAll};
       if (!std::isfinite(original_row.log_sum))
-        throw Error{"what the original predicts is no number", model_.file().path().string(),
+        throw Error{"what the original predicts is no number", model_.source().path().string(),
                     "weights or metadata of the model are damaged: copy or convert it again"};
       kl[static_cast<size_t>(begin + r)] =
           static_cast<double>(infer::compare(original_row, logits.row(r), 0).divergence);

@@ -4,9 +4,8 @@
 #include <bit>
 
 #include "base/digest.hpp"
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/parallel.hpp"
-#include "model/digest.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
@@ -26,7 +25,7 @@ RecipeJudge::RecipeJudge(const infer::Model& model, const Importance* importance
     : model_(model), importance_(importance), effort_(effort), state_(state), base_(model, tokens, options) {
   Hasher hasher;
   hasher.add("recipe").add(uint64_t{kJudgeVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
-  hasher.add_array<uint8_t>(contents_digest(model.file(), model.hparams().architecture).bytes);
+  hasher.add_array<uint8_t>(model.source().contents_digest().bytes);
   hasher.add(importance ? importance_digest(*importance) : "").add(static_cast<uint64_t>(effort));
   origin_ = hasher.finish();
 }
@@ -65,10 +64,10 @@ void RecipeJudge::stand_on(const TensorFormats& formats, int64_t chunks) {
     });
     std::vector<const Encoded*> ground;
     for (const auto& [name, id] : formats) {
-      check_interrupt();
+      check_cancelled();
       std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
       if (!entry)
-        entry = std::make_unique<Encoded>(encode_tensor(*model_.file().find_tensor(name), *find_format(id),
+        entry = std::make_unique<Encoded>(encode_tensor(*model_.source().find(name), *find_format(id),
                                                         importance_ ? importance_->find(name) : nullptr,
                                                         effort_, curvatures_ ? &*curvatures_ : nullptr));
       ground.push_back(entry.get());
@@ -96,7 +95,7 @@ std::vector<double> RecipeJudge::measure(const TensorFormats& formats, std::stri
   if (unknown.empty()) return kl;
   stand_on(formats, last);
   parallel_for(static_cast<int64_t>(unknown.size()), [&](int64_t i) {
-    check_interrupt();
+    check_cancelled();
     const int64_t chunk = unknown[static_cast<size_t>(i)];
     kl[static_cast<size_t>(chunk - first)] =
         without.empty() ? base_.ground_divergence(chunk)

@@ -52,14 +52,12 @@ struct TensorMeasurer::Pending {
   bool done = false;
 };
 
-TensorMeasurer::TensorMeasurer(const gguf::Tensor& tensor, const TensorImportance* importance,
-                               std::vector<const Format*> candidates, Settings settings,
-                               const std::filesystem::path& model)
+TensorMeasurer::TensorMeasurer(const Tensor& tensor, const TensorImportance* importance,
+                               std::vector<const Format*> candidates, Settings settings)
     : tensor_(tensor),
       importance_(importance),
       candidates_(std::move(candidates)),
       settings_(settings),
-      model_(model),
       source_(*find_format(tensor.format)),
       order_(tensor.rows()) {
   Hasher hasher;
@@ -78,23 +76,21 @@ Digest TensorMeasurer::key_of(const Format& format) const {
   return Hasher{}.add_array<uint8_t>(base_key_.bytes).add(static_cast<uint64_t>(format.id)).add(uint64_t{format.encoder_version}).finish();
 }
 
+void TensorMeasurer::add_row(int64_t row) {
+  std::vector<std::byte> blocks(static_cast<size_t>(tensor_.row_bytes()));
+  tensor_.read_blocks(row, 1, blocks);
+  hasher_.add(blocks);
+}
+
 /// Digest of the first `count` rows in measuring order; counts come as next_count() gives them.
 Digest TensorMeasurer::rows_digest(int64_t count) {
   while (hashed_ < count) {
     const int64_t end = next_count(hashed_, tensor_.rows());
-    for (; hashed_ < end; ++hashed_) hasher_.add(tensor_.row(order_[hashed_]));
+    for (; hashed_ < end; ++hashed_) add_row(order_[hashed_]);
     digests_[end] = hasher_.finish();
   }
   const auto found = digests_.find(count);
   return found == digests_.end() ? Digest{} : found->second;
-}
-
-void TensorMeasurer::load_row(int64_t row, std::span<float> out) const {
-  source_.decode(tensor_.row(row).data(), out);
-  const auto bad = std::ranges::find_if_not(out, [](float w) { return std::isfinite(w); });
-  if (bad == out.end()) return;
-  throw Error{str("tensor '", tensor_.name, "' holds ", *bad, " at row ", row, ", column ", bad - out.begin()),
-              model_.string(), "the source is damaged or was converted wrongly; convert it again"};
 }
 
 void TensorMeasurer::measure_batch(int64_t begin, int64_t end, std::vector<Pending>& pending,
@@ -107,7 +103,7 @@ void TensorMeasurer::measure_batch(int64_t begin, int64_t end, std::vector<Pendi
     thread_local Scratch scratch;
     scratch.fit(tensor_.cols(), largest_row(candidates_, tensor_.cols()));
     const int64_t row = order_[begin + i];
-    load_row(row, scratch.row);
+    tensor_.read_row(row, scratch.row);
     const ColumnWeights columns = columns_of(importance_, tensor_, row);
     const double share = token_share_of(importance_, tensor_, row);
     const auto at = static_cast<size_t>(i);

@@ -2,11 +2,10 @@
 
 #include <atomic>
 #include <cstdint>
-#include <filesystem>
 #include <map>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "measure/measurement.hpp"
 #include "measure/sample.hpp"
@@ -28,8 +27,8 @@ class TensorMeasurer {
     Effort effort;
   };
 
-  TensorMeasurer(const gguf::Tensor& tensor, const TensorImportance* importance,
-                 std::vector<const Format*> candidates, Settings settings, const std::filesystem::path& model);
+  TensorMeasurer(const Tensor& tensor, const TensorImportance* importance,
+                 std::vector<const Format*> candidates, Settings settings);
 
   /// One Measurement per candidate (in their order; the source format is exact and free). Known ones come from `state`,
   /// new ones are put there and synced.
@@ -40,13 +39,12 @@ class TensorMeasurer {
   Digest key_of(const Format& format) const;
   Digest rows_digest(int64_t count);
   void measure_batch(int64_t begin, int64_t end, std::vector<Pending>& pending, MeasureCounters& counters) const;
-  void load_row(int64_t row, std::span<float> out) const;
+  void add_row(int64_t row);  // to the digest of rows
 
-  const gguf::Tensor& tensor_;
+  const Tensor& tensor_;
   const TensorImportance* importance_;
   std::vector<const Format*> candidates_;
   Settings settings_;
-  const std::filesystem::path& model_;
   const Format& source_;
   RowOrder order_;
   Digest base_key_;

@@ -150,7 +150,7 @@ int layer_of(std::string_view tensor_name) {
   return block ? block->index : -1;
 }
 
-bool is_quantizable(const gguf::Tensor& tensor) {
+bool is_quantizable(const Tensor& tensor) {
   if (tensor.rows() < 2 || !tensor.name.ends_with("weight")) return false;
   const auto is_in_name = [&](std::string_view part) {
     return tensor.name.find(part) != std::string_view::npos;
@@ -162,13 +162,13 @@ bool is_quantizable(const gguf::Tensor& tensor) {
 namespace {
 
 /// A number that some architectures give per layer: the first layer's, as llama-quantize's rules read it.
-std::optional<int64_t> of_first_layer(const gguf::Reader& model, const std::string& key) {
-  const gguf::Value* value = model.find(key);
-  if (!value || !std::holds_alternative<gguf::Array>(*value)) return model.integer(key);
-  const auto& array = std::get<gguf::Array>(*value);
-  if (array.element == gguf::ValueType::string || array.element == gguf::ValueType::f32 ||
-      array.element == gguf::ValueType::f64)
-    throw Error{str("the key '", key, "' is not an array of integers"), model.path().string(),
+std::optional<int64_t> of_first_layer(const ModelSource& model, const std::string& key) {
+  const MetadataValue* value = model.metadata().find(key);
+  if (!value || !std::holds_alternative<MetadataArray>(*value)) return model.metadata().integer(key);
+  const auto& array = std::get<MetadataArray>(*value);
+  if (array.element == MetadataType::string || array.element == MetadataType::f32 ||
+      array.element == MetadataType::f64)
+    throw Error{str("the key '", key, "' is not an array of integers"), model.metadata().where(),
                 "convert the model again"};
   const std::vector<int64_t> layers = array.integers();
   return layers.empty() ? std::nullopt : std::optional{layers.front()};
@@ -176,10 +176,10 @@ std::optional<int64_t> of_first_layer(const gguf::Reader& model, const std::stri
 
 }  // namespace
 
-ModelShape shape_of(const gguf::Reader& model) {
+ModelShape shape_of(const ModelSource& model) {
   ModelShape shape;
-  shape.architecture = model.text("general.architecture").value_or("");
-  shape.name = model.text("general.name").value_or("");
+  shape.architecture = model.metadata().text("general.architecture").value_or("");
+  shape.name = model.metadata().text("general.name").value_or("");
   const auto number = [&](const char* key) {
     return of_first_layer(model, str(shape.architecture, ".", key));
   };
@@ -190,7 +190,7 @@ ModelShape shape_of(const gguf::Reader& model) {
   shape.experts = number("expert_count").value_or(0);
   shape.experts_used = number("expert_used_count").value_or(0);
   shape.context = number("context_length").value_or(0);
-  shape.tied_output = model.find_tensor("output.weight") == nullptr;
+  shape.tied_output = model.find("output.weight") == nullptr;
   return shape;
 }
 

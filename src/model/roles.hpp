@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 
@@ -39,7 +39,7 @@ int layer_of(std::string_view tensor_name);
 
 /// Whether llama-quantize would quantize it at all (§7.1 of the format reference): at least 2-D, ends in
 /// "weight", none of the names kept.
-bool is_quantizable(const gguf::Tensor& tensor);
+bool is_quantizable(const Tensor& tensor);
 
 /// What presets and priors ask of a model; 0 where the file does not say. Where a number differs from layer
 /// to layer it is the first layer's, as llama-quantize's rules read it.
@@ -48,6 +48,6 @@ struct ModelShape {
   int64_t layers = 0, embedding = 0, heads = 0, heads_kv = 0, experts = 0, experts_used = 0, context = 0;
   bool tied_output = false;  // no output.weight: token_embd is the head too
 };
-ModelShape shape_of(const gguf::Reader& model);
+ModelShape shape_of(const ModelSource& model);
 
 }  // namespace snug

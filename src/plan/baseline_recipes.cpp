@@ -1,9 +1,10 @@
 #include "plan/baseline_recipes.hpp"
 
+#include <algorithm>
+
 #include "base/str.hpp"
-#include "gguf/writer.hpp"
+#include "artifact/tensor_order.hpp"
 #include "encode/candidates.hpp"
-#include "model/digest.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
@@ -19,63 +20,59 @@ std::string join(const auto& names) {
 
 }  // namespace
 
-Recipe copying_recipe(const gguf::Reader& model) {
+Recipe copying_recipe(const ModelSource& model) {
   const ModelShape shape = shape_of(model);
   Recipe recipe;
   recipe.made_by = "snug " SNUG_VERSION;
   recipe.architecture = shape.architecture;
   recipe.model_name = shape.name;
-  recipe.model_digest = model_digest(model);
+  recipe.model_digest = model.shape_digest().hex();
   recipe.method = "copy";
   recipe.budget_kind = "none";
-  std::vector<gguf::OutputTensor> order;
-  for (const gguf::Tensor& tensor : model.tensors())
-    order.push_back({std::string(tensor.name), tensor.format, tensor.dims, tensor.shape});
-  gguf::sort_like_llama(order);
-  for (const gguf::OutputTensor& tensor : order) {
-    const gguf::Tensor& source = *model.find_tensor(tensor.name);
-    const auto bytes = static_cast<int64_t>(source.data.size());
-    recipe.tensors.push_back({tensor.name, tensor.format, bytes, 0.0, true});
-    recipe.tensor_bytes += bytes;
-    recipe.weights += source.weights();
+  for (const Tensor* tensor : in_recipe_order(model)) {
+    recipe.tensors.push_back({std::string(tensor->name), tensor->format, tensor->bytes(), 0.0, true});
+    recipe.tensor_bytes += tensor->bytes();
+    recipe.weights += tensor->weights();
   }
   return recipe;
 }
 
-Recipe recipe_with(const gguf::Reader& model, const Importance* importance, std::string method,
-                   const std::function<FormatId(size_t, const gguf::Tensor&)>& choose) {
+Recipe recipe_with(const ModelSource& model, const Importance* importance, std::string method,
+                   const std::function<FormatId(size_t, const Tensor&)>& choose) {
   Recipe recipe = copying_recipe(model);
   recipe.method = std::move(method);
   if (importance) recipe.imatrix_digest = importance_digest(*importance);
   recipe.tensor_bytes = 0;
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     RecipeTensor& tensor = recipe.tensors[i];
-    const gguf::Tensor& source = *model.find_tensor(tensor.name);
+    const Tensor& source = *model.find(tensor.name);
     tensor.format = choose(i, source);
     tensor.copied = tensor.format == source.format;
     if (!tensor.copied) {
       const Format* format = find_format(tensor.format);
       if (!format) throw Error{str("snug cannot encode ", format_name(tensor.format)), recipe.method, "choose another"};
       tensor.bytes = format->row_bytes(source.cols()) * source.rows();
+      tensor.unweighted = importance && !importance->find(tensor.name);
     }
     recipe.tensor_bytes += tensor.bytes;
   }
+  recipe.loss_known = std::ranges::all_of(recipe.tensors, &RecipeTensor::copied);
   return recipe;
 }
 
-Recipe uniform_recipe(const gguf::Reader& model, const std::string& name) {
+Recipe uniform_recipe(const ModelSource& model, const std::string& name) {
   const Format* format = find_format(name);
-  if (!format) {
+  if (!format || !format->gguf_type) {
     std::vector<std::string_view> known;
     for (const Format& f : formats()) known.push_back(f.name);
     throw Error{str("unknown format '", name, "'"), "--format", str("known are ", join(known)), Fault::usage};
   }
-  return recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const gguf::Tensor& tensor) {
+  return recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const Tensor& tensor) {
     return is_quantizable(tensor) ? fitting_format(format->id, tensor.cols()) : tensor.format;
   });
 }
 
-Recipe preset_recipe(const gguf::Reader& model, const Importance* importance, const std::string& name) {
+Recipe preset_recipe(const ModelSource& model, const Importance* importance, const std::string& name) {
   const Preset* preset = find_preset(name);
   if (!preset)
     throw Error{str("unknown preset '", name, "'"), "--preset", str("known are ", join(preset_names())), Fault::usage};
@@ -83,18 +80,18 @@ Recipe preset_recipe(const gguf::Reader& model, const Importance* importance, co
   const Recipe order = copying_recipe(model);  // llama-quantize counts layers in the order of its output
   std::vector<PresetTensor> tensors;
   for (const RecipeTensor& tensor : order.tensors) {
-    const gguf::Tensor& source = *model.find_tensor(tensor.name);
+    const Tensor& source = *model.find(tensor.name);
     tensors.push_back({tensor.name, source.cols(), source.experts(), source.format, is_quantizable(source)});
   }
   const std::vector<FormatId> chosen = preset_formats(
       *preset, {shape.architecture, shape.layers, shape.heads, shape.heads_kv, shape.experts, importance != nullptr}, tensors);
   return recipe_with(model, importance, str("preset ", preset->name),
-                      [&](size_t i, const gguf::Tensor&) { return chosen[i]; });
+                      [&](size_t i, const Tensor&) { return chosen[i]; });
 }
 
-void check_sources(const gguf::Reader& model, const Recipe& recipe, bool allow_requantize) {
+void check_sources(const ModelSource& model, const Recipe& recipe, bool allow_requantize) {
   for (const RecipeTensor& tensor : recipe.tensors) {
-    const gguf::Tensor* source = model.find_tensor(tensor.name);
+    const Tensor* source = model.find(tensor.name);
     if (source && source->format != tensor.format) check_source(*source, model.path(), allow_requantize);
   }
 }

@@ -214,7 +214,8 @@ Recipe plan_without_model(const SavedProfile& saved, double bits_per_weight) {
   for (size_t t = 0; t < profile.tensors.size(); ++t) {
     const Candidate& c = profile.tensors[t].candidates[solution.pick[t]];
     recipe.tensors.push_back(
-        {profile.tensors[t].name, c.format, c.bytes, static_cast<double>(c.loss) * kPico, false});
+        {profile.tensors[t].name, c.format, c.bytes, static_cast<double>(c.loss) * kPico, false,
+         !profile.imatrix_digest.empty() && !profile.tensors[t].weighted});
   }
   for (const FixedTensor& t : profile.fixed) recipe.tensors.push_back({t.name, t.format, t.bytes, 0, true});
   return recipe;

@@ -6,7 +6,6 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "artifact/output.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -14,25 +13,37 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kAlignment = 32;
 constexpr double kPico = 1e-12;
-
-int64_t padded(int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
 }  // namespace
 
-bool PlanOptions::is_plain() const {
-  return rules.pins.empty() && rules.mins.empty() && rules.maxs.empty() && rules.groups.empty() && caps.empty() &&
-         max_formats == 0 && !active_bytes && split_bytes == 0;
+std::string PlanOptions::limits() const {
+  std::string text;
+  const auto add = [&](bool asked, const std::string& option) {
+    if (asked) text += str(text.empty() ? "" : ", ", option);
+  };
+  add(max_formats > 0, str("--max-formats ", max_formats));
+  add(active_bytes.has_value(), "--active-size");
+  add(!caps.empty(), "--cap");
+  add(!rules.pins.empty(), "--pin");
+  add(!rules.mins.empty(), "--min");
+  add(!rules.maxs.empty(), "--max");
+  add(!rules.groups.empty(), "--group");
+  return text;
 }
 
-Planner::Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance,
+bool PlanOptions::is_plain() const {
+  return limits().empty() && split_bytes == 0;
+}
+
+Planner::Planner(const Profile& profile, const ModelSource& model, const Importance* importance,
                  const PlanOptions& options)
     : profile_(profile),
       model_(model),
       importance_(importance),
+      artifact_(make_artifact(model, importance)),
       options_(options),
       selection_(select_candidates(profile, options.rules)),
       base_(copying_recipe(model)) {
@@ -45,13 +56,16 @@ Planner::Planner(const Profile& profile, const gguf::Reader& model, const Import
   base_.state_digest = profile.state_digest;
   base_.method = "optimal";
   base_.notes = options.notes;
-  header_bytes_ = static_cast<int64_t>(output_layout(model, importance, base_, "out.gguf").shards.front().header.size());
-  for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.bytes);
+  base_.limits = options.limits();
+  header_bytes_ = artifact_->fixed_bytes(base_);
+  for (const FixedTensor& tensor : profile.fixed) fixed_bytes_ += choice_bytes(tensor.format, tensor.bytes);
   weights_ = base_.weights;
 }
 
 /// What a tensor's bytes take out of the budget: padding counts in a file, not in bits per weight.
-int64_t Planner::choice_bytes(int64_t tensor_bytes) const { return options_.bpw ? tensor_bytes : padded(tensor_bytes); }
+int64_t Planner::choice_bytes(FormatId format, int64_t data_bytes) const {
+  return options_.bpw ? data_bytes : artifact_->stored_bytes(format, data_bytes);
+}
 
 int64_t Planner::budget_for_choices(int64_t held_back) const {
   const int64_t budget = options_.bpw ? static_cast<int64_t>(std::floor(*options_.bpw * static_cast<double>(weights_) / 8))
@@ -67,7 +81,7 @@ Problem Planner::make_problem() const {
       Choice choice;
       for (size_t m = 0; m < members.size(); ++m) {
         const Candidate& candidate = profile_.tensors[item.tensors[m]].candidates[members[m]];
-        choice.bytes += choice_bytes(candidate.bytes);
+        choice.bytes += choice_bytes(candidate.format, candidate.bytes);
         choice.loss += candidate.loss;
       }
       choices.push_back(choice);
@@ -168,6 +182,7 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
       tensor.format = found->second->format;
       tensor.bytes = found->second->bytes;
       tensor.loss = static_cast<double>(found->second->loss) * kPico;
+      tensor.unweighted = importance_ && !importance_->find(tensor.name);
       loss += found->second->loss;
     }
     recipe.tensor_bytes += tensor.bytes;
@@ -176,13 +191,16 @@ Recipe Planner::make_recipe(const std::vector<uint16_t>& pick) const {
   recipe.split_bytes = options_.split_bytes;
   recipe.budget_kind = options_.bpw ? "bpw" : "file";
   recipe.budget_bytes = budget_for_choices(0) + fixed_bytes_ + (options_.bpw ? 0 : header_bytes_);
-  recipe.file_bytes = output_layout(model_, importance_, recipe, "out.gguf").bytes;
+  recipe.file_bytes = artifact_->layout(recipe).bytes;
   return recipe;
 }
 
+/// With side constraints "optimal" is the word of a search in floating point: claimed only where the bound proves it.
 void Planner::certify(Recipe& recipe, const Solution& solution) const {
   recipe.certified_bound = static_cast<double>(solution.certified_bound) * kPico;
-  recipe.proven_optimal = solution.stop == Stop::optimal;
+  const bool in_whole_numbers = options_.caps.empty() && !options_.active_bytes;
+  recipe.proven_optimal = solution.stop == Stop::optimal &&
+                          (in_whole_numbers || solution.certified_bound >= solution.loss);
 }
 
 bool Planner::may_be_bare() const { return options_.notes && options_.size_bytes && options_.is_plain(); }
@@ -248,17 +266,17 @@ std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
         out.changes.emplace_back(tensor.name, tensor.candidates[item.candidates[change.pick][m]].format);
       }
     }
-    int64_t padded_bytes = header_bytes_;
+    out.file_bytes = header_bytes_;
+    const auto add = [&](FormatId format, int64_t bytes) {
+      out.tensor_bytes += bytes;
+      out.file_bytes += artifact_->stored_bytes(format, bytes);
+    };
     const std::vector<size_t> picked = candidates_picked(pick);
     for (size_t t = 0; t < picked.size(); ++t) {
-      out.tensor_bytes += profile_.tensors[t].candidates[picked[t]].bytes;
-      padded_bytes += padded(profile_.tensors[t].candidates[picked[t]].bytes);
+      const Candidate& candidate = profile_.tensors[t].candidates[picked[t]];
+      add(candidate.format, candidate.bytes);
     }
-    for (const FixedTensor& tensor : profile_.fixed) {
-      out.tensor_bytes += tensor.bytes;
-      padded_bytes += padded(tensor.bytes);
-    }
-    out.file_bytes = padded_bytes;
+    for (const FixedTensor& tensor : profile_.fixed) add(tensor.format, tensor.bytes);
     out.bpw = 8.0 * static_cast<double>(out.tensor_bytes) / static_cast<double>(weights_);
     curve.push_back(std::move(out));
   }

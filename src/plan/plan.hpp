@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "artifact/artifact.hpp"
 #include "plan/selection.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/profile.hpp"
 #include "snug/recipe.hpp"
@@ -25,6 +27,9 @@ struct PlanOptions {
   double seconds = 60;                 // the solver's time
   bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
 
+  /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
+  std::string limits() const;
+
   /// No wishes beyond the budget: any recipe of that size will do.
   bool is_plain() const;
 };
@@ -38,7 +43,7 @@ struct Plan {
 /// Turns losses into recipes: profile and budget to problem, solution to recipe.
 class Planner {
  public:
-  Planner(const Profile& profile, const gguf::Reader& model, const Importance* importance, const PlanOptions& options);
+  Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options);
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;
@@ -60,7 +65,7 @@ class Planner {
   Problem make_problem() const;
   Constraints make_constraints() const;
   int64_t budget_for_choices(int64_t held_back) const;
-  int64_t choice_bytes(int64_t tensor_bytes) const;
+  int64_t choice_bytes(FormatId format, int64_t data_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   [[noreturn]] void refuse(Range range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
@@ -71,8 +76,9 @@ class Planner {
   void certify(Recipe& recipe, const Solution& solution) const;
 
   const Profile& profile_;
-  const gguf::Reader& model_;
+  const ModelSource& model_;
   const Importance* importance_;
+  std::shared_ptr<const Artifact> artifact_;
   PlanOptions options_;
   Selection selection_;
   Recipe base_;                        // every tensor copied

@@ -29,6 +29,7 @@ bool predict_loss(const Profile& profile, Recipe& recipe) {
   }
   for (size_t i = 0; i < losses.size(); ++i) recipe.tensors[i].loss = losses[i];
   recipe.predicted_loss = sum;
+  recipe.loss_known = true;
   return true;
 }
 

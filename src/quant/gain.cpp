@@ -5,82 +5,66 @@
 #include <cstring>
 
 #include "base/half.hpp"
-#include "quant/blocks.hpp"
+#include "quant/block_fields.hpp"
+#include "quant/feedback/block_codes.hpp"
 #include "quant/kernels/kernels.hpp"
 
 namespace snug {
 namespace {
 
 constexpr int64_t kPiece = 1024;  // weights decoded at a time; a multiple of every block
-constexpr int kNone = -1;
 
-/// Where a block's f16 fields are.
-struct Scales {
-  FormatId id;
-  int first, second;
-};
-
-constexpr Scales kScales[] = {
-    {FormatId::q4_0, offsetof(BlockQ4_0, d), kNone},
-    {FormatId::q4_1, offsetof(BlockQ4_1, d), offsetof(BlockQ4_1, m)},
-    {FormatId::q5_0, offsetof(BlockQ5_0, d), kNone},
-    {FormatId::q5_1, offsetof(BlockQ5_1, d), offsetof(BlockQ5_1, m)},
-    {FormatId::q2_K, offsetof(BlockQ2_K, d), offsetof(BlockQ2_K, dmin)},
-    {FormatId::q3_K, offsetof(BlockQ3_K, d), kNone},
-    {FormatId::q4_K, offsetof(BlockQ4_K, d), offsetof(BlockQ4_K, dmin)},
-    {FormatId::q5_K, offsetof(BlockQ5_K, d), offsetof(BlockQ5_K, dmin)},
-    {FormatId::q6_K, offsetof(BlockQ6_K, d), kNone},
-    {FormatId::iq2_xxs, offsetof(BlockIq2Xxs, d), kNone},
-    {FormatId::iq2_xs, offsetof(BlockIq2Xs, d), kNone},
-    {FormatId::iq3_xxs, offsetof(BlockIq3Xxs, d), kNone},
-    {FormatId::iq1_s, offsetof(BlockIq1S, d), kNone},
-    {FormatId::iq4_nl, offsetof(BlockIq4Nl, d), kNone},
-    {FormatId::iq3_s, offsetof(BlockIq3S, d), kNone},
-    {FormatId::iq2_s, offsetof(BlockIq2S, d), kNone},
-    {FormatId::iq4_xs, offsetof(BlockIq4Xs, d), kNone},
-    {FormatId::tq1_0, offsetof(BlockTq1_0, d), kNone},
-    {FormatId::tq2_0, offsetof(BlockTq2_0, d), kNone},
-    {FormatId::q1_0, offsetof(BlockQ1_0, d), kNone},
-    {FormatId::q2_0, offsetof(BlockQ2_0, d), kNone},
-};
-
-uint16_t times(uint16_t half, float factor) {
-  const uint16_t product = to_f16(from_f16(half) * factor);
-  return (product & 0x7c00) == 0x7c00 ? half : product;  // not beyond the largest f16
+/// One stored float times `factor`; as it is where that would not be finite.
+uint16_t times(uint16_t bits, ScaleType type, float factor) {
+  if (type == ScaleType::bf16) {
+    const uint16_t product = to_bf16(from_bf16(bits) * factor);
+    return (product & 0x7f80) == 0x7f80 ? bits : product;
+  }
+  const uint16_t product = to_f16(from_f16(bits) * factor);
+  return (product & 0x7c00) == 0x7c00 ? bits : product;
 }
 
-void multiply_field(std::byte* field, float factor) {
-  uint16_t half = 0;
-  std::memcpy(&half, field, sizeof half);
-  half = times(half, factor);
-  std::memcpy(field, &half, sizeof half);
-}
-
-/// The f16 of iq1_m lies in the top nibbles of its four scale words.
-void multiply_iq1_m(std::byte* block, float factor) {
-  BlockIq1M b;
-  std::memcpy(&b, block, sizeof b);
-  uint16_t half = 0;
-  for (int k = 0; k < 4; ++k) half = static_cast<uint16_t>(half | (b.scales[k] >> 12) << 4 * k);
-  half = times(half, factor);
-  for (int k = 0; k < 4; ++k)
-    b.scales[k] = static_cast<uint16_t>((b.scales[k] & 0x0fff) | (half >> 4 * k & 15) << 12);
-  std::memcpy(block, &b, sizeof b);
+void multiply_scale(std::byte* block, const ScalePlace& place, ScaleType type, float factor) {
+  uint32_t bits = 0;
+  int at = 0;
+  for (const BitField& part : place.parts) {
+    if (part.width) bits |= get_bits(block, part) << at;
+    at += part.width;
+  }
+  bits = times(static_cast<uint16_t>(bits), type, factor);
+  for (const BitField& part : place.parts) {
+    if (part.width) put_bits(block, part, bits & ((1u << part.width) - 1));
+    bits >>= part.width;
+  }
 }
 
 /// Products of row and decoded row: whole, in the whole form; own, in the metric of the variances alone.
 struct Products {
   double whole_qq = 0, whole_wq = 0;
   double own_wq = 0, own_ww = 0;
+
+  /// The row's error, less what does not depend on the blocks.
+  double error(double extra) const {
+    return whole_qq - 2 * whole_wq + extra * (own_wq - own_ww) * (own_wq - own_ww) / own_ww;
+  }
 };
 
+/// Of the row's blocks with their scales multiplied by `factor`.
 Products products(const Format& format, std::span<const float> row, const ColumnWeights& columns,
-                  const std::byte* blocks) {
+                  const std::byte* blocks, float factor) {
   alignas(64) float decoded[kPiece];
+  std::byte multiplied[2 * kPiece];
   GainSums sums{};
   for (size_t at = 0; at < row.size(); at += kPiece) {
     const size_t n = std::min(row.size() - at, static_cast<size_t>(kPiece));
-    format.decode(blocks + format.row_bytes(static_cast<int64_t>(at)), {decoded, n});
+    const std::byte* piece = blocks + format.row_bytes(static_cast<int64_t>(at));
+    if (factor != 1) {
+      const std::span copy{multiplied, static_cast<size_t>(format.row_bytes(static_cast<int64_t>(n)))};
+      std::memcpy(copy.data(), piece, copy.size());
+      multiply_scales(format.id, copy, factor);
+      piece = multiplied;
+    }
+    format.decode(piece, {decoded, n});
     kernels().row.gain(row.data() + at, decoded,
                        columns.mean_square.empty() ? nullptr : &columns.mean_square[at],
                        columns.mean.empty() ? nullptr : &columns.mean[at], static_cast<int64_t>(n), sums);
@@ -88,35 +72,40 @@ Products products(const Format& format, std::span<const float> row, const Column
   return {sums.qq + sums.mean_q * sums.mean_q, sums.wq + sums.mean_w * sums.mean_q, sums.wq, sums.ww};
 }
 
+/// Whether the row is better with its scales multiplied. Those of MLX's formats are coarse against its codes:
+/// rounding them may cost more than the gain is worth.
+bool gains_by(const Format& format, std::span<const float> row, const ColumnWeights& columns,
+              const std::byte* blocks, float factor, const Products& now) {
+  if (format.family == Family::gguf) return true;
+  const double extra = columns.along_row - 1;
+  return products(format, row, columns, blocks, factor).error(extra) < now.error(extra);
+}
+
 }  // namespace
 
 bool multiply_scales(FormatId format, std::span<std::byte> blocks, float factor) {
+  const BlockFields* fields = find_block_fields(format);
+  if (!fields || !fields->scales[0].exists()) return false;
   const size_t bytes = block_shape(format).block_bytes;
-  const auto* found = std::ranges::find(kScales, format, &Scales::id);
-  if (found == std::end(kScales) && format != FormatId::iq1_m) return false;
-  for (size_t at = 0; at + bytes <= blocks.size(); at += bytes) {
-    std::byte* block = blocks.data() + at;
-    if (format == FormatId::iq1_m) {
-      multiply_iq1_m(block, factor);
-      continue;
-    }
-    multiply_field(block + found->first, factor);
-    if (found->second != kNone) multiply_field(block + found->second, factor);
-  }
+  for (size_t at = 0; at + bytes <= blocks.size(); at += bytes)
+    for (const ScalePlace& place : fields->scales)
+      if (place.exists()) multiply_scale(blocks.data() + at, place, fields->scale_type, factor);
   return true;
 }
 
 void restore_gain(const Format& format, std::span<const float> row, const ColumnWeights& columns,
                   std::byte* blocks) {
-  if (format.block_bytes >= format.block_weights) return;
-  const Products p = products(format, row, columns, blocks);
+  const BlockFields* fields = find_block_fields(format.id);
+  if (format.block_bytes >= format.block_weights || !fields->scales[0].exists()) return;
+  const Products p = products(format, row, columns, blocks, 1);
   if (!(p.own_ww > 0)) return;
   const double extra = columns.along_row - 1;
   const double best = (p.whole_wq + extra * p.own_wq) / (p.whole_qq + extra * p.own_wq * p.own_wq / p.own_ww);
   if (!(best > 0.25 && best < 4)) return;  // a form that is none, or a row of which nothing is left
+  const auto factor = static_cast<float>(best);
+  if (!gains_by(format, row, columns, blocks, factor, p)) return;
   multiply_scales(format.id,
-                  {blocks, static_cast<size_t>(format.row_bytes(static_cast<int64_t>(row.size())))},
-                  static_cast<float>(best));
+                  {blocks, static_cast<size_t>(format.row_bytes(static_cast<int64_t>(row.size())))}, factor);
 }
 
 }  // namespace snug

@@ -28,15 +28,15 @@ bool is_upper(char c) {
 
 /// What stands for `c` in a pattern: itself, escaped, or any character where the target's syntax cannot hold
 /// it.
-std::string escaped(char c, ExportTarget target) {
-  if (target == ExportTarget::llama_cpp && is_upper(c)) return ".";
+std::string escaped(char c, ExportSyntax syntax) {
+  if (syntax == ExportSyntax::tensor_type_file && is_upper(c)) return ".";
   constexpr std::string_view kSpecial = R"(.^$|()[]{}*+?\)";
   return kSpecial.find(c) == kSpecial.npos ? std::string(1, c) : std::string{'\\', c};
 }
 
-std::string escaped(std::string_view text, ExportTarget target) {
+std::string escaped(std::string_view text, ExportSyntax syntax) {
   std::string pattern;
-  for (const char c : text) pattern += escaped(c, target);
+  for (const char c : text) pattern += escaped(c, syntax);
   return pattern;
 }
 
@@ -62,14 +62,35 @@ void check_distinct(const Recipe& recipe) {
   }
 }
 
-void check_formats(const Recipe& recipe, ExportTarget target) {
-  constexpr std::array kUnknownToIk{FormatId::nvfp4, FormatId::q1_0, FormatId::q2_0, FormatId::tq1_0,
-                                    FormatId::tq2_0};
-  if (target != ExportTarget::ik_llama_cpp) return;
-  for (const RecipeTensor& t : recipe.tensors)
-    if (std::ranges::find(kUnknownToIk, t.format) != kUnknownToIk.end())
-      throw Error{str("ik_llama.cpp has no ", format_name(t.format), ", the format of '", t.name, "'"),
-                  "recipe", "plan again with --runtime ik_llama.cpp, or without that format (--formats)"};
+void check_loads(const RecipeTensor& tensor, const Target& target) {
+  if (!find_format(tensor.format) || target.loads(tensor.format)) return;
+  throw Error{str(target.name, " has no ", format_name(tensor.format), ", the format of '", tensor.name, "'"),
+              "recipe",
+              str("plan again with --runtime ", target.name, ", or without that format (--formats)")};
+}
+
+bool has_importance(const Recipe& recipe, const RecipeTensor& tensor) {
+  return !recipe.imatrix_digest.empty() && !tensor.unweighted;
+}
+
+/// Its own quantizer would stop there, or end in an assertion: said before anything is written.
+void check_importance(const Recipe& recipe, const RecipeTensor& tensor, const Target& target) {
+  if (!target.needs_importance(tensor.name, tensor.format) || has_importance(recipe, tensor)) return;
+  if (tensor.copied && !(target.asks_for_copies && recipe.imatrix_digest.empty())) return;
+  throw Error{str(target.name, "'s llama-quantize does not encode '", tensor.name, "' as ",
+                  format_name(tensor.format), " without importance, and ",
+                  recipe.imatrix_digest.empty() ? "the recipe was made without an imatrix"
+                                                : "the imatrix has none for it"),
+              "recipe",
+              "plan again with an imatrix that has it or with --min for that tensor, or write the model with "
+              "`snug quantize`, which encodes it without"};
+}
+
+void check(const Recipe& recipe, const Target& target) {
+  for (const RecipeTensor& tensor : recipe.tensors) {
+    check_loads(tensor, target);
+    check_importance(recipe, tensor, target);
+  }
 }
 
 /// "blk.12.ffn_down.weight" is layer 12 of "ffn_down.weight". Only numbers written as numbers are: not
@@ -97,23 +118,29 @@ struct Kind {
   auto operator<=>(const Kind&) const = default;
 };
 
+/// As the target's command line calls it; types that are only copied have one name everywhere.
+std::string_view type_name(const Target& target, FormatId id) {
+  const TargetFormat* format = target.find(id);
+  return format ? format->name() : format_name(id);
+}
+
 std::string layer_pattern(const std::set<int64_t>& layers) {
   std::string text;
   for (const int64_t layer : layers) text += str(text.empty() ? "" : "|", layer);
   return layers.size() == 1 ? text : str("(", text, ")");
 }
 
-std::string pairs(const Recipe& recipe, ExportTarget target, std::string_view before,
+std::string pairs(const Recipe& recipe, const Target& target, std::string_view before,
                   std::string_view after) {
   std::string text;
   for (const TypePattern& p : type_patterns(recipe, target))
-    text += str(before, p.pattern, "=", format_name(p.format), after);
+    text += str(before, p.pattern, "=", type_name(target, p.format), after);
   return text;
 }
 
 /// --custom-q's value: pairs with commas between them.
-std::string custom_q(const Recipe& recipe) {
-  std::string list = pairs(recipe, ExportTarget::ik_llama_cpp, "", ",");
+std::string custom_q(const Recipe& recipe, const Target& target) {
+  std::string list = pairs(recipe, target, "", ",");
   if (!list.empty()) list.pop_back();
   return list;
 }
@@ -140,8 +167,8 @@ std::string shortest(double number) {
 std::string to_csv(const Recipe& recipe) {
   std::string text = "name,format,bytes,loss,copied\n";
   for (const RecipeTensor& t : recipe.tensors)
-    text += str(csv_field(t.name), ",", format_name(t.format), ",", t.bytes, ",", shortest(t.loss), ",",
-                t.copied ? "true" : "false", "\n");
+    text += str(csv_field(t.name), ",", format_name(t.format), ",", t.bytes, ",",
+                recipe.loss_known ? shortest(t.loss) : "", ",", t.copied ? "true" : "false", "\n");
   return text;
 }
 
@@ -156,25 +183,60 @@ std::string_view base_type(const Recipe& recipe) {
   return "q8_0";
 }
 
-/// " --option format" of that tensor; empty where the recipe has no such tensor.
-std::string tensor_option(const Recipe& recipe, std::string_view option, std::string_view tensor) {
-  const auto found = std::ranges::find(recipe.tensors, tensor, &RecipeTensor::name);
-  return found == recipe.tensors.end() ? "" : str(" ", option, " ", format_name(found->format));
+const RecipeTensor* find_tensor(const Recipe& recipe, std::string_view name) {
+  const auto found = std::ranges::find(recipe.tensors, name, &RecipeTensor::name);
+  return found == recipe.tensors.end() ? nullptr : &*found;
+}
+
+/// " --option type"; empty without a tensor.
+std::string type_option(std::string_view option, const RecipeTensor* tensor, const Target& target) {
+  return tensor ? str(" ", option, " ", type_name(target, tensor->format)) : "";
+}
+
+/// llama.cpp's --token-embedding-type goes before the patterns and counts for the embeddings of each layer,
+/// too: it is left out where they have formats of their own.
+bool is_one_format(const RecipeTensor* embeddings, const RecipeTensor* per_layer) {
+  return !embeddings || !per_layer || embeddings->format == per_layer->format;
+}
+
+std::string end_options(const Recipe& recipe, const Target& target) {
+  const RecipeTensor* embeddings = find_tensor(recipe, "token_embd.weight");
+  const RecipeTensor* output = find_tensor(recipe, "output.weight");
+  std::string options;
+  if (is_one_format(embeddings, find_tensor(recipe, "per_layer_token_embd.weight")))
+    options = type_option("--token-embedding-type", embeddings, target);
+  return options + type_option("--output-tensor-type", output ? output : embeddings, target);
+}
+
+/// The patterns as an option: by the file that holds them, or spelled out.
+std::string pattern_options(const Recipe& recipe, const Target& target, const std::string& exported) {
+  if (target.syntax == ExportSyntax::custom_q)
+    return " --custom-q " + (exported.empty() ? shell_quoted(custom_q(recipe, target))
+                                              : str("\"$(cat ", shell_quoted(exported), ")\""));
+  return exported.empty() ? pairs(recipe, target, " --tensor-type '", "'")
+                          : " --tensor-type-file " + shell_quoted(exported);
 }
 
 }  // namespace
 
 std::optional<ExportTarget> export_target(std::string_view name) {
-  if (name == "llama.cpp") return ExportTarget::llama_cpp;
-  if (name == "ik_llama.cpp") return ExportTarget::ik_llama_cpp;
-  if (name == "json") return ExportTarget::json;
-  if (name == "csv") return ExportTarget::csv;
+  for (const Target& target : targets())
+    if (name == target.name) return ExportTarget{ExportTarget::Form::patterns, &target};
+  if (name == "json") return ExportTarget{ExportTarget::Form::json, nullptr};
+  if (name == "csv") return ExportTarget{ExportTarget::Form::csv, nullptr};
   return std::nullopt;
 }
 
-std::vector<TypePattern> type_patterns(const Recipe& recipe, ExportTarget target) {
-  check_formats(recipe, target);
-  if (target == ExportTarget::llama_cpp) check_distinct(recipe);
+std::vector<std::string> export_names() {
+  std::vector<std::string> names;
+  for (const Target& target : targets()) names.emplace_back(target.name);
+  names.insert(names.end(), {"json", "csv"});
+  return names;
+}
+
+std::vector<TypePattern> type_patterns(const Recipe& recipe, const Target& target) {
+  check(recipe, target);
+  if (target.syntax == ExportSyntax::tensor_type_file) check_distinct(recipe);
   std::vector<TypePattern> patterns;
   std::map<Kind, std::set<int64_t>> kinds;
   for (const RecipeTensor& t : recipe.tensors) {
@@ -182,44 +244,28 @@ std::vector<TypePattern> type_patterns(const Recipe& recipe, ExportTarget target
     check_writable(t.name);
     const Place place = place_of(t.name);
     if (place.layer < 0)
-      patterns.push_back({str("^", escaped(t.name, target), "$"), t.format});
+      patterns.push_back({str("^", escaped(t.name, target.syntax), "$"), t.format});
     else
       kinds[{place.rest, t.format}].insert(place.layer);
   }
   for (const auto& [kind, layers] : kinds)
     patterns.push_back(
-        {str("^blk\\.", layer_pattern(layers), "\\.", escaped(kind.rest, target), "$"), kind.format});
+        {str("^blk\\.", layer_pattern(layers), "\\.", escaped(kind.rest, target.syntax), "$"), kind.format});
   return patterns;
 }
 
-std::string export_recipe(const Recipe& recipe, ExportTarget target) {
-  switch (target) {
-    case ExportTarget::llama_cpp:
-      return pairs(recipe, target, "", "\n");
-    case ExportTarget::ik_llama_cpp:
-      return custom_q(recipe) + "\n";
-    case ExportTarget::json:
-      return to_json(recipe);
-    case ExportTarget::csv:
-      return to_csv(recipe);
-  }
-  return {};
+std::string export_recipe(const Recipe& recipe, const ExportTarget& target) {
+  if (target.form == ExportTarget::Form::json) return to_json(recipe);
+  if (target.form == ExportTarget::Form::csv) return to_csv(recipe);
+  return target.target->syntax == ExportSyntax::custom_q ? custom_q(recipe, *target.target) + "\n"
+                                                         : pairs(recipe, *target.target, "", "\n");
 }
 
-std::string export_command(const Recipe& recipe, ExportTarget target, const std::string& exported) {
-  if (target == ExportTarget::json || target == ExportTarget::csv) return {};
-  std::string command = "llama-quantize";
-  if (!recipe.imatrix_digest.empty()) command += " --imatrix IMATRIX";
-  command += tensor_option(recipe, "--token-embedding-type", "token_embd.weight");
-  const std::string output = tensor_option(recipe, "--output-tensor-type", "output.weight");
-  command += output.empty() ? tensor_option(recipe, "--output-tensor-type", "token_embd.weight") : output;
-  if (target == ExportTarget::ik_llama_cpp)
-    command += " --custom-q " + (exported.empty() ? shell_quoted(custom_q(recipe))
-                                                  : str("\"$(cat ", shell_quoted(exported), ")\""));
-  else
-    command += exported.empty() ? pairs(recipe, target, " --tensor-type '", "'")
-                                : " --tensor-type-file " + shell_quoted(exported);
-  return str(command, " MODEL OUT ", base_type(recipe), "\n");
+std::string export_command(const Recipe& recipe, const ExportTarget& target, const std::string& exported) {
+  if (target.form != ExportTarget::Form::patterns) return {};
+  return str("llama-quantize", recipe.imatrix_digest.empty() ? "" : " --imatrix IMATRIX",
+             end_options(recipe, *target.target), pattern_options(recipe, *target.target, exported),
+             " MODEL OUT ", base_type(recipe), "\n");
 }
 
 }  // namespace snug

@@ -41,8 +41,7 @@ struct PresetTensor {
 
 /// The format of each tensor of a whole model, in the order given. llama-quantize counts layers as tensors
 /// pass by in file order, so a rule can only be decided with all of them at hand. Rows that do not fit get
-/// llama-quantize's fallback, and f16 where it would give up. Falcon's exceptions are not reproduced (its
-/// q8_0 output is).
+/// llama-quantize's fallback, and f16 where it would give up.
 std::vector<FormatId> preset_formats(const Preset& preset, const PresetModel& model,
                                      std::span<const PresetTensor> tensors);
 

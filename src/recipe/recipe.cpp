@@ -42,10 +42,12 @@ ordered_json head_of(const Recipe& r) {
                   {"weights", r.weights},
                   {"split_bytes", r.split_bytes},
                   {"bits_per_weight", r.bits_per_weight()}};
-  head["loss"] = {{"predicted", r.predicted_loss},
-                  {"certified_bound", r.certified_bound},
-                  {"gap", r.gap()},
-                  {"proven_optimal", r.proven_optimal}};
+  if (!r.limits.empty()) head["limits"] = r.limits;
+  if (r.loss_known)
+    head["loss"] = {{"predicted", r.predicted_loss},
+                    {"certified_bound", r.certified_bound},
+                    {"gap", r.gap()},
+                    {"proven_optimal", r.proven_optimal}};
   if (r.measured)
     head["measured"] = {{"kl", r.measured->kl},
                         {"standard_error", r.measured->standard_error},
@@ -53,14 +55,15 @@ ordered_json head_of(const Recipe& r) {
   return head;
 }
 
-ordered_json line_of(const RecipeTensor& t) {
+ordered_json line_of(const RecipeTensor& t, bool loss_known) {
   require_finite(t.loss, str("loss of '", t.name, "'"));
   ordered_json line;
   line["name"] = t.name;
   line["format"] = format_name(t.format);
   line["bytes"] = t.bytes;
-  line["loss"] = t.loss;
+  if (loss_known) line["loss"] = t.loss;
   if (t.copied) line["copied"] = true;
+  if (t.unweighted) line["unweighted"] = true;
   return line;
 }
 
@@ -82,6 +85,12 @@ void read_head(const JsonNode& root, Recipe& r) {
   if (root.has("notes")) r.notes = root.at("notes").boolean();
 }
 
+void read_loss(const JsonNode& loss, Recipe& r) {
+  r.predicted_loss = loss.at("predicted").number_from_zero();
+  r.certified_bound = loss.at("certified_bound").number();
+  r.proven_optimal = loss.at("proven_optimal").boolean();
+}
+
 void read_numbers(const JsonNode& root, Recipe& r) {
   const JsonNode budget = root.at("budget");
   const JsonNode kind = budget.at("kind");
@@ -94,17 +103,16 @@ void read_numbers(const JsonNode& root, Recipe& r) {
   r.tensor_bytes = size.at("tensor_bytes").whole();
   r.weights = size.at("weights").whole();
   r.split_bytes = size.at("split_bytes").whole();
-  const JsonNode loss = root.at("loss");
-  r.predicted_loss = loss.at("predicted").number_from_zero();
-  r.certified_bound = loss.at("certified_bound").number();
-  r.proven_optimal = loss.at("proven_optimal").boolean();
+  if (root.has("limits")) r.limits = root.at("limits").text();
+  r.loss_known = root.has("loss");
+  if (r.loss_known) read_loss(root.at("loss"), r);
   if (!root.has("measured")) return;
   const JsonNode measured = root.at("measured");
   r.measured = {measured.at("kl").number(), measured.at("standard_error").number_from_zero(),
                 measured.at("tokens").whole()};
 }
 
-RecipeTensor read_tensor(const JsonNode& node) {
+RecipeTensor read_tensor(const JsonNode& node, bool loss_known) {
   RecipeTensor t;
   t.name = node.at("name").text();
   if (t.name.empty()) node.at("name").refuse("a tensor's name is empty");
@@ -115,8 +123,9 @@ RecipeTensor read_tensor(const JsonNode& node) {
                   "formats are written as in \"q4_K\" or \"iq3_s\"");
   t.format = *id;
   t.bytes = node.at("bytes").whole();
-  t.loss = node.at("loss").number_from_zero();
+  if (loss_known) t.loss = node.at("loss").number_from_zero();
   t.copied = node.has("copied") && node.at("copied").boolean();
+  t.unweighted = node.has("unweighted") && node.at("unweighted").boolean();
   return t;
 }
 
@@ -125,7 +134,7 @@ void read_tensors(const JsonNode& list, Recipe& r) {
   int64_t sum = 0;
   for (size_t i = 0; i < list.array_size(); ++i) {
     const JsonNode node = list.at(i);
-    RecipeTensor t = read_tensor(node);
+    RecipeTensor t = read_tensor(node, r.loss_known);
     if (!names.insert(t.name).second)
       node.at("name").refuse(str("the tensor ", quoted(t.name), " is listed twice"));
     if (t.bytes > std::numeric_limits<int64_t>::max() - sum)
@@ -161,7 +170,7 @@ std::string to_json(const Recipe& recipe) {
     text += ",\n  \"tensors\": [";
     const char* before = "\n    ";
     for (const RecipeTensor& t : recipe.tensors) {
-      text += before + line_of(t).dump();
+      text += before + line_of(t, recipe.loss_known).dump();
       before = ",\n    ";
     }
     return text + "\n  ]\n}\n";

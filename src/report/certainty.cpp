@@ -34,10 +34,14 @@ std::string relative(double error, double value) {
 
 std::string bound_fact(const Report& r) {
   if (!(r.certified_bound > 0) || !(r.predicted_loss > 0)) return "";
-  const double gap = (r.predicted_loss - r.certified_bound) / r.predicted_loss;
+  const double gap = std::max((r.predicted_loss - r.certified_bound) / r.predicted_loss, 0.0);
+  if (!r.limits.empty())
+    return fact("best for these losses",
+                str(r.proven_optimal ? "the search found no better recipe within " : "not proven within ",
+                    escape(r.limits), "; a bound proves the gap to be at most ", show_percent(gap)));
   return fact("best for these losses", str(r.proven_optimal ? "proven: no recipe within the budget loses less"
                                                             : "not proven to the last",
-                                           ", gap ", show_percent(std::max(gap, 0.0))));
+                                           ", gap ", show_percent(gap)));
 }
 
 }  // namespace

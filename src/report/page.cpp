@@ -29,8 +29,9 @@ std::string tiles(const Report& r) {
                                        : str(show_count(r.file_bytes), " bytes"));
   html += tile("bits per weight", fixed(r.bits_per_weight, 2), str(show_weights(r.weights), " weights"));
   const double error = r.predicted_loss > 0 ? r.certainty.loss_error / r.predicted_loss : 0;
-  html += tile("predicted loss", show_loss(r.predicted_loss),
-               str("nats per token", error > 0 ? str(", ± ", show_percent(error)) : ""));
+  html += r.loss_known ? tile("predicted loss", show_loss(r.predicted_loss),
+                              str("nats per token", error > 0 ? str(", ± ", show_percent(error)) : ""))
+                       : tile("predicted loss", "unknown", "nothing was measured for these formats");
   const auto* preset = best_preset_within(r);
   if (preset && preset->loss > 0 && r.predicted_loss > 0)
     html += tile("against presets", show_change(r.predicted_loss / preset->loss),
@@ -173,7 +174,9 @@ std::string subtitle(const Report& r) {
   if (r.from_recipe && !r.runtime.empty()) text += str(" for ", escape(r.runtime));
   if (!r.from_recipe)
     text += str(" of ", fixed(r.bits_per_weight, 2), " bits per weight, planned for this report");
-  if (r.proven_optimal) text += " · proven best for the losses measured";
+  if (r.proven_optimal)
+    text += r.limits.empty() ? " · proven best for the losses measured"
+                             : str(" · best within ", escape(r.limits), " for the losses measured");
   return text;
 }
 

@@ -8,6 +8,7 @@
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
 #include "plan/curve.hpp"
+#include "plan/predict_loss.hpp"
 #include "snug/error.hpp"
 
 namespace snug::report {
@@ -124,22 +125,8 @@ void copy_head(Report& report, const Recipe& recipe) {
   report.predicted_loss = recipe.predicted_loss;
   report.certified_bound = recipe.certified_bound;
   report.proven_optimal = recipe.proven_optimal;
-}
-
-/// A recipe that nobody planned (a preset's) says nothing of losses: they are the profile's.
-void fill_losses(Recipe& recipe, const Profile& profile) {
-  std::map<std::string_view, const ProfiledTensor*> profiled;
-  for (const ProfiledTensor& tensor : profile.tensors) profiled[tensor.name] = &tensor;
-  int64_t total = 0;
-  for (RecipeTensor& tensor : recipe.tensors) {
-    const auto found = profiled.find(tensor.name);
-    if (found == profiled.end()) continue;
-    const auto candidate = std::ranges::find(found->second->candidates, tensor.format, &Candidate::format);
-    if (candidate == found->second->candidates.end()) continue;
-    tensor.loss = static_cast<double>(candidate->loss) * 1e-12;
-    total += candidate->loss;
-  }
-  recipe.predicted_loss = static_cast<double>(total) * 1e-12;
+  report.loss_known = recipe.loss_known;
+  report.limits = recipe.limits;
 }
 
 }  // namespace
@@ -152,7 +139,7 @@ Report make_report(const Inputs& inputs) {
                 str("model ", inputs.recipe->model_digest, " and ", saved->profile.model_digest),
                 "name the state that the recipe was planned with"};
   Recipe recipe = inputs.recipe ? *inputs.recipe : plan_without_model(*saved, inputs.bits_per_weight);
-  if (saved && recipe.predicted_loss == 0) fill_losses(recipe, saved->profile);
+  if (saved && recipe.predicted_loss == 0) predict_loss(saved->profile, recipe);
   Report report;
   copy_head(report, recipe);
   report.from_recipe = inputs.recipe.has_value();

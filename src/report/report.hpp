@@ -49,7 +49,8 @@ struct Report {
   int64_t weights = 0, file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   std::string budget_kind;
   double bits_per_weight = 0, predicted_loss = 0, certified_bound = 0;
-  bool proven_optimal = false;
+  bool proven_optimal = false, loss_known = true;
+  std::string limits;  // what was asked for besides the budget
 
   std::vector<CurvePoint> curve;     // bytes rising, loss falling
   std::vector<PresetPoint> presets;  // bytes rising

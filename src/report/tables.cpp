@@ -64,12 +64,12 @@ Line recipe_line(const Report& report) {
   line.name = report.method;
   line.bytes = str(report.file_bytes);
   line.bits_per_weight = number(report.bits_per_weight);
-  line.loss = number(report.predicted_loss);
+  if (report.loss_known) line.loss = number(report.predicted_loss);
   if (report.has_profile) line.loss_error = number(report.certainty.loss_error);
   return line;
 }
 
-Line tensor_line(const TensorRow& row) {
+Line tensor_line(const TensorRow& row, bool loss_known) {
   Line line;
   line.what = "tensor";
   line.name = row.name;
@@ -78,8 +78,8 @@ Line tensor_line(const TensorRow& row) {
   line.format = format_name(row.format);
   line.bytes = str(row.bytes);
   line.bits_per_weight = number(row.bits_per_weight);
-  line.loss = number(row.loss);
-  line.loss_share = number(row.loss_share);
+  if (loss_known) line.loss = number(row.loss);
+  if (loss_known) line.loss_share = number(row.loss_share);
   if (row.alpha_from.empty()) return line;
   line.loss_error = number(row.loss_error);
   line.alpha = number(row.alpha);
@@ -104,6 +104,7 @@ Line measured_line(const MeasuredPoint& point) {
 // ----------------------------------------------------------------------------------------------------------
 
 ordered_json head_json(const Report& r) {
+  const auto known = [&](double loss) { return r.loss_known ? ordered_json(loss) : ordered_json(nullptr); };
   return {{"snug_report", 1},
           {"model", {{"name", r.model_name}, {"architecture", r.architecture}, {"digest", r.model_digest}}},
           {"recipe",
@@ -114,8 +115,9 @@ ordered_json head_json(const Report& r) {
             {"tensor_bytes", r.tensor_bytes},
             {"weights", r.weights},
             {"bits_per_weight", r.bits_per_weight},
-            {"predicted_loss", r.predicted_loss},
-            {"certified_bound", r.certified_bound},
+            {"limits", r.limits},
+            {"predicted_loss", known(r.predicted_loss)},
+            {"certified_bound", known(r.certified_bound)},
             {"proven_optimal", r.proven_optimal}}}};
 }
 
@@ -127,12 +129,13 @@ ordered_json point_json(const Point& point) {
           {"loss", point.loss}};
 }
 
-ordered_json tensor_json(const TensorRow& row) {
+ordered_json tensor_json(const TensorRow& row, bool loss_known) {
   ordered_json json{{"name", row.name},     {"role", row.role},
                     {"layer", row.layer},   {"format", format_name(row.format)},
                     {"copied", row.copied}, {"weights", row.weights},
                     {"bytes", row.bytes},   {"bits_per_weight", row.bits_per_weight},
                     {"loss", row.loss},     {"loss_share", row.loss_share}};
+  if (!loss_known) json["loss"] = json["loss_share"] = nullptr;
   if (row.alpha_from.empty()) return json;
   json.update({{"loss_error", row.loss_error},
                {"alpha", row.alpha},
@@ -178,7 +181,7 @@ std::string to_csv(const Report& report) {
   std::string text = kColumns + recipe_line(report).text();
   for (const CurvePoint& point : report.curve) text += point_line("curve", point.mix, point).text();
   for (const PresetPoint& point : report.presets) text += point_line("preset", point.name, point).text();
-  for (const TensorRow& row : report.tensors) text += tensor_line(row).text();
+  for (const TensorRow& row : report.tensors) text += tensor_line(row, report.loss_known).text();
   for (const MeasuredPoint& point : report.measured) text += measured_line(point).text();
   return text;
 }
@@ -194,7 +197,7 @@ std::string to_json(const Report& report) {
     presets.push_back({{"name", point.name}});
     presets.back().update(point_json(point));
   }
-  for (const TensorRow& row : report.tensors) tensors.push_back(tensor_json(row));
+  for (const TensorRow& row : report.tensors) tensors.push_back(tensor_json(row, report.loss_known));
   json["curve"] = curve;
   json["presets"] = presets;
   json["tensors"] = tensors;

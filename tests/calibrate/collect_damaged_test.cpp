@@ -9,7 +9,7 @@
 #include <limits>
 
 #include "base/progress.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "calibrate/collect.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "snug/error.hpp"
@@ -21,14 +21,13 @@ namespace {
 
 class CollectDamaged : public testing::TestWithParam<size_t> {
  protected:
-  CollectDamaged() { set_talk(Talk::quiet); }
 
   /// Where the values of each tensor begin in the file.
-  static std::vector<size_t> offsets(const gguf::Reader& file, const std::string& bytes) {
+  static std::vector<size_t> offsets(const ModelSource& file, const std::string& bytes) {
     std::vector<size_t> all;
-    for (const gguf::Tensor& tensor : file.tensors())
+    for (const Tensor& tensor : file.tensors())
       all.push_back(bytes.find(
-          std::string_view{reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size()}));
+          std::string_view{reinterpret_cast<const char*>(tensor.data), static_cast<size_t>(tensor.bytes())}));
     return all;
   }
 
@@ -40,7 +39,7 @@ TEST_P(CollectDamaged, IsToldOrDoesNoHarm) {
   tools::write_arch_model(tools::arch_models()[GetParam()], 0, whole);
   std::ifstream in{whole, std::ios::binary};
   const std::string bytes{std::istreambuf_iterator<char>{in}, {}};
-  const std::vector<size_t> at = offsets(gguf::Reader{whole}, bytes);
+  const std::vector<size_t> at = offsets(open_model(whole), bytes);
   Calibration text{{}, {}, "counting"};
   for (int i = 0; i < 12; ++i) text.tokens.push_back((i * 37 + 11) % 64);
   int told = 0;
@@ -52,7 +51,7 @@ TEST_P(CollectDamaged, IsToldOrDoesNoHarm) {
     std::memcpy(changed.data() + at[i], &values[i % 3], sizeof(float));
     std::ofstream{damaged, std::ios::binary} << changed;
     try {
-      const infer::Model model{damaged};
+      const infer::Model model{open_model(damaged)};
       collect_imatrix(model, text, {.chunk_tokens = 12, .output = true, .full = i % 2 == 1},
                       scratch_ / "out.gguf", Existing::replace);
       read_imatrix(scratch_ / "out.gguf");  // throws where sums are not finite

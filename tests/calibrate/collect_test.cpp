@@ -47,12 +47,11 @@ std::string refusal(Call call) {
 class Collect : public testing::Test {
  protected:
   Collect() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch_ / "model.gguf");
   }
   ~Collect() override { set_threads(0); }
   CollectReport collect(const CollectOptions& options, const std::string& out = "im.gguf") {
-    const infer::Model model{scratch_ / "model.gguf"};
+    const infer::Model model{open_model(scratch_ / "model.gguf")};
     return collect_imatrix(model, text_, options, scratch_ / out, Existing::refuse);
   }
   ImatrixSums sums(const std::string& tensor, const std::string& file = "im.gguf") {
@@ -69,7 +68,7 @@ TEST_F(Collect, SumsWhatTheForwardPassMultiplies) {
   EXPECT_EQ(report.tensors, 15);
   EXPECT_EQ(report.resumed, 0);
 
-  const infer::Model model{scratch_ / "model.gguf"};
+  const infer::Model model{open_model(scratch_ / "model.gguf")};
   std::vector<double> squares(96), plain(96), head(64);
   infer::Session session{model, {}};
   session.hooks.on_linear = [&](const infer::Weight& weight, int64_t, Matrix<const float> rows) {
@@ -144,7 +143,7 @@ TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
                   columns.in_sum2[static_cast<size_t>(j)], 1e-5f * columns.in_sum2[static_cast<size_t>(j)]);
   }
   double expected = 0;
-  const infer::Model model{scratch_ / "model.gguf"};
+  const infer::Model model{open_model(scratch_ / "model.gguf")};
   ChunkRunner runner{model, text_, 16, false, infer::Compute::exact};
   for (int64_t c = 0; c < runner.chunks(); ++c)
     runner.run(c, [&](const infer::Weight& weight, int64_t, Matrix<const float> rows) {
@@ -167,7 +166,7 @@ TEST_F(Collect, MomentsOfOutputRowsCountWhereTheirLogitsAreOpen) {
   ASSERT_EQ(rows->row_groups.size(), 40u);
   ASSERT_EQ(rows->mats, 2);
 
-  const infer::Model model{scratch_ / "model.gguf"};
+  const infer::Model model{open_model(scratch_ / "model.gguf")};
   ChunkRunner runner{model, text_, 16, true, infer::Compute::exact};
   std::vector<double> open;  // [tokens, groups] of the chunk
   runner.on_logits = [&](const infer::Weight&, const infer::Rows& logits) {
@@ -263,7 +262,6 @@ TEST(CollectPass, SumsThatWaitOnDiskTakeNoMemory) {
 }
 
 TEST(CollectPass, ComesBackAsItWasSaved) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const Digest key = Digest::from_hex("00112233445566778899aabbccddeeff");
   save_pass(scratch / "p", key, some_pass());
@@ -280,7 +278,6 @@ TEST(CollectPass, ComesBackAsItWasSaved) {
 }
 
 TEST(CollectPass, DamageIsNoticedAtEveryByte) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
   const Digest key = Digest::from_hex("00112233445566778899aabbccddeeff");
   save_pass(scratch / "p", key, some_pass());

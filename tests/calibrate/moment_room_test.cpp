@@ -26,7 +26,7 @@ class MomentRoomOfTiny : public testing::Test {
     }
     return low;
   }
-  const gguf::Reader model_{test::tiny_model()};
+  const ModelSource model_ = open_model(test::tiny_model());
   const int64_t widest_ = widest_moments_within(model_, {});
 };
 
@@ -34,7 +34,7 @@ TEST_F(MomentRoomOfTiny, CountsAMatrixForEveryInput) {
   int64_t narrow = widest_;
   std::set<std::string_view> inputs;
   int64_t bytes = 0;
-  for (const gguf::Tensor& tensor : model_.tensors()) {
+  for (const Tensor& tensor : model_.tensors()) {
     if (tensor.shape.size() < 2) continue;
     EXPECT_LE(tensor.cols(), widest_);
     narrow = std::min(narrow, tensor.cols());

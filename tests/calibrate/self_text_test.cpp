@@ -19,10 +19,9 @@ using Tokens = std::vector<int32_t>;
 
 class SelfText : public testing::Test {
  protected:
-  SelfText() { set_talk(Talk::quiet); }
   ~SelfText() override { set_threads(0); }
   test::Scratch scratch_;
-  const infer::Model model_{test::tiny_model()};
+  const infer::Model model_{open_model(test::tiny_model())};
   const SelfTextOptions options_{.tokens = 150, .document_tokens = 64};
 };
 
@@ -37,7 +36,7 @@ TEST_F(SelfText, IsTheSameForTheSameSeedOnAnyNumberOfThreads) {
 }
 
 TEST_F(SelfText, IsDocumentsThatDifferEachFromTheStart) {
-  const int32_t bos = infer::Tokenizer{model_.file()}.bos();
+  const int32_t bos = infer::Tokenizer{model_.source()}.bos();
   const Tokens text = write_self_text(model_, options_, nullptr);
   EXPECT_EQ(text[0], bos);
   const auto second = std::find(text.begin() + 1, text.end(), bos);
@@ -67,7 +66,7 @@ TEST_F(SelfText, WhatIsKeptIsNotWrittenAgain) {
 
 TEST_F(SelfText, AModelWithoutATokenizerWritesAsWell) {
   test::write_tiny_llama({}, scratch_ / "bare.gguf");
-  const infer::Model bare{scratch_ / "bare.gguf"};
+  const infer::Model bare{open_model(scratch_ / "bare.gguf")};
   const Calibration text = calibration_tokens({kSelfText, {.tokens = 50, .document_tokens = 20}}, bare);
   EXPECT_EQ(text.tokens.size(), 50u);
   EXPECT_FALSE(text.bos);
@@ -76,7 +75,7 @@ TEST_F(SelfText, AModelWithoutATokenizerWritesAsWell) {
 
 TEST_F(SelfText, StartsItsChunksAsATextFromAFileDoes) {
   const Calibration text = calibration_tokens({kSelfText, options_}, model_);
-  EXPECT_EQ(text.bos, infer::Tokenizer{model_.file()}.bos());
+  EXPECT_EQ(text.bos, infer::Tokenizer{model_.source()}.bos());
   EXPECT_NE(text.name.find("seed 1"), std::string::npos);
 }
 

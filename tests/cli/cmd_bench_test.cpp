@@ -61,7 +61,7 @@ TEST(Bench, CountsTheWeightsOfOneToken) {
   const test::Scratch scratch;
   const std::string path = (scratch / "model.gguf").string();
   test::write_tiny_llama({.format = FormatId::q8_0}, path);
-  const infer::Model model{path};
+  const infer::Model model{open_model(path)};
   int64_t bytes = 0, weights = 0;
   for (const auto& [name, weight] : model.weights()) {
     if (name == "token_embd.weight" && model.find("output.weight")) continue;

@@ -67,7 +67,7 @@ TEST_F(ExportOnScratchDisk, WithoutAFileTheExportGoesToStdoutAloneAndTheCommandT
 
 TEST_F(ExportOnScratchDisk, WithAFileTheCommandThatUsesItGoesToStdout) {
   EXPECT_EQ(run({path("recipe.json"), "--to", "llama.cpp", "-o", path("types.txt")}), 0);
-  EXPECT_EQ(content("types.txt"), export_recipe(recipe_, ExportTarget::llama_cpp));
+  EXPECT_EQ(content("types.txt"), export_recipe(recipe_, *export_target("llama.cpp")));
   EXPECT_NE(out_.find("--tensor-type-file '" + path("types.txt") + "'"), std::string::npos) << out_;
 }
 
@@ -76,14 +76,14 @@ TEST_F(ExportOnScratchDisk, AnExistingFileIsKeptUnlessForced) {
   EXPECT_NE(run({path("recipe.json"), "--to", "csv", "-o", path("types.txt")}), 0);
   EXPECT_EQ(content("types.txt"), "mine");
   EXPECT_EQ(run({path("recipe.json"), "--to", "csv", "-o", path("types.txt"), "--force"}), 0);
-  EXPECT_EQ(content("types.txt"), export_recipe(recipe_, ExportTarget::csv));
+  EXPECT_EQ(content("types.txt"), export_recipe(recipe_, *export_target("csv")));
 }
 
 TEST_F(ExportOnScratchDisk, JsonIsOneDocument) {
   EXPECT_EQ(run({path("recipe.json"), "--to", "ik_llama.cpp", "--json"}), 0);
   const auto document = nlohmann::json::parse(out_);
   EXPECT_EQ(document["recipe_digest"], recipe_digest(recipe_));
-  EXPECT_EQ(document["patterns"].size(), type_patterns(recipe_, ExportTarget::ik_llama_cpp).size());
+  EXPECT_EQ(document["patterns"].size(), type_patterns(recipe_, find_target("ik_llama.cpp")).size());
 }
 
 TEST_F(ExportOnScratchDisk, FailuresHaveTheirExitCodes) {

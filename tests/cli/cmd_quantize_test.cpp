@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "cli/run_program.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "imatrix/curvatures.hpp"
 #include "support/tiny_model.hpp"
 
@@ -20,10 +20,10 @@ class QuantizeCli : public test::RunProgram {
   }
   /// What the outputs of all tensors are off by, over some of their rows.
   double curved(const std::string& file, Curvatures& curvatures) {
-    const gguf::Reader original{test::tiny_model()}, written{scratch_ / file};
+    const ModelSource original = open_model(test::tiny_model()), written = open_model(scratch_ / file);
     double sum = 0;
-    for (const gguf::Tensor& tensor : written.tensors()) {
-      const gguf::Tensor& source = *original.find_tensor(tensor.name);
+    for (const Tensor& tensor : written.tensors()) {
+      const Tensor& source = *original.find(tensor.name);
       std::vector<float> row(static_cast<size_t>(tensor.cols())), decoded(row.size());
       for (int64_t r = 0; r < tensor.rows() && tensor.format != source.format; r += 61) {
         const auto curvature = curvatures.find_row(source, r);

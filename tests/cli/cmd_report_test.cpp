@@ -21,7 +21,6 @@ namespace {
 class ReportOfTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     scratch_ = new test::Scratch;
     ASSERT_EQ(run_command("plan", {test::tiny_model().string(), "--imatrix", test::tiny_imatrix().string(),
                                    "--formats", "q2_K,q3_K,q4_K,q5_K,q6_K,q8_0,iq4_xs", "--state",
@@ -31,7 +30,6 @@ class ReportOfTiny : public testing::Test {
         << err_;
   }
   static void TearDownTestSuite() { delete scratch_; }
-  void TearDown() override { set_talk(Talk::quiet); }
 
   static int run_command(const std::string& name, std::vector<std::string> arguments) {
     CLI::App app;
@@ -94,7 +92,7 @@ TEST_F(ReportOfTiny, OfAStateNeedsNoModel) {
 TEST_F(ReportOfTiny, SizesAreThoseOfRealOutputs) {
   ASSERT_EQ(report({path("recipe.json"), "--json", "-q"}), 0) << err_;
   const auto json = nlohmann::json::parse(out_);
-  const gguf::Reader model{test::tiny_model()};
+  const ModelSource model = open_model(test::tiny_model());
   const Importance importance = Importance::load(test::tiny_imatrix());
   size_t compared = 0;
   for (const auto& preset : json["presets"]) {
@@ -120,7 +118,7 @@ TEST_F(ReportOfTiny, WithTheModelAnOldStateWillDo) {
   std::filesystem::create_directory(*scratch_ / "bare");
   {
     Store store = Store::open(*scratch_ / "bare" / "old.snug-state", Access::write);
-    const gguf::Reader model{test::tiny_model()};
+    const ModelSource model = open_model(test::tiny_model());
     MeasureOptions options;
     options.formats = "q4_K,q8_0";
     measure(model, nullptr, store, options);  // as before profiles were saved

@@ -97,7 +97,7 @@ TEST_F(EvaluateTinyModel, ChunksAreWholeAndTheSecondHalfIsScored) {
 }
 
 TEST_F(EvaluateTinyModel, ScoresAreThoseOfTheLogits) {
-  const Model model{scratch / "base.gguf"};
+  const Model model{open_model(scratch / "base.gguf")};
   Session session{model, {.context = 16}};
   const Chunks chunks = cut_into_chunks(text, 16, 3);
   const std::vector<TokenScore> scores = score_chunks(session, chunks, 1, nullptr, {});
@@ -111,7 +111,7 @@ TEST_F(EvaluateTinyModel, ScoresAreThoseOfTheLogits) {
 }
 
 TEST_F(EvaluateTinyModel, ABaseLogitsFileGivesWhatTheModelItselfGives) {
-  const Model original{scratch / "base.gguf"}, model{scratch / "model.gguf"};
+  const Model original{open_model(scratch / "base.gguf")}, model{open_model(scratch / "model.gguf")};
   Session base{original, {}}, session{model, {}};
   const Chunks chunks = cut_into_chunks(text, 16, 0);
   BaseLogitsWriter writer{scratch / "logits", Existing::refuse, chunks, 40};

@@ -30,8 +30,8 @@ class TasksOnTinyModel : public testing::Test {
     return score_task(session, tokenize_task(tokenizer, task), task.right);
   }
 
-  Model model{test::tiny_model()};
-  Tokenizer tokenizer{model.file()};
+  Model model{open_model(test::tiny_model())};
+  Tokenizer tokenizer{model.source()};
   const Task hungry{.texts = {"The dog was hungry so it ate the food.", "The dog was hungry so it flew",
                               "The dog was hungry so it ate a stone and then a house"},
                     .right = {true, false, false}};
@@ -106,7 +106,7 @@ TEST(Rewind, GivesTheBitsOfARunThatNeverWentOn) {
   for (const tools::ArchModel& kind : tools::arch_models()) {
     SCOPED_TRACE(kind.name);
     tools::write_arch_model(kind, 0, scratch / "model.gguf");
-    const Model model{scratch / "model.gguf"};
+    const Model model{open_model(scratch / "model.gguf")};
     std::vector<int32_t> start(17), end(9), other(30);
     for (size_t i = 0; i < other.size(); ++i) {
       other[i] = static_cast<int32_t>(i * 29 % 64);

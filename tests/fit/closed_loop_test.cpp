@@ -25,14 +25,13 @@ constexpr int64_t kContext = 64, kChunks = 12;
 class LoopOnTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     shared_ = new Shared;
   }
   static void TearDownTestSuite() { delete shared_; }
 
   struct Shared {
     test::Scratch scratch;
-    infer::Model model{test::tiny_model()};
+    infer::Model model{open_model(test::tiny_model())};
     Importance importance = Importance::load(test::tiny_imatrix());
     Calibration text;
     Profile profile;
@@ -45,7 +44,7 @@ class LoopOnTiny : public testing::Test {
       Store store = Store::open(scratch / "state", Access::write);
       MeasureOptions options;
       options.formats = "iq1_s,iq2_xxs,q2_K,iq3_xxs,q3_K,iq4_xs,q4_K,q5_K,q6_K,q8_0";
-      profile = measure(model.file(), &importance, store, options);
+      profile = measure(model.source(), &importance, store, options);
       apply_probes(profile, probe(model, &importance, store, text.tokens, running(text, kChunks / 2)));
     }
   };
@@ -65,7 +64,7 @@ class LoopOnTiny : public testing::Test {
     Store store = Store::open(shared_->scratch / state, Access::write);
     RecipeJudge judge{shared_->model, &shared_->importance, Effort::normal,
                       store,          shared_->text.tokens, running(shared_->text, kChunks)};
-    return close_loop(profile, shared_->model.file(), &shared_->importance, options, judge, loop);
+    return close_loop(profile, shared_->model.source(), &shared_->importance, options, judge, loop);
   }
 
   static LoopOptions options() {
@@ -98,7 +97,7 @@ LoopOnTiny::Shared* LoopOnTiny::shared_;
 
 /// Both models run from the first token to the last.
 double kl_of_file(const std::filesystem::path& path, const infer::Model& original, const Calibration& text) {
-  const infer::Model model{path};
+  const infer::Model model{open_model(path)};
   double sum = 0;
   int64_t count = 0;
   for (int64_t c = kChunks / 2; c < kChunks; ++c) {
@@ -119,7 +118,7 @@ TEST_F(LoopOnTiny, WhatIsReportedIsTheDivergenceOfTheFileWritten) {
   const LoopResult result = close(shared_->profile, 3, options(), "a");
   const Recipe& recipe = result.plan.recipe;
   const auto out = shared_->scratch / "out.gguf";
-  quantize_model(shared_->model.file(), &shared_->importance, recipe, out, Existing::replace);
+  quantize_model(shared_->model.source(), &shared_->importance, recipe, out, Existing::replace);
   ASSERT_TRUE(recipe.measured);
   EXPECT_NEAR(recipe.measured->kl, kl_of_file(out, shared_->model, shared_->text),
               1e-6 * recipe.measured->kl);

@@ -43,7 +43,7 @@ void compare(const std::string& name, const ImatrixSums& ours, const ImatrixSums
 
 class SameImatrix : public testing::TestWithParam<const char*> {
  protected:
-  std::map<std::string, FormatId> recipe(const Profile& profile, const gguf::Reader& model,
+  std::map<std::string, FormatId> recipe(const Profile& profile, const ModelSource& model,
                                          const Importance& importance, double bpw) {
     PlanOptions options;
     options.bpw = bpw;
@@ -52,7 +52,7 @@ class SameImatrix : public testing::TestWithParam<const char*> {
       formats[tensor.name] = tensor.format;
     return formats;
   }
-  Profile measured(const gguf::Reader& model, const Importance& importance, const std::string& state) {
+  Profile measured(const ModelSource& model, const Importance& importance, const std::string& state) {
     Store store = Store::open(scratch_ / state, Access::write);
     MeasureOptions options;
     options.formats = "q2_K,q3_K,q4_K,q5_K,q6_K,q8_0,iq2_xxs,iq3_xxs,iq4_xs";
@@ -65,10 +65,9 @@ class SameImatrix : public testing::TestWithParam<const char*> {
 TEST_P(SameImatrix, FromTheSameText) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "needs ../shared/models and ../shared/text";
-  set_talk(Talk::quiet);
   const std::filesystem::path models = shared / "models";
   const std::string name = GetParam();
-  const infer::Model model{models / (name + "-f16.gguf")};
+  const infer::Model model{open_model(models / (name + "-f16.gguf"))};
   const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, model);
   collect_imatrix(model, text, {.chunk_tokens = 256, .output = true}, scratch_ / "ours.gguf",
                   Existing::refuse);
@@ -87,9 +86,9 @@ TEST_P(SameImatrix, FromTheSameText) {
   EXPECT_LT(difference.worst_count, 1e-3f);
 
   const Importance a = Importance::from(ours, "ours"), b = Importance::from(theirs, "theirs");
-  const Profile by_ours = measured(model.file(), a, "a"), by_theirs = measured(model.file(), b, "b");
+  const Profile by_ours = measured(model.source(), a, "a"), by_theirs = measured(model.source(), b, "b");
   for (const double bpw : {2.4, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0})
-    EXPECT_EQ(recipe(by_ours, model.file(), a, bpw), recipe(by_theirs, model.file(), b, bpw)) << bpw;
+    EXPECT_EQ(recipe(by_ours, model.source(), a, bpw), recipe(by_theirs, model.source(), b, bpw)) << bpw;
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameImatrix, testing::Values("tiny", "dense", "moe"),

@@ -5,7 +5,7 @@
 
 #include "gguf/metadata.hpp"
 #include "base/printable.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "gguf/writer.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -25,14 +25,14 @@ void tolerate(Call call) {
   }
 }
 
-void walk_key(const gguf::Reader& file, const gguf::KeyValue& pair) {
+void walk_key(const ModelSource& file, const MetadataEntry& pair) {
   sink += printable(pair.key).size();
-  tolerate([&] { sink += file.integer(pair.key).has_value(); });
-  tolerate([&] { sink += file.real(pair.key).has_value(); });
-  tolerate([&] { sink += file.boolean(pair.key).has_value(); });
-  tolerate([&] { sink += printable(file.text(pair.key).value_or("")).size(); });
+  tolerate([&] { sink += file.metadata().integer(pair.key).has_value(); });
+  tolerate([&] { sink += file.metadata().real(pair.key).has_value(); });
+  tolerate([&] { sink += file.metadata().boolean(pair.key).has_value(); });
+  tolerate([&] { sink += printable(file.metadata().text(pair.key).value_or("")).size(); });
   tolerate([&] {
-    const gguf::Array& array = *file.array(pair.key);
+    const MetadataArray& array = *file.metadata().array(pair.key);
     tolerate([&] { sink += array.integers().size(); });
     tolerate([&] { sink += array.reals().size(); });
     tolerate([&] {
@@ -41,21 +41,20 @@ void walk_key(const gguf::Reader& file, const gguf::KeyValue& pair) {
   });
 }
 
-void walk_tensor(const gguf::Reader& file, const gguf::Tensor& tensor) {
-  if (file.find_tensor(tensor.name) != &tensor) std::abort();
+void walk_tensor(const ModelSource& file, const Tensor& tensor) {
+  if (file.find(tensor.name) != &tensor) std::abort();
   sink += static_cast<size_t>(role_of(tensor.name)) + static_cast<size_t>(layer_of(tensor.name)) +
           is_quantizable(tensor);
   for (const std::byte byte : tensor.row(tensor.rows() - 1)) sink += static_cast<size_t>(byte);
 }
 
 /// What was read can be planned again, and takes up the bytes planned.
-void plan_again(const gguf::Reader& file) {
+void plan_again(const ModelSource& file) {
   std::vector<gguf::OutputTensor> tensors;
-  for (const gguf::Tensor& t : file.tensors())
+  for (const Tensor& t : file.tensors())
     tensors.push_back({std::string{t.name}, t.format, t.dims, t.shape});
-  gguf::sort_like_llama(tensors);
   const gguf::Layout layout = gguf::plan_layout("out.gguf", gguf::quantized_keys(file, 0, nullptr, {}),
-                                                tensors, file.file_bytes() / 2);
+                                                tensors, file.bytes() / 2);
   if (layout.tensors.size() != file.tensors().size()) std::abort();
 }
 
@@ -63,9 +62,9 @@ void plan_again(const gguf::Reader& file) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   tolerate([&] {
-    const gguf::Reader file{std::as_bytes(std::span{data, size}), "fuzz.gguf"};
-    for (const gguf::KeyValue& pair : file.keys()) walk_key(file, pair);
-    for (const gguf::Tensor& tensor : file.tensors()) walk_tensor(file, tensor);
+    const ModelSource file = open_model(std::as_bytes(std::span{data, size}), "fuzz.gguf");
+    for (const MetadataEntry& pair : file.metadata().entries()) walk_key(file, pair);
+    for (const Tensor& tensor : file.tensors()) walk_tensor(file, tensor);
     tolerate([&] { sink += static_cast<size_t>(shape_of(file).layers); });
     plan_again(file);
   });

@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   if (parse_recipe(to_json(recipe), "again") != recipe) std::abort();
   recipe_digest(recipe);
-  for (const ExportTarget target : {ExportTarget::llama_cpp, ExportTarget::ik_llama_cpp, ExportTarget::csv}) {
+  for (const std::string& name : export_names()) {
+    const ExportTarget target = *export_target(name);
     try {
       export_recipe(recipe, target);
       export_command(recipe, target, "");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "gguf/reader.hpp"
 #include "support/gguf_bytes.hpp"
 
 namespace snug::gguf {
@@ -25,20 +26,20 @@ class QuantizedKeys : public ::testing::Test {
     file.key("split.no", 2, GgufBytes::le<uint16_t>(0)).key("split.count", 2, GgufBytes::le<uint16_t>(1));
     file.key("snug.version", "0.0.1").key("quantize.imatrix.file", "old.dat").key_u32("llama.block_count", 2);
     bytes_ = file.bytes();
-    source_ = std::make_unique<Reader>(test::as_bytes(bytes_), "in.gguf");
+    source_ = std::make_unique<ModelSource>(gguf::read_model(test::as_bytes(bytes_), "in.gguf"));
     return quantized_keys(*source_, 15, note, std::move(extra));
   }
 
   std::string bytes_;
-  std::unique_ptr<Reader> source_;
+  std::unique_ptr<ModelSource> source_;
 };
 
 TEST_F(QuantizedKeys, AreTheSourcesInOrderLessThoseOfTheFile) {
   const auto all = keys(nullptr);
   EXPECT_EQ(names(all), (std::vector<std::string>{"general.architecture", "general.file_type",
                                                   "llama.block_count", "general.quantization_version"}));
-  EXPECT_EQ(std::get<uint32_t>(std::get<Value>(all[1].value)), 15u);  // in place
-  EXPECT_EQ(std::get<uint32_t>(std::get<Value>(all[3].value)), 2u);
+  EXPECT_EQ(std::get<uint32_t>(std::get<MetadataValue>(all[1].value)), 15u);  // in place
+  EXPECT_EQ(std::get<uint32_t>(std::get<MetadataValue>(all[3].value)), 2u);
 }
 
 TEST_F(QuantizedKeys, NameTheImatrixAsLlamaQuantizeDoes) {
@@ -50,9 +51,9 @@ TEST_F(QuantizedKeys, NameTheImatrixAsLlamaQuantizeDoes) {
   EXPECT_EQ(all[5].key, "quantize.imatrix.dataset");
   EXPECT_EQ(std::get<std::string>(all[5].value), std::string(127, 'd'));
   EXPECT_EQ(all[6].key, "quantize.imatrix.entries_count");
-  EXPECT_EQ(std::get<uint32_t>(std::get<Value>(all[6].value)), 154u);
+  EXPECT_EQ(std::get<uint32_t>(std::get<MetadataValue>(all[6].value)), 154u);
   EXPECT_EQ(all[7].key, "quantize.imatrix.chunks_count");
-  EXPECT_EQ(std::get<uint32_t>(std::get<Value>(all[7].value)), 31u);
+  EXPECT_EQ(std::get<uint32_t>(std::get<MetadataValue>(all[7].value)), 31u);
   EXPECT_EQ(all[8].key, "snug.version");
   EXPECT_EQ(std::get<std::string>(all[8].value), "1");
 }
@@ -65,9 +66,9 @@ TEST_F(QuantizedKeys, LeaveOutAChunkCountOfZero) {
 
 TEST_F(QuantizedKeys, MakeAFileThatReadsBack) {
   const Layout layout = plan_layout("out.gguf", keys(nullptr), {});
-  const Reader back{layout.shards[0].header, "out.gguf"};
-  EXPECT_EQ(back.integer("general.file_type"), 15);
-  EXPECT_EQ(back.text("general.architecture"), "llama");
+  const ModelSource back = gguf::read_model(layout.shards[0].header, "out.gguf");
+  EXPECT_EQ(back.metadata().integer("general.file_type"), 15);
+  EXPECT_EQ(back.metadata().text("general.architecture"), "llama");
 }
 
 }  // namespace

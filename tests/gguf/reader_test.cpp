@@ -8,6 +8,7 @@
 
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
+#include "snug/model.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 
@@ -42,7 +43,7 @@ GgufBytes small_model() {
 }
 
 void open(const std::string& bytes) {
-  Reader{test::as_bytes(bytes), "bad.gguf"};
+  gguf::read_model(test::as_bytes(bytes), "bad.gguf");
 }
 
 /// The message of the Error that opening throws; empty where it throws none.
@@ -62,55 +63,54 @@ void expect_refusal(const GgufBytes& file, const std::string& part) {
   EXPECT_NE(problem.find(part), std::string::npos) << "got '" << problem << "', wanted '" << part << "'";
 }
 
-TEST(Reader, ReadsEveryValueType) {
+TEST(ModelSource, ReadsEveryValueType) {
   const test::Scratch scratch;
   small_model().save(scratch / "model.gguf");
-  const Reader file{scratch / "model.gguf"};
-  EXPECT_EQ(file.version(), 3u);
-  EXPECT_EQ(file.alignment(), 32u);
-  EXPECT_EQ(file.shards(), 1);
-  EXPECT_EQ(file.file_bytes(), static_cast<int64_t>(std::filesystem::file_size(scratch / "model.gguf")));
-  EXPECT_EQ(file.keys().size(), 14u);
-  EXPECT_EQ(file.text("general.architecture"), "llama");
-  EXPECT_EQ(file.integer("u8"), 200);
-  EXPECT_EQ(file.integer("i8"), -3);
-  EXPECT_EQ(file.integer("u16"), 65535);
-  EXPECT_EQ(file.integer("i16"), -300);
-  EXPECT_EQ(file.integer("u32"), 4000000000);
-  EXPECT_EQ(file.integer("i32"), -70000);
-  EXPECT_EQ(file.real("f32"), 1.5);
-  EXPECT_EQ(file.boolean("bool"), true);
-  EXPECT_EQ(file.integer("bool"), 1);
-  EXPECT_EQ(file.integer("i64"), -5000000000);
-  EXPECT_EQ(file.real("f64"), 0.1);
-  EXPECT_EQ(file.real("i8"), -3.0);
-  EXPECT_EQ(file.array("words")->strings(), (std::vector<std::string_view>{"a", "", "long word"}));
-  EXPECT_EQ(file.array("numbers")->integers(), (std::vector<int64_t>{-1, 7}));
-  EXPECT_EQ(file.array("numbers")->reals(), (std::vector<double>{-1, 7}));
+  const ModelSource file = gguf::read_model(scratch / "model.gguf");
+  EXPECT_EQ(file.container(), "GGUF version 3");
+  EXPECT_EQ(file.files().size(), 1u);
+  EXPECT_EQ(file.bytes(), static_cast<int64_t>(std::filesystem::file_size(scratch / "model.gguf")));
+  EXPECT_EQ(file.metadata().entries().size(), 14u);
+  EXPECT_EQ(file.metadata().text("general.architecture"), "llama");
+  EXPECT_EQ(file.metadata().integer("u8"), 200);
+  EXPECT_EQ(file.metadata().integer("i8"), -3);
+  EXPECT_EQ(file.metadata().integer("u16"), 65535);
+  EXPECT_EQ(file.metadata().integer("i16"), -300);
+  EXPECT_EQ(file.metadata().integer("u32"), 4000000000);
+  EXPECT_EQ(file.metadata().integer("i32"), -70000);
+  EXPECT_EQ(file.metadata().real("f32"), 1.5);
+  EXPECT_EQ(file.metadata().boolean("bool"), true);
+  EXPECT_EQ(file.metadata().integer("bool"), 1);
+  EXPECT_EQ(file.metadata().integer("i64"), -5000000000);
+  EXPECT_EQ(file.metadata().real("f64"), 0.1);
+  EXPECT_EQ(file.metadata().real("i8"), -3.0);
+  EXPECT_EQ(file.metadata().array("words")->strings(), (std::vector<std::string_view>{"a", "", "long word"}));
+  EXPECT_EQ(file.metadata().array("numbers")->integers(), (std::vector<int64_t>{-1, 7}));
+  EXPECT_EQ(file.metadata().array("numbers")->reals(), (std::vector<double>{-1, 7}));
 }
 
-TEST(Reader, SaysWhenAKeyIsMissingOrOfAnotherKind) {
+TEST(ModelSource, SaysWhenAKeyIsMissingOrOfAnotherKind) {
   const std::string bytes = small_model().bytes();
-  const Reader file{test::as_bytes(bytes), "model"};
-  EXPECT_EQ(file.integer("none"), std::nullopt);
-  EXPECT_EQ(file.text("none"), std::nullopt);
-  EXPECT_EQ(file.array("none"), nullptr);
-  EXPECT_THROW(file.text("u8"), Error);
-  EXPECT_THROW(file.integer("f32"), Error);
-  EXPECT_THROW(file.integer("u64"), Error);  // beyond int64
-  EXPECT_THROW(file.boolean("u8"), Error);
-  EXPECT_THROW(file.array("u8"), Error);
-  EXPECT_THROW(file.real("words"), Error);
-  EXPECT_THROW(file.array("words")->integers(), Error);
-  EXPECT_THROW(file.array("words")->reals(), Error);
-  EXPECT_THROW(file.array("numbers")->strings(), Error);
+  const ModelSource file = gguf::read_model(test::as_bytes(bytes), "model");
+  EXPECT_EQ(file.metadata().integer("none"), std::nullopt);
+  EXPECT_EQ(file.metadata().text("none"), std::nullopt);
+  EXPECT_EQ(file.metadata().array("none"), nullptr);
+  EXPECT_THROW(file.metadata().text("u8"), Error);
+  EXPECT_THROW(file.metadata().integer("f32"), Error);
+  EXPECT_THROW(file.metadata().integer("u64"), Error);  // beyond int64
+  EXPECT_THROW(file.metadata().boolean("u8"), Error);
+  EXPECT_THROW(file.metadata().array("u8"), Error);
+  EXPECT_THROW(file.metadata().real("words"), Error);
+  EXPECT_THROW(file.metadata().array("words")->integers(), Error);
+  EXPECT_THROW(file.metadata().array("words")->reals(), Error);
+  EXPECT_THROW(file.metadata().array("numbers")->strings(), Error);
 }
 
-TEST(Reader, FindsTensorsInPlace) {
+TEST(ModelSource, FindsTensorsInPlace) {
   const std::string bytes = small_model().bytes();
-  const Reader file{test::as_bytes(bytes), "model"};
+  const ModelSource file = gguf::read_model(test::as_bytes(bytes), "model");
   ASSERT_EQ(file.tensors().size(), 3u);
-  const Tensor* experts = file.find_tensor("blk.0.ffn_down_exps.weight");
+  const Tensor* experts = file.find("blk.0.ffn_down_exps.weight");
   ASSERT_TRUE(experts);
   EXPECT_EQ(experts->format, FormatId::q8_0);
   EXPECT_EQ(experts->dims, 3);
@@ -118,27 +118,26 @@ TEST(Reader, FindsTensorsInPlace) {
   EXPECT_EQ(experts->rows(), 6);
   EXPECT_EQ(experts->experts(), 3);
   EXPECT_EQ(experts->row_bytes(), 34);
-  EXPECT_EQ(experts->row(5).data(), experts->data.data() + 5 * 34);
-  EXPECT_EQ(file.tensors()[2].data.size(), 10u);
+  EXPECT_EQ(experts->row(5).data(), experts->data + 5 * 34);
+  EXPECT_EQ(file.tensors()[2].bytes(), 10);
   EXPECT_EQ(file.tensors()[2].data[9], std::byte{3});
-  EXPECT_EQ(file.find_tensor("none"), nullptr);
+  EXPECT_EQ(file.find("none"), nullptr);
 }
 
-TEST(Reader, ReadsVersion2AndOtherAlignments) {
+TEST(ModelSource, ReadsVersion2AndOtherAlignments) {
   GgufBytes file;
   file.version = 2;
   file.alignment = 128;
   file.key_u32("general.alignment", 128).tensor("a", {3}, 0, floats(3)).tensor("b", {3}, 0, floats(3));
   const std::string bytes = file.bytes();
-  const Reader reader{test::as_bytes(bytes), "model"};
-  EXPECT_EQ(reader.version(), 2u);
-  EXPECT_EQ(reader.alignment(), 128u);
-  EXPECT_EQ(reader.tensors()[1].data.data() - reader.tensors()[0].data.data(), 128);
+  const ModelSource reader = gguf::read_model(test::as_bytes(bytes), "model");
+  EXPECT_EQ(reader.container(), "GGUF version 2");
+  EXPECT_EQ(reader.tensors()[1].data - reader.tensors()[0].data, 128);
 }
 
-TEST(Reader, AFileWithoutTensorsNeedsNoData) {
+TEST(ModelSource, AFileWithoutTensorsNeedsNoData) {
   const std::string bytes = GgufBytes{}.key_u32("a", 1).bytes();
-  EXPECT_EQ((Reader{test::as_bytes(bytes), "vocab"}.tensors().size()), 0u);
+  EXPECT_EQ((gguf::read_model(test::as_bytes(bytes), "vocab").tensors().size()), 0u);
 }
 
 TEST(ReaderHostile, EveryPrefixIsAnError) {
@@ -256,7 +255,7 @@ TEST(ReaderHostile, TheFuzzersSeedsAreReadOrRefused) {
                                                                "tests/fuzz/corpus/gguf"}) {
     SCOPED_TRACE(entry.path().string());
     try {
-      Reader{entry.path()};
+      gguf::read_model(entry.path());
     } catch (const Error& error) {
       EXPECT_FALSE(error.problem().empty());
     }
@@ -265,7 +264,7 @@ TEST(ReaderHostile, TheFuzzersSeedsAreReadOrRefused) {
   EXPECT_GE(files, 3u);
 }
 
-TEST(Reader, OpensRealFiles) {
+TEST(ModelSource, OpensRealFiles) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "no shared folder beside the project";
   size_t opened = 0;
@@ -274,10 +273,10 @@ TEST(Reader, OpensRealFiles) {
     for (const auto& entry : std::filesystem::directory_iterator{shared / folder}) {
       if (entry.path().extension() != ".gguf") continue;
       SCOPED_TRACE(entry.path().string());
-      const Reader file{entry.path()};
-      EXPECT_GT(file.keys().size(), 0u);
+      const ModelSource file = gguf::read_model(entry.path());
+      EXPECT_GT(file.metadata().entries().size(), 0u);
       for (const Tensor& tensor : file.tensors())
-        EXPECT_EQ(static_cast<int64_t>(tensor.data.size()), data_bytes(tensor.format, tensor.shape));
+        EXPECT_EQ(tensor.bytes(), data_bytes(tensor.format, tensor.shape));
       ++opened;
     }
   }

@@ -4,6 +4,7 @@
 
 #include "gguf/reader.hpp"
 #include "snug/error.hpp"
+#include "snug/model.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 
@@ -42,7 +43,7 @@ class SplitFiles : public ::testing::Test {
 
   void expect_refusal(const std::filesystem::path& path, const std::string& part) const {
     try {
-      Reader{path};
+      gguf::read_model(path);
       FAIL() << "no error with '" << part << "'";
     } catch (const Error& error) {
       EXPECT_NE(std::string{error.what()}.find(part), std::string::npos) << error.what();
@@ -71,18 +72,18 @@ TEST(SplitName, IsTheOneOfGgufSplit) {
 
 TEST_F(SplitFiles, AreOneModel) {
   write_good();
-  const Reader model{name(1)};
-  EXPECT_EQ(model.shards(), 3);
+  const ModelSource model = gguf::read_model(name(1));
+  EXPECT_EQ(model.files().size(), 3u);
   ASSERT_EQ(model.tensors().size(), 3u);
   EXPECT_EQ(model.tensors()[0].name, "a");
   EXPECT_EQ(model.tensors()[2].name, "c");
-  EXPECT_EQ(model.tensors()[0].shard, 1);
-  EXPECT_EQ(model.find_tensor("c")->shard, 2);
-  EXPECT_EQ(model.find_tensor("c")->data.size(), 8u);
-  EXPECT_EQ(model.text("general.architecture"), "llama");
+  EXPECT_EQ(model.tensors()[0].file, name(2).native());
+  EXPECT_EQ(model.find("c")->file, name(3).native());
+  EXPECT_EQ(model.find("c")->bytes(), 8);
+  EXPECT_EQ(model.metadata().text("general.architecture"), "llama");
   int64_t bytes = 0;
   for (int i = 1; i <= 3; ++i) bytes += static_cast<int64_t>(std::filesystem::file_size(name(i)));
-  EXPECT_EQ(model.file_bytes(), bytes);
+  EXPECT_EQ(model.bytes(), bytes);
 }
 
 TEST_F(SplitFiles, AreOpenedByTheFirst) {
@@ -136,7 +137,7 @@ TEST_F(SplitFiles, OneOfOneIsAWholeFile) {
   GgufBytes file = shard(0, 1, 1);
   add_tensor(file, "a");
   file.save(scratch_ / "any.gguf");
-  EXPECT_EQ(Reader{scratch_ / "any.gguf"}.shards(), 1);
+  EXPECT_EQ(gguf::read_model(scratch_ / "any.gguf").files().size(), 1u);
 }
 
 TEST_F(SplitFiles, ADamagedShardIsNamed) {

@@ -12,6 +12,7 @@
 #include "gguf/covered.hpp"
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
+#include "gguf/reader.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 
@@ -44,9 +45,9 @@ void write_all(Writer& writer) {
 
 std::vector<OutputKey> some_keys() {
   return {{"general.architecture", std::string{"llama"}},
-          {"llama.block_count", Value{uint32_t{2}}},
-          {"flag", Value{true}},
-          {"real", Value{0.25}},
+          {"llama.block_count", MetadataValue{uint32_t{2}}},
+          {"flag", MetadataValue{true}},
+          {"real", MetadataValue{0.25}},
           {"words", std::vector<std::string>{"a", "", "ccc"}}};
 }
 
@@ -85,7 +86,7 @@ TEST(Writer, WritesTheBytesTheFormatAsksFor) {
   const test::Scratch scratch;
   Writer writer{
       plan_layout(scratch / "out.gguf",
-                  {{"general.architecture", std::string{"llama"}}, {"llama.block_count", Value{uint32_t{2}}}},
+                  {{"general.architecture", std::string{"llama"}}, {"llama.block_count", MetadataValue{uint32_t{2}}}},
                   {{"a", FormatId::f16, 1, {3, 1, 1, 1}}, {"b", FormatId::q8_0, 2, {32, 2, 1, 1}}}),
       Existing::refuse};
   write_all(writer);
@@ -99,20 +100,20 @@ TEST(Writer, ReaderFindsWhatWasWritten) {
   write_all(writer);
   writer.commit();
   EXPECT_EQ(files_in(scratch.path()), 1u);
-  const Reader file{scratch / "out.gguf"};
-  EXPECT_EQ(file.file_bytes(), writer.layout().bytes);
-  EXPECT_EQ(file.version(), 3u);
-  EXPECT_EQ(file.text("general.architecture"), "llama");
-  EXPECT_EQ(file.integer("llama.block_count"), 2);
-  EXPECT_EQ(file.boolean("flag"), true);
-  EXPECT_EQ(file.real("real"), 0.25);
-  EXPECT_EQ(file.array("words")->strings(), (std::vector<std::string_view>{"a", "", "ccc"}));
+  const ModelSource file = gguf::read_model(scratch / "out.gguf");
+  EXPECT_EQ(file.bytes(), writer.layout().bytes);
+  EXPECT_EQ(file.container(), "GGUF version 3");
+  EXPECT_EQ(file.metadata().text("general.architecture"), "llama");
+  EXPECT_EQ(file.metadata().integer("llama.block_count"), 2);
+  EXPECT_EQ(file.metadata().boolean("flag"), true);
+  EXPECT_EQ(file.metadata().real("real"), 0.25);
+  EXPECT_EQ(file.metadata().array("words")->strings(), (std::vector<std::string_view>{"a", "", "ccc"}));
   ASSERT_EQ(file.tensors().size(), 3u);
   for (size_t t = 0; t < 3; ++t) {
     const Tensor& tensor = file.tensors()[t];
     EXPECT_EQ(tensor.shape, writer.layout().tensors[t].shape);
     const std::string wanted = data_of(t, bytes_of(writer.layout().tensors[t]));
-    EXPECT_TRUE(std::ranges::equal(tensor.data, test::as_bytes(wanted)));
+    EXPECT_TRUE(std::ranges::equal(tensor.contiguous(), test::as_bytes(wanted)));
   }
 }
 
@@ -137,9 +138,9 @@ TEST(Writer, CarriesEveryValueOver) {
   source.key("text", "words")
       .key("none", 9, test::GgufBytes::le<uint32_t>(8) + test::GgufBytes::le<uint64_t>(0));
   const std::string bytes = source.bytes();
-  const Reader in{test::as_bytes(bytes), "in"};
+  const ModelSource in = gguf::read_model(test::as_bytes(bytes), "in");
   std::vector<OutputKey> keys;
-  for (const KeyValue& kv : in.keys()) keys.push_back({std::string{kv.key}, kv.value});
+  for (const MetadataEntry& kv : in.metadata().entries()) keys.push_back({std::string{kv.key}, kv.value});
   const Layout layout = plan_layout("out.gguf", keys, {});
   const std::string header{reinterpret_cast<const char*>(layout.shards[0].header.data()), bytes.size()};
   EXPECT_EQ(header, bytes);
@@ -160,16 +161,16 @@ TEST(Writer, SplitFilesHoldTheSameModelAndKeepTheLimit) {
       EXPECT_EQ(static_cast<int64_t>(std::filesystem::file_size(shard.path)), shard.bytes);
       EXPECT_TRUE(shard.count <= 1 || shard.bytes <= limit);
     }
-    const Reader file{layout.shards[0].path};
-    EXPECT_EQ(file.shards(), static_cast<int>(layout.shards.size()));
-    EXPECT_EQ(file.file_bytes(), layout.bytes);
+    const ModelSource file = gguf::read_model(layout.shards[0].path);
+    EXPECT_EQ(file.files().size(), static_cast<int>(layout.shards.size()));
+    EXPECT_EQ(file.bytes(), layout.bytes);
     ASSERT_EQ(file.tensors().size(), tensors.size());
     for (size_t t = 0; t < tensors.size(); ++t) {
       EXPECT_EQ(file.tensors()[t].name, tensors[t].name);
       EXPECT_TRUE(
-          std::ranges::equal(file.tensors()[t].data, test::as_bytes(data_of(t, bytes_of(tensors[t])))));
+          std::ranges::equal(file.tensors()[t].contiguous(), test::as_bytes(data_of(t, bytes_of(tensors[t])))));
     }
-    EXPECT_EQ(file.text("general.architecture"), "llama");
+    EXPECT_EQ(file.metadata().text("general.architecture"), "llama");
   }
 }
 
@@ -203,9 +204,9 @@ TEST(Writer, ThreadsMayWriteParts) {
     });
   for (std::thread& thread : threads) thread.join();
   writer.commit();
-  const Reader file{scratch / "out.gguf"};
+  const ModelSource file = gguf::read_model(scratch / "out.gguf");
   for (size_t t = 0; t < 3; ++t)
-    EXPECT_TRUE(std::ranges::equal(file.tensors()[t].data,
+    EXPECT_TRUE(std::ranges::equal(file.tensors()[t].contiguous(),
                                    test::as_bytes(data_of(t, bytes_of(writer.layout().tensors[t])))));
 }
 
@@ -246,7 +247,7 @@ TEST(Writer, ReplacesOnlyWhenTold) {
     Writer writer{layout, Existing::replace};
     write_all(writer);
     writer.commit();
-    EXPECT_EQ(Reader{layout.shards[0].path}.tensors().size(), 3u);
+    EXPECT_EQ(gguf::read_model(layout.shards[0].path).tensors().size(), 3u);
     EXPECT_EQ(files_in(scratch.path()), layout.shards.size());
   }
 }
@@ -278,29 +279,17 @@ TEST(PlanLayout, RefusesWhatGgufCannotHold) {
   EXPECT_NE(plan({}, {{"a", FormatId::f32, 2, {int64_t{1} << 40, int64_t{1} << 30, 1, 1}}}), "");
   EXPECT_NE(plan({}, {{"a", FormatId::f32, 2, {int64_t{1} << 30, int64_t{1} << 30, 1, 1}}}),
             "");  // 2^62 bytes
-  EXPECT_NE(plan({{"k", Value{true}}, {"k", Value{true}}}, {}), "");
-  EXPECT_NE(plan({{"", Value{true}}}, {}), "");
+  EXPECT_NE(plan({{"k", MetadataValue{true}}, {"k", MetadataValue{true}}}, {}), "");
+  EXPECT_NE(plan({{"", MetadataValue{true}}}, {}), "");
 }
 
 TEST(PlanLayout, DropsKeysOfTheOldFile) {
   const Layout layout = plan_layout("out.gguf",
-                                    {{"general.alignment", Value{uint32_t{64}}},
-                                     {"split.no", Value{uint16_t{0}}},
-                                     {"split.count", Value{uint16_t{4}}}},
+                                    {{"general.alignment", MetadataValue{uint32_t{64}}},
+                                     {"split.no", MetadataValue{uint16_t{0}}},
+                                     {"split.count", MetadataValue{uint16_t{4}}}},
                                     {});
   EXPECT_EQ(layout.shards[0].header, plan_layout("out.gguf", {}, {}).shards[0].header);
-}
-
-TEST(SortLikeLlama, BlocksInNumberThenNames) {
-  std::vector<OutputTensor> tensors;
-  for (const char* name :
-       {"blk.10.a", "output.weight", "blk.2.b", "blk.2.a", "token_embd.weight", "blk.x.a", "blk.1.z"})
-    tensors.push_back({name, FormatId::f32, 1, {1, 1, 1, 1}});
-  sort_like_llama(tensors);
-  std::vector<std::string> order;
-  for (const OutputTensor& tensor : tensors) order.push_back(tensor.name);
-  EXPECT_EQ(order, (std::vector<std::string>{"blk.x.a", "output.weight", "token_embd.weight", "blk.1.z",
-                                             "blk.2.a", "blk.2.b", "blk.10.a"}));
 }
 
 TEST(Covered, IsWholeExactlyWhenEveryByteWasAddedOnce) {

@@ -15,10 +15,10 @@
 
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
-#include "gguf/reader.hpp"
 #include "hf/tokenizer.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
+#include "snug/model.hpp"
 #include "support/metadata_bytes.hpp"
 
 namespace {
@@ -55,8 +55,8 @@ std::vector<std::string> records_of(const std::string& path) {
 }
 
 void answer(const std::string& model, const std::string& records, bool special, bool decode) {
-  const gguf::Reader file{model};
-  const infer::Tokenizer tokenizer{file};
+  const ModelSource source = open_model(model);
+  const infer::Tokenizer tokenizer{source};
   for (const std::string& text : records_of(records)) {
     const std::vector<int32_t> ids = tokenizer.encode(text, false, special);
     std::cout << (decode ? nlohmann::json(tokenizer.decode(ids, false, true))

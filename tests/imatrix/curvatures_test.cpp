@@ -43,14 +43,14 @@ class Moments : public ::testing::Test {
     tensor_.format = FormatId::f32;
     tensor_.dims = 3;
     tensor_.shape = {kCols, kRows, kExperts, 1};
-    tensor_.data = std::as_bytes(std::span{weights_});
+    tensor_.data = std::as_bytes(std::span{weights_}).data();
   }
 
   static constexpr int kTokens = 400;
   test::Scratch scratch_;
   std::filesystem::path path_;
   std::vector<float> sums_, weights_ = std::vector<float>(kCols * kRows * kExperts);
-  gguf::Tensor tensor_;
+  Tensor tensor_;
 };
 
 TEST_F(Moments, AreFoundByExpertAndKept) {
@@ -63,7 +63,7 @@ TEST_F(Moments, AreFoundByExpertAndKept) {
   EXPECT_EQ(curvatures.find(tensor_, 0), first);
   EXPECT_NE(curvatures.find(tensor_, 1), first);
   EXPECT_EQ(curvatures.find(tensor_, 2), nullptr) << "an expert that saw nothing";
-  gguf::Tensor other = tensor_;
+  Tensor other = tensor_;
   other.name = "blk.1.ffn_down_exps.weight";
   EXPECT_EQ(curvatures.find(other, 0), nullptr);
 }
@@ -71,7 +71,7 @@ TEST_F(Moments, AreFoundByExpertAndKept) {
 TEST_F(Moments, OfAnotherShapeAreRefused) {
   const SecondMoments moments{path_};
   Curvatures curvatures{moments};
-  gguf::Tensor other = tensor_;
+  Tensor other = tensor_;
   other.shape = {kCols / 2, kRows * 2, kExperts, 1};
   EXPECT_THROW(curvatures.find(other, 0), Error);
   other.shape = {kCols, kRows, kExperts + 1, 1};
@@ -111,7 +111,6 @@ class GroupMoments : public Moments {
     tensor_.name = "output.weight";
     tensor_.dims = 2;
     tensor_.shape = {kCols, kRows, 1, 1};
-    tensor_.data = tensor_.data.first(kCols * kRows * sizeof(float));
     const size_t one = kCols * kCols;
     const SecondMoment whole{"output.weight", {"output.weight"},          kCols, 1,
                              {kTokens},       std::span{sums_}.first(one)};

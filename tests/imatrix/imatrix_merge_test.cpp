@@ -20,13 +20,12 @@ namespace {
 class Merge : public testing::Test {
  protected:
   Merge() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch_ / "model.gguf");
     std::mt19937_64 random{4};
     for (int i = 0; i < 100; ++i) text_.tokens.push_back(static_cast<int32_t>(random() % 40));
   }
   void collect(const CollectOptions& options, const std::string& out) {
-    const infer::Model model{scratch_ / "model.gguf"};
+    const infer::Model model{open_model(scratch_ / "model.gguf")};
     collect_imatrix(model, text_, options, scratch_ / out, Existing::replace);
   }
   ImatrixMergeReport merge(const std::vector<std::string>& names, const std::string& out) {

@@ -8,6 +8,7 @@
 
 #include "base/str.hpp"
 #include "snug/error.hpp"
+#include "gguf/reader.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 
@@ -240,7 +241,7 @@ TEST(LegacyImatrix, RefusesHostileNumbers) {
 TEST(Importance, AgainstAModel) {
   const std::string bytes =
       model({{"blk.0.ffn_up.weight", {2, 3}}, {"blk.0.ffn_down.weight", {3, 2}}, {"norm.weight", {2}}});
-  const gguf::Reader reader{test::as_bytes(bytes), "model.gguf"};
+  const ModelSource reader = gguf::read_model(test::as_bytes(bytes), "model.gguf");
   Importance fits = load(head()
                              .f32("blk.0.ffn_up.weight.in_sum2", {2}, {1, 1})
                              .f32("blk.0.ffn_up.weight.counts", {1}, {1})
@@ -260,7 +261,7 @@ TEST(Importance, AgainstAModel) {
 TEST(Importance, ExpertsMustAgreeInNumber) {
   const std::string name = "blk.0.ffn_up_exps.weight";
   const std::string bytes = model({{name, {2, 1, 3}}});
-  const gguf::Reader reader{test::as_bytes(bytes), "model.gguf"};
+  const ModelSource reader = gguf::read_model(test::as_bytes(bytes), "model.gguf");
   Importance two =
       load(head().f32(name + ".in_sum2", {2, 2}, {1, 1, 1, 1}).f32(name + ".counts", {1, 2}, {1, 1}));
   expect_refusal([&] { two.check_against(reader); },
@@ -275,7 +276,7 @@ TEST(Importance, ExpertsMustAgreeInNumber) {
 TEST(LegacyImatrix, ExpertsAreDividedByTheModel) {
   const std::string name = "blk.0.ffn_up_exps.weight";
   const std::string bytes = model({{name, {2, 1, 3}}});
-  const gguf::Reader reader{test::as_bytes(bytes), "model.gguf"};
+  const ModelSource reader = gguf::read_model(test::as_bytes(bytes), "model.gguf");
   Importance importance = load(legacy({{name, 2, {4, 8, 2, 2, 6, 10}}}));  // the second was never hit
   const Importance::Match match = importance.check_against(reader);
   EXPECT_EQ(match.shrunk, std::vector<std::string>{name});
@@ -360,7 +361,7 @@ TEST(Importance, ReadsRealFiles) {
   for (const std::string name : {"tiny", "dense", "moe"}) {
     SCOPED_TRACE(name);
     Importance importance = Importance::load(shared / "models" / (name + ".imatrix.gguf"));
-    const gguf::Reader model{shared / "models" / (name + "-f16.gguf")};
+    const ModelSource model = open_model(shared / "models" / (name + "-f16.gguf"));
     const Importance::Match match = importance.check_against(model);
     EXPECT_TRUE(match.unknown.empty());
     const std::vector<std::string> looked_up = {

@@ -50,7 +50,7 @@ class Golden : public testing::TestWithParam<Case> {
     if (test::shared_folder().empty()) GTEST_SKIP() << "the shared folder is not here";
     const auto folder = test::shared_folder() / "reference" / "golden_arch";
     const std::string name = GetParam().name;
-    model = std::make_unique<Model>(folder / (name + ".gguf"));
+    model = std::make_unique<Model>(open_model(folder / (name + ".gguf")));
     tokens = read_tokens(folder / (name + ".tokens.txt"));
     expected = read_floats(folder / (name + ".logits.f32"));
     ASSERT_EQ(expected.size(), tokens.size() * static_cast<size_t>(model->vocabulary()));

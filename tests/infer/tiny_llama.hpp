@@ -55,13 +55,13 @@ inline void write_tiny_llama(const TinyLlama& model, const std::filesystem::path
   const std::string a = model.architecture + ".";
   std::vector<gguf::OutputKey> keys{
       {"general.architecture", model.architecture},
-      {a + "context_length", gguf::Value{uint32_t{128}}},
-      {a + "embedding_length", gguf::Value{uint32_t{64}}},
-      {a + "block_count", gguf::Value{uint32_t{2}}},
-      {a + "feed_forward_length", gguf::Value{uint32_t{96}}},
-      {a + "attention.head_count", gguf::Value{uint32_t{4}}},
-      {a + "attention.head_count_kv", gguf::Value{uint32_t{2}}},
-      {a + "attention.layer_norm_rms_epsilon", gguf::Value{1e-5f}},
+      {a + "context_length", MetadataValue{uint32_t{128}}},
+      {a + "embedding_length", MetadataValue{uint32_t{64}}},
+      {a + "block_count", MetadataValue{uint32_t{2}}},
+      {a + "feed_forward_length", MetadataValue{uint32_t{96}}},
+      {a + "attention.head_count", MetadataValue{uint32_t{4}}},
+      {a + "attention.head_count_kv", MetadataValue{uint32_t{2}}},
+      {a + "attention.layer_norm_rms_epsilon", MetadataValue{1e-5f}},
   };
   keys.insert(keys.end(), model.more_keys.begin(), model.more_keys.end());
   gguf::Writer writer{gguf::plan_layout(path, keys, tensors_of(model)), Existing::replace};

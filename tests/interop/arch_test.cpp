@@ -78,7 +78,7 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
     const std::filesystem::path file = scratch_ / "model.gguf";
     tools::write_arch_model(GetParam(), seed, file);
     const auto theirs = llama_->load_exact(file, 128), singly = llama_->load_exact(file, 128, 1);
-    const Model model{file};
+    const Model model{open_model(file)};
     for (const size_t length : {1, 9, 70}) {
       SCOPED_TRACE(length);
       std::vector<int32_t> tokens(length);
@@ -155,8 +155,8 @@ TEST_P(ArchBeside, DrawnFeatures) {
 /// Matrices in turn in f16, bf16, q8_0 and q4_0, where their rows are long enough; what converters keep in
 /// f32 stays.
 void write_mixed(const std::filesystem::path& from, const std::filesystem::path& to) {
-  const gguf::Reader model{from};
-  const auto choose = [](size_t i, const gguf::Tensor& tensor) {
+  const ModelSource model = open_model(from);
+  const auto choose = [](size_t i, const Tensor& tensor) {
     const bool kept = tensor.dims < 2 || !tensor.name.ends_with(".weight") ||
                       tensor.name.find("ffn_gate_inp") != std::string::npos ||
                       tensor.name.find("ssm_conv1d") != std::string::npos;
@@ -190,9 +190,9 @@ TEST_P(ArchBeside, MixedFormats) {
     SCOPED_TRACE(testing::Message() << "make_arch_model " << GetParam().name << " --seed " << seed);
     tools::write_arch_model(GetParam(), seed, file);
     write_mixed(file, mixed);
-    const gguf::Reader packed{mixed};
+    const ModelSource packed = open_model(mixed);
     quantize_model(packed, nullptr, uniform_recipe(packed, "f32"), wide, Existing::replace);
-    const Model model{mixed}, same{wide};
+    const Model model{open_model(mixed)}, same{open_model(wide)};
     std::vector<int32_t> tokens(20);
     for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 37 % 64);
     const Rows ours = Session{model, {.context = 128}}.forward(tokens);
@@ -223,8 +223,8 @@ TEST_P(TrainedBeside, SixtyFourGreedyTokensAreTheSame) {
   if (shared.empty()) GTEST_SKIP() << "../shared is not here";
   const std::filesystem::path file = shared / "models" / GetParam();
   const auto theirs = llama_->load_exact(file, 128);
-  const Model model{file};
-  const Tokenizer tokenizer{model.file()};
+  const Model model{open_model(file)};
+  const Tokenizer tokenizer{model.source()};
   for (const char* prompt : {"Once upon a time", "The history of the city begins", "Lily and Ben"}) {
     SCOPED_TRACE(prompt);
     std::vector<int32_t> tokens = tokenizer.encode(prompt, true, false);

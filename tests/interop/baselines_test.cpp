@@ -76,10 +76,10 @@ class Baselines : public testing::TestWithParam<const char*> {
   }
 
   /// The tensor as llama-quantize encodes it.
-  std::vector<std::byte> encode(const gguf::Tensor& source, const Format& to,
+  std::vector<std::byte> encode(const Tensor& source, const Format& to,
                                 const TensorImportance* importance) const {
     std::vector<float> weights(static_cast<size_t>(source.weights()));
-    dequantize(*find_format(source.format), source.data, {weights.data(), source.rows(), source.cols()});
+    dequantize(*find_format(source.format), source.contiguous(), {weights.data(), source.rows(), source.cols()});
     const int64_t mats = source.shape[2], rows = source.rows() / mats,
                   bytes = rows * to.row_bytes(source.cols());
     std::vector<std::byte> blocks(static_cast<size_t>(mats * bytes));
@@ -97,9 +97,9 @@ class Baselines : public testing::TestWithParam<const char*> {
 
 TEST_P(Baselines, AreOurFigures) {
   const std::string name = GetParam();
-  const infer::Model model{shared_ / "models" / (name + "-f16.gguf")};
+  const infer::Model model{open_model(shared_ / "models" / (name + "-f16.gguf"))};
   const Importance importance = Importance::load(shared_ / "models" / (name + ".imatrix.gguf"));
-  const infer::Tokenizer tokenizer{model.file()};
+  const infer::Tokenizer tokenizer{model.source()};
   const infer::Chunks chunks = infer::cut_into_chunks(
       tokenizer.encode(read_file(shared_ / "text/eval.txt"), true, false), kContext, 0);
   infer::Session base{model, kAsLlama};
@@ -107,12 +107,12 @@ TEST_P(Baselines, AreOurFigures) {
   for (const Baseline& baseline : read_baselines(shared_ / "cases/baselines.csv")) {
     if (baseline.model != name || !kMethods.contains(baseline.method)) continue;
     SCOPED_TRACE(baseline.method);
-    const Recipe recipe = preset_recipe(model.file(), &importance, lower(baseline.method));
+    const Recipe recipe = preset_recipe(model.source(), &importance, lower(baseline.method));
     EXPECT_EQ(recipe.tensor_bytes, baseline.tensor_bytes);
     infer::Session session{model, kAsLlama};
     std::vector<std::vector<std::byte>> blocks;
     for (const RecipeTensor& tensor : recipe.tensors) {
-      const gguf::Tensor& source = *model.file().find_tensor(tensor.name);
+      const Tensor& source = *model.source().find(tensor.name);
       if (source.format == tensor.format) continue;
       const Format& to = *find_format(tensor.format);
       blocks.push_back(encode(source, to, importance.find(tensor.name)));
@@ -131,8 +131,8 @@ TEST_P(Baselines, AreOurFigures) {
 
 TEST_P(Baselines, PerplexityIsLlamas) {
   const std::filesystem::path file = shared_ / "models" / (std::string{GetParam()} + "-f16.gguf");
-  const infer::Model model{file};
-  const infer::Tokenizer tokenizer{model.file()};
+  const infer::Model model{open_model(file)};
+  const infer::Tokenizer tokenizer{model.source()};
   const infer::Chunks chunks = infer::cut_into_chunks(
       tokenizer.encode(read_file(shared_ / "text/eval.txt"), true, false), kContext, 40);
   infer::Session session{model, kAsLlama};

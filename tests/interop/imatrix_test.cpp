@@ -52,15 +52,14 @@ Difference difference(const ImatrixSums& ours, const ImatrixSums& theirs) {
 
 class ImatrixBeside : public testing::Test {
  protected:
-  ImatrixBeside() { set_talk(Talk::quiet); }
   Imatrix collect(const std::filesystem::path& model_path, const Calibration& text, CollectOptions options) {
-    const infer::Model model{model_path};
+    const infer::Model model{open_model(model_path)};
     options.output = true;
     collect_imatrix(model, text, options, scratch_ / "ours.gguf", Existing::replace);
     return read_imatrix(scratch_ / "ours.gguf");
   }
   /// What a plan that nothing was probed for makes of the model with an imatrix, at several sizes.
-  std::vector<std::vector<std::string>> plans(const gguf::Reader& model,
+  std::vector<std::vector<std::string>> plans(const ModelSource& model,
                                               const std::filesystem::path& imatrix) {
     Importance importance = Importance::load(imatrix);
     importance.check_against(model);
@@ -92,7 +91,7 @@ TEST_P(ToolsFile, AgreesAndGivesTheSameRecipes) {
   const std::string name = GetParam();
   const std::filesystem::path model = shared / "models" / (name + "-f16.gguf"),
                               file = shared / "models" / (name + ".imatrix.gguf");
-  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{model});
+  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(model)});
   const Imatrix theirs = read_imatrix(file),
                 ours = collect(model, text, {.chunk_tokens = theirs.chunk_tokens});
   EXPECT_EQ(ours.chunks, theirs.chunks);
@@ -113,7 +112,7 @@ TEST_P(ToolsFile, AgreesAndGivesTheSameRecipes) {
     }
   }
   std::printf("  largest relative difference%s %.2g\n", name == "moe" ? " outside the experts" : "", worst);
-  EXPECT_EQ(plans(gguf::Reader{model}, scratch_ / "ours.gguf"), plans(gguf::Reader{model}, file));
+  EXPECT_EQ(plans(open_model(model), scratch_ / "ours.gguf"), plans(open_model(model), file));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ToolsFile, testing::Values("tiny", "dense", "moe"));
@@ -160,10 +159,10 @@ class LibrarysProducts : public ImatrixBeside {
 TEST_F(LibrarysProducts, AreOursForTheTrainedMoe) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "../shared is not here";
-  const gguf::Reader model{shared / "models/moe-f16.gguf"};
+  const ModelSource model = open_model(shared / "models/moe-f16.gguf");
   const std::filesystem::path wide = scratch_ / "f32.gguf";  // so that llama.cpp rounds no activations to f16
   quantize_model(model, nullptr, uniform_recipe(model, "f32"), wide, Existing::refuse);
-  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{wide});
+  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(wide)});
   const CollectOptions options{.chunk_tokens = 256, .chunks = 16};
   const Imatrix ours = collect(wide, text, options);
   for (const auto& [tensor, sums] : theirs(wide, text, options, ours)) {

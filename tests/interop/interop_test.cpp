@@ -23,7 +23,6 @@ namespace {
 class Interop : public testing::Test {
  protected:
   void SetUp() override {
-    set_talk(Talk::quiet);
     const std::filesystem::path libraries = test::RealLlama::find_libraries();
     if (libraries.empty()) {
       ASSERT_EQ(std::getenv("SNUG_REQUIRE_LLAMA"), nullptr) << "tools/fetch_llama did not bring the libraries";
@@ -40,11 +39,11 @@ class Interop : public testing::Test {
     EXPECT_EQ(text.size(), prompt.size() + 8);
     for (const float logit : model->logits(prompt)) ASSERT_TRUE(std::isfinite(logit));
 
-    const gguf::Reader reader{file};
-    for (const gguf::Tensor& tensor : reader.tensors()) {
+    const ModelSource reader = open_model(file);
+    for (const Tensor& tensor : reader.tensors()) {
       std::vector<float> ours(static_cast<size_t>(tensor.weights())), theirs(ours.size());
-      dequantize(*find_format(tensor.format), tensor.data, {ours.data(), tensor.rows(), tensor.cols()});
-      if (!llama_->dequantize(std::string(format_name(tensor.format)), tensor.data.data(), theirs.data(), tensor.weights()))
+      dequantize(*find_format(tensor.format), tensor.contiguous(), {ours.data(), tensor.rows(), tensor.cols()});
+      if (!llama_->dequantize(std::string(format_name(tensor.format)), tensor.data, theirs.data(), tensor.weights()))
         continue;  // f32 and f16 have no routine of that name
       EXPECT_EQ(std::memcmp(ours.data(), theirs.data(), ours.size() * sizeof(float)), 0)
           << tensor.name << " as " << format_name(tensor.format);
@@ -62,7 +61,7 @@ class Interop : public testing::Test {
   }
 
   void fit_and_check(const std::filesystem::path& model_path, const std::filesystem::path& imatrix) {
-    const gguf::Reader model{model_path};
+    const ModelSource model = open_model(model_path);
     const Importance importance = Importance::load(imatrix);
     Store store = Store::open(scratch_ / "state", Access::write);
     MeasureOptions measuring;
@@ -93,7 +92,7 @@ class Interop : public testing::Test {
 };
 
 TEST_F(Interop, EveryFormatLoadsAndDecodesTheSame) {
-  const gguf::Reader model{test::tiny_model()};
+  const ModelSource model = open_model(test::tiny_model());
   const Importance importance = Importance::load(test::tiny_imatrix());
   for (const Format& format : formats()) {
     SCOPED_TRACE(format.name);
@@ -128,7 +127,7 @@ TEST_F(Interop, AwkwardRowsAtTwoBitsRun) {
                             imatrix, " >/dev/null")
                             .c_str()),
             0);
-  const gguf::Reader model{wide};
+  const ModelSource model = open_model(wide);
   const Importance importance = Importance::load(imatrix);
   Store store = Store::open(scratch_ / "state", Access::write);
   MeasureOptions measuring;
@@ -143,7 +142,7 @@ TEST_F(Interop, AwkwardRowsAtTwoBitsRun) {
 }
 
 TEST_F(Interop, SplitFilesLoad) {
-  const gguf::Reader model{test::tiny_model()};
+  const ModelSource model = open_model(test::tiny_model());
   Recipe recipe = uniform_recipe(model, "q4_K");
   recipe.split_bytes = 500'000;
   const WrittenModel written = quantize_model(model, nullptr, recipe, scratch_ / "split.gguf", Existing::refuse);

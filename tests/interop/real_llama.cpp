@@ -130,6 +130,7 @@ struct RealLlama::Watcher {
 
 struct RealLlama::Symbols {
   void* base = nullptr;
+  void* llama = nullptr;
   Opaque (*model_default_params)() = nullptr;
   Opaque (*context_default_params)() = nullptr;
   void* (*load)(const char*, Opaque) = nullptr;
@@ -167,7 +168,7 @@ RealLlama::RealLlama(const std::filesystem::path& libraries, const std::string& 
   Symbols& s = *symbols_;
   s.base = open_library(file_like(libraries, "libggml-base"));
   void* ggml = open_library(file_like(libraries, "libggml"));
-  void* llama = open_library(file_like(libraries, "libllama"));
+  void* llama = s.llama = open_library(file_like(libraries, "libllama"));
   bind(llama, "llama_model_default_params", s.model_default_params);
   bind(llama, "llama_context_default_params", s.context_default_params);
   bind(llama, "llama_model_load_from_file", s.load);
@@ -260,6 +261,12 @@ size_t RealLlama::quantize(int type, const float* weights, void* blocks, int64_t
                            const float* importance) const {
   symbols_->quantize_init(type);
   return symbols_->quantize_chunk(type, weights, blocks, 0, rows, cols, importance);
+}
+
+void* RealLlama::symbol(const char* name) const {
+  void* found = nullptr;
+  bind(symbols_->llama, name, found);
+  return found;
 }
 
 RealLlama::Model::Model(const Symbols& symbols, void* model, void* context, std::unique_ptr<Watcher> watcher)

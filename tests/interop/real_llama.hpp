@@ -39,6 +39,9 @@ class RealLlama {
   /// ggml_quantize_chunk of one matrix; importance may be null. Returns bytes written.
   size_t quantize(int type, const float* weights, void* blocks, int64_t rows, int64_t cols, const float* importance) const;
 
+  /// A function of libllama. Throws std::runtime_error where there is none of that name.
+  void* symbol(const char* name) const;
+
  private:
   struct Symbols;
   struct Watcher;

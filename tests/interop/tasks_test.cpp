@@ -24,8 +24,8 @@ TEST(TasksBeside, ScoresAndChoicesAreThoseOfLlama) {
   const test::RealLlama llama{libraries};
   const std::filesystem::path file = shared / "models/dense-f16.gguf";
   const auto theirs = llama.load_exact(file, 256);
-  const Model model{file};
-  const Tokenizer tokenizer{model.file()};
+  const Model model{open_model(file)};
+  const Tokenizer tokenizer{model.source()};
   Session session{model, {.context = 256}};
   for (const char* name : {"hellaswag-400.txt", "arc_easy-400.jsonl", "winogrande-400.jsonl"})
     for (const Task& task : cli::read_tasks((shared / "text/tasks" / name).string(), 6)) {

@@ -19,8 +19,7 @@ namespace {
 
 class Measure : public testing::Test {
  protected:
-  Measure() : model_(test::tiny_model()), importance_(Importance::load(test::tiny_imatrix())) {
-    set_talk(Talk::quiet);
+  Measure() : model_(open_model(test::tiny_model())), importance_(Importance::load(test::tiny_imatrix())) {
     options_.formats = "q2_K,q4_K,q8_0,iq4_xs";
   }
 
@@ -32,7 +31,7 @@ class Measure : public testing::Test {
   }
 
   test::Scratch scratch_;
-  gguf::Reader model_;
+  ModelSource model_;
   Importance importance_;
   MeasureOptions options_;
   MeasureReport report_;
@@ -102,11 +101,10 @@ TEST_F(Measure, AChangedRowIsMeasuredAgainAndNothingElse) {
   run(scratch_ / "state");
   const std::filesystem::path changed = scratch_ / "changed.gguf";
   std::filesystem::copy_file(test::tiny_model(), changed);
-  const gguf::Tensor& tensor = *model_.find_tensor("blk.1.attn_k.weight");
-  const auto offset = tensor.data.data() - model_.tensors()[0].data.data();
+  const Tensor& tensor = *model_.find("blk.1.attn_k.weight");
+  const auto offset = tensor.data - model_.tensors()[0].data;
   const auto start = static_cast<std::ptrdiff_t>(std::filesystem::file_size(changed)) -
-                     (model_.tensors().back().data.data() + model_.tensors().back().data.size() -
-                      model_.tensors()[0].data.data());
+                     (model_.tensors().back().data + model_.tensors().back().bytes() - model_.tensors()[0].data);
   {
     std::fstream file{changed, std::ios::in | std::ios::out | std::ios::binary};
     file.seekp(start + offset);
@@ -114,7 +112,7 @@ TEST_F(Measure, AChangedRowIsMeasuredAgainAndNothingElse) {
     file.write(one_half, 2);
   }
   Store store = Store::open(scratch_ / "state", Access::write);
-  measure(gguf::Reader{changed}, &importance_, store, options_, &report_);
+  measure(open_model(changed), &importance_, store, options_, &report_);
   EXPECT_EQ(report_.measured, 4);  // four formats of that one tensor
 }
 

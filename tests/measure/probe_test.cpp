@@ -44,7 +44,6 @@ void expect_same(const ProbeResults& a, const ProbeResults& b) {
 class ProbeOnTinyLlama : public testing::Test {
  protected:
   ProbeOnTinyLlama() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch / "model.gguf");
     options.context = 16;
     options.chunks = 6;
@@ -53,7 +52,7 @@ class ProbeOnTinyLlama : public testing::Test {
   }
 
   ProbeResults run(const std::string& state) {
-    const infer::Model model{scratch / "model.gguf"};
+    const infer::Model model{open_model(scratch / "model.gguf")};
     Store store = Store::open(scratch / state, Access::write);
     ProbeResults results = probe(model, nullptr, store, tokens, options);
     contents = store.contents_digest();
@@ -88,12 +87,12 @@ class ProbeOnTinyLlama : public testing::Test {
 
 TEST_F(ProbeOnTinyLlama, AlphaIsTheDivergenceOverTheErrorOfTheOneTensorEncoded) {
   const ProbeResults results = run("state");
-  const infer::Model model{scratch / "model.gguf"};
+  const infer::Model model{open_model(scratch / "model.gguf")};
   EXPECT_EQ(results.tensors.size(), 16u);
   for (const auto& [name, probe] : results.tensors) {
     SCOPED_TRACE(name);
     const Encoded encoded =
-        encode_tensor(*model.file().find_tensor(name), *find_format(probe.format), nullptr);
+        encode_tensor(*model.source().find(name), *find_format(probe.format), nullptr);
     EXPECT_EQ(probe.rho, encoded.rho);
     EXPECT_NEAR(probe.kl, kl_by_hand(model, encoded, probe.chunks), 1e-9);
     EXPECT_DOUBLE_EQ(probe.alpha, probe.kl / probe.rho);
@@ -220,9 +219,8 @@ TEST_F(ProbeOnTinyLlama, ProbesReplaceAlphasAndTheOthersAreScaled) {
 }
 
 TEST(Probe, FindsThatTheTiedEmbeddingsMatterMostInATrainedModel) {
-  set_talk(Talk::quiet);
   const test::Scratch scratch;
-  const infer::Model model{test::tiny_model()};
+  const infer::Model model{open_model(test::tiny_model())};
   const Importance importance = Importance::load(test::tiny_imatrix());
   Store store = Store::open(scratch / "state", Access::write);
   ProbeOptions options;

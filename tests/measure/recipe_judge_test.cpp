@@ -16,7 +16,6 @@ namespace {
 class JudgeOnTinyLlama : public testing::Test {
  protected:
   JudgeOnTinyLlama() {
-    set_talk(Talk::quiet);
     test::write_tiny_llama({}, scratch / "model.gguf");
     options.context = 16;
     options.chunks = 4;
@@ -26,7 +25,7 @@ class JudgeOnTinyLlama : public testing::Test {
   }
 
   RecipeJudge judge() {
-    if (!model) model.emplace(scratch / "model.gguf");
+    if (!model) model.emplace(open_model(scratch / "model.gguf"));
     return {*model, nullptr, Effort::normal, store, tokens, options};
   }
   std::vector<double> all(const TensorFormats& formats) { return judge().divergence(formats, 0, 4); }
@@ -51,7 +50,7 @@ TEST_F(JudgeOnTinyLlama, OneTensorIsItsProbe) {
     SCOPED_TRACE(name);
     const std::vector<double> kl = all({{name, FormatId::q4_0}});
     const Encoded encoded =
-        encode_tensor(*model->file().find_tensor(name), *find_format(FormatId::q4_0), nullptr);
+        encode_tensor(*model->source().find(name), *find_format(FormatId::q4_0), nullptr);
     ProbeBase base{*model, tokens, options};
     base.prepare(4);
     for (int64_t c = 0; c < 4; ++c)

@@ -5,14 +5,15 @@
 #include <fstream>
 #include <sstream>
 
+#include "gguf/reader.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
 
 namespace snug {
 namespace {
 
-gguf::Tensor tensor(std::string_view name, std::array<int64_t, 4> shape = {64, 64, 1, 1}) {
-  gguf::Tensor t;
+Tensor tensor(std::string_view name, std::array<int64_t, 4> shape = {64, 64, 1, 1}) {
+  Tensor t;
   t.name = name;
   t.dims = 4;
   t.shape = shape;
@@ -166,7 +167,7 @@ TEST(ModelShape, IsReadFromTheKeysOfTheArchitecture) {
            GgufBytes::le<uint32_t>(5) + GgufBytes::le<uint64_t>(3) + heads);
   file.f32("token_embd.weight", {2}, {1, 2});
   const std::string bytes = file.bytes();
-  const ModelShape shape = shape_of(gguf::Reader{test::as_bytes(bytes), "m"});
+  const ModelShape shape = shape_of(gguf::read_model(test::as_bytes(bytes), "m"));
   EXPECT_EQ(shape.architecture, "gemma4");
   EXPECT_EQ(shape.name, "Gemma");
   EXPECT_EQ(shape.layers, 3);
@@ -185,7 +186,7 @@ TEST(ModelShape, IsZeroWhereTheFileDoesNotSay) {
       .key_u32("llama.attention.head_count", 32)
       .f32("output.weight", {1}, {1});
   const std::string bytes = file.bytes();
-  const ModelShape shape = shape_of(gguf::Reader{test::as_bytes(bytes), "m"});
+  const ModelShape shape = shape_of(gguf::read_model(test::as_bytes(bytes), "m"));
   EXPECT_EQ(shape.layers, 0);
   EXPECT_EQ(shape.heads_kv, 32);  // as many as heads, unless said
   EXPECT_FALSE(shape.tied_output);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 
 #include "base/mapped_file.hpp"
@@ -10,6 +11,8 @@
 #include "artifact/quantize_model.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
+#include "plan/baseline_recipes.hpp"
+#include "plan/predict_loss.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
@@ -21,9 +24,8 @@ namespace {
 class PlanTiny : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    set_talk(Talk::quiet);
     scratch_ = new test::Scratch;
-    model_ = new gguf::Reader{test::tiny_model()};
+    model_ = new ModelSource{open_model(test::tiny_model())};
     importance_ = new Importance{Importance::load(test::tiny_imatrix())};
     Store store = Store::open(*scratch_ / "state", Access::write);
     MeasureOptions options;
@@ -55,13 +57,13 @@ class PlanTiny : public testing::Test {
   }
 
   static test::Scratch* scratch_;
-  static gguf::Reader* model_;
+  static ModelSource* model_;
   static Importance* importance_;
   static Profile* profile_;
 };
 
 test::Scratch* PlanTiny::scratch_;
-gguf::Reader* PlanTiny::model_;
+ModelSource* PlanTiny::model_;
 Importance* PlanTiny::importance_;
 Profile* PlanTiny::profile_;
 
@@ -144,9 +146,9 @@ TEST_F(PlanTiny, OurOwnKeysGiveWayWhereTheirBytesAreNeeded) {
   EXPECT_EQ(tight.predicted_loss, all.predicted_loss);
   EXPECT_EQ(parse_recipe(to_json(tight), "test"), tight);
   quantize_model(*model_, importance_, tight, *scratch_ / "tight.gguf", Existing::replace);
-  const gguf::Reader file{*scratch_ / "tight.gguf"};
-  EXPECT_EQ(file.file_bytes(), least);
-  EXPECT_FALSE(file.find("snug.recipe"));
+  const ModelSource file = open_model(*scratch_ / "tight.gguf");
+  EXPECT_EQ(file.bytes(), least);
+  EXPECT_FALSE(file.metadata().find("snug.recipe"));
   exact.size_bytes = all.file_bytes;
   EXPECT_TRUE(plan(exact).recipe.notes);
 }
@@ -224,6 +226,52 @@ TEST_F(PlanTiny, SideConstraintsHold) {
   EXPECT_LE(ffn, 300'000);
 }
 
+/// What is claimed of a plan of few formats holds: it is the best of all pairs, and the bound lies below them.
+TEST_F(PlanTiny, OfAllPairsOfFormatsThePlanHasTheBest) {
+  PlanOptions options = bpw(4.2);
+  options.max_formats = 2;
+  const Plan plan = this->plan(options);
+  EXPECT_EQ(plan.recipe.limits, "--max-formats 2");
+  EXPECT_TRUE(plan.recipe.proven_optimal);
+  int64_t best = std::numeric_limits<int64_t>::max();
+  for (const Format& one : formats())
+    for (const Format& other : formats()) {
+      Problem pair{{}, plan.problem.budget_bytes};
+      for (size_t t = 0; t < plan.problem.tensors.size(); ++t) {
+        auto& choices = pair.tensors.emplace_back();
+        for (size_t c = 0; c < plan.problem.tensors[t].size(); ++c)
+          if (const FormatId id = profile_->tensors[t].candidates[c].format; id == one.id || id == other.id)
+            choices.push_back(plan.problem.tensors[t][c]);
+      }
+      if (std::ranges::any_of(pair.tensors, [](const auto& choices) { return choices.empty(); })) continue;
+      if (const Solution solution = solve(pair); !solution.pick.empty()) best = std::min(best, solution.loss);
+    }
+  EXPECT_EQ(plan.solution.loss, best);
+  EXPECT_LE(plan.recipe.certified_bound, plan.recipe.predicted_loss);
+}
+
+TEST_F(PlanTiny, ASearchInFloatingPointProvesNothing) {
+  PlanOptions options = bpw(4.2);
+  options.caps = {"ffn=300kB"};
+  const Plan plan = this->plan(options);
+  EXPECT_EQ(plan.recipe.limits, "--cap");
+  EXPECT_EQ(plan.recipe.proven_optimal, plan.solution.certified_bound >= plan.solution.loss);
+  EXPECT_EQ(this->plan(bpw(4.2)).recipe.limits, "");
+}
+
+TEST_F(PlanTiny, WhatNobodyMeasuredIsNotSaidToLoseNothing) {
+  Recipe preset = preset_recipe(*model_, importance_, "q4_k_m");
+  EXPECT_FALSE(preset.loss_known);
+  EXPECT_FALSE(uniform_recipe(*model_, "q6_K").loss_known);
+  EXPECT_TRUE(uniform_recipe(*model_, "f16").loss_known) << "every tensor is copied";
+  quantize_model(*model_, importance_, preset, *scratch_ / "preset.gguf", Existing::replace);
+  EXPECT_EQ(open_model(*scratch_ / "preset.gguf").find("snug.predicted_loss"), nullptr);
+  Recipe measured = uniform_recipe(*model_, "q4_K");
+  EXPECT_TRUE(predict_loss(*profile_, measured));
+  EXPECT_TRUE(measured.loss_known);
+  EXPECT_GT(measured.predicted_loss, 0);
+}
+
 TEST_F(PlanTiny, TheCurveAgreesWithPlansAtItsPoints) {
   PlanOptions options = size(1 << 20);
   options.notes = false;  // else a plan may leave them out for more
@@ -265,16 +313,16 @@ TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
   const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
   verify_written(*model_, importance_, recipe, written, &moments);
   quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
-  const gguf::Reader file{out}, plain{*scratch_ / "plain.gguf"};
+  const ModelSource file = open_model(out), plain = open_model(*scratch_ / "plain.gguf");
   Curvatures curvatures{moments};
-  for (const gguf::Tensor& source : model_->tensors()) {
-    const gguf::Tensor& got = *file.find_tensor(source.name);
+  for (const Tensor& source : model_->tensors()) {
+    const Tensor& got = *file.find(source.name);
     const bool fed_back = moments.find(source.name);
-    EXPECT_EQ(!fed_back, std::ranges::equal(got.data, plain.find_tensor(source.name)->data)) << source.name;
+    EXPECT_EQ(!fed_back, std::ranges::equal(got.contiguous(), plain.find(source.name)->contiguous())) << source.name;
     if (!fed_back) continue;
     const Encoded expected = encode_tensor(source, *find_format(got.format), importance_->find(source.name),
                                            Effort::max, &curvatures);
-    EXPECT_TRUE(std::ranges::equal(got.data, expected.data)) << source.name;
+    EXPECT_TRUE(std::ranges::equal(got.contiguous(), expected.data)) << source.name;
   }
 }
 

@@ -15,11 +15,9 @@
 namespace snug {
 namespace {
 
-std::vector<float> decode(const Kernels& kernels, const test::BlockCodec& d,
-                          std::span<const std::byte> blocks) {
-  const BlockShape shape = block_shape(d.id);
-  std::vector<float> row(blocks.size() / shape.block_bytes * shape.block_weights);
-  (kernels.*d.codec).decode(blocks.data(), static_cast<int64_t>(row.size()), row.data());
+std::vector<float> decode(const Kernels& kernels, const Format& d, std::span<const std::byte> blocks) {
+  std::vector<float> row(blocks.size() / d.block_bytes * d.block_weights);
+  test::codec_of(kernels, d.id).decode(blocks.data(), static_cast<int64_t>(row.size()), row.data());
   return row;
 }
 
@@ -38,9 +36,9 @@ TEST(Decode, AgreesWithGgmlBitForBitOnEveryInstructionSet) {
   const auto golden = test::shared_folder() / "reference" / "golden";
   if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the reference decodings are there";
   for (const Kernels* kernels : runnable_kernels())
-    for (const test::BlockCodec& d : test::kCodecs)
+    for (const Format& d : formats())
       for (std::string_view kind : {"rand64", "enc_plain", "enc_imatrix"}) {
-        const std::string name = str(format_name(d.id), ".", kind);
+        const std::string name = str(d.name, ".", kind);
         SCOPED_TRACE(str(name, " ", kernels->isa));
         const auto blocks = test::read_bytes(golden / (name + ".blk"));
         if (blocks.empty()) {  // the reference refuses some formats without importance, and f32 has no file
@@ -54,10 +52,10 @@ TEST(Decode, AgreesWithGgmlBitForBitOnEveryInstructionSet) {
 
 TEST(Decode, AnyBytesDecodeTheSameOnEveryInstructionSet) {
   for (unsigned seed = 0; seed < 20; ++seed)
-    for (const test::BlockCodec& d : test::kCodecs) {
-      SCOPED_TRACE(str(format_name(d.id), " seed ", seed));
+    for (const Format& d : all_formats()) {
+      SCOPED_TRACE(str(d.name, " seed ", seed));
       std::mt19937 random{seed};
-      std::vector<std::byte> blocks(37 * block_shape(d.id).block_bytes);
+      std::vector<std::byte> blocks(37 * d.block_bytes);
       for (std::byte& b : blocks) b = static_cast<std::byte>(random());
       const auto expected = decode(*runnable_kernels().back(), d, blocks);
       for (const Kernels* kernels : runnable_kernels()) {

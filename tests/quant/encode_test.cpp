@@ -61,7 +61,7 @@ TEST(Encode, GoldenErrorsAreAtMostTheReferenceEncoders) {
   const Row importance = test::read_floats(golden / "imatrix_512.f32");
   ASSERT_EQ(input.size(), 16u * kCols);
   ASSERT_EQ(importance.size(), static_cast<size_t>(kCols));
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (std::string_view kind : {"enc_plain", "enc_imatrix"}) {
       SCOPED_TRACE(str(format.name, " ", kind));
       const Row theirs = test::read_floats(golden / str(format.name, ".", kind, ".f32"));
@@ -81,7 +81,7 @@ TEST(Encode, GoldenErrorsAreAtMostTheReferenceEncoders) {
 
 TEST(Encode, MoreEffortIsNeverWorse) {
   for (unsigned seed = 0; seed < 30; ++seed)
-    for (const Format& format : formats()) {
+    for (const Format& format : all_formats()) {
       SCOPED_TRACE(str(format.name, " seed ", seed));
       const Row row = random_row(seed);
       const Row importance = seed % 3 ? random_importance(seed) : Row{};
@@ -139,7 +139,7 @@ std::vector<AwkwardRow> awkward_importances() {
 }
 
 TEST(Encode, AwkwardRowsGiveFiniteWeightsNoWorseThanZeros) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (const AwkwardRow& row : awkward_rows())
       for (const AwkwardRow& importance : awkward_importances())
         for (Effort effort : {Effort::normal, Effort::max}) {
@@ -155,7 +155,7 @@ TEST(Encode, AwkwardRowsGiveFiniteWeightsNoWorseThanZeros) {
 TEST(Encode, ARowOfOneBlockIsEncodedAsTheFirstBlockOfALongOne) {
   std::vector<AwkwardRow> rows = awkward_rows();
   rows.push_back({"random", random_row(21)});
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (const AwkwardRow& row : rows)
       for (const AwkwardRow& importance : awkward_importances())
         for (Effort effort : {Effort::normal, Effort::max}) {
@@ -174,16 +174,15 @@ TEST(Encode, SameBytesOnEveryInstructionSet) {
   std::vector<AwkwardRow> rows = awkward_rows();
   for (unsigned seed = 0; seed < 8; ++seed) rows.push_back({str("seed ", seed), random_row(seed)});
   const Row importance = random_importance(99);
-  for (const test::BlockCodec& codec : test::kCodecs) {
-    if (!find_format(codec.id)) continue;
+  for (const Format& format : all_formats()) {
     for (const AwkwardRow& row : rows)
       for (const float* weights : {static_cast<const float*>(nullptr), importance.data()})
         for (bool hard : {false, true}) {
-          SCOPED_TRACE(str(format_name(codec.id), ", row: ", row.name, weights ? ", weighted" : "",
+          SCOPED_TRACE(str(format.name, ", row: ", row.name, weights ? ", weighted" : "",
                            hard ? ", hard" : ""));
           const auto bytes_of = [&](const Kernels& kernels) {
-            std::vector<std::byte> blocks(static_cast<size_t>(find_format(codec.id)->row_bytes(kCols)));
-            (kernels.*codec.codec).encode({row.row.data(), weights, nullptr, kCols, hard, blocks.data()});
+            std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
+            test::codec_of(kernels, format.id).encode({row.row.data(), weights, nullptr, kCols, hard, blocks.data()});
             return blocks;
           };
           const auto expected = bytes_of(*runnable_kernels().back());
@@ -197,11 +196,10 @@ TEST(Recode, NeverLosesAndLeavesTheOtherWeightsAlone) {
   const Row row = random_row(7), importance = random_importance(8);
   Row shifted = row;
   for (size_t j = 0; j < shifted.size(); ++j) shifted[j] += j % 3 ? 0.004f : -0.002f;
-  for (const test::BlockCodec& at : test::kCodecs) {
-    const Codec& codec = kernels().*at.codec;
+  for (const Format& format : all_formats()) {
+    const Codec& codec = test::codec_of(kernels(), format.id);
     if (!codec.recode) continue;
-    SCOPED_TRACE(format_name(at.id));
-    const Format& format = *find_format(at.id);
+    SCOPED_TRACE(format.name);
     auto blocks = encode(format, row, importance, Effort::normal);
     const Row before = decode(format, blocks, kCols);
     codec.recode({shifted.data(), importance.data(), 64, 192, blocks.data()});
@@ -218,15 +216,14 @@ TEST(Recode, NeverLosesAndLeavesTheOtherWeightsAlone) {
 TEST(Recode, SameBytesOnEveryInstructionSet) {
   const Row importance = random_importance(5);
   for (const AwkwardRow& row : awkward_rows())
-    for (const test::BlockCodec& at : test::kCodecs) {
-      if (!(kernels().*at.codec).recode) continue;
-      SCOPED_TRACE(str(format_name(at.id), ", row: ", row.name));
-      const Format& format = *find_format(at.id);
+    for (const Format& format : all_formats()) {
+      if (!test::codec_of(kernels(), format.id).recode) continue;
+      SCOPED_TRACE(str(format.name, ", row: ", row.name));
       const Row other = random_row(3);
       std::vector<std::byte> expected;
       for (const Kernels* isa : runnable_kernels()) {
         auto blocks = encode(format, row.row, importance, Effort::normal);
-        (isa->*at.codec).recode({other.data(), importance.data(), 0, 256, blocks.data()});
+        test::codec_of(*isa, format.id).recode({other.data(), importance.data(), 0, 256, blocks.data()});
         if (expected.empty()) expected = blocks;
         EXPECT_EQ(blocks, expected) << isa->isa;
         for (float x : decode(format, blocks, kCols)) ASSERT_TRUE(std::isfinite(x));
@@ -261,7 +258,7 @@ double error_with_means(const Format& format, const Row& row, const Moments& m, 
 }
 
 TEST(EncodeWithMeans, IsBetterByNearlyTheMeansShareAndMaxIsNeverWorse) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (format.block_bytes >= format.block_weights) continue;
     SCOPED_TRACE(format.name);
     double told = 0, untold = 0;
@@ -280,7 +277,7 @@ TEST(EncodeWithMeans, IsBetterByNearlyTheMeansShareAndMaxIsNeverWorse) {
 
 TEST(EncodeWithMeans, ZeroMeansChangeNothing) {
   const Row row = random_row(3), importance = random_importance(4), zeros(kCols);
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     SCOPED_TRACE(format.name);
     std::vector<std::byte> blocks(static_cast<size_t>(format.row_bytes(kCols)));
     quantize(format, {row.data(), 1, kCols}, {importance, zeros}, Effort::normal, blocks);
@@ -289,7 +286,7 @@ TEST(EncodeWithMeans, ZeroMeansChangeNothing) {
 }
 
 TEST(EncodeWithMeans, AwkwardRowsStayFinite) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (const AwkwardRow& row : awkward_rows())
       for (const AwkwardRow& weights : awkward_importances()) {
         if (weights.row.empty()) continue;
@@ -302,7 +299,7 @@ TEST(EncodeWithMeans, AwkwardRowsStayFinite) {
 }
 
 TEST(EncodeAlongTheRow, AwkwardRowsStayFinite) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (const AwkwardRow& row : awkward_rows())
       for (const AwkwardRow& weights : awkward_importances()) {
         SCOPED_TRACE(str(format.name, ", row: ", row.name, ", importance: ", weights.name));
@@ -313,7 +310,7 @@ TEST(EncodeAlongTheRow, AwkwardRowsStayFinite) {
 }
 
 TEST(Quantize, NamesRowAndColumnOfAWeightThatIsNoNumber) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (float bad : {NAN, -NAN, INFINITY, -INFINITY})
       for (size_t column : {size_t{0}, size_t{17}, size_t{kCols - 1}}) {
         SCOPED_TRACE(str(format.name, ": ", bad, " in column ", column));

@@ -12,7 +12,7 @@ namespace snug {
 namespace {
 
 TEST(FormatTable, FindsEveryRowByIdAndByNameInAnyCase) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     EXPECT_EQ(find_format(format.id), &format);
     EXPECT_EQ(find_format(format.name), &format);
     EXPECT_EQ(format_name(format.id), format.name);
@@ -39,7 +39,7 @@ TEST(FormatTable, EveryEncoderStaysBelowItsCeilingOnANormalRow) {
   for (float& x : row) x = normal(random);
   double energy = 0;
   for (float x : row) energy += static_cast<double>(x) * x;
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     SCOPED_TRACE(format.name);
     const auto cols = static_cast<int64_t>(row.size());
     std::vector<std::byte> blocks(format.row_bytes(cols));

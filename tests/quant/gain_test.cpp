@@ -7,6 +7,7 @@
 #include <random>
 
 #include "base/str.hpp"
+#include "quant/block_fields.hpp"
 #include "snug/quantize.hpp"
 
 namespace snug {
@@ -62,7 +63,7 @@ bool has_scales(const Format& format) {
 }
 
 TEST(Gain, RowsKeepTheirLengthWhereTheErrorAlongThemCounts) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (!has_scales(format) || format.block_bytes >= format.block_weights) continue;
     for (const bool with_means : {false, true})
       for (unsigned seed = 0; seed < 8; ++seed) {
@@ -73,7 +74,9 @@ TEST(Gain, RowsKeepTheirLengthWhereTheErrorAlongThemCounts) {
         const Row kept = decode(format, encode(format, c.row, along));
         EXPECT_LE(weighted_error(c.row, kept, along), weighted_error(c.row, shrunk, along) * 1.001);
         if (format.bits_per_weight() < 2) continue;  // so much is lost that the least error is not at gain 1
-        EXPECT_LT(std::abs(gain(c, kept) - 1), 0.25 * std::abs(gain(c, shrunk) - 1) + 0.001);
+        const bool coarse = find_block_fields(format.id)->scale_type == ScaleType::bf16;
+        if (coarse && format.bits_per_weight() > 4) continue;  // such scales cannot be told apart any more
+        EXPECT_LT(std::abs(gain(c, kept) - 1), 0.25 * std::abs(gain(c, shrunk) - 1) + (coarse ? 0.003 : 0.001));
       }
   }
 }
@@ -86,7 +89,7 @@ TEST(Gain, LeastSquaresShrinks) {  // the reason for all this: if it fails, rest
 }
 
 TEST(Gain, ScalesOfEveryBlockAreMultiplied) {
-  for (const Format& format : formats()) {
+  for (const Format& format : all_formats()) {
     if (!has_scales(format)) continue;
     SCOPED_TRACE(format.name);
     const Case c = random_case(2, false);

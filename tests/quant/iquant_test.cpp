@@ -12,21 +12,14 @@
 #include "quant/kernels/dispatch.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"
+#include "tests/quant/codecs.hpp"
 #include "tests/quant/golden.hpp"
 
 namespace snug {
 namespace {
 
-struct IqFormat {
-  FormatId id;
-  Codec Kernels::*codec;
-};
-constexpr IqFormat kIqFormats[] = {
-    {FormatId::iq1_s, &Kernels::iq1_s},     {FormatId::iq1_m, &Kernels::iq1_m},
-    {FormatId::iq2_xxs, &Kernels::iq2_xxs}, {FormatId::iq2_xs, &Kernels::iq2_xs},
-    {FormatId::iq2_s, &Kernels::iq2_s},     {FormatId::iq3_xxs, &Kernels::iq3_xxs},
-    {FormatId::iq3_s, &Kernels::iq3_s},
-};
+constexpr FormatId kIqFormats[] = {FormatId::iq1_s,   FormatId::iq1_m, FormatId::iq2_xxs, FormatId::iq2_xs,
+                                    FormatId::iq2_s,   FormatId::iq3_xxs, FormatId::iq3_s};
 
 using Row = std::vector<float>;
 
@@ -65,7 +58,7 @@ Row importance_row(size_t cols, uint32_t seed) {
   return filled(cols, [&](size_t) { return std::exp(1.2 * normal(random)); });
 }
 
-class IqGolden : public testing::TestWithParam<IqFormat> {};
+class IqGolden : public testing::TestWithParam<FormatId> {};
 
 TEST_P(IqGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
   if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the reference encodings are there";
@@ -74,7 +67,7 @@ TEST_P(IqGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
   const Row imatrix = test::read_floats(golden / "imatrix_512.f32");
   ASSERT_EQ(imatrix.size(), 512u);
   const Row importance = filled(input.size(), [&](size_t j) { return imatrix[j % 512]; });
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   for (const bool with_importance : {false, true}) {
     SCOPED_TRACE(with_importance ? "with importance" : "plain");
     const Row v = with_importance ? importance : Row{};
@@ -91,7 +84,7 @@ TEST_P(IqGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
   }
 }
 
-class IqQuant : public testing::TestWithParam<IqFormat> {};
+class IqQuant : public testing::TestWithParam<FormatId> {};
 
 constexpr size_t kCols = 512;
 
@@ -165,7 +158,7 @@ double unmeasurable(const Row& row, const Row& v) {
 }
 
 TEST_P(IqQuant, AwkwardRowsGiveTheSameBytesEverywhereAndAreNeverWorseThanZeros) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   for (int kind = 0; kind < kAwkward; ++kind)
     for (int importance = 0; importance < kAwkwardImportance; ++importance) {
       SCOPED_TRACE(str("row ", kind, ", importance ", importance));
@@ -174,7 +167,7 @@ TEST_P(IqQuant, AwkwardRowsGiveTheSameBytesEverywhereAndAreNeverWorseThanZeros) 
         std::vector<std::byte> expected;
         for (const Kernels* kernels : runnable_kernels()) {
           std::vector<std::byte> blocks(f.row_bytes(kCols));
-          (kernels->*GetParam().codec)
+          test::codec_of(*kernels, GetParam())
               .encode({row.data(), v.empty() ? nullptr : v.data(), nullptr, kCols, hard, blocks.data()});
           if (expected.empty()) expected = blocks;
           ASSERT_EQ(blocks, expected) << kernels->isa;
@@ -188,7 +181,7 @@ TEST_P(IqQuant, AwkwardRowsGiveTheSameBytesEverywhereAndAreNeverWorseThanZeros) 
 }
 
 TEST_P(IqQuant, ARowNeedsNoImportanceAndEqualImportanceChangesNothing) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = normal_row(1024, 5);
   EXPECT_EQ(encode(f, row, Row(1024), Effort::normal), encode(f, row, {}, Effort::normal));
   EXPECT_EQ(round_trip(f, row, Row(1024, 8.0f), Effort::normal),
@@ -196,7 +189,7 @@ TEST_P(IqQuant, ARowNeedsNoImportanceAndEqualImportanceChangesNothing) {
 }
 
 TEST_P(IqQuant, UnseenColumnsAreStillEncodedSensibly) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = normal_row(256, 6);
   const Row v = filled(256, [](size_t j) { return j >= 64 && j < 128 ? 0 : 1; });
   const Row unseen = filled(256, [](size_t j) { return j >= 64 && j < 128 ? 1 : 0; });
@@ -205,7 +198,7 @@ TEST_P(IqQuant, UnseenColumnsAreStillEncodedSensibly) {
 }
 
 TEST_P(IqQuant, ImportanceIsHeeded) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   double heeded = 0, ignored = 0;
   for (uint32_t seed = 0; seed < 20; ++seed) {
     const Row row = heavy_tailed_row(512, seed), v = importance_row(512, seed + 100);
@@ -216,7 +209,7 @@ TEST_P(IqQuant, ImportanceIsHeeded) {
 }
 
 TEST_P(IqQuant, MaxEffortIsBetterOnAverage) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   double normal = 0, most = 0;
   for (uint32_t seed = 0; seed < 20; ++seed) {
     const Row row = heavy_tailed_row(512, seed), v = importance_row(512, seed + 100);
@@ -227,7 +220,7 @@ TEST_P(IqQuant, MaxEffortIsBetterOnAverage) {
 }
 
 TEST_P(IqQuant, BlocksDependOnNothingButThemselves) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = heavy_tailed_row(1024, 1), v = importance_row(1024, 2);
   const auto whole = encode(f, row, v, Effort::normal);
   for (size_t b = 0; b < 4; ++b) {
@@ -290,8 +283,8 @@ TEST(IqQuantProperty, NeverWorseThanScalesFromTheLargestWeightAndTheBestOfAllPoi
     }
 }
 
-std::string name_of(const testing::TestParamInfo<IqFormat>& info) {
-  return std::string{format_name(info.param.id)};
+std::string name_of(const testing::TestParamInfo<FormatId>& info) {
+  return std::string{format_name(info.param)};
 }
 INSTANTIATE_TEST_SUITE_P(Formats, IqGolden, testing::ValuesIn(kIqFormats), name_of);
 INSTANTIATE_TEST_SUITE_P(Formats, IqQuant, testing::ValuesIn(kIqFormats), name_of);

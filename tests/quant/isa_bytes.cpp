@@ -8,7 +8,6 @@
 
 #include "quant/kernels/dispatch.hpp"
 #include "quant/feedback/second_order.hpp"
-#include "tests/quant/codecs.hpp"
 
 namespace snug {
 namespace {
@@ -31,7 +30,8 @@ uint64_t digest(std::span<const std::byte> bytes) {
   return hash;
 }
 
-void print_digests(const test::BlockCodec& at, const Codec& codec) {
+void print_digests(const CodecRow& at) {
+  const Codec& codec = at.codec;
   const BlockShape shape = block_shape(at.id);
   Random random{static_cast<uint64_t>(at.id) + 1};
   std::vector<float> row(kCols), importance(kCols);
@@ -82,7 +82,7 @@ void print_second_order(const Format& format) {
 }  // namespace snug
 
 int main() {
-  for (const auto& codec : snug::test::kCodecs) snug::print_digests(codec, snug::kernels().*codec.codec);
-  for (const snug::Format& format : snug::formats())
+  for (const snug::CodecRow& row : snug::kernels().codecs) snug::print_digests(row);
+  for (const snug::Format& format : snug::all_formats())
     if (snug::has_second_order(format)) snug::print_second_order(format);
 }

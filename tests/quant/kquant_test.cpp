@@ -11,19 +11,14 @@
 #include "quant/kernels/dispatch.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"
+#include "tests/quant/codecs.hpp"
 #include "tests/quant/golden.hpp"
 
 namespace snug {
 namespace {
 
-struct KFormat {
-  FormatId id;
-  Codec Kernels::*codec;
-};
-constexpr KFormat kKFormats[] = {
-    {FormatId::q2_K, &Kernels::q2_K}, {FormatId::q3_K, &Kernels::q3_K}, {FormatId::q4_K, &Kernels::q4_K},
-    {FormatId::q5_K, &Kernels::q5_K}, {FormatId::q6_K, &Kernels::q6_K},
-};
+constexpr FormatId kKFormats[] = {FormatId::q2_K, FormatId::q3_K, FormatId::q4_K, FormatId::q5_K,
+                                   FormatId::q6_K};
 constexpr Effort kEfforts[] = {Effort::normal, Effort::max};
 
 using Row = std::vector<float>;
@@ -65,7 +60,7 @@ Row positive_row(size_t cols, uint32_t seed) {
   return filled(cols, [&](size_t) { return std::exp(1.5 * normal(random)); });
 }
 
-class KQuantGolden : public testing::TestWithParam<KFormat> {
+class KQuantGolden : public testing::TestWithParam<FormatId> {
  protected:
   void SetUp() override {
     if (test::shared_folder().empty())
@@ -75,7 +70,7 @@ class KQuantGolden : public testing::TestWithParam<KFormat> {
     const Row imatrix = test::read_floats(golden / "imatrix_512.f32");
     ASSERT_EQ(imatrix.size(), 512u);
     for (size_t j = 0; j < input_.size(); ++j) importance_.push_back(imatrix[j % 512]);
-    const std::string name{format_name(GetParam().id)};
+    const std::string name{format_name(GetParam())};
     plain_ = test::read_floats(golden / (name + ".enc_plain.f32"));
     weighted_ = test::read_floats(golden / (name + ".enc_imatrix.f32"));
     ASSERT_EQ(plain_.size(), input_.size());
@@ -85,7 +80,7 @@ class KQuantGolden : public testing::TestWithParam<KFormat> {
 };
 
 TEST_P(KQuantGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const bool few_bits = f.id == FormatId::q2_K || f.id == FormatId::q3_K;
   for (const bool with_importance : {false, true}) {
     SCOPED_TRACE(with_importance ? "with importance" : "plain");
@@ -97,7 +92,7 @@ TEST_P(KQuantGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
   }
 }
 
-class KQuant : public testing::TestWithParam<KFormat> {};
+class KQuant : public testing::TestWithParam<FormatId> {};
 
 Row awkward(int kind, uint32_t seed) {
   constexpr size_t kCols = 512;
@@ -180,8 +175,8 @@ TEST_P(KQuant, SameBytesOnEveryInstructionSet) {
         SCOPED_TRACE(str("row ", kind, ", importance ", importance, effort == Effort::max ? ", max" : ""));
         const Row row = awkward(kind, 10 + kind), v = awkward_importance(importance, 20 + importance);
         const auto bytes_of = [&](const Kernels& kernels) {
-          std::vector<std::byte> out(2 * block_shape(GetParam().id).block_bytes);
-          (kernels.*GetParam().codec)
+          std::vector<std::byte> out(2 * block_shape(GetParam()).block_bytes);
+          test::codec_of(kernels, GetParam())
               .encode({row.data(), v.empty() ? nullptr : v.data(), nullptr, 512, effort == Effort::max,
                        out.data()});
           return out;
@@ -193,7 +188,7 @@ TEST_P(KQuant, SameBytesOnEveryInstructionSet) {
 }
 
 TEST_P(KQuant, AwkwardRowsStayFiniteAndAreNeverWorseThanZeros) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   for (int kind = 0; kind < kAwkward; ++kind)
     for (int importance = 0; importance < kAwkwardImportance; ++importance) {
       SCOPED_TRACE(str("row ", kind, ", importance ", importance));
@@ -205,7 +200,7 @@ TEST_P(KQuant, AwkwardRowsStayFiniteAndAreNeverWorseThanZeros) {
 }
 
 TEST_P(KQuant, ConstantAndOneSidedRowsKeepTheirPrecision) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const double noise = f.rmse_ceiling * f.rmse_ceiling;  // of a row with variance 1
   for (const float c : {0.01f, -3.0f, 700.0f}) {
     const Row row(256, c);
@@ -220,14 +215,14 @@ TEST_P(KQuant, ConstantAndOneSidedRowsKeepTheirPrecision) {
 }
 
 TEST_P(KQuant, AllZeroImportanceMeansUniform) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = normal_row(1024, 5);
   EXPECT_EQ(encode(f, row, Row(1024), Effort::normal), encode(f, row, {}, Effort::normal));
   EXPECT_EQ(encode(f, row, Row(1024, 0.125f), Effort::normal), encode(f, row, {}, Effort::normal));
 }
 
 TEST_P(KQuant, UnseenColumnsAreStillEncodedSensibly) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = normal_row(256, 6);
   Row v(256, 1.0f);
   std::fill(v.begin() + 64, v.begin() + 128, 0.0f);
@@ -241,7 +236,7 @@ TEST_P(KQuant, UnseenColumnsAreStillEncodedSensibly) {
 }
 
 TEST_P(KQuant, ScalingARowByAPowerOfTwoScalesItsEncoding) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = normal_row(512, 7), v = positive_row(512, 8);
   Row larger = row, more = v;
   for (float& x : larger) x *= 64;
@@ -252,14 +247,14 @@ TEST_P(KQuant, ScalingARowByAPowerOfTwoScalesItsEncoding) {
 }
 
 TEST_P(KQuant, DecodedRowsEncodeWithHardlyAnyLoss) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   const Row row = round_trip(f, normal_row(2048, 9), {}, Effort::normal);
   const double again = error(row, round_trip(f, row, {}, Effort::max), {});
   EXPECT_LT(again, 0.1 * f.rmse_ceiling * f.rmse_ceiling * energy(row, {}));
 }
 
 TEST_P(KQuant, EachWeightMatters) {
-  const Format& f = *find_format(GetParam().id);
+  const Format& f = *find_format(GetParam());
   for (uint32_t seed = 0; seed < 20; ++seed) {
     SCOPED_TRACE(seed);
     const Row row = normal_row(512, seed), v = positive_row(512, seed + 100);
@@ -268,8 +263,8 @@ TEST_P(KQuant, EachWeightMatters) {
   }
 }
 
-std::string name_of(const testing::TestParamInfo<KFormat>& info) {
-  return std::string{format_name(info.param.id)};
+std::string name_of(const testing::TestParamInfo<FormatId>& info) {
+  return std::string{format_name(info.param)};
 }
 INSTANTIATE_TEST_SUITE_P(Formats, KQuantGolden, testing::ValuesIn(kKFormats), name_of);
 INSTANTIATE_TEST_SUITE_P(Formats, KQuant, testing::ValuesIn(kKFormats), name_of);

@@ -9,7 +9,7 @@
 
 #include "base/half.hpp"
 #include "base/str.hpp"
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "support/scratch.hpp"
 
 namespace snug {
@@ -36,11 +36,11 @@ TEST(MakeModel, GivesTheSameBytesForTheSameOptions) {
 TEST(MakeModel, MakesAwkwardRows) {
   const test::Scratch scratch;
   ASSERT_EQ(make(scratch / "m.gguf", "--width 704 --ffn 2112 --layers 1 --vocab 300 --type bf16"), 0);
-  const gguf::Reader model{scratch / "m.gguf"};
-  EXPECT_EQ(model.find_tensor("blk.0.attn_q.weight")->cols(), 704);
-  EXPECT_EQ(model.find_tensor("blk.0.ffn_down.weight")->cols(), 2112);
-  EXPECT_EQ(model.find_tensor("blk.0.ffn_down.weight")->format, FormatId::bf16);
-  EXPECT_EQ(model.array("tokenizer.ggml.tokens")->strings().size(), 300u);
+  const ModelSource model = open_model(scratch / "m.gguf");
+  EXPECT_EQ(model.find("blk.0.attn_q.weight")->cols(), 704);
+  EXPECT_EQ(model.find("blk.0.ffn_down.weight")->cols(), 2112);
+  EXPECT_EQ(model.find("blk.0.ffn_down.weight")->format, FormatId::bf16);
+  EXPECT_EQ(model.metadata().array("tokenizer.ggml.tokens")->strings().size(), 300u);
 }
 
 TEST(MakeModel, MakesExpertsAndSplits) {
@@ -51,18 +51,18 @@ TEST(MakeModel, MakesExpertsAndSplits) {
   std::filesystem::path first;
   for (const auto& entry : std::filesystem::directory_iterator{scratch.path()})
     if (entry.path().string().find("-00001-of-") != std::string::npos) first = entry.path();
-  const gguf::Reader model{first};
-  EXPECT_GT(model.shards(), 2);
-  EXPECT_EQ(model.find_tensor("blk.1.ffn_up_exps.weight")->experts(), 4);
-  EXPECT_EQ(model.integer("qwen3moe.expert_used_count"), 2);
-  EXPECT_TRUE(model.find_tensor("blk.0.attn_k_norm.weight"));
+  const ModelSource model = open_model(first);
+  EXPECT_GT(model.files().size(), 2u);
+  EXPECT_EQ(model.find("blk.1.ffn_up_exps.weight")->experts(), 4);
+  EXPECT_EQ(model.metadata().integer("qwen3moe.expert_used_count"), 2);
+  EXPECT_TRUE(model.find("blk.0.attn_k_norm.weight"));
 }
 
 TEST(MakeModel, WeightsAreHeavyTailedAroundZero) {
   const test::Scratch scratch;
   ASSERT_EQ(make(scratch / "m.gguf", "--layers 1 --vocab 300 --type f16 --width 512 --ffn 1024"), 0);
-  const gguf::Reader model{scratch / "m.gguf"};
-  const auto data = model.find_tensor("blk.0.ffn_up.weight")->data;
+  const ModelSource model = open_model(scratch / "m.gguf");
+  const auto data = model.find("blk.0.ffn_up.weight")->contiguous();
   double sum = 0, square = 0, fourth = 0;
   const size_t count = data.size() / 2;
   for (size_t i = 0; i < count; ++i) {
@@ -87,8 +87,8 @@ TEST(MakeModel, SparseTakesNextToNoDisk) {
   ASSERT_EQ(stat((scratch / "m.gguf").c_str(), &info), 0);
   EXPECT_GT(info.st_size, int64_t{10} << 30);
   EXPECT_LT(info.st_blocks * 512, 16 << 20);
-  const gguf::Reader model{scratch / "m.gguf"};
-  const auto last_norm = model.find_tensor("output_norm.weight")->data.last(4);
+  const ModelSource model = open_model(scratch / "m.gguf");
+  const auto last_norm = model.find("output_norm.weight")->contiguous().last(4);
   float value;
   std::memcpy(&value, last_norm.data(), 4);
   EXPECT_EQ(value, 1.0f);

@@ -23,7 +23,6 @@ namespace {
 class TinyWithAwkwardRows : public testing::Test {
  protected:
   void SetUp() override {
-    set_talk(Talk::quiet);
     ASSERT_EQ(widen(str(test::tiny_model().string(), " --ffn 704 -o ", model().string(), " --imatrix ",
                         test::tiny_imatrix().string(), " --imatrix-out ", imatrix().string())),
               0);
@@ -38,7 +37,7 @@ class TinyWithAwkwardRows : public testing::Test {
 
   /// Mean KL(base || model) over the tokens, in nats.
   double divergence(const std::filesystem::path& base, const std::filesystem::path& other) const {
-    const infer::Model original{base}, changed{other};
+    const infer::Model original{open_model(base)}, changed{open_model(other)};
     infer::Session a{original, {.context = 64}}, b{changed, {.context = 64}};
     const infer::Rows p = a.forward(tokens_), q = b.forward(tokens_);
     double sum = 0;
@@ -54,15 +53,15 @@ class TinyWithAwkwardRows : public testing::Test {
 };
 
 TEST_F(TinyWithAwkwardRows, ComputesWhatTheTinyModelDoes) {
-  const gguf::Reader wide{model()};
-  EXPECT_EQ(wide.find_tensor("blk.0.ffn_down.weight")->cols(), 704);
-  EXPECT_EQ(wide.find_tensor("blk.1.ffn_gate.weight")->rows(), 704);
-  EXPECT_EQ(wide.integer("llama.feed_forward_length"), 704);
+  const ModelSource wide = open_model(model());
+  EXPECT_EQ(wide.find("blk.0.ffn_down.weight")->cols(), 704);
+  EXPECT_EQ(wide.find("blk.1.ffn_gate.weight")->rows(), 704);
+  EXPECT_EQ(wide.metadata().integer("llama.feed_forward_length"), 704);
   EXPECT_NEAR(divergence(test::tiny_model(), model()), 0, 1e-7);
 }
 
 TEST_F(TinyWithAwkwardRows, FitReachesASizeThatNoPresetCan) {
-  const gguf::Reader wide{model()};
+  const ModelSource wide = open_model(model());
   Importance importance = Importance::load(imatrix());
   EXPECT_TRUE(importance.check_against(wide).without.empty());
   Store store = Store::open(scratch_ / "state", Access::write);

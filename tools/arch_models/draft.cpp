@@ -69,12 +69,12 @@ int64_t Draft::pick(std::initializer_list<int64_t> of) {
 
 void Draft::counts(const std::string& name, std::vector<int32_t> values) {
   const std::vector<int32_t>& kept = arrays_.emplace_back(std::move(values));
-  key(name, gguf::Array{gguf::ValueType::i32, kept.size(), std::as_bytes(std::span{kept})});
+  key(name, MetadataArray{MetadataType::i32, kept.size(), std::as_bytes(std::span{kept})});
 }
 
 void Draft::flags(const std::string& name, const std::vector<bool>& values) {
   const std::vector<uint8_t>& kept = flag_arrays_.emplace_back(values.begin(), values.end());
-  key(name, gguf::Array{gguf::ValueType::boolean, kept.size(), std::as_bytes(std::span{kept})});
+  key(name, MetadataArray{MetadataType::boolean, kept.size(), std::as_bytes(std::span{kept})});
 }
 
 void Draft::matrix(const std::string& name, int64_t cols, int64_t rows, int64_t matrices, Fill fill) {

@@ -40,7 +40,7 @@ class Draft {
   int64_t pick(std::initializer_list<int64_t> of);  // the first at seed 0
   bool varies() const { return seed_ != 0; }
 
-  void key(const std::string& name, gguf::Value value) { keys_.push_back({arch_ + "." + name, value}); }
+  void key(const std::string& name, MetadataValue value) { keys_.push_back({arch_ + "." + name, value}); }
   void count(const std::string& name, int64_t value) { key(name, static_cast<uint32_t>(value)); }
   void real(const std::string& name, double value) { key(name, static_cast<float>(value)); }
   void flag(const std::string& name, bool value) { key(name, value); }

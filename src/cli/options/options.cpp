@@ -2,23 +2,13 @@
 
 #include <charconv>
 
-#include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "encode/candidates.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
 namespace {
-
-void tell_names(const std::vector<std::string>& names, const std::string& what) {
-  if (names.empty()) return;
-  constexpr size_t kShown = 3;
-  std::string list;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) list += str(i ? ", " : "", names[i]);
-  if (names.size() > kShown) list += str(" and ", names.size() - kShown, " more");
-  notice(str("imatrix: ", what, ": ", list));
-}
 
 /// "i/n", 0 <= i < n.
 void parse_shard(const std::string& text, MeasureOptions& options) {
@@ -42,38 +32,30 @@ void ModelArgs::add_imatrix_to(CLI::App& command) {
   command.add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file");
 }
 
-std::optional<Importance> ModelArgs::load_importance(const gguf::Reader& model_file) const {
-  if (imatrix.empty()) {
-    notice("no --imatrix: every input column weighs the same; the result is worse than it could be");
-    return std::nullopt;
-  }
-  Importance importance = Importance::load(imatrix);
-  const Importance::Match match = importance.check_against(model_file);
-  tell_names(match.unknown, "names no tensor of the model");
-  tell_names(match.without, "no data, weighed uniformly");
-  tell_names(match.shrunk, "experts that were never hit have the mean of the others");
-  return importance;
-}
-
 void ModelArgs::add_moments_to(CLI::App& command) {
   command.add_option("--moments", moments,
                      "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --full` or by "
                      "`snug fit` (default: those of --imatrix)");
 }
 
-std::optional<SecondMoments> ModelArgs::load_moments() const {
-  const std::string& path = moments.empty() ? imatrix : moments;
-  if (path.empty()) return std::nullopt;
-  SecondMoments loaded{path};
-  if (!loaded.empty()) return loaded;
-  if (!moments.empty())
-    throw Error{"the file has no second moments", moments, "`snug imatrix --full` makes one that has"};
-  return std::nullopt;
+void CalibrationArgs::add_to(CLI::App& command) {
+  command.add_option("--calib", calib,
+                     "text on which the model is run to measure what each tensor does to the output; 'self' (the "
+                     "default) lets the model write it");
+  command.add_flag("--no-probe", no_probe, "do not run the model: weigh tensors by role and position");
+  command
+      .add_option("--probe-chunks", chunks,
+                  "chunks of the text to measure on, at most; fit judges by as many again")
+      ->check(CLI::Range(2, 100000))
+      ->capture_default_str();
+  command.add_option("--probe-context", context, "tokens of a chunk, at most the model's context")
+      ->check(CLI::Range(16, 1 << 20))
+      ->capture_default_str();
 }
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
-  for (const std::string_view name : runtime_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
+  for (const std::string_view name : target_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
   command.add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)");
   command.add_option("--precision", precision, "wanted relative standard error of each measured error")
       ->check(CLI::Range(1e-4, 0.5))
@@ -101,7 +83,7 @@ MeasureOptions MeasureArgs::options() const {
 
 std::filesystem::path MeasureArgs::state_path(const std::string& model, const std::filesystem::path& folder) const {
   if (!state.empty()) return state;
-  return folder / std::filesystem::path{model}.stem().concat(".snug-state");
+  return default_state(model, folder);
 }
 
 void PlanArgs::add_to(CLI::App& command) {

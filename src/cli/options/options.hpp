@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "fit/fit.hpp"
 #include "plan/plan.hpp"
-#include "gguf/reader.hpp"
-#include "imatrix/importance.hpp"
 #include "measure/measure.hpp"
-#include "imatrix/second_moment.hpp"
-#include "snug/state.hpp"
 
 namespace snug::cli {
 
@@ -23,10 +20,7 @@ struct ModelArgs {
   void add_to(CLI::App& command);
   void add_imatrix_to(CLI::App& command);  // where the model is an option of the command's own
   void add_moments_to(CLI::App& command);
-  /// Nothing without --imatrix. Says on stderr what does not match; throws Error where it cannot be used.
-  std::optional<Importance> load_importance(const gguf::Reader& model_file) const;
-  /// Second moments out of --moments, or of the --imatrix if it has some.
-  std::optional<SecondMoments> load_moments() const;
+  InputFiles files() const { return {imatrix, moments}; }
 };
 
 /// How measuring is done, and where it is kept.
@@ -39,6 +33,16 @@ struct MeasureArgs {
   MeasureOptions options() const;
   /// --state, or <model stem>.snug-state in `folder`.
   std::filesystem::path state_path(const std::string& model, const std::filesystem::path& folder) const;
+};
+
+/// Options of the model's own run: --calib, --no-probe, --probe-chunks, --probe-context.
+struct CalibrationArgs {
+  std::string calib;  // a file; empty or "self": what the model writes itself
+  bool no_probe = false;
+  int64_t chunks = CalibrationRequest{}.chunks, context = CalibrationRequest{}.context;
+
+  void add_to(CLI::App& command);
+  CalibrationRequest request() const { return {!no_probe, calib, chunks, context}; }
 };
 
 /// The budget and what is asked of single tensors.

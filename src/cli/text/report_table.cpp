@@ -157,13 +157,24 @@ bool has_bound(const Recipe& r) {
   return r.certified_bound > 0 && r.predicted_loss > 0;
 }
 
+/// The bound does not know --max-formats: what it leaves open then says nothing of how good the search was.
+std::string limited_bound_line(const Recipe& r) {
+  return str("limits    ", printable(r.limits), "\n",
+             r.proven_optimal ? "search    found no better recipe within them\n" : "", "bound     ",
+             significant(r.certified_bound), " nats per token: no recipe within budget and limits has less; gap at most ",
+             significant(100 * r.gap() / r.predicted_loss), " %\n");
+}
+
 std::string bound_line(const Recipe& r) {
+  if (!r.limits.empty()) return limited_bound_line(r);
   return str("bound     ", significant(r.certified_bound),
              " nats per token: no recipe of this budget has less; gap ",
              significant(100 * r.gap() / r.predicted_loss), " %", r.proven_optimal ? ", optimal" : "", "\n");
 }
 
-ordered_json groups_json(const char* what, const std::vector<Group>& groups, double total) {
+ordered_json groups_json(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
+  const double total = total_loss(recipe);
+  const auto known = [&](double loss) { return recipe.loss_known ? ordered_json(loss) : ordered_json(nullptr); };
   auto list = ordered_json::array();
   for (const Group& group : groups) {
     ordered_json formats = ordered_json::object();
@@ -173,14 +184,15 @@ ordered_json groups_json(const char* what, const std::vector<Group>& groups, dou
                     {"weights", group.weights},
                     {"bytes", group.bytes},
                     {"bits_per_weight", group.bits_per_weight()},
-                    {"loss", group.loss},
-                    {"loss_share", total > 0 ? group.loss / total : 0.0},
+                    {"loss", known(group.loss)},
+                    {"loss_share", known(total > 0 ? group.loss / total : 0.0)},
                     {"formats", formats}});
   }
   return list;
 }
 
 ordered_json summary_json(const Recipe& r, const Profile* profile) {
+  const auto known = [&](double loss) { return r.loss_known ? ordered_json(loss) : ordered_json(nullptr); };
   ordered_json summary{{"method", r.method},
                        {"file_bytes", r.file_bytes},
                        {"tensor_bytes", r.tensor_bytes},
@@ -189,9 +201,10 @@ ordered_json summary_json(const Recipe& r, const Profile* profile) {
                        {"budget_kind", r.budget_kind},
                        {"budget_bytes", r.budget_bytes},
                        {"unused_bytes", has_budget(r) ? r.budget_bytes - used_bytes(r) : 0},
-                       {"predicted_loss", r.predicted_loss},
-                       {"certified_bound", r.certified_bound},
-                       {"gap", r.gap()},
+                       {"limits", r.limits},
+                       {"predicted_loss", known(r.predicted_loss)},
+                       {"certified_bound", known(r.certified_bound)},
+                       {"gap", known(r.gap())},
                        {"proven_optimal", r.proven_optimal},
                        {"recipe_digest", recipe_digest(r)}};
   if (!profile) return summary;
@@ -222,6 +235,7 @@ std::string summary_lines(const Recipe& r, const Profile* profile) {
                 show_count(r.budget_bytes - used_bytes(r)), " bytes unused\n");
   if (r.predicted_loss > 0)
     text += str("loss      ", significant(r.predicted_loss), " nats per token of KL divergence, predicted\n");
+  if (!r.loss_known) text += "loss      unknown: nothing was measured for these formats\n";
   if (has_bound(r)) text += bound_line(r);
   if (profile) text += evidence_line(r, *profile);
   return text;
@@ -236,10 +250,9 @@ std::string report_table(const Profile& profile, const Recipe& recipe) {
 }
 
 ordered_json report_json(const Recipe& recipe, const Profile* profile) {
-  const double total = total_loss(recipe);
   return {{"summary", summary_json(recipe, profile)},
-          {"roles", groups_json("role", by_role(recipe), total)},
-          {"layers", groups_json("layer", by_layer(recipe), total)}};
+          {"roles", groups_json("role", by_role(recipe), recipe)},
+          {"layers", groups_json("layer", by_layer(recipe), recipe)}};
 }
 
 }  // namespace snug::cli

@@ -4,6 +4,7 @@
 #include "infer/arch/all.hpp"
 #include "infer/layers/ffn.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/ops.hpp"
 
 namespace snug::infer {
 namespace {
@@ -35,6 +36,21 @@ class Gemma : public Architecture {
 
   LayerMemory memory(int layer) const override {
     return blocks_[static_cast<size_t>(layer)].attention.memory();
+  }
+
+  bool reverses(int) const override { return true; }
+  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override {
+    const Block& b = blocks_[static_cast<size_t>(layer)];
+    const Rows a = rms_norm(x, b.attn_norm, eps_);
+    const Attention::Trace trace = b.attention.retrace(reverse.step, a);
+    Rows between = x;
+    add(between, rms_norm(trace.result, b.post_attention_norm, eps_));
+    const Rows f = rms_norm(between, b.ffn_norm, eps_);
+    const Rows by_ffn =
+        reverse_rms_norm(b.ffn(reverse.step, f), b.post_ffw_norm, eps_, g);
+    add(g, reverse_rms_norm(between, b.ffn_norm, eps_, b.ffn.reverse(reverse, f, by_ffn)));
+    const Rows by_attention = reverse_rms_norm(trace.result, b.post_attention_norm, eps_, g);
+    add(g, reverse_rms_norm(x, b.attn_norm, eps_, b.attention.reverse(reverse, a, trace, by_attention)));
   }
 
  private:

@@ -21,6 +21,10 @@ struct ExactKernels {
   float (*dot)(const float* a, const float* b, int64_t n);
   /// y[i] += scale * x[i]
   void (*add_scaled)(float* y, const float* x, float scale, int64_t n);
+  /// y[t * y_stride + c] += sum_r g[t * g_stride + r] * w[r * w_stride + c] for t < tokens, r < depth, c < cols;
+  /// products are added to y one after the other, in the order of r.
+  void (*accumulate)(const float* g, int64_t tokens, int64_t g_stride, const float* w, int64_t depth,
+                     int64_t cols, int64_t w_stride, float* y, int64_t y_stride);
 };
 
 inline constexpr int64_t kPanelRows = 16;

@@ -1,7 +1,7 @@
-#include "infer/exact/exact_panel.hpp"
+#include "infer/exact/exact_accumulate.hpp"
 
 namespace snug::infer {
 
-const ExactKernels kExactScalar{"scalar", panel, dot, add_scaled};
+const ExactKernels kExactScalar{"scalar", panel, dot, add_scaled, accumulate};
 
 }  // namespace snug::infer

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "infer/kernels/attend_block.hpp"
 #include "infer/kernels/codes_iq.hpp"
 #include "infer/kernels/codes_short.hpp"
@@ -24,11 +26,11 @@ constexpr void set_product(PackedFormat& format) {
 }
 
 template <class V, class Codes>
-constexpr PackedFormat super_format(FormatId id) {
-  PackedFormat format{id, Rounding::blocks256,
+constexpr PackedFormat super_format() {
+  PackedFormat format{Codes::kFormat, Rounding::blocks256,
                       dots_of_blocks<V, Codes, 2, dot_super<V, Codes, 2>, dot_super<V, Codes, 1>>};
   if constexpr (
-      requires { BytesOf<Codes>::kLargest; } && !requires { V::kHasTiles; }) {
+      requires { typename Codes::Bytes; } && !requires { V::kHasTiles; }) {
     format.product = product_of_bytes<V, Codes>;
     format.layout = Layout::bytes;
   } else {
@@ -37,9 +39,9 @@ constexpr PackedFormat super_format(FormatId id) {
   return format;
 }
 template <class V, class Codes>
-constexpr PackedFormat short_format(FormatId id) {
+constexpr PackedFormat short_format() {
   PackedFormat format{
-      id, Rounding::blocks32,
+      Codes::kFormat, Rounding::blocks32,
       dots_of_blocks<V, Codes, V::kShortRows, dot_short<V, Codes, V::kShortRows>, dot_short<V, Codes, 1>>};
   set_product<V, UnpackShort<V, Codes>>(format);
   return format;
@@ -49,57 +51,31 @@ constexpr PackedFormat real_format(FormatId id, Rounding rounding) {
   return {id, rounding, dots_of_reals<V, Read>, product<V, UnpackReal<V, Read>>};
 }
 
-/// Every format, in the order of their ids.
+template <class V, class... Super, class... Iq, class... Short>
+constexpr auto packed_formats(CodesList<Super...>, CodesList<Iq...>, CodesList<Short...>) {
+  return std::array{real_format<V, ReadF32<V>>(FormatId::f32, Rounding::none),
+                    real_format<V, ReadF16<V>>(FormatId::f16, Rounding::f16),
+                    real_format<V, ReadBf16<V>>(FormatId::bf16, Rounding::bf16),
+                    super_format<V, Super>()...,
+                    super_format<V, Iq>()...,
+                    short_format<V, Short>()...};
+}
 template <class V>
-constinit const PackedFormat kPackedFormats[] = {
-    real_format<V, ReadF32<V>>(FormatId::f32, Rounding::none),
-    real_format<V, ReadF16<V>>(FormatId::f16, Rounding::f16),
-    short_format<V, CodesQ4_0<V>>(FormatId::q4_0),
-    short_format<V, CodesQ4_1<V>>(FormatId::q4_1),
-    short_format<V, CodesQ5_0<V>>(FormatId::q5_0),
-    short_format<V, CodesQ5_1<V>>(FormatId::q5_1),
-    short_format<V, CodesQ8_0<V>>(FormatId::q8_0),
-    super_format<V, CodesQ2K<V>>(FormatId::q2_K),
-    super_format<V, CodesQ3K<V>>(FormatId::q3_K),
-    super_format<V, CodesQ4K<V>>(FormatId::q4_K),
-    super_format<V, CodesQ5K<V>>(FormatId::q5_K),
-    super_format<V, CodesQ6K<V>>(FormatId::q6_K),
-    super_format<V, CodesIq2Xxs<V>>(FormatId::iq2_xxs),
-    super_format<V, CodesIq2Xs<V>>(FormatId::iq2_xs),
-    super_format<V, CodesIq3Xxs<V>>(FormatId::iq3_xxs),
-    super_format<V, CodesIq1S<V>>(FormatId::iq1_s),
-    short_format<V, CodesIq4Nl<V>>(FormatId::iq4_nl),
-    super_format<V, CodesIq3S<V>>(FormatId::iq3_s),
-    super_format<V, CodesIq2S<V>>(FormatId::iq2_s),
-    super_format<V, CodesIq4Xs<V>>(FormatId::iq4_xs),
-    super_format<V, CodesIq1M<V>>(FormatId::iq1_m),
-    real_format<V, ReadBf16<V>>(FormatId::bf16, Rounding::bf16),
-    super_format<V, CodesTq1_0<V>>(FormatId::tq1_0),
-    super_format<V, CodesTq2_0<V>>(FormatId::tq2_0),
-    short_format<V, CodesMxfp4<V>>(FormatId::mxfp4),
-    short_format<V, CodesNvfp4<V>>(FormatId::nvfp4),
-    short_format<V, CodesQ1_0<V>>(FormatId::q1_0),
-    short_format<V, CodesQ2_0<V>>(FormatId::q2_0),
-};
+constinit const auto kPackedFormats = packed_formats<V>(KCodes<V>{}, IqCodes<V>{}, ShortCodes<V>{});
 
 template <class V, class S>
-constexpr RepackedFormat repacked_format(FormatId id) {
-  PackedFormat products{id, S::kRounding, dots_of_strips<V, S>, product_of_strips<V, S>, Layout::rows};
+constexpr RepackedFormat repacked_format() {
+  PackedFormat products{S::kFormat, S::kRounding, dots_of_strips<V, S>, product_of_strips<V, S>, Layout::rows};
   if constexpr (requires { V::kHasTiles; }) products.product = V::template product_of_strips<S>;
   return {products, sizeof(typename S::Strip), repack_rows<V, S>};
 }
 
-/// Where codes as they are unpacked from the file hold up what memory could bring.
+template <class V, class... S>
+constexpr auto repacked_formats(CodesList<S...>) {
+  return std::array{repacked_format<V, S>()...};
+}
 template <class V>
-constinit const RepackedFormat kRepackedFormats[] = {
-    repacked_format<V, StripsQ4_0<V>>(FormatId::q4_0),
-    repacked_format<V, StripsQ8_0<V>>(FormatId::q8_0),
-    repacked_format<V, StripsQ4K<V>>(FormatId::q4_K),
-    repacked_format<V, StripsQ5K<V>>(FormatId::q5_K),
-    repacked_format<V, StripsIq4Nl<V>>(FormatId::iq4_nl),
-    repacked_format<V, StripsIq4Xs<V>>(FormatId::iq4_xs),
-    repacked_format<V, StripsMxfp4<V>>(FormatId::mxfp4),
-};
+constinit const auto kRepackedFormats = repacked_formats<V>(AllStrips<V>{});
 
 /// A set may bring more lanes for what works lane by lane.
 template <class V>

@@ -16,6 +16,8 @@
 //
 // Shorter formats are y[i] = d code[i], or d code[i] + m with kOffset (unsigned codes then, else i8), in
 // groups of 32 weights that have a d each, or two with kHalves.
+//
+// kFormat is the format; a list at the end of each file is what its family brings to the table (all.hpp).
 
 namespace snug::infer {
 namespace {
@@ -42,6 +44,16 @@ inline uint64_t spread_pairs(uint32_t x) {
   return (y | y << 6) & 0x0303030303030303u;
 }
 
+template <class... Codes>
+struct CodesList {};
+
+/// Of formats whose codes are small unsigned bytes, code + kBias where they have signs (product_bytes.hpp).
+/// kLargest: of those; kGroup: columns to a scale.
+template <int largest, int group, int bias>
+struct SmallBytes {
+  static constexpr int kLargest = largest, kGroup = group, kBias = bias;
+};
+
 template <class V, int n>
 typename V::b masked_shift_right(typename V::b x, int mask) {
   return V::and_b(V::template shift_right<n>(x), V::splat_byte(mask));
@@ -53,6 +65,8 @@ typename V::b masked_shift_right(typename V::b x, int mask) {
 template <class V>
 struct CodesQ2K {
   using Block = BlockQ2_K;
+  static constexpr FormatId kFormat = FormatId::q2_K;
+  using Bytes = SmallBytes<3, 16, 0>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = false, kMins = true, kWhole = false;
   const Block& block;
@@ -77,6 +91,8 @@ struct CodesQ2K {
 template <class V>
 struct CodesQ3K {
   using Block = BlockQ3_K;
+  static constexpr FormatId kFormat = FormatId::q3_K;
+  using Bytes = SmallBytes<7, 16, 4>;
   static constexpr int kBias = 4;
   static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
@@ -125,6 +141,8 @@ typename V::b k_nibbles(const uint8_t* qs) {
 template <class V>
 struct CodesQ4K {
   using Block = BlockQ4_K;
+  static constexpr FormatId kFormat = FormatId::q4_K;
+  using Bytes = SmallBytes<15, 32, 0>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = false, kMins = true, kWhole = true;
   const Block& block;
@@ -143,6 +161,8 @@ struct CodesQ4K {
 template <class V>
 struct CodesQ5K {
   using Block = BlockQ5_K;
+  static constexpr FormatId kFormat = FormatId::q5_K;
+  using Bytes = SmallBytes<31, 32, 0>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = false, kMins = true, kWhole = true;
   const Block& block;
@@ -171,6 +191,8 @@ struct CodesQ5K {
 template <class V>
 struct CodesQ6K {
   using Block = BlockQ6_K;
+  static constexpr FormatId kFormat = FormatId::q6_K;
+  using Bytes = SmallBytes<63, 16, 32>;
   static constexpr int kBias = 32;
   static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
@@ -193,6 +215,8 @@ struct CodesQ6K {
 template <class V>
 struct CodesTq2_0 {
   using Block = BlockTq2_0;
+  static constexpr FormatId kFormat = FormatId::tq2_0;
+  using Bytes = SmallBytes<3, 32, 1>;
   static constexpr int kBias = 1;
   static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
@@ -208,6 +232,8 @@ struct CodesTq2_0 {
 template <class V>
 struct CodesTq1_0 {
   using Block = BlockTq1_0;
+  static constexpr FormatId kFormat = FormatId::tq1_0;
+  using Bytes = SmallBytes<2, 32, 1>;
   static constexpr int kBias = 1;
   static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
@@ -241,6 +267,10 @@ struct CodesTq1_0 {
     return V::sub_b(V::sub_b(V::splat_byte(0), one), two);
   }
 };
+
+template <class V>
+using KCodes = CodesList<CodesQ2K<V>, CodesQ3K<V>, CodesQ4K<V>, CodesQ5K<V>, CodesQ6K<V>, CodesTq1_0<V>,
+                         CodesTq2_0<V>>;
 
 }  // namespace
 }  // namespace snug::infer

@@ -30,6 +30,8 @@ class SignWords {
 template <class V>
 struct CodesIq2Xxs {
   using Block = BlockIq2Xxs;
+  static constexpr FormatId kFormat = FormatId::iq2_xxs;
+  using Bytes = SmallBytes<86, 32, 43>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
@@ -57,6 +59,8 @@ typename V::w nibble_scales16(const uint8_t* scales) {
 template <class V>
 struct CodesIq2Xs {
   using Block = BlockIq2Xs;
+  static constexpr FormatId kFormat = FormatId::iq2_xs;
+  using Bytes = SmallBytes<86, 16, 43>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = false;
   const Block& block;
@@ -80,6 +84,8 @@ struct CodesIq2Xs {
 template <class V>
 struct CodesIq2S {
   using Block = BlockIq2S;
+  static constexpr FormatId kFormat = FormatId::iq2_s;
+  using Bytes = SmallBytes<86, 16, 43>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = false, kTwice = true;
   const Block& block;
@@ -108,6 +114,8 @@ struct CodesIq2S {
 template <class V>
 struct CodesIq3Xxs {
   using Block = BlockIq3Xxs;
+  static constexpr FormatId kFormat = FormatId::iq3_xxs;
+  using Bytes = SmallBytes<124, 32, 62>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
@@ -128,6 +136,8 @@ struct CodesIq3Xxs {
 template <class V>
 struct CodesIq3S {
   using Block = BlockIq3S;
+  static constexpr FormatId kFormat = FormatId::iq3_s;
+  using Bytes = SmallBytes<30, 32, 15>;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = true, kTwice = true;
   const Block& block;
@@ -153,6 +163,8 @@ struct CodesIq3S {
 template <class V>
 struct CodesIq1S {
   using Block = BlockIq1S;
+  static constexpr FormatId kFormat = FormatId::iq1_s;
+  using Bytes = SmallBytes<18, 32, 9>;
   static constexpr int kBias = 9;
   static constexpr bool kSigned = false, kMins = false, kWhole = true;
   const Block& block;
@@ -177,6 +189,8 @@ struct CodesIq1S {
 template <class V>
 struct CodesIq1M {
   using Block = BlockIq1M;
+  static constexpr FormatId kFormat = FormatId::iq1_m;
+  using Bytes = SmallBytes<18, 16, 9>;
   static constexpr int kBias = 9;
   static constexpr bool kSigned = false, kMins = false, kWhole = false;
   const Block& block;
@@ -211,6 +225,7 @@ struct CodesIq1M {
 template <class V>
 struct CodesIq4Xs {
   using Block = BlockIq4Xs;
+  static constexpr FormatId kFormat = FormatId::iq4_xs;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = true, kMins = false, kWhole = true;
   const Block& block;
@@ -241,6 +256,10 @@ struct CodesIq4Xs {
     return V::look_up(kIq4Bytes, V::nibbles(block.qs + 16 * k));
   }
 };
+
+template <class V>
+using IqCodes = CodesList<CodesIq1S<V>, CodesIq1M<V>, CodesIq2Xxs<V>, CodesIq2Xs<V>, CodesIq2S<V>,
+                          CodesIq3Xxs<V>, CodesIq3S<V>, CodesIq4Xs<V>>;
 
 }  // namespace
 }  // namespace snug::infer

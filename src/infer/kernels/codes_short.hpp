@@ -14,6 +14,7 @@ struct NoOffset {
 template <class V>
 struct CodesQ4_0 : NoOffset {
   using Block = BlockQ4_0;
+  static constexpr FormatId kFormat = FormatId::q4_0;
   static constexpr int kGroups = 1;
   const Block& block;
   explicit CodesQ4_0(const Block& b) : block{b} {}
@@ -26,6 +27,7 @@ struct CodesQ4_0 : NoOffset {
 template <class V>
 struct CodesQ4_1 {
   using Block = BlockQ4_1;
+  static constexpr FormatId kFormat = FormatId::q4_1;
   static constexpr int kGroups = 1;
   static constexpr bool kOffset = true, kHalves = false;
   const Block& block;
@@ -45,6 +47,7 @@ typename V::b five_bits(const uint8_t* qh, const uint8_t* qs) {
 template <class V>
 struct CodesQ5_0 : NoOffset {
   using Block = BlockQ5_0;
+  static constexpr FormatId kFormat = FormatId::q5_0;
   static constexpr int kGroups = 1;
   const Block& block;
   explicit CodesQ5_0(const Block& b) : block{b} {}
@@ -57,6 +60,7 @@ struct CodesQ5_0 : NoOffset {
 template <class V>
 struct CodesQ5_1 {
   using Block = BlockQ5_1;
+  static constexpr FormatId kFormat = FormatId::q5_1;
   static constexpr int kGroups = 1;
   static constexpr bool kOffset = true, kHalves = false;
   const Block& block;
@@ -71,6 +75,7 @@ struct CodesQ5_1 {
 template <class V>
 struct CodesQ8_0 : NoOffset {
   using Block = BlockQ8_0;
+  static constexpr FormatId kFormat = FormatId::q8_0;
   static constexpr int kGroups = 1;
   const Block& block;
   explicit CodesQ8_0(const Block& b) : block{b} {}
@@ -83,6 +88,7 @@ struct CodesQ8_0 : NoOffset {
 template <class V>
 struct CodesIq4Nl : NoOffset {
   using Block = BlockIq4Nl;
+  static constexpr FormatId kFormat = FormatId::iq4_nl;
   static constexpr int kGroups = 1;
   const Block& block;
   explicit CodesIq4Nl(const Block& b) : block{b} {}
@@ -95,6 +101,7 @@ struct CodesIq4Nl : NoOffset {
 template <class V>
 struct CodesMxfp4 : NoOffset {
   using Block = BlockMxfp4;
+  static constexpr FormatId kFormat = FormatId::mxfp4;
   static constexpr int kGroups = 1;
   const Block& block;
   explicit CodesMxfp4(const Block& b) : block{b} {}
@@ -107,6 +114,7 @@ struct CodesMxfp4 : NoOffset {
 template <class V>
 struct CodesNvfp4 {
   using Block = BlockNvfp4;
+  static constexpr FormatId kFormat = FormatId::nvfp4;
   static constexpr int kGroups = 2;
   static constexpr bool kOffset = false, kHalves = true;
   const Block& block;
@@ -124,6 +132,7 @@ struct CodesNvfp4 {
 template <class V>
 struct CodesQ1_0 : NoOffset {
   using Block = BlockQ1_0;
+  static constexpr FormatId kFormat = FormatId::q1_0;
   static constexpr int kGroups = 4;
   const Block& block;
   explicit CodesQ1_0(const Block& b) : block{b} {}
@@ -139,6 +148,7 @@ struct CodesQ1_0 : NoOffset {
 template <class V>
 struct CodesQ2_0 : NoOffset {
   using Block = BlockQ2_0;
+  static constexpr FormatId kFormat = FormatId::q2_0;
   static constexpr int kGroups = 2;
   const Block& block;
   explicit CodesQ2_0(const Block& b) : block{b} {}
@@ -151,6 +161,10 @@ struct CodesQ2_0 : NoOffset {
     return V::sub_b(V::from_u64(eight(0), eight(1), eight(2), eight(3)), V::splat_byte(1));
   }
 };
+
+template <class V>
+using ShortCodes = CodesList<CodesQ4_0<V>, CodesQ4_1<V>, CodesQ5_0<V>, CodesQ5_1<V>, CodesQ8_0<V>,
+                             CodesIq4Nl<V>, CodesMxfp4<V>, CodesNvfp4<V>, CodesQ1_0<V>, CodesQ2_0<V>>;
 
 }  // namespace
 }  // namespace snug::infer

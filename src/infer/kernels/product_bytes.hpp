@@ -13,43 +13,6 @@
 namespace snug::infer {
 namespace {
 
-/// Codes as unsigned bytes: code + kBias where they have signs. kLargest: of those; kGroup: columns to a
-/// scale.
-template <class Codes>
-struct BytesOf;
-template <int largest, int group, int bias>
-struct SmallBytes {
-  static constexpr int kLargest = largest, kGroup = group, kBias = bias;
-};
-template <class V>
-struct BytesOf<CodesQ2K<V>> : SmallBytes<3, 16, 0> {};
-template <class V>
-struct BytesOf<CodesQ3K<V>> : SmallBytes<7, 16, 4> {};
-template <class V>
-struct BytesOf<CodesQ4K<V>> : SmallBytes<15, 32, 0> {};
-template <class V>
-struct BytesOf<CodesQ5K<V>> : SmallBytes<31, 32, 0> {};
-template <class V>
-struct BytesOf<CodesQ6K<V>> : SmallBytes<63, 16, 32> {};
-template <class V>
-struct BytesOf<CodesTq1_0<V>> : SmallBytes<2, 32, 1> {};
-template <class V>
-struct BytesOf<CodesTq2_0<V>> : SmallBytes<3, 32, 1> {};
-template <class V>
-struct BytesOf<CodesIq2Xxs<V>> : SmallBytes<86, 32, 43> {};
-template <class V>
-struct BytesOf<CodesIq2Xs<V>> : SmallBytes<86, 16, 43> {};
-template <class V>
-struct BytesOf<CodesIq2S<V>> : SmallBytes<86, 16, 43> {};
-template <class V>
-struct BytesOf<CodesIq3Xxs<V>> : SmallBytes<124, 32, 62> {};
-template <class V>
-struct BytesOf<CodesIq3S<V>> : SmallBytes<30, 32, 15> {};
-template <class V>
-struct BytesOf<CodesIq1S<V>> : SmallBytes<18, 32, 9> {};
-template <class V>
-struct BytesOf<CodesIq1M<V>> : SmallBytes<18, 16, 9> {};
-
 /// A stretch of rows: codes, scales twice side by side, and what is subtracted: minima, or scales where codes
 /// are biased.
 struct UnpackedBytes {
@@ -103,7 +66,7 @@ struct ByteTile {
 
 template <class V, class Codes>
 struct ByteKernel {
-  using Bytes = BytesOf<Codes>;
+  using Bytes = typename Codes::Bytes;
   template <int R, int T>
   using Below = std::conditional_t<Bytes::kGroup == 32, FoldedTile<V, R, T>, IntegerTile<V, R, T>>;
 
@@ -136,7 +99,7 @@ struct ByteKernel {
 
 template <class V, class Codes>
 void unpack_bytes(const std::byte* row, int64_t column, UnpackedBytes& u, int64_t r) {
-  using Bytes = BytesOf<Codes>;
+  using Bytes = typename Codes::Bytes;
   const Codes c{reinterpret_cast<const typename Codes::Block*>(row)[column / 256]};
   const typename V::w scales = c.scales();
   each_of_8([&]<int k>() {

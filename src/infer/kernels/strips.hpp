@@ -111,6 +111,7 @@ struct K4Strips : AnyStrips<V> {
 
 template <class V>
 struct StripsQ4K : K4Strips<V> {
+  static constexpr FormatId kFormat = FormatId::q4_K;
   using Block = BlockQ4_K;
   using Strip = K4Strip;
   template <int g, int n>
@@ -121,6 +122,7 @@ struct StripsQ4K : K4Strips<V> {
 
 template <class V>
 struct StripsQ5K : K4Strips<V> {
+  static constexpr FormatId kFormat = FormatId::q5_K;
   using Block = BlockQ5_K;
   struct Strip : K4Strip {
     uint8_t qh[8][kStripRows][4];
@@ -142,6 +144,7 @@ struct StripsQ5K : K4Strips<V> {
 
 template <class V>
 struct StripsIq4Xs : AnyStrips<V> {
+  static constexpr FormatId kFormat = FormatId::iq4_xs;
   using Block = BlockIq4Xs;
   struct Strip {
     uint8_t qs[32][kStripRows][4];
@@ -181,6 +184,7 @@ struct ShortStrips : AnyStrips<V> {
 
 template <class V>
 struct StripsQ8_0 : ShortStrips<V> {
+  static constexpr FormatId kFormat = FormatId::q8_0;
   using Block = BlockQ8_0;
   struct Strip {
     uint8_t qs[8][kStripRows][4];
@@ -233,6 +237,7 @@ struct NibbleStrips : ShortStrips<V> {
 
 template <class V>
 struct StripsQ4_0 : NibbleStrips<V, BlockQ4_0> {
+  static constexpr FormatId kFormat = FormatId::q4_0;
   static constexpr int kRaise = 8;
   template <int, int n>
   static typename V::b codes(const NibbleStrip& strip, int64_t half) {
@@ -251,14 +256,22 @@ struct LevelStrips : NibbleStrips<V, BlockOf> {
 };
 
 template <class V>
-using StripsIq4Nl = LevelStrips<V, BlockIq4Nl, kIq4Raised, 128>;
+struct StripsIq4Nl : LevelStrips<V, BlockIq4Nl, kIq4Raised, 128> {
+  static constexpr FormatId kFormat = FormatId::iq4_nl;
+};
 
 template <class V>
 struct StripsMxfp4 : LevelStrips<V, BlockMxfp4, kFp4Raised, 12> {
+  static constexpr FormatId kFormat = FormatId::mxfp4;
   static typename V::f32 d(const NibbleStrip& strip, int64_t half) {
     return V::load_bf16(strip.d + kHalfStrip * half);
   }
 };
+
+/// Every set of strips: of the formats whose unpacking, not memory, limits how fast they multiply.
+template <class V>
+using AllStrips = CodesList<StripsQ4_0<V>, StripsQ8_0<V>, StripsQ4K<V>, StripsQ5K<V>, StripsIq4Nl<V>,
+                            StripsIq4Xs<V>, StripsMxfp4<V>>;
 
 /// RepackedFormat::repack
 template <class V, class S>

@@ -52,7 +52,7 @@ Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows&
 void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context) {
   const std::vector<int64_t> positions = step.positions();
   for (int64_t t = 0; t < queries.count(); ++t) {
-    const auto rounds = static_cast<float>(positions[static_cast<size_t>(t)] / std::max<int64_t>(1, context));
+    const auto rounds = static_cast<float>(positions[static_cast<size_t>(t) % positions.size()] / std::max<int64_t>(1, context));
     const float by = 1.0f + temperature * std::log(rounds + 1.0f);
     for (float& q : queries.row(t)) q *= by;
   }
@@ -99,8 +99,20 @@ LayerMemory Attention::memory() const {
   return {.key_width = width, .value_width = width, .window = shape_.window};
 }
 
-Rows Attention::operator()(Step& step, const Rows& a) const {
-  auto [q, k, v] = qkv_(step, a);
+AttendArgs Attention::attend_args(Compute compute) const {
+  return {.heads = shape_.heads,
+          .kv_heads = shape_.kv_heads,
+          .key_dim = shape_.head_dim,
+          .value_dim = shape_.head_dim,
+          .scale = shape_.scale_queries ? 1.0f : shape_.scale,
+          .soft_cap = shape_.soft_cap,
+          .window = shape_.window,
+          .sinks = sinks_,
+          .compute = compute};
+}
+
+/// From what was projected to what attends.
+void Attention::turn(Step& step, Rows& q, Rows& k) const {
   if (!q_norm_.empty()) rms_norm_groups(q, shape_.head_dim, q_norm_, shape_.rms_eps);
   if (!k_norm_.empty()) rms_norm_groups(k, shape_.head_dim, k_norm_, shape_.rms_eps);
   const RopeTable& table = step.table(*shape_.rope);
@@ -108,17 +120,13 @@ Rows Attention::operator()(Step& step, const Rows& a) const {
   rotate(*shape_.rope, table, k, shape_.kv_heads, shape_.head_dim);
   if (shape_.temperature != 0) apply_temperature(step, q, shape_.temperature, shape_.temperature_context);
   if (shape_.scale_queries) scale(q, shape_.scale);
+}
+
+Rows Attention::operator()(Step& step, const Rows& a) const {
+  auto [q, k, v] = qkv_(step, a);
+  turn(step, q, k);
   store(step, layer_, k, v);
-  const AttendArgs args{.heads = shape_.heads,
-                        .kv_heads = shape_.kv_heads,
-                        .key_dim = shape_.head_dim,
-                        .value_dim = shape_.head_dim,
-                        .scale = shape_.scale_queries ? 1.0f : shape_.scale,
-                        .soft_cap = shape_.soft_cap,
-                        .window = shape_.window,
-                        .sinks = sinks_,
-                        .compute = step.compute};
-  return apply(step, out_, attend(step, layer_, args, q));
+  return apply(step, out_, attend(step, layer_, attend_args(step.compute), q));
 }
 
 }  // namespace snug::infer

@@ -7,6 +7,8 @@
 #include "infer/layers/attend.hpp"
 #include "infer/loader.hpp"
 #include "infer/layers/rope.hpp"
+#include "infer/reverse/chunk_attention.hpp"
+#include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 
 namespace snug::infer {
@@ -34,6 +36,8 @@ class Qkv {
   Qkv() = default;
   Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int64_t kv_width);
   Projected operator()(const Step& step, const Rows& a) const;
+  /// By `a`, from the gradients by what was projected.
+  Rows reverse(const Reverse& reverse, const Rows& a, const Projected& g) const;
 
  private:
   int64_t q_width_ = 0, kv_width_ = 0;
@@ -54,7 +58,20 @@ class Attention {
   Rows operator()(Step& step, const Rows& a) const;
   LayerMemory memory() const;
 
+  /// The same over a whole sequence from position 0 on, with what reverse() needs.
+  struct Trace {
+    Rows q, k;  // as projected, before norms
+    ChunkAttention heads;
+    Rows seen, result;  // before and behind attn_output
+  };
+  Trace retrace(Step& step, const Rows& a) const;
+  /// By `a`, from g [draws * tokens, embedding] by the result.
+  Rows reverse(const Reverse& reverse, const Rows& a, const Trace& trace, const Rows& g) const;
+
  private:
+  AttendArgs attend_args(Compute compute) const;
+  void turn(Step& step, Rows& q, Rows& k) const;
+
   AttentionShape shape_;
   int64_t layer_ = 0;
   Qkv qkv_;
@@ -74,7 +91,8 @@ Rows rows_of(const Lane& lane, const Rows& x);
 /// attend() for every lane over what its sequence has stored in the layer.
 Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries);
 
-/// Queries at position p times 1 + temperature * ln(floor(p / context) + 1).
+/// Queries at position p times 1 + temperature * ln(floor(p / context) + 1); of several draws' gradients, row i is
+/// that of token i % tokens.
 void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context);
 
 }  // namespace snug::infer

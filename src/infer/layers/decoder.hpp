@@ -21,6 +21,8 @@ class Decoder : public Architecture {
   LayerMemory memory(int layer) const override {
     return blocks_[static_cast<size_t>(layer)].attention.memory();
   }
+  bool reverses(int) const override { return true; }
+  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
 
  protected:
   Decoder(const Source& source, Head head) : Architecture{source, head}, rms_eps_{source.hp.rms_eps} {}

@@ -11,7 +11,6 @@
 namespace snug::infer {
 namespace {
 
-constexpr float kSmallestSum = 6.103515625e-5f;  // 2^-14, the smallest normal f16
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
 /// Indices of the `count` largest values, largest first; the earlier one of equals.
@@ -54,7 +53,7 @@ void settle_weights(const Routing& routing, std::span<float> weights) {
   if (routing.gating == Routing::Gating::softmax_of_chosen) softmax(weights);
   if (routing.normalise) {
     const float sum = std::accumulate(weights.begin(), weights.end(), 0.0f);
-    for (float& w : weights) w /= std::max(sum, kSmallestSum);
+    for (float& w : weights) w /= std::max(sum, kSmallestSumOfWeights);
   }
   if (routing.scale != 0 && routing.scale != 1)
     for (float& w : weights) w *= routing.scale;
@@ -101,17 +100,18 @@ Experts::Experts(Loader& loader, int64_t layer, int64_t embedding, int64_t width
   down_ = loader.linear(in_block(layer, "ffn_down_exps"), width, embedding, n);
 }
 
-Rows Experts::run(const Step& step, int64_t expert, const Rows& x) const {
-  Rows gated, raised;
-  if (gate_up_) {
-    const Rows both = apply(step, gate_up_, x, expert);
-    gated = columns(both, 0, both.width() / 2);
-    raised = columns(both, both.width() / 2, both.width() / 2);
-  } else {
+Experts::Halves Experts::project(const Step& step, int64_t expert, const Rows& x) const {
+  if (!gate_up_) {
     std::vector<Rows> both = apply_each(step, {&gate_, &up_}, x, expert);
-    gated = std::move(both[0]);
-    raised = std::move(both[1]);
+    return {std::move(both[0]), std::move(both[1])};
   }
+  const Rows both = apply(step, gate_up_, x, expert);
+  const int64_t width = both.width() / 2;
+  return {columns(both, 0, width), columns(both, width, width)};
+}
+
+Rows Experts::run(const Step& step, int64_t expert, const Rows& x) const {
+  auto [gated, raised] = project(step, expert, x);
   gate_with(activation_, gated, raised, step.compute);
   return apply(step, down_, gated, expert);
 }

@@ -6,6 +6,7 @@
 #include "infer/hparams.hpp"
 #include "infer/loader.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 
 namespace snug::infer {
@@ -22,6 +23,9 @@ struct Routing {
   std::vector<float> selection{};  // [experts] added to the probabilities for choosing only, or empty
 };
 
+/// Weights that add up to less are divided by this: 2^-14, the smallest normal f16.
+inline constexpr float kSmallestSumOfWeights = 6.103515625e-5f;
+
 struct Choice {
   int64_t expert = 0;
   float weight = 0;
@@ -29,6 +33,10 @@ struct Choice {
 
 /// The choices for one token's logits [experts], best first.
 std::vector<Choice> route(const Routing& routing, std::span<const float> logits);
+
+/// By the logits, from the gradients `g` [used] by the choices' weights; the choices stay as they are.
+std::vector<float> reverse_route(const Routing& routing, std::span<const float> logits,
+                                 std::span<const Choice> choices, std::span<const float> g);
 
 /// A mixture of gated feed-forward networks. Tokens are grouped by expert; results are added in order of
 /// choice.
@@ -46,8 +54,21 @@ class Experts {
   Rows mix(const Step& step, const Rows& logits, const Rows& x) const;
   const Linear& router() const { return router_; }
 
+  /// By x, from g [draws * tokens, embedding] by the result; which experts are chosen stays as it is.
+  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
+  /// The same of mix(): by logits and by x.
+  struct Gradients {
+    Rows logits, x;
+  };
+  Gradients reverse_mix(const Reverse& reverse, const Rows& logits, const Rows& x, const Rows& g) const;
+
  private:
+  struct Halves {
+    Rows gate, up;
+  };
+  Halves project(const Step& step, int64_t expert, const Rows& x) const;
   Rows run(const Step& step, int64_t expert, const Rows& x) const;
+  class Way;  // one expert's way back
 
   Routing routing_;
   Activation activation_ = Activation::silu;

@@ -16,6 +16,8 @@ struct FeedForward {
   Linear shared_gate;  // ffn_gate_inp_shexp: its sigmoid scales the shared expert; or empty
 
   Rows operator()(const Step& step, const Rows& x) const;
+  /// By x, from g [draws * tokens, embedding] by the result.
+  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
 };
 
 /// Loads ffn_gate_inp [embedding, experts] and the experts; `activation` SiLU unless said.

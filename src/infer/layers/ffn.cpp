@@ -13,18 +13,18 @@ GatedFfn::GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t wid
   gate.scales_bias = up.scales_bias = down.scales_bias = true;  // as the reference has it, here alone
 }
 
-Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
-  Rows gated, raised;
+GatedFfn::Halves GatedFfn::project(const Step& step, const Rows& x) const {
   if (gate) {
     std::vector<Rows> both = apply_each(step, {&up, &gate}, x);
-    raised = std::move(both[0]);
-    gated = std::move(both[1]);
-  } else {
-    raised = apply(step, up, x);
-    const int64_t width = raised.width() / 2;
-    gated = columns(raised, 0, width);
-    raised = columns(raised, width, width);
+    return {std::move(both[1]), std::move(both[0])};
   }
+  const Rows both = apply(step, up, x);
+  const int64_t width = both.width() / 2;
+  return {columns(both, 0, width), columns(both, width, width)};
+}
+
+Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
+  auto [gated, raised] = project(step, x);
   gate_with(activation, gated, raised, step.compute);
   return apply(step, down, gated);
 }

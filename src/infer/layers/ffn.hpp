@@ -5,6 +5,7 @@
 
 #include "infer/loader.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 
 namespace snug::infer {
@@ -21,6 +22,14 @@ struct GatedFfn {
 
   explicit operator bool() const { return static_cast<bool>(down); }
   Rows operator()(const Step& step, const Rows& x) const;
+  /// By x, from g [draws * tokens, embedding] by the result.
+  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
+
+ private:
+  struct Halves {
+    Rows gate, up;
+  };
+  Halves project(const Step& step, const Rows& x) const;
 };
 
 }  // namespace snug::infer

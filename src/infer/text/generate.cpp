@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -61,7 +61,7 @@ std::string StopWatch::finish() {
 }
 
 void check_prompt(const Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt) {
-  const std::string file = session.model().file().path().string();
+  const std::string file = session.model().source().path().string();
   if (tokenizer.size() > session.model().vocabulary())
     throw Error{str("the tokenizer has ", tokenizer.size(), " tokens, the model knows ",
                     session.model().vocabulary()),
@@ -89,7 +89,7 @@ Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampl
   };
   const auto draw = [&] {
     for (Rows logits = read(session, prompt);; logits = read(session, {&out.tokens.back(), 1})) {
-      check_interrupt();
+      check_cancelled();
       if (static_cast<int64_t>(out.tokens.size()) == options.most_tokens) return Ended::at_most_tokens;
       // A padded output layer has rows that are no tokens.
       const int32_t token = sampler.next(logits.row(0).first(static_cast<size_t>(tokenizer.size())));

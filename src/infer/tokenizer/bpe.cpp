@@ -4,10 +4,9 @@
 #include <string>
 #include <unordered_map>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "base/printable.hpp"
-#include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merge.hpp"
 #include "infer/tokenizer/merger.hpp"
@@ -52,7 +51,7 @@ bool only_newlines(std::string_view word) {
 
 class BpeMerger final : public Merger {
  public:
-  BpeMerger(const gguf::Reader& file, const Vocabulary& vocabulary, const PreTokenizer& pre)
+  BpeMerger(const ModelSource& file, const Vocabulary& vocabulary, const PreTokenizer& pre)
       : vocabulary_{vocabulary}, pre_{pre}, extra_{vocabulary.size()} {
     for (const std::string& pattern : pre.patterns) patterns_.emplace_back(pattern);
     read_merges(file);
@@ -81,7 +80,7 @@ class BpeMerger final : public Merger {
     std::string mapped;
   };
 
-  void read_merges(const gguf::Reader& file);
+  void read_merges(const ModelSource& file);
   int32_t symbol_id(std::string_view text);
 
   bool is_token(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
@@ -103,7 +102,7 @@ class BpeMerger final : public Merger {
   }
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
-    check_interrupt();
+    check_cancelled();
     if (is_token(word, scratch, ids)) return;
     scratch.symbols.clear();
     for (size_t at = 0; at < word.size();) {
@@ -155,13 +154,13 @@ int32_t BpeMerger::symbol_id(std::string_view text) {
   return at->second;
 }
 
-void BpeMerger::read_merges(const gguf::Reader& file) {
+void BpeMerger::read_merges(const ModelSource& file) {
   constexpr const char* key = "tokenizer.ggml.merges";
   const std::string where = str(file.path().string(), ", key ", key);
-  const gguf::Array* list = file.array(key);
+  const MetadataArray* list = file.metadata().array(key);
   if (!list) throw Error{"the list of merges is missing", where, "convert the model with its tokenizer"};
   if (list->count > (1u << 26)) throw Error{str(list->count, " merges are too many"), where};
-  const std::vector<std::string_view> lines = gguf::strings_of(file, key);
+  const std::vector<std::string_view> lines = file.metadata().strings(key);
   merges_.reserve(lines.size());
   std::string joined;
   for (size_t rank = 0; rank < lines.size(); ++rank) {
@@ -178,7 +177,7 @@ void BpeMerger::read_merges(const gguf::Reader& file) {
 
 }  // namespace
 
-std::unique_ptr<Merger> make_bpe_merger(const gguf::Reader& file, const Vocabulary& vocabulary,
+std::unique_ptr<Merger> make_bpe_merger(const ModelSource& file, const Vocabulary& vocabulary,
                                         const PreTokenizer& pre) {
   return std::make_unique<BpeMerger>(file, vocabulary, pre);
 }

@@ -24,7 +24,7 @@ std::unique_ptr<Merger> make_spm_merger(const Vocabulary& vocabulary);
 
 /// Byte pairs: words by the pre-tokenizer, joined in the order of tokenizer.ggml.merges. Throws Error where
 /// the merges are missing or malformed.
-std::unique_ptr<Merger> make_bpe_merger(const gguf::Reader& file, const Vocabulary& vocabulary,
+std::unique_ptr<Merger> make_bpe_merger(const ModelSource& file, const Vocabulary& vocabulary,
                                         const PreTokenizer& pre);
 
 /// Ids of single bytes: `<0xHH>`, else the token of that very byte, else -1.

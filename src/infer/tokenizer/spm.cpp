@@ -1,7 +1,7 @@
 #include <array>
 #include <limits>
 
-#include "base/interrupt.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "infer/tokenizer/merge.hpp"
 #include "infer/tokenizer/merger.hpp"
@@ -53,7 +53,7 @@ class SpmMerger final : public Merger {
   }
 
   void encode_word(std::string_view word, Scratch& scratch, std::vector<int32_t>& ids) const {
-    check_interrupt();
+    check_cancelled();
     scratch.symbols.clear();
     for (size_t at = 0; at < word.size(); at += char_length(word, at))
       scratch.symbols.push_back(

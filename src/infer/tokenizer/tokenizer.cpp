@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/str.hpp"
-#include "gguf/value.hpp"
 #include "infer/tokenizer/byte_map.hpp"
 #include "infer/tokenizer/merger.hpp"
 #include "infer/tokenizer/pre_tokenizer.hpp"
@@ -19,16 +18,16 @@ constexpr size_t kMostBytes = size_t{1}
                               << 30;  // of a text: offsets are 32 bits wide and blanks grow threefold
 
 /// SentencePiece has no patterns: only its defaults.
-const PreTokenizer& pre_of(const gguf::Reader& file, VocabularyKind kind) {
+const PreTokenizer& pre_of(const ModelSource& file, VocabularyKind kind) {
   static const PreTokenizer none{.names = {}, .patterns = {}, .add_bos = true, .clean_up = false};
   if (kind == VocabularyKind::spm) return none;
   if (kind == VocabularyKind::gemma4) return pre_tokenizer("gemma4");
-  return pre_tokenizer(file.text("tokenizer.ggml.pre").value_or("default"));
+  return pre_tokenizer(file.metadata().text("tokenizer.ggml.pre").value_or("default"));
 }
 
-std::vector<int32_t> suppressed_tokens(const gguf::Reader& file, int32_t size) {
+std::vector<int32_t> suppressed_tokens(const ModelSource& file, int32_t size) {
   std::vector<int32_t> tokens;
-  for (const int64_t id : gguf::integers_of(file, "tokenizer.ggml.suppress_tokens"))
+  for (const int64_t id : file.metadata().integers("tokenizer.ggml.suppress_tokens"))
     if (id >= 0 && id < size) tokens.push_back(static_cast<int32_t>(id));
   return tokens;
 }
@@ -60,8 +59,8 @@ std::string cleaned_up(std::string_view text) {
 }  // namespace
 
 struct Tokenizer::Parts {
-  explicit Parts(const gguf::Reader& file) : Parts{file, vocabulary_kind(file)} {}
-  Parts(const gguf::Reader& file, VocabularyKind kind)
+  explicit Parts(const ModelSource& file) : Parts{file, vocabulary_kind(file)} {}
+  Parts(const ModelSource& file, VocabularyKind kind)
       : pre{pre_of(file, kind)},
         vocabulary{file, kind, pre.default_bos},
         splitter{vocabulary},
@@ -70,7 +69,7 @@ struct Tokenizer::Parts {
         suppressed{suppressed_tokens(file, vocabulary.size())} {
     const bool spm = kind == VocabularyKind::spm;
     marks_spaces = spm || pre.raw;
-    const auto flag = [&](const char* key, bool fallback) { return file.boolean(key).value_or(fallback); };
+    const auto flag = [&](const char* key, bool fallback) { return file.metadata().boolean(key).value_or(fallback); };
     add_bos = kind == VocabularyKind::gemma4 || flag("tokenizer.ggml.add_bos_token", pre.add_bos);
     add_eos = flag("tokenizer.ggml.add_eos_token", false);
     space_prefix = flag("tokenizer.ggml.add_space_prefix", spm);
@@ -87,7 +86,7 @@ struct Tokenizer::Parts {
   bool leading_space;  // put in front of texts
 };
 
-Tokenizer::Tokenizer(const gguf::Reader& file) : parts_{std::make_unique<const Parts>(file)} {}
+Tokenizer::Tokenizer(const ModelSource& file) : parts_{std::make_unique<const Parts>(file)} {}
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
@@ -174,6 +173,19 @@ std::string TokenStream::add(int32_t token) {
 
 std::string TokenStream::finish() {
   return valid_utf8(std::exchange(waiting_, {}));
+}
+
+std::optional<Tokenizer> tokenizer_if_usable(const ModelSource& model, std::string* why) {
+  constexpr std::string_view kNone = "none";  // what llama.cpp's converter writes for a model without one
+  const bool has_one = model.metadata().text("tokenizer.ggml.model").value_or(kNone) != kNone;
+  try {
+    if (has_one) return Tokenizer{model};
+    if (why) *why = "the model has no tokenizer";
+  } catch (const Error& error) {
+    if (error.fault() != Fault::bad_input) throw;
+    if (why) *why = str("the model's tokenizer cannot be used: ", error.problem());
+  }
+  return {};
 }
 
 }  // namespace snug::infer

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 #include "infer/tokenizer/vocabulary.hpp"
 
 namespace snug::infer {
@@ -20,7 +20,7 @@ class Tokenizer {
  public:
   /// Throws Error for a file without a tokenizer, or of a kind or pre-tokenizer that is not known: the
   /// message lists those that are.
-  explicit Tokenizer(const gguf::Reader& file);
+  explicit Tokenizer(const ModelSource& file);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -75,5 +75,8 @@ class TokenStream {
   bool special_;
   std::string waiting_;
 };
+
+/// Nothing where the model has no tokenizer, or one that cannot be used; `why` says which then (may be nullptr).
+std::optional<Tokenizer> tokenizer_if_usable(const ModelSource& model, std::string* why = nullptr);
 
 }  // namespace snug::infer

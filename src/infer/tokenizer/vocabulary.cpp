@@ -7,7 +7,6 @@
 
 #include "base/str.hpp"
 #include "base/printable.hpp"
-#include "gguf/value.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -119,14 +118,14 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-[[noreturn]] void bad_list(const gguf::Reader& file, const char* key, const std::string& problem) {
+[[noreturn]] void bad_list(const ModelSource& file, const char* key, const std::string& problem) {
   throw Error{problem, str(file.path().string(), ", key ", key), "the file is damaged or badly converted"};
 }
 
 }  // namespace
 
-VocabularyKind vocabulary_kind(const gguf::Reader& file) {
-  const std::string model{file.text(kModelKey).value_or("none")};
+VocabularyKind vocabulary_kind(const ModelSource& file) {
+  const std::string model{file.metadata().text(kModelKey).value_or("none")};
   const std::string where = str(file.path().string(), ", key ", kModelKey);
   if (model == "none" || model == "no_vocab")
     throw Error{"the model has no tokenizer", where, "use a file converted with its vocabulary"};
@@ -137,7 +136,7 @@ VocabularyKind vocabulary_kind(const gguf::Reader& file) {
               "known: llama (SentencePiece), gpt2 (byte-pair encoding), gemma4"};
 }
 
-Vocabulary::Vocabulary(const gguf::Reader& file, VocabularyKind kind, bool default_bos) : kind_{kind} {
+Vocabulary::Vocabulary(const ModelSource& file, VocabularyKind kind, bool default_bos) : kind_{kind} {
   read_tokens(file);
   read_scores(file);
   read_types(file);
@@ -145,7 +144,7 @@ Vocabulary::Vocabulary(const gguf::Reader& file, VocabularyKind kind, bool defau
   find_ends();
   for (const std::string_view text : {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"})
     set_only(text, user_defined);  // gpt-oss: part of what is to be seen
-  const std::string name = lower(file.text("general.name").value_or(""));
+  const std::string name = lower(file.metadata().text("general.name").value_or(""));
   if (name.find("phi-3") != name.npos || name.find("phi3") != name.npos) trim_after_specials();
 }
 
@@ -154,11 +153,11 @@ int32_t Vocabulary::find(std::string_view text) const {
   return found == ids_.end() ? -1 : found->second;
 }
 
-void Vocabulary::read_tokens(const gguf::Reader& file) {
-  const gguf::Array* tokens = file.array(kTokensKey);
+void Vocabulary::read_tokens(const ModelSource& file) {
+  const MetadataArray* tokens = file.metadata().array(kTokensKey);
   if (!tokens || !tokens->count) bad_list(file, kTokensKey, "the list of tokens is missing");
   if (tokens->count > kMostTokens) bad_list(file, kTokensKey, str(tokens->count, " tokens are too many"));
-  texts_ = gguf::strings_of(file, kTokensKey);
+  texts_ = file.metadata().strings(kTokensKey);
   ids_.reserve(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id) {
     if (texts_[id].empty()) texts_[id] = made_up_.emplace_back(str("[EMPTY_", id, "]"));
@@ -169,13 +168,13 @@ void Vocabulary::read_tokens(const gguf::Reader& file) {
   }
 }
 
-void Vocabulary::read_scores(const gguf::Reader& file) {
+void Vocabulary::read_scores(const ModelSource& file) {
   constexpr const char* key = "tokenizer.ggml.scores";
-  const gguf::Array* scores = file.array(key);
+  const MetadataArray* scores = file.metadata().array(key);
   if (!scores) return;
   if (scores->count < texts_.size())
     bad_list(file, key, str(scores->count, " scores for ", texts_.size(), " tokens"));
-  const std::vector<double> values = gguf::reals_of(file, key);
+  const std::vector<double> values = file.metadata().reals(key);
   scores_.resize(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id) {
     if (std::isnan(values[id])) bad_list(file, key, str("the score of token ", id, " is no number"));
@@ -183,19 +182,19 @@ void Vocabulary::read_scores(const gguf::Reader& file) {
   }
 }
 
-void Vocabulary::read_types(const gguf::Reader& file) {
+void Vocabulary::read_types(const ModelSource& file) {
   constexpr const char* key = "tokenizer.ggml.token_type";
   attributes_.assign(texts_.size(), normal);
   ends_.assign(texts_.size(), false);
-  const gguf::Array* types = file.array(key);
+  const MetadataArray* types = file.metadata().array(key);
   if (!types) return;
   if (types->count < texts_.size())
     bad_list(file, key, str(types->count, " types for ", texts_.size(), " tokens"));
-  const std::vector<int64_t> values = gguf::integers_of(file, key);
+  const std::vector<int64_t> values = file.metadata().integers(key);
   for (size_t id = 0; id < texts_.size(); ++id) attributes_[id] = attribute_of(values[id]);
 }
 
-void Vocabulary::find_specials(const gguf::Reader& file, bool default_bos) {
+void Vocabulary::find_specials(const ModelSource& file, bool default_bos) {
   const auto within = [&](int64_t id) { return id >= 0 && id < size(); };
   for (const SpecialSource& source : special_sources()) {
     int32_t& id = special_[static_cast<size_t>(source.which)];
@@ -203,7 +202,7 @@ void Vocabulary::find_specials(const gguf::Reader& file, bool default_bos) {
     if (!within(id)) id = -1;
     for (const char* key : {source.older_key, source.key}) {  // the newer one has the last word
       if (!key) continue;
-      const auto named = file.integer(str("tokenizer.ggml.", key, "_token_id"));
+      const auto named = file.metadata().integer(str("tokenizer.ggml.", key, "_token_id"));
       if (named && within(*named)) id = static_cast<int32_t>(*named);
     }
     for (const std::string_view text : source.texts)

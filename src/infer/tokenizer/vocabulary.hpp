@@ -8,7 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "gguf/reader.hpp"
+#include "snug/model.hpp"
 
 namespace snug::infer {
 
@@ -47,7 +47,7 @@ class Vocabulary {
 
   /// Throws Error for a file without a tokenizer, of an unknown kind, or with lists that do not fit together.
   /// default_bos false: no BOS unless the file names one (as some pre-tokenizers have it).
-  Vocabulary(const gguf::Reader& file, VocabularyKind kind, bool default_bos);
+  Vocabulary(const ModelSource& file, VocabularyKind kind, bool default_bos);
 
   VocabularyKind kind() const { return kind_; }
   int32_t size() const { return static_cast<int32_t>(texts_.size()); }
@@ -59,10 +59,10 @@ class Vocabulary {
   bool ends_generation(int32_t id) const { return ends_[static_cast<size_t>(id)]; }
 
  private:
-  void read_tokens(const gguf::Reader& file);
-  void read_scores(const gguf::Reader& file);
-  void read_types(const gguf::Reader& file);
-  void find_specials(const gguf::Reader& file, bool default_bos);
+  void read_tokens(const ModelSource& file);
+  void read_scores(const ModelSource& file);
+  void read_types(const ModelSource& file);
+  void find_specials(const ModelSource& file, bool default_bos);
   void find_ends();
   void trim_after_specials();
   void set_only(std::string_view text, Attribute attribute);
@@ -78,6 +78,6 @@ class Vocabulary {
 };
 
 /// Throws Error that lists the kinds known, also for a file without a tokenizer.
-VocabularyKind vocabulary_kind(const gguf::Reader& file);
+VocabularyKind vocabulary_kind(const ModelSource& file);
 
 }  // namespace snug::infer

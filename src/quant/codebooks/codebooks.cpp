@@ -20,5 +20,6 @@ constinit const Grid<uint8_t, 1024, 8> kIq2SGrid = expand<uint8_t, 1024, 8>(kIq2
 constinit const Grid<uint8_t, 256, 4> kIq3XxsGrid = expand<uint8_t, 256, 4>(kIq3XxsCodes, kIq3XxsLevels);
 constinit const Grid<uint8_t, 512, 4> kIq3SGrid = expand<uint8_t, 512, 4>(kIq3SCodes, kIq3SLevels);
 constinit const Grid<int8_t, 2048, 8> kIq1Grid = expand<int8_t, 2048, 8>(kIq1Codes, kIq1Levels);
+constinit const Grid<uint8_t, 2048, 8> kIq1RaisedGrid = expand<uint8_t, 2048, 8>(kIq1Codes, kIq1RaisedLevels);
 
 }  // namespace snug

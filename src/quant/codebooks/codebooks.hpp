@@ -17,6 +17,7 @@ constexpr uint8_t kIq2Levels[4] = {8, 25, 43, 0};  // the last never occurs
 constexpr uint8_t kIq3XxsLevels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
 constexpr uint8_t kIq3SLevels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 constexpr int8_t kIq1Levels[4] = {-1, 0, 1, 0};
+constexpr uint8_t kIq1RaisedLevels[4] = {0, 1, 2, 0};
 
 template <class Value, int entries, int dimensions>
 struct Grid {
@@ -29,5 +30,6 @@ extern const Grid<uint8_t, 1024, 8> kIq2SGrid;
 extern const Grid<uint8_t, 256, 4> kIq3XxsGrid;
 extern const Grid<uint8_t, 512, 4> kIq3SGrid;
 extern const Grid<int8_t, 2048, 8> kIq1Grid;
+extern const Grid<uint8_t, 2048, 8> kIq1RaisedGrid;  // the same, with one added to every value
 
 }  // namespace snug

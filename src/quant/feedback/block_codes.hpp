@@ -4,39 +4,22 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "quant/block_fields.hpp"
 #include "snug/format.hpp"
 
 namespace snug {
 
-/// Where a small number lies in a block: `width` bits from bit `at` on, counted from the block's first byte,
-/// little-endian. Nothing where width is 0.
-struct BitField {
-  uint16_t at = 0;
-  uint8_t width = 0;
-};
-
-/// A number kept in two places, the low bits first, and as this much more than it is, modulo the places' width.
-struct CodePlace {
-  BitField low, high;
-  uint8_t offset = 0;
-};
+/// The number in `f`, and setting it.
+uint32_t get_bits(const std::byte* block, BitField f);
+void put_bits(std::byte* block, BitField f, uint32_t code);
 
 uint32_t get_code(const std::byte* block, const CodePlace& place);
 void put_code(std::byte* block, const CodePlace& place, uint32_t code);
 
-/// How the codes of a format's blocks may be changed while the scales stay as they are.
-///
-/// Scalar formats: weight i has a code of its own. Where `table` is null, y = a c + b, with a and b of the
-/// sub-block; otherwise y = a table[c].
-/// Codebook formats: eight weights from 8 g on have one entry of eight values or two of four, y = a s v + b:
-/// s their signs, b (iq1) a sub-block's shift.
+/// BlockFields with every place looked up: how the codes of a format's blocks may be changed while the scales
+/// stay as they are.
 struct BlockCodes {
-  enum class Signs : uint8_t {
-    none,   // the entries are signed
-    bytes,  // bit k: weight k is negated
-    even,   // seven bits; the eighth makes the number of negatives even
-    shift,  // none, but one bit that turns b around (iq1_m)
-  };
+  using Signs = BlockFields::Signs;
 
   FormatId format{};
   BlockShape shape;

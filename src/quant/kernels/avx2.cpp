@@ -5,6 +5,6 @@
 
 namespace snug {
 
-constinit const Kernels kAvx2 = kernels_for<Avx2>("avx2");
+constinit const Kernels kAvx2 = kernels_for<Avx2, kAllCodecs<Avx2>>("avx2");
 
 }  // namespace snug

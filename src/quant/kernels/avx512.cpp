@@ -7,17 +7,16 @@
 namespace snug {
 namespace {
 
-/// The kernels of AVX2, compiled for 32 registers and three-operand logic, and a few wider ones.
-constexpr Kernels make() {
-  Kernels k = kernels_for<Avx2>("avx512");
-  k.q8_0.decode = decode_q8_0_avx512;
-  k.q4_K.decode = decode_q4_K_avx512;
-  k.q6_K.decode = decode_q6_K_avx512;
-  return k;
-}
+/// The codecs of AVX2, compiled for 32 registers and three-operand logic, and a few wider ones.
+constexpr auto kCodecs = [] {
+  auto codecs = all_codecs<Avx2>();
+  for (const auto& [id, decode] : kWideDecoders)
+    std::ranges::find(codecs, id, &CodecRow::id)->codec.decode = decode;
+  return codecs;
+}();
 
 }  // namespace
 
-constinit const Kernels kAvx512 = make();
+constinit const Kernels kAvx512 = kernels_for<Avx2, kCodecs>("avx512");
 
 }  // namespace snug

@@ -107,5 +107,15 @@ inline void decode_q6_K_avx512(const void* blocks, int64_t cols, float* row) noe
   });
 }
 
+struct WideDecoder {
+  FormatId id;
+  DecodeRow decode;
+};
+constexpr WideDecoder kWideDecoders[] = {
+    {FormatId::q8_0, decode_q8_0_avx512},
+    {FormatId::q4_K, decode_q4_K_avx512},
+    {FormatId::q6_K, decode_q6_K_avx512},
+};
+
 }  // namespace
 }  // namespace snug

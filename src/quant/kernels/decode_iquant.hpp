@@ -1,7 +1,7 @@
 #pragma once
 
 #include "quant/codebooks/codebooks.hpp"
-#include "quant/kernels/decode_legacy.hpp"
+#include "quant/kernels/decode_blocks.hpp"
 
 // Decoders of the codebook formats.
 

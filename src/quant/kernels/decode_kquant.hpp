@@ -1,6 +1,6 @@
 #pragma once
 
-#include "quant/kernels/decode_legacy.hpp"
+#include "quant/kernels/decode_blocks.hpp"
 
 // Decoders of the K formats, with ggml's roundings: of d times a scale, of that times a code, of the
 // difference. The product of a scale and a code has at most 24 bits, so that it is exact and may be fused

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/iq_nearest.hpp"
 #include "quant/kernels/iq_super.hpp"
 
@@ -199,5 +200,11 @@ template <Simd V>
 void recode_iq1_m(const RecodeJob& job) noexcept {
   recode_iq<V, Iq1Form<V, Iq1MTraits>>(job);
 }
+
+template <Simd V>
+constexpr CodecRow kIq1Codecs[] = {
+    {FormatId::iq1_s, {encode_iq1_s<V>, decode_iq1_s<V>, recode_iq1_s<V>}},
+    {FormatId::iq1_m, {encode_iq1_m<V>, decode_iq1_m<V>, recode_iq1_m<V>}},
+};
 
 }  // namespace snug

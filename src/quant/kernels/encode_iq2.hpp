@@ -1,5 +1,6 @@
 #pragma once
 
+#include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/iq_nearest.hpp"
 #include "quant/kernels/iq_super.hpp"
 
@@ -250,5 +251,12 @@ template <Simd V>
 void recode_iq2_s(const RecodeJob& job) noexcept {
   recode_iq<V, Iq2Form<V, Iq2STraits>>(job);
 }
+
+template <Simd V>
+constexpr CodecRow kIq2Codecs[] = {
+    {FormatId::iq2_xxs, {encode_iq2_xxs<V>, decode_iq2_xxs<V>, recode_iq2_xxs<V>}},
+    {FormatId::iq2_xs, {encode_iq2_xs<V>, decode_iq2_xs<V>, recode_iq2_xs<V>}},
+    {FormatId::iq2_s, {encode_iq2_s<V>, decode_iq2_s<V>, recode_iq2_s<V>}},
+};
 
 }  // namespace snug

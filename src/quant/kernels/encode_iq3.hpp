@@ -1,5 +1,6 @@
 #pragma once
 
+#include "quant/kernels/decode_iquant.hpp"
 #include "quant/kernels/iq_super.hpp"
 #include "quant/codebooks/nearest.hpp"
 
@@ -381,5 +382,11 @@ template <Simd V>
 void recode_iq3_s(const RecodeJob& job) noexcept {
   recode_iq<V, Iq3Form<V, Iq3STraits>>(job);
 }
+
+template <Simd V>
+constexpr CodecRow kIq3Codecs[] = {
+    {FormatId::iq3_xxs, {encode_iq3_xxs<V>, decode_iq3_xxs<V>, recode_iq3_xxs<V>}},
+    {FormatId::iq3_s, {encode_iq3_s<V>, decode_iq3_s<V>, recode_iq3_s<V>}},
+};
 
 }  // namespace snug

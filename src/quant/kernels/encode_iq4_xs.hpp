@@ -190,4 +190,22 @@ void recode_iq4_xs(const RecodeJob& job) noexcept {
   }
 }
 
+template <Simd V>
+void decode_iq4_xs(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockIq4Xs, 256>(blocks, cols, row, [](const BlockIq4Xs& b, float* y) {
+    const float super = V::half(b.d);
+    for (int k = 0; k < 8; ++k) {
+      const int scale = (b.scales_l[k / 2] >> 4 * (k & 1) & 15) | (b.scales_h >> 2 * k & 3) << 4;
+      const auto d = V::splat(super * static_cast<float>(scale - 32));
+      each_nibble<V, 16>(b.qs + 16 * k, y + 32 * k,
+                         [&](float* to, auto n) { V::store(to, d * V::lookup16(kIq4, n)); });
+    }
+  });
+}
+
+template <Simd V>
+constexpr CodecRow kIq4XsCodecs[] = {
+    {FormatId::iq4_xs, {encode_iq4_xs<V>, decode_iq4_xs<V>, recode_iq4_xs<V>}},
+};
+
 }  // namespace snug

@@ -1,8 +1,9 @@
 #pragma once
 
+#include "quant/kernels/decode_blocks.hpp"
 #include "quant/kernels/encode_search.hpp"
 
-// q4_0 q5_0 q8_0 iq4_nl q1_0 q2_0 tq1_0 tq2_0: one f16 scale a block.
+// q4_0 q5_0 q8_0 iq4_nl: one f16 scale to 32 weights.
 
 namespace snug {
 
@@ -30,17 +31,12 @@ inline constexpr float kLadder5[] = {-16.9f, -16.5f, -16.1f, -15.8f, -15.5f, -15
                                      16.2f,  15.8f,  15.5f,  15.1f,  14.7f,  14.2f,  17.2f,  20.0f};
 inline constexpr float kLadderIq4[] = {-135, -128, -122, -116, -110, -103, -95, -145,
                                        135,  128,  121,  115,  109,  102,  94,  150};
-inline constexpr float kLadderQ2[] = {2.4f,  2.1f,  1.9f,  1.7f,  1.5f,  1.2f,  2.8f,  3.4f,
-                                      -2.4f, -2.1f, -1.8f, -1.5f, -1.2f, -0.9f, -3.0f, -4.0f};
-inline constexpr float kLadderTernary[] = {0.9f, 1.2f, 1.6f, 2.2f, 3.0f, 4.0f, 6.0f, 9.0f};
 inline constexpr float kLadder8[] = {126.5f, 127.3f, 128.2f, 129.4f, 131.0f, -127.7f, -128.4f, -130.0f};
 
 // The levels that the weighted root mean square may be taken to.
 inline constexpr float kTypical4[] = {-2.1f, -2.6f, -3.2f, -4.0f, 2.1f, 2.6f, 3.2f, 4.0f};
 inline constexpr float kTypical5[] = {-4.2f, -5.3f, -6.5f, -8.0f, 4.2f, 5.3f, 6.5f, 8.0f};
 inline constexpr float kTypicalIq4[] = {-33, -41, -50, -62, 33, 41, 50, 62};
-inline constexpr float kTypicalQ2[] = {0.75f, 0.9f, 1.1f, 1.4f, -0.75f, -0.9f, -1.1f, -1.4f};
-inline constexpr float kTypicalTernary[] = {0.5f, 0.62f, 0.72f, 0.82f, 0.92f, 1.05f, 1.25f, 1.6f};
 
 /// `count` levels from `from` to `to`, and the same below zero: the ladder of Effort::max.
 template <int count>
@@ -57,8 +53,6 @@ struct FineLadder {
 inline constexpr FineLadder<24> kFine4{5.0f, 16.0f};
 inline constexpr FineLadder<24> kFine5{12.0f, 28.0f};
 inline constexpr FineLadder<24> kFineIq4{85.0f, 210.0f};
-inline constexpr FineLadder<24> kFineQ2{0.8f, 6.0f};
-inline constexpr FineLadder<48> kFineTernary{0.6f, 20.0f};
 
 template <Simd V>
 void encode_q4_0(const EncodeJob& job) noexcept {
@@ -187,96 +181,45 @@ void encode_q8_0(const EncodeJob& job) noexcept {
   });
 }
 
-/// The codes are the signs; the best scale is the weighted mean magnitude.
 template <Simd V>
-void encode_q1_0(const EncodeJob& job) noexcept {
-  encode_blocks<V, BlockQ1_0, 128>(job, [&](BlockQ1_0& out, const Prepared<128>& b) {
-    auto total = V::zero(), weight = V::zero();
-    for (int j = 0; j < 128; j += 8) {
-      const auto w = V::load(b.w + j);
-      total = V::fma(w, V::abs(V::load(b.x + j)), total);
-      weight = weight + w;
-      out.qs[j / 8] = static_cast<uint8_t>(V::bits(V::le(V::zero(), V::load(b.x + j))));
-    }
-    const float d = V::sum(total) / V::sum(weight);
-    out.d = V::to_half(d < 65504.0f ? d : 65504.0f);
+void decode_q4_0(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockQ4_0, 32>(blocks, cols, row, [](const BlockQ4_0& b, float* y) {
+    const auto d = V::splat(V::half(b.d));
+    each_nibble<V, 16>(b.qs, y, [&](float* to, auto n) { V::store(to, d * V::to_f(n - V::splat_i(8))); });
   });
 }
 
 template <Simd V>
-void encode_q2_0(const EncodeJob& job) noexcept {
-  using Levels = Uniform<-1, 2>;
-  encode_blocks<V, BlockQ2_0, 64>(job, [&](BlockQ2_0& out, const Prepared<64>& b) {
-    const float d = choose_scale<V, Levels>(b, {kLadderQ2, 16, kTypicalQ2, 8, 2},
-                                            {kFineQ2.levels, 48, kTypicalQ2, 8, 4}, job.hard)
-                        .scale;
-    out.d = V::to_half(d);
-    uint8_t codes[64];
-    for (int j = 0; j < 64; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
-    for (int j = 0; j < 16; ++j) {
-      const uint8_t* c = codes + 4 * j;
-      out.qs[j] = static_cast<uint8_t>(c[0] | c[1] << 2 | c[2] << 4 | c[3] << 6);
-    }
+void decode_q5_0(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockQ5_0, 32>(blocks, cols, row, [](const BlockQ5_0& b, float* y) {
+    const auto d = V::splat(V::half(b.d));
+    each_five_bits<V>(b.qh, b.qs, y,
+                      [&](float* to, auto n) { V::store(to, d * V::to_f(n - V::splat_i(16))); });
   });
 }
 
-/// A scale for 256 weights in {-1, 0, 1} times it, and the codes 0, 1, 2.
 template <Simd V>
-uint16_t encode_ternary(const Prepared<256>& b, bool hard, uint8_t* codes) noexcept {
-  using Levels = Uniform<-1, 1>;
-  const float d = choose_scale<V, Levels>(b, {kLadderTernary, 8, kTypicalTernary, 8, 2},
-                                          {kFineTernary.levels, 48, kTypicalTernary, 8, 4}, hard)
-                      .scale;
-  for (int j = 0; j < 256; j += 8) V::store_u8(codes + j, codes_at<V, Levels>(b.x + j, d));
-  return V::to_half(d);
-}
-
-template <Simd V>
-void put_trits(BlockTq2_0& out, const uint8_t* codes) noexcept {
-  for (int m = 0; m < 64; ++m) {
-    const uint8_t* c = codes + 128 * (m / 32) + m % 32;
-    out.qs[m] = static_cast<uint8_t>(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
-  }
-}
-template <Simd V>
-void put_trits(BlockTq1_0& out, const uint8_t* codes) noexcept {
-  for (int m = 0; m < 32; ++m) out.qs[m] = pack_trits(codes + m, 32, 5);
-  for (int m = 0; m < 16; ++m) out.qs[32 + m] = pack_trits(codes + 160 + m, 16, 5);
-  for (int j = 0; j < 4; ++j) out.qh[j] = pack_trits(codes + 240 + j, 4, 4);
-}
-
-template <Simd V, class Block>
-void encode_tq(const EncodeJob& job) noexcept {
-  encode_blocks<V, Block, 256>(job, [&](Block& out, const Prepared<256>& b) {
-    uint8_t codes[256];
-    out.d = encode_ternary<V>(b, job.hard, codes);
-    put_trits<V>(out, codes);
+void decode_q8_0(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockQ8_0, 32>(blocks, cols, row, [](const BlockQ8_0& b, float* y) {
+    const auto d = V::splat(V::half(b.d));
+    for (int j = 0; j < 32; j += 8) V::store(y + j, d * V::to_f(V::load_i8(b.qs + j)));
   });
 }
-template <Simd V, class Block>
-void recode_tq(const RecodeJob& job) noexcept {
-  auto& block = *static_cast<Block*>(job.block);
-  uint8_t codes[256];
-  for (int j = 0; j < 256; j += 8)
-    V::store_u8(codes + j, codes_at<V, Uniform<-1, 1>>(job.x + j, V::half(block.d)));
-  put_trits<V>(block, codes);
+
+template <Simd V>
+void decode_iq4_nl(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockIq4Nl, 32>(blocks, cols, row, [](const BlockIq4Nl& b, float* y) {
+    const auto d = V::splat(V::half(b.d));
+    each_nibble<V, 16>(b.qs, y, [&](float* to, auto n) { V::store(to, d * V::lookup16(kIq4, n)); });
+  });
 }
 
 template <Simd V>
-void encode_tq1_0(const EncodeJob& job) noexcept {
-  encode_tq<V, BlockTq1_0>(job);
-}
-template <Simd V>
-void recode_tq1_0(const RecodeJob& job) noexcept {
-  recode_tq<V, BlockTq1_0>(job);
-}
-template <Simd V>
-void encode_tq2_0(const EncodeJob& job) noexcept {
-  encode_tq<V, BlockTq2_0>(job);
-}
-template <Simd V>
-void recode_tq2_0(const RecodeJob& job) noexcept {
-  recode_tq<V, BlockTq2_0>(job);
-}
+constexpr CodecRow kLegacyCodecs[] = {
+    {FormatId::q4_0, {encode_q4_0<V>, decode_q4_0<V>}},
+    {FormatId::q5_0, {encode_q5_0<V>, decode_q5_0<V>}},
+    {FormatId::q8_0, {encode_q8_0<V>, decode_q8_0<V>}},
+    {FormatId::iq4_nl, {encode_iq4_nl<V>, decode_iq4_nl<V>}},
+};
 
 }  // namespace snug

@@ -209,4 +209,26 @@ void encode_q5_1(const EncodeJob& job) noexcept {
                                   [](BlockQ5_1& out, auto code) { put_five_bits<V>(out.qh, out.qs, code); });
 }
 
+template <Simd V>
+void decode_q4_1(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockQ4_1, 32>(blocks, cols, row, [](const BlockQ4_1& b, float* y) {
+    const auto d = V::splat(V::half(b.d)), m = V::splat(V::half(b.m));
+    each_nibble<V, 16>(b.qs, y, [&](float* to, auto n) { V::store(to, d * V::to_f(n) + m); });
+  });
+}
+
+template <Simd V>
+void decode_q5_1(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_blocks<BlockQ5_1, 32>(blocks, cols, row, [](const BlockQ5_1& b, float* y) {
+    const auto d = V::splat(V::half(b.d)), m = V::splat(V::half(b.m));
+    each_five_bits<V>(b.qh, b.qs, y, [&](float* to, auto n) { V::store(to, d * V::to_f(n) + m); });
+  });
+}
+
+template <Simd V>
+constexpr CodecRow kOffsetCodecs[] = {
+    {FormatId::q4_1, {encode_q4_1<V>, decode_q4_1<V>}},
+    {FormatId::q5_1, {encode_q5_1<V>, decode_q5_1<V>}},
+};
+
 }  // namespace snug

@@ -1,6 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+
+#include "quant/mlx_rule.hpp"
+#include "snug/format.hpp"
 
 namespace snug {
 
@@ -22,6 +26,14 @@ struct RecodeJob {
   void* block;               // encoded before, from weights not far away
 };
 
+/// One row to be rounded as MLX itself rounds it.
+struct StockJob {
+  const float* x;  // [cols] finite
+  int64_t cols;    // a multiple of the format's block
+  MlxRule rule;
+  void* blocks;
+};
+
 using EncodeRow = void (*)(const EncodeJob& job) noexcept;
 using DecodeRow = void (*)(const void* blocks, int64_t cols, float* row) noexcept;
 /// y[i] += scale x[i], each product rounded before it is added.
@@ -32,12 +44,13 @@ constexpr int64_t kPanelColumns = 64;
 using AddPanel = void (*)(float* y, const float* panel, int64_t first, const int32_t* row,
                           const float* scale, int64_t count) noexcept;
 using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
+using EncodeStock = void (*)(const StockJob& job) noexcept;
 
 struct Codec {
   EncodeRow encode = nullptr;
   DecodeRow decode = nullptr;
-  RecodeBlock recode =
-      nullptr;  // formats of 256 weights a block have one: there it is much less work than encode
+  RecodeBlock recode = nullptr;  // for 256 weights a block: there it is much less work than encode
+  EncodeStock stock = nullptr;   // formats of MLX
 };
 
 /// sum w d^2 and sum m d, d = decoded - original.
@@ -67,16 +80,17 @@ struct RowWork {
   void (*aim)(const float* x, const float* shift, float step, int64_t count, float* target) noexcept;
 };
 
+/// What one instruction set does with one format.
+struct CodecRow {
+  FormatId id{};
+  Codec codec;
+};
+
 /// Everything one instruction set does, the same bytes as every other. Filled by kernels_for() in all.hpp.
 struct Kernels {
   const char* isa;
   RowWork row;
-  Codec f32, f16, bf16;
-  Codec q4_0, q4_1, q5_0, q5_1, q8_0, q1_0, q2_0;
-  Codec q2_K, q3_K, q4_K, q5_K, q6_K;
-  Codec tq1_0, tq2_0;
-  Codec iq4_nl, iq4_xs, mxfp4, nvfp4;
-  Codec iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s;
+  std::span<const CodecRow> codecs;  // of every format, in the order of kFormatRows
   AddScaled add_scaled = nullptr;
   AddPanel add_panel = nullptr;
 };

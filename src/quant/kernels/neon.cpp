@@ -5,6 +5,6 @@
 
 namespace snug {
 
-constinit const Kernels kNeon = kernels_for<Neon>("neon");
+constinit const Kernels kNeon = kernels_for<Neon, kAllCodecs<Neon>>("neon");
 
 }  // namespace snug

@@ -91,4 +91,11 @@ void decode_bf16(const void* blocks, int64_t cols, float* row) noexcept {
   std::memcpy(row + j, x, static_cast<size_t>(cols - j) * sizeof(float));
 }
 
+template <Simd V>
+constexpr CodecRow kPlainCodecs[] = {
+    {FormatId::f32, {encode_f32<V>, decode_f32<V>}},
+    {FormatId::f16, {encode_f16<V>, decode_f16<V>}},
+    {FormatId::bf16, {encode_bf16<V>, decode_bf16<V>}},
+};
+
 }  // namespace snug

@@ -5,6 +5,6 @@
 
 namespace snug {
 
-constinit const Kernels kScalar = kernels_for<Scalar>("scalar");
+constinit const Kernels kScalar = kernels_for<Scalar, kAllCodecs<Scalar>>("scalar");
 
 }  // namespace snug

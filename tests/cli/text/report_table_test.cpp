@@ -71,6 +71,27 @@ TEST(ReportTable, SummaryNamesBudgetLossBoundAndGap) {
   EXPECT_EQ(summary_lines(preset).find("bound"), std::string::npos);
 }
 
+TEST(ReportTable, LimitsAreNamedWhereABoundDoesNotKnowThem) {
+  Recipe recipe = small_recipe();
+  recipe.limits = "--max-formats 2";
+  recipe.proven_optimal = true;
+  recipe.certified_bound = 0.012;
+  const std::string text = summary_lines(recipe);
+  EXPECT_TRUE(has_line(text, "limits", "--max-formats 2")) << text;
+  EXPECT_TRUE(has_line(text, "search", "found no better recipe within them")) << text;
+  EXPECT_TRUE(has_line(text, "bound     0.012", "gap at most 70 %")) << text;
+  EXPECT_EQ(text.find("optimal", text.find("bound")), std::string::npos) << text;
+}
+
+TEST(ReportTable, AnUnknownLossIsSaidToBeUnknown) {
+  Recipe recipe = small_recipe();
+  recipe.loss_known = false;
+  recipe.predicted_loss = recipe.certified_bound = 0;
+  EXPECT_TRUE(has_line(summary_lines(recipe), "loss      unknown", "these formats")) << summary_lines(recipe);
+  EXPECT_TRUE(report_json(recipe)["summary"]["predicted_loss"].is_null());
+  EXPECT_TRUE(report_json(recipe)["summary"]["gap"].is_null());
+}
+
 TEST(ReportTable, AProfileTellsWhatTheLossesRestOn) {
   Profile profile;
   ProfiledTensor probed;

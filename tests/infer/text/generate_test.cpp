@@ -19,8 +19,8 @@ class GenerateOnTinyModel : public testing::Test {
                     [&](std::string_view t) { shown += t; });
   }
 
-  Model model{test::tiny_model()};
-  Tokenizer tokenizer{model.file()};
+  Model model{open_model(test::tiny_model())};
+  Tokenizer tokenizer{model.source()};
   std::string shown;
 };
 

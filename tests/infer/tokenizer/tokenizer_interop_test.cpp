@@ -48,7 +48,7 @@ class TokenizerBesideLlama : public testing::Test {
 
   void compare(const std::filesystem::path& path, const std::vector<std::string>& texts) {
     SCOPED_TRACE(path.filename());
-    const gguf::Reader file{path};
+    const ModelSource file = open_model(path);
     const Tokenizer ours{file};
     const auto real = llama->load_vocabulary(path);
     for (const std::string& text : texts)

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "base/str.hpp"
+#include "gguf/reader.hpp"
 #include "infer/tokenizer_fixture.hpp"
 #include "snug/error.hpp"
 
@@ -21,7 +22,7 @@ using Ids = std::vector<int32_t>;
 struct Made {
   explicit Made(const SmallVocabulary& v) : bytes{v.file().bytes()} {}
   std::string bytes;
-  gguf::Reader file{test::as_bytes(bytes), "small"};
+  ModelSource file = gguf::read_model(test::as_bytes(bytes), "small");
   Tokenizer tokenizer{file};
 };
 
@@ -71,7 +72,7 @@ TEST(Tokenizer, GivesTheIdsOfEveryReferenceString) {
   if (vocabularies.empty()) GTEST_SKIP() << "the folder ../shared is not there";
   for (const auto& path : vocabularies) {
     SCOPED_TRACE(path.filename());
-    const gguf::Reader file{path};
+    const ModelSource file = open_model(path);
     const Tokenizer tokenizer{file};
     const std::vector<std::string> texts = records(test::read_file(path.string() + ".inp"));
     std::istringstream lines{test::read_file(path.string() + ".out")};
@@ -90,7 +91,7 @@ TEST(Tokenizer, DecodesWhatItEncoded) {
   const auto vocabularies = test::reference_vocabularies();
   if (vocabularies.empty()) GTEST_SKIP() << "the folder ../shared is not there";
   for (const auto& path : vocabularies) {
-    const gguf::Reader file{path};
+    const ModelSource file = open_model(path);
     const Tokenizer tokenizer{file};
     for (uint64_t seed = 0; seed < 20; ++seed) {
       SCOPED_TRACE(str(path.filename(), " seed ", seed));
@@ -116,7 +117,7 @@ TEST(Tokenizer, ALongTextTakesNoLongTime) {
     texts.push_back(text + "x1");
   }
   for (const auto& path : vocabularies) {
-    const gguf::Reader file{path};
+    const ModelSource file = open_model(path);
     const Tokenizer tokenizer{file};
     for (const std::string& text : texts) {
       const auto begin = std::chrono::steady_clock::now();
@@ -186,7 +187,7 @@ TEST(Tokenizer, Phi3SwallowsBlanksBehindItsControlTokens) {
   v.types.back() = 3;
   v.scores.push_back(0);
   const std::string bytes = v.file().key("general.name", "Phi-3 mini").bytes();
-  const gguf::Reader file{test::as_bytes(bytes), "phi"};
+  const ModelSource file = gguf::read_model(test::as_bytes(bytes), "phi");
   EXPECT_EQ((Tokenizer{file}.encode("<|end|> \n ab", false, true)), (Ids{266, kMarkAB}));
 }
 

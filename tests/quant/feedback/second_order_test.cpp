@@ -75,14 +75,14 @@ double error(const Format& format, const Case& c, const Curvature& curvature,
 
 std::vector<const Format*> changeable() {
   std::vector<const Format*> out;
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     if (has_second_order(format)) out.push_back(&format);
   return out;
 }
 
 TEST(SecondOrder, KnowsEveryFormatBelowNineBitsButTritsInBytes) {
-  for (const Format& format : formats())
-    EXPECT_EQ(has_second_order(format), format.bits_per_weight() < 9 && format.id != FormatId::tq1_0)
+  for (const Format& format : all_formats())
+    EXPECT_EQ(has_second_order(format), format.bits_per_weight() <= 9 && format.id != FormatId::tq1_0)
         << format.name;
 }
 

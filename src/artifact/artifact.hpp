@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/atomic_file.hpp"
+#include "imatrix/importance.hpp"
+#include "snug/model.hpp"
+#include "snug/recipe.hpp"
+
+namespace snug {
+
+/// The files of an output, planned to the byte before a byte is written.
+struct FileLayout {
+  int64_t bytes = 0;                // of all files
+  std::vector<int64_t> file_bytes;  // of each
+};
+
+struct WrittenModel {
+  int64_t bytes = 0;  // of all files
+  std::vector<std::filesystem::path> files;
+};
+
+/// How large an output becomes: all that planning asks of it.
+class OutputSizes {
+ public:
+  virtual ~OutputSizes() = default;
+
+  /// Bytes that are no tensor's, headers and metadata, of an output in one piece. A lower bound where they depend
+  /// on the formats chosen.
+  virtual int64_t fixed_bytes(const Recipe& recipe) const = 0;
+
+  /// What a tensor adds to the output, padding included, where its blocks of `format` take `data_bytes`.
+  virtual int64_t stored_bytes(FormatId format, int64_t data_bytes) const = 0;
+
+  /// Exact, for every file, split as the recipe says.
+  virtual FileLayout layout(const Recipe& recipe) const = 0;
+};
+
+/// Takes the rows of an output in any order.
+class ArtifactWriter {
+ public:
+  virtual ~ArtifactWriter() = default;
+
+  /// Whole rows of the recipe's tensor number `tensor`, as its format stores them. Threads may share. Throws Error
+  /// if a row is written twice or is none of the tensor's.
+  virtual void write_rows(size_t tensor, int64_t first_row, std::span<const std::byte> blocks) = 0;
+
+  /// Puts all files in place, whole or not at all; throws Error if rows are missing or a name was taken meanwhile.
+  virtual WrittenModel commit() = 0;
+};
+
+/// Gives back the rows of an output that was written.
+class ArtifactReader {
+ public:
+  virtual ~ArtifactReader() = default;
+
+  /// Whole rows as write_rows() took them; as many as `blocks` has room for.
+  virtual void read_rows(size_t tensor, int64_t first_row, std::span<std::byte> blocks) const = 0;
+};
+
+/// What will be written of a model: its container, to the byte, and writing it. Recipes name the model's tensors;
+/// how they are named, ordered and taken apart in the files is the artifact's own business. Immutable.
+class Artifact : public OutputSizes {
+ public:
+  /// Reserves the space at once. Throws Error where a file is there already (unless it may be replaced) or is one of
+  /// the model's.
+  virtual std::unique_ptr<ArtifactWriter> open(const Recipe& recipe, const std::filesystem::path& out,
+                                               Existing existing) const = 0;
+
+  /// Throws Error of Fault::io unless the files have the sizes and the tensors of the recipe.
+  virtual std::unique_ptr<ArtifactReader> read_back(const Recipe& recipe, const WrittenModel& written) const = 0;
+};
+
+/// The artifact that recipes of `model` are written as. `importance`, which may be nullptr, outlives it.
+std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance);
+
+}  // namespace snug

@@ -1,0 +1,145 @@
+#include "artifact/gguf_artifact.hpp"
+
+#include <utility>
+
+#include "base/str.hpp"
+#include "gguf/layout.hpp"
+#include "gguf/metadata.hpp"
+#include "gguf/reader.hpp"
+#include "gguf/writer.hpp"
+#include "recipe/presets.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+uint32_t file_type_of(const Recipe& recipe) {
+  constexpr std::string_view kPreset = "preset ";
+  if (recipe.method.starts_with(kPreset))
+    if (const Preset* preset = find_preset(recipe.method.substr(kPreset.size()))) return preset->file_type;
+  return file_type_for_bpw(recipe.bits_per_weight());
+}
+
+gguf::ImatrixNote note_of(const Importance& importance) {
+  // The name alone: the same recipe gives the same bytes wherever the imatrix lies.
+  return {importance.path().filename().string(), importance.datasets().empty() ? "" : importance.datasets().front(),
+          static_cast<int64_t>(importance.tensors().size()), importance.chunks()};
+}
+
+std::vector<gguf::OutputKey> own_keys(const Recipe& recipe) {
+  if (!recipe.notes) return {};
+  std::vector<gguf::OutputKey> keys{{"snug.version", std::string(SNUG_VERSION)},
+                                    {"snug.recipe", recipe.method},
+                                    {"snug.recipe_digest", recipe_digest(recipe)}};
+  if (recipe.loss_known) keys.push_back({"snug.predicted_loss", MetadataValue{recipe.predicted_loss}});
+  return keys;
+}
+
+std::vector<gguf::OutputKey> keys_of(const ModelSource& model, const Importance* importance, const Recipe& recipe) {
+  gguf::ImatrixNote note;
+  if (importance) note = note_of(*importance);
+  return gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, own_keys(recipe));
+}
+
+gguf::Layout layout_of(const ModelSource& model, const Importance* importance, const Recipe& recipe,
+                       const std::filesystem::path& out, int64_t split_bytes) {
+  std::vector<gguf::OutputTensor> tensors;
+  for (const RecipeTensor& tensor : recipe.tensors) {
+    const Tensor& source = *model.find(tensor.name);
+    tensors.push_back({tensor.name, tensor.format, source.dims, source.shape});
+  }
+  return gguf::plan_layout(out, keys_of(model, importance, recipe), std::move(tensors), split_bytes);
+}
+
+class GgufWriter final : public ArtifactWriter {
+ public:
+  GgufWriter(gguf::Layout layout, Existing existing) : writer_(std::move(layout), existing) {}
+
+  void write_rows(size_t tensor, int64_t first_row, std::span<const std::byte> blocks) override {
+    const gguf::OutputTensor& output = writer_.layout().tensors.at(tensor);
+    const int64_t row_bytes = gguf::data_bytes(output.format, {output.shape.data(), 1});
+    writer_.write(tensor, first_row * row_bytes, blocks);
+  }
+
+  WrittenModel commit() override {
+    writer_.commit();
+    WrittenModel written{writer_.layout().bytes, {}};
+    for (const gguf::Layout::Shard& shard : writer_.layout().shards) written.files.push_back(shard.path);
+    return written;
+  }
+
+ private:
+  gguf::Writer writer_;
+};
+
+class GgufReader final : public ArtifactReader {
+ public:
+  GgufReader(ModelSource file, std::vector<const Tensor*> tensors)
+      : file_(std::move(file)), tensors_(std::move(tensors)) {}
+
+  void read_rows(size_t tensor, int64_t first_row, std::span<std::byte> blocks) const override {
+    const Tensor& source = *tensors_.at(tensor);
+    source.read_blocks(first_row, static_cast<int64_t>(blocks.size()) / source.row_bytes(), blocks);
+  }
+
+ private:
+  const ModelSource file_;  // the tensors are views of it
+  const std::vector<const Tensor*> tensors_;
+};
+
+}  // namespace
+
+GgufArtifact::GgufArtifact(ModelSource model, const Importance* importance)
+    : model_(std::move(model)), importance_(importance) {}
+
+int64_t GgufArtifact::fixed_bytes(const Recipe& recipe) const {
+  const gguf::Layout whole = layout_of(model_, importance_, recipe, {}, 0);
+  return static_cast<int64_t>(whole.shards.front().header.size());
+}
+
+int64_t GgufArtifact::stored_bytes(FormatId, int64_t data_bytes) const {
+  return gguf::padded(data_bytes);
+}
+
+FileLayout GgufArtifact::layout(const Recipe& recipe) const {
+  const gguf::Layout planned = layout_of(model_, importance_, recipe, {}, recipe.split_bytes);
+  FileLayout layout{planned.bytes, {}};
+  for (const gguf::Layout::Shard& shard : planned.shards) layout.file_bytes.push_back(shard.bytes);
+  return layout;
+}
+
+std::unique_ptr<ArtifactWriter> GgufArtifact::open(const Recipe& recipe, const std::filesystem::path& out,
+                                                   Existing existing) const {
+  gguf::Layout layout = layout_of(model_, importance_, recipe, out, recipe.split_bytes);
+  for (const gguf::Layout::Shard& shard : layout.shards) check_no_input(shard.path, model_.files());
+  return std::make_unique<GgufWriter>(std::move(layout), existing);
+}
+
+std::unique_ptr<ArtifactReader> GgufArtifact::read_back(const Recipe& recipe, const WrittenModel& written) const {
+  ModelSource file = gguf::read_model(written.files.front());
+  const auto refuse = [&](const std::string& what) {
+    throw Error{what, written.files.front().string(), "the disk or memory may be faulty; write it again", Fault::io};
+  };
+  if (file.bytes() != written.bytes) refuse(str("the file has ", file.bytes(), " bytes, planned were ", written.bytes));
+  if (file.tensors().size() != recipe.tensors.size()) refuse("a tensor is missing");
+  std::vector<const Tensor*> tensors;
+  for (const RecipeTensor& wanted : recipe.tensors) {
+    const Tensor* got = file.find(wanted.name);
+    if (!got || got->format != wanted.format || got->shape != model_.find(wanted.name)->shape)
+      refuse(str("tensor '", wanted.name, "' is not what was planned"));
+    tensors.push_back(got);
+  }
+  return std::make_unique<GgufReader>(std::move(file), std::move(tensors));
+}
+
+int64_t GgufSizes::stored_bytes(FormatId, int64_t data_bytes) const {
+  return gguf::padded(data_bytes);
+}
+
+FileLayout GgufSizes::layout(const Recipe& recipe) const {
+  int64_t bytes = header_bytes_;
+  for (const RecipeTensor& tensor : recipe.tensors) bytes += stored_bytes(tensor.format, tensor.bytes);
+  return {bytes, {bytes}};
+}
+
+}  // namespace snug

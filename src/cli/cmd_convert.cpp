@@ -1,0 +1,59 @@
+#include <algorithm>
+#include <cctype>
+
+#include "artifact/convert_model.hpp"
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "cli/options/options.hpp"
+#include "snug/error.hpp"
+#include "snug/model.hpp"
+
+namespace snug::cli {
+namespace {
+
+struct Args {
+  CommonArgs common;
+  std::string model, out, type = "source";
+  bool force = false;
+};
+
+int run(const Args& args) {
+  args.common.apply();
+  const ModelSource model = open_model(args.model);
+  check_no_input(args.out, model.files());
+  for (const std::string& remark : model.remarks()) log_line(remark);
+  const Format* type = args.type == "source" ? nullptr : find_format(args.type);
+  convert_model(model, args.out,
+                {.type = type ? std::optional{type->id} : std::nullopt,
+                 .existing = args.force ? Existing::replace : Existing::refuse});
+  const auto bytes = std::filesystem::file_size(args.out);
+  if (args.common.json)
+    print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", bytes, "}"));
+  else
+    print_out(str("wrote ", model.tensors().size(), " tensors, ", bytes, " bytes\n"));
+  return 0;
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<Args>();
+  auto* command = app.add_subcommand("convert", "write the checkpoint in a folder as a GGUF file");
+  command->add_option("CHECKPOINT", args->model, "folder of a Hugging Face checkpoint, or a GGUF file")->required();
+  command->add_option("-o,--out", args->out, "the GGUF to write")->required();
+  command
+      ->add_option("--type", args->type, "of the matrices: f16, bf16, f32, or source, which keeps what they are")
+      ->check(CLI::IsMember({"source", "f32", "f16", "bf16"}))
+      ->capture_default_str();
+  command->add_flag("--force", args->force, "replace an existing output");
+  args->common.add_to(*command);
+  command->footer(
+      "fit, measure, plan, quantize, eval and run take the folder itself: nothing has to be converted for them.\n"
+      "Example:\n"
+      "  snug convert ./SmolLM2-135M -o smollm2-bf16.gguf");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+}
+
+}  // namespace snug::cli

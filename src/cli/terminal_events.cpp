@@ -1,0 +1,152 @@
+#include "cli/terminal_events.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "base/without_controls.hpp"
+
+namespace snug::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Unit = StageProgress::Unit;
+
+std::atomic<bool> cancel{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void on_signal(int signal) {
+  if (cancel.exchange(true)) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+bool on_terminal() {
+  static const bool terminal = isatty(STDERR_FILENO) == 1;
+  return terminal;
+}
+
+/// Columns a line may take without wrapping.
+size_t width() {
+  constexpr size_t kUsual = 80;
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  return (known ? size.ws_col : kUsual) - 1;
+}
+
+/// Cut to so many bytes, never within a character.
+std::string cut(std::string text, size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  text.resize(bytes);
+  return text;
+}
+
+std::string rate_text(double per_second, Unit unit) {
+  std::array<char, 64> text{};
+  switch (unit) {
+    case Unit::bytes:
+      std::snprintf(text.data(), text.size(), "%.1f MB/s", per_second / 1e6);
+      break;
+    case Unit::weights:
+      std::snprintf(text.data(), text.size(), "%.2f M weights/s", per_second / 1e6);
+      break;
+    case Unit::items:
+      std::snprintf(text.data(), text.size(), "%.1f/s", per_second);
+      break;
+  }
+  return text.data();
+}
+
+double rate_of(const StageProgress& p) {
+  return p.seconds > 0 ? static_cast<double>(p.done) / p.seconds : 0;
+}
+
+std::string bar(double share) {
+  constexpr int kWidth = 24;
+  std::string bar(static_cast<size_t>(share * kWidth), '=');
+  bar.resize(kWidth, ' ');
+  return str(" [", bar, "] ");
+}
+
+std::string running_line(const StageProgress& p) {
+  const double share = std::min(1.0, static_cast<double>(p.done) / static_cast<double>(p.total));
+  const double rate = rate_of(p), left = rate > 0 ? static_cast<double>(p.total - p.done) / rate : 0;
+  return str(p.stage, on_terminal() ? bar(share) : " ", static_cast<int>(share * 100), "%  ", rate_text(rate, p.unit),
+             "  ", show_duration(std::max(0.0, left)), " left", p.what.empty() ? "" : "  ",
+             without_controls(std::string{p.what}));
+}
+
+std::string last_line(const StageProgress& p) {
+  return str(p.stage, p.done >= p.total ? " done in " : " stopped in ", show_duration(p.seconds), ", ",
+             rate_text(rate_of(p), p.unit));
+}
+
+/// "12:03:59 " where lines are kept in a file, so that one sees later when what was done.
+std::string time_stamp() {
+  if (on_terminal()) return {};
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  std::array<char, 16> text{};
+  std::strftime(text.data(), text.size(), "%H:%M:%S ", &local);
+  return text.data();
+}
+
+void put(const std::string& line, const char* end) {
+  std::fprintf(stderr, "%s%s%s", on_terminal() ? "\r\033[K" : "", line.c_str(), end);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+void TerminalEvents::log(std::string_view line) {
+  if (quiet_) return;
+  const std::lock_guard lock{mutex_};
+  put(without_controls(std::string{line}), "\n");
+}
+
+void TerminalEvents::progress(const StageProgress& progress) {
+  if (quiet_) return;
+  const std::lock_guard lock{mutex_};
+  const std::chrono::duration<double> since = Clock::now() - shown_;
+  if (progress.ended) {
+    if (progress.done > 0) put(time_stamp() + last_line(progress), "\n");
+  } else if (progress.seconds >= (on_terminal() ? 0.1 : 5.0) && since.count() >= (on_terminal() ? 0.1 : 5.0)) {
+    shown_ = Clock::now();
+    show(progress);
+  }
+}
+
+void TerminalEvents::show(const StageProgress& progress) {
+  if (on_terminal())
+    put(cut(running_line(progress), width()), "");
+  else
+    put(time_stamp() + running_line(progress), "\n");
+}
+
+bool TerminalEvents::cancelled() const {
+  return cancel.load(std::memory_order_relaxed);
+}
+
+TerminalEvents& terminal_events() {
+  static TerminalEvents events;
+  return events;
+}
+
+void install_signal_handlers() {
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error like a full disk
+}
+
+}  // namespace snug::cli

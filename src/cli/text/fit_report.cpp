@@ -1,0 +1,59 @@
+#include "cli/text/fit_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/str.hpp"
+#include "cli/text/judged_text.hpp"
+#include "cli/text/report_table.hpp"
+#include "cli/text/written_text.hpp"
+
+namespace snug::cli {
+namespace {
+
+nlohmann::ordered_json json_of(const Judged& judged) {
+  return {{"recipe", judged.label},
+          {"tensor_bytes", judged.tensor_bytes},
+          {"predicted", judged.predicted},
+          {"measured", judged.measured.value},
+          {"standard_error", judged.measured.error},
+          {"change", judged.against_best.value},
+          {"change_standard_error", judged.against_best.error},
+          {"accepted", judged.accepted}};
+}
+
+nlohmann::ordered_json json_of(const ProbeResults& probes) {
+  return {{"tensors", probes.tensors.size()},
+          {"measured", probes.measured},
+          {"reused", probes.reused},
+          {"seconds", probes.seconds},
+          {"forward_passes", probes.forward_passes}};
+}
+
+}  // namespace
+
+std::string fit_json(const FitResult& result) {
+  const Recipe& recipe = result.plan.plan.recipe;
+  nlohmann::ordered_json document{{"recipe", nlohmann::ordered_json::parse(to_json(recipe))},
+                                  {"measured", result.measured.measured},
+                                  {"reused", result.measured.reused},
+                                  {"measure_seconds", result.measured.seconds}};
+  if (!result.probes.tensors.empty()) document["probes"] = json_of(result.probes);
+  for (const Judged& judged : result.plan.judged) document["judged"].push_back(json_of(judged));
+  if (result.written) {
+    document["written_bytes"] = result.written->bytes;
+    for (const auto& file : result.written->files) document["files"].push_back(file.string());
+  }
+  return document.dump(2);
+}
+
+std::string fit_text(const FitResult& result) {
+  std::string text = report_table(result.profile, result.plan.plan.recipe) + judged_text(result.plan);
+  text += result.written ? written_text(*result.written) : "nothing written (--dry-run)\n";
+  if (!result.moments.empty())
+    text += str("error feedback with second moments from ", result.moments.string(),
+                ", which `quantize --recipe` needs too (--moments)\n");
+  return text;
+}
+
+}  // namespace snug::cli
+

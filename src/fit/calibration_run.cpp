@@ -1,0 +1,77 @@
+#include "fit/calibration_run.hpp"
+
+#include <algorithm>
+
+#include "base/events.hpp"
+#include "base/memory.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+
+namespace snug {
+namespace {
+
+bool is_known(std::string_view architecture) {
+  return std::ranges::count(infer::known_architectures(), architecture) > 0;
+}
+
+/// Why the model is not to be run; empty if it is. A text named by a person asks for it even where it is slow.
+std::string obstacle(const ModelSource& source, bool asked) {
+  const std::string_view architecture = source.metadata().text("general.architecture").value_or("?");
+  if (!is_known(architecture)) return str("the forward pass of '", architecture, "' is not known");
+  const int64_t memory = memory_for(MemoryUse::all);
+  if (!asked && source.bytes() > memory)
+    return str("the model takes ", show_size(source.bytes()), " and ", show_size(memory),
+               " of memory are free: running it would read the disk again and again (naming a calibration text "
+               "asks for it all the same)");
+  return {};
+}
+
+CalibrationSource text_of(const CalibrationRequest& request) {
+  CalibrationSource source;
+  source.text = request.text.empty() ? kSelfText : request.text;
+  source.self.tokens = 2 * request.chunks * request.context;
+  source.self.document_tokens = request.context;
+  return source;
+}
+
+}  // namespace
+
+ProbeOptions CalibrationRun::judging() const {
+  ProbeOptions options = probing;
+  options.chunks += held_chunks;
+  return options;
+}
+
+std::optional<CalibrationRun> open_calibration(const ModelSource& source, const CalibrationRequest& request,
+                                               Store& state) {
+  if (!request.run) return std::nullopt;
+  if (const std::string why = obstacle(source, !request.text.empty()); !why.empty()) {
+    log_line(str(why, "; the plan rests on priors by role and position"));
+    return std::nullopt;
+  }
+  CalibrationRun run;
+  run.model = std::make_unique<infer::Model>(source);
+  run.text = calibration_tokens(text_of(request), *run.model, &state);
+  run.probing.context = request.context;
+  run.probing.bos = run.text.bos;
+  const int64_t have = static_cast<int64_t>(run.text.tokens.size()) / request.context;
+  // A short text is cut in two, so that some of it is left to judge by.
+  run.probing.chunks = std::min(request.chunks, std::max<int64_t>(2, have * 2 / 3));
+  run.held_chunks = std::clamp<int64_t>(have - run.probing.chunks, 0, request.chunks);
+  return run;
+}
+
+ProbeResults apply_calibration(const CalibrationRun& run, Profile& profile, const Importance* importance,
+                               Store& state) {
+  const ProbeResults results = probe(*run.model, importance, state, run.text.tokens, run.probing);
+  apply_probes(profile, results);
+  std::string line = str("probed ", results.tensors.size(), " tensors: ", results.measured, " runs, ",
+                         results.reused, " known");
+  if (results.forward_passes > 0)
+    line += str(", in ", show_duration(results.seconds), ", the time of ",
+                static_cast<int64_t>(results.forward_passes + 0.5), " passes over the text");
+  log_line(line);
+  return results;
+}
+
+}  // namespace snug

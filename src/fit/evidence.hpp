@@ -1,0 +1,45 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "fit/calibration_run.hpp"
+#include "fit/inputs.hpp"
+#include "measure/measure.hpp"
+#include "plan/plan.hpp"
+
+namespace snug {
+
+/// What is to be known of a model before a plan is made.
+struct EvidenceRequest {
+  std::filesystem::path state;  // where measurements are kept
+  InputFiles inputs;
+  MeasureOptions measuring;
+  CalibrationRequest calibration;
+  std::optional<PlanOptions> plan;  // refused at the start where its budget cannot be reached
+  /// Where files that nobody named are collected to; empty: what is missing stays missing.
+  std::filesystem::path collect_into;
+  Feedback feedback = Feedback::off;
+};
+
+/// What is known then. `importance` and `moments` are what tensors are encoded with.
+struct Evidence {
+  Store state;
+  InputFiles inputs;  // with what was collected
+  std::optional<Importance> importance{};
+  std::optional<SecondMoments> moments{};
+  std::optional<CalibrationRun> run{};
+  Profile profile{};
+  MeasureReport measured{};
+  ProbeResults probes{};
+
+  const Importance* columns() const { return importance ? &*importance : nullptr; }
+  const SecondMoments* second_moments() const { return moments ? &*moments : nullptr; }
+};
+
+/// Opens, collects, measures and probes, taking from the state what is known and keeping there what is new. The
+/// same call after any interruption goes on where it was. Throws Error of Fault::unreachable_budget before
+/// anything is measured.
+Evidence gather(const ModelSource& model, const EvidenceRequest& request);
+
+}  // namespace snug

@@ -1,0 +1,102 @@
+#include "hf/checkpoint.hpp"
+
+#include <memory>
+
+#include "base/str.hpp"
+#include "hf/assemble.hpp"
+#include "hf/tokenizer.hpp"
+#include "safetensors/checkpoint.hpp"
+#include "snug/error.hpp"
+
+namespace snug::hf {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// What the views of a finished model point into.
+struct Kept {
+  Config config;
+  safetensors::Checkpoint weights;
+};
+
+void refuse_mlx(const Config& config, const safetensors::Checkpoint& weights) {
+  const auto format = weights.metadata().find("format");
+  const bool is_mlx = format != weights.metadata().end() && format->second == "mlx";
+  if (is_mlx || config.file().contains("quantization"))
+    config.refuse("this is a folder of MLX, whose weights are named, ordered and quantized in its own way",
+                  "name the folder of the checkpoint it was made from");
+}
+
+/// The format of the first large tensor that is stored in half precision or packed; that of the file.
+FormatId main_format(std::span<const Tensor> tensors) {
+  for (const FormatId format : {FormatId::mxfp4, FormatId::bf16, FormatId::f16})
+    for (const Tensor& tensor : tensors)
+      if (tensor.dims > 1 && tensor.format == format) return format;
+  return FormatId::f32;
+}
+
+void add_tokenizer_keys(const fs::path& folder, const Config& config, const Output& out, Keys& keys,
+                        std::vector<std::string>& remarks) {
+  const TokenizerContext context{keys.architecture(), out.find("token_embd.weight")->rows(), &config.file(),
+                                 &config.text(), &remarks};
+  add_tokenizer(folder, context, keys.metadata());
+}
+
+/// Scalings that GGUF has no words for, so that they are left out.
+void remark_scaling(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
+  const std::string type = config.rope_type();
+  const bool llama3 = type == "llama3" && !architecture.starts_with("llama") && architecture != "mistral3";
+  if (type == "dynamic" || llama3 || (type == "longrope" && architecture != "phi3"))
+    remarks.push_back(str("the scaling of rotary embeddings (", type, ") is left out: GGUF has no place for it in this "
+                          "architecture"));
+  const auto truncate = config.rope().find("truncate");
+  if (type == "yarn" && truncate != config.rope().end() && *truncate == false)
+    remarks.push_back("yarn's truncate = false is left out: GGUF has no place for it, and its loaders round the bounds "
+                      "of the scaled frequencies");
+}
+
+void remark_predictors(const Config& config, int64_t found, std::vector<std::string>& remarks) {
+  const int64_t said = config.integer({"num_nextn_predict_layers", "mtp_num_hidden_layers"}).value_or(0);
+  if (found != said && found + said > 0)
+    remarks.push_back(str("config.json speaks of ", said, " layers that predict further tokens, the weights are there "
+                          "of ", found));
+}
+
+}  // namespace
+
+bool is_checkpoint(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored) && fs::exists(path / "config.json", ignored);
+}
+
+ModelSource open_checkpoint(const fs::path& folder) {
+  Config config{folder};
+  const Family& family = family_of(config);
+  const auto kept = std::make_shared<const Kept>(Kept{std::move(config), safetensors::Checkpoint{folder}});
+  refuse_mlx(kept->config, kept->weights);
+  ModelSource::Contents model;
+  const Sources sources{kept->weights, kept->config, family.rename, model.remarks};
+  const int64_t layers = kept->config.layers();
+  const Checkpoint checkpoint{kept->config, sources, layers, count_predictors(family, sources, layers), model.remarks};
+  Output out{folder.string()};
+  assemble(family, checkpoint, out);
+  model.tensors = out.tensors();
+
+  MetadataBuilder metadata;
+  Keys keys{std::string{family.architecture}, metadata};
+  add_general_keys(folder, main_format(model.tensors), keys);
+  family.keys(checkpoint, layers + checkpoint.predictors, keys);
+  add_tokenizer_keys(folder, kept->config, out, keys, model.remarks);
+  remark_scaling(kept->config, family.architecture, model.remarks);
+  if (family.keeps_predictors) remark_predictors(kept->config, checkpoint.predictors, model.remarks);
+
+  model.path = folder;
+  model.files.assign(kept->weights.files().begin(), kept->weights.files().end());
+  model.bytes = kept->weights.bytes();
+  model.container = "safetensors";
+  model.metadata = metadata.finish(folder.string());
+  model.storage = {kept, metadata.storage(), out.storage()};
+  return ModelSource{std::move(model)};
+}
+
+}  // namespace snug::hf

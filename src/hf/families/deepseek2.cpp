@@ -1,0 +1,83 @@
+// DeepSeek V2 and V3, R1, Kimi K2: latent attention, whose second matrix is split and half of it transposed.
+#include "hf/family.hpp"
+#include "hf/rows.hpp"
+
+namespace snug::hf {
+namespace {
+
+int64_t latent(const Config& config) { return config.integer({"kv_lora_rank"}).value_or(512); }
+int64_t rotated(const Config& config) { return config.need_integer({"qk_rope_head_dim"}); }
+
+/// Per head first the rows of the keys, [dim, latent], then those of the values.
+void split_kv(const Piece& piece, Output& out) {
+  const Config& config = piece.config();
+  const int64_t heads = config.kv_heads(), keys = config.need_integer({"qk_nope_head_dim"});
+  const int64_t values = config.need_integer({"v_head_dim"}), both = keys + values;
+  piece.need_shape({heads * both, latent(config)});
+  std::vector<int64_t> key_rows, value_rows;
+  for (int64_t head = 0; head < heads; ++head) {
+    key_rows.push_back(head * both);
+    value_rows.push_back(head * both + keys);
+  }
+  const Tensor& from = piece.weights();
+  const Tensor k = reshaped(selected(from, keys, std::move(key_rows)), {from.cols(), keys, heads});
+  out.add(piece.name(0), transposed(k));
+  out.add(piece.name(1), reshaped(selected(from, values, std::move(value_rows)), {from.cols(), values, heads}));
+}
+
+/// The head is the embedding where the configuration says so, even where a copy is stored.
+void add_head(const Piece& piece, Output& out) {
+  if (!piece.config().flag({"tie_word_embeddings"}).value_or(false)) out.add(piece.name(), piece.weights());
+}
+
+constexpr Rule kHead[] = {{"lm_head", "output", add_head}};
+
+constexpr Rule kRules[] = {
+    {"self_attn.q_a_proj", "attn_q_a"},
+    {"self_attn.q_a_layernorm", "attn_q_a_norm"},
+    {"self_attn.q_b_proj", "attn_q_b"},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
+    {"self_attn.kv_b_proj", "attn_k_b attn_v_b", split_kv},
+    {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
+};
+
+void add_experts(const Config& config, Keys& keys) {
+  const auto experts = config.integer({"n_routed_experts"});
+  keys.number("leading_dense_block_count",
+              config.integer({"first_k_dense_replace"}).value_or(experts ? 0 : config.layers()));
+  keys.number("expert_feed_forward_length", config.integer({"moe_intermediate_size", "intermediate_size"}));
+  keys.number("expert_count", experts);
+  keys.number("expert_shared_count", config.integer({"n_shared_experts"}).value_or(0));
+  keys.real("expert_weights_scale", config.real({"routed_scaling_factor"}));
+  if (config.flag({"norm_topk_prob"}).value_or(false)) keys.flag("expert_weights_norm", true);
+}
+
+void deepseek2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  const Config& config = checkpoint.config;
+  add_common_keys(config, blocks, keys);
+  keys.number("attention.head_count_kv", 1);
+  keys.number("vocab_size", config.integer({"vocab_size"}));
+  keys.number("attention.q_lora_rank", config.integer({"q_lora_rank"}));
+  keys.number("attention.kv_lora_rank", latent(config));
+  keys.number("attention.key_length", latent(config) + rotated(config));
+  keys.number("attention.value_length", latent(config));
+  keys.number("attention.key_length_mla", config.need_integer({"qk_nope_head_dim"}) + rotated(config));
+  keys.number("attention.value_length_mla", config.need_integer({"v_head_dim"}));
+  keys.number("rope.dimension_count", rotated(config));
+  if (const auto mscale = config.rope_real("mscale_all_dim"))
+    keys.real("rope.scaling.yarn_log_multiplier", 0.1 * *mscale);
+  add_experts(config, keys);
+}
+
+}  // namespace
+
+const Family kDeepseek2{
+    .architecture = "deepseek2",
+    .rules = {kRules, kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules, kDenseRules},
+    .globals = {kHead, kGlobalRules},
+    .keys = deepseek2_keys,
+    .needed = "attn_norm attn_kv_a_mqa attn_kv_a_norm attn_k_b attn_v_b attn_output ffn_norm",
+};
+
+}  // namespace snug::hf

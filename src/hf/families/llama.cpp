@@ -1,0 +1,104 @@
+// Llama, Mistral, Mixtral and Mistral Small: rotary pairs are neighbours in GGUF, halves of a head in the checkpoint.
+#include <cmath>
+#include <numbers>
+
+#include "base/json_reader.hpp"
+#include "base/str.hpp"
+#include "hf/family.hpp"
+#include "hf/rows.hpp"
+
+namespace snug::hf {
+namespace {
+
+/// Rows of each head from halves to neighbouring pairs.
+Tensor paired_rows(const Piece& piece, int64_t heads) {
+  const Tensor& from = piece.weights();
+  const bool bias = from.dims == 1;
+  const int64_t rows = bias ? from.cols() : from.rows();
+  if (rows % (2 * heads) != 0)
+    piece.source.refuse(str("the tensor ", quoted(piece.source.name), " has ", rows, " rows, which do not make ", heads,
+                            " heads of an even size"));
+  const int64_t dim = rows / heads;
+  std::vector<int64_t> old;
+  for (int64_t head = 0; head < heads; ++head)
+    for (int64_t pair = 0; pair < dim / 2; ++pair)
+      for (const int64_t half : {int64_t{0}, dim / 2}) old.push_back(head * dim + pair + half);
+  return bias ? selected_columns(from, std::move(old)) : selected(from, 1, std::move(old));
+}
+
+void add_query(const Piece& piece, Output& out) {
+  out.add(piece.name(), paired_rows(piece, piece.config().heads()));
+}
+
+void add_key(const Piece& piece, Output& out) {
+  out.add(piece.name(), paired_rows(piece, piece.config().kv_heads()));
+}
+
+constexpr Rule kRules[] = {
+    {"self_attn.q_proj", "attn_q", add_query},
+    {"self_attn.k_proj", "attn_k", add_key},
+    {"block_sparse_moe.gate", "ffn_gate_inp"},
+    {"block_sparse_moe.experts.#.w1", "ffn_gate_exps", add_expert},
+    {"block_sparse_moe.experts.#.w2", "ffn_down_exps", add_expert},
+    {"block_sparse_moe.experts.#.w3", "ffn_up_exps", add_expert},
+};
+
+/// Divisors of the frequencies, one for every rotated pair: long waves are stretched, short ones are not.
+std::vector<float> llama3_factors(const Config& config) {
+  const auto value = [&](const char* key, double fallback) { return config.rope_real(key).value_or(fallback); };
+  const double factor = value("factor", 8), low = value("low_freq_factor", 1), high = value("high_freq_factor", 4);
+  const double original = value("original_max_position_embeddings", 8192), base = value("rope_theta", 10000);
+  const auto dim = static_cast<int64_t>(config.head_dim());
+  std::vector<float> factors;
+  for (int64_t i = 0; i < dim; i += 2) {
+    const double wave = 2 * std::numbers::pi * std::pow(base, static_cast<double>(i) / static_cast<double>(dim));
+    const double smooth = (original / wave - low) / (high - low);
+    const bool is_short = wave < original / high, is_long = wave > original / low;
+    factors.push_back(static_cast<float>(is_short ? 1 : is_long ? factor : 1 / ((1 - smooth) / factor + smooth)));
+  }
+  return factors;
+}
+
+void generate(const Checkpoint& checkpoint, Output& out) {
+  if (checkpoint.config.rope_type() == "llama3")
+    out.add("rope_freqs.weight", tensor_of(llama3_factors(checkpoint.config), checkpoint.config.where()));
+}
+
+void llama_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  const Config& config = checkpoint.config;
+  add_common_keys(config, blocks, keys);
+  keys.number("vocab_size", config.integer({"vocab_size"}));
+  keys.number("rope.dimension_count", config.head_dim());
+  if (config.model_type() == "mistral" && config.integer({"sliding_window"}).value_or(0) > 0)
+    checkpoint.remarks.push_back("the attention window is left out: GGUF has no place for it in this architecture, "
+                                 "and texts longer than the window are computed with full attention");
+}
+
+void mistral3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  llama_keys(checkpoint, blocks, keys);
+  const Config& config = checkpoint.config;
+  if (config.model_type() != "ministral3") return;
+  if (config.rope_type() != "yarn") config.refuse("a ministral3 model without yarn scaling, which GGUF cannot say");
+  keys.real("rope.scaling.yarn_log_multiplier", config.rope_real("mscale_all_dim"));
+  keys.real("attention.temperature_scale", config.rope_real("llama_4_scaling_beta"));
+}
+
+}  // namespace
+
+const Family kLlama{
+    .architecture = "llama",
+    .rules = {kRules, kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
+    .keys = llama_keys,
+    .needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm",
+    .generate = generate,
+};
+
+const Family kMistral3{
+    .architecture = "mistral3",
+    .rules = {kRules, kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
+    .keys = mistral3_keys,
+    .needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm",
+    .generate = generate,
+};
+
+}  // namespace snug::hf

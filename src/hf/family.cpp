@@ -1,0 +1,158 @@
+#include "hf/family.hpp"
+
+#include <algorithm>
+
+#include "base/json_reader.hpp"
+#include "base/str.hpp"
+#include "hf/rows.hpp"
+#include "snug/error.hpp"
+
+namespace snug::hf {
+namespace {
+
+constexpr Rule kGlobal[] = {
+    {"embed_tokens", "token_embd"},
+    {"norm", "output_norm"},
+    {"lm_head", "output"},
+};
+
+constexpr Rule kAttention[] = {
+    {"input_layernorm", "attn_norm"},
+    {"self_attn.q_proj", "attn_q"},
+    {"self_attn.k_proj", "attn_k"},
+    {"self_attn.v_proj", "attn_v"},
+    {"self_attn.o_proj", "attn_output"},
+    {"self_attn.q_norm", "attn_q_norm"},
+    {"self_attn.k_norm", "attn_k_norm"},
+};
+
+constexpr Rule kPostAttention[] = {{"post_attention_layernorm", "ffn_norm"}};
+
+constexpr Rule kDense[] = {
+    {"mlp.gate_proj", "ffn_gate"},
+    {"mlp.up_proj", "ffn_up"},
+    {"mlp.down_proj", "ffn_down"},
+};
+
+/// Experts by themselves or stacked, and the one that every token goes through.
+constexpr Rule kExperts[] = {
+    {"mlp.gate", "ffn_gate_inp"},
+    {"mlp.experts.#.gate_proj", "ffn_gate_exps", add_expert},
+    {"mlp.experts.#.up_proj", "ffn_up_exps", add_expert},
+    {"mlp.experts.#.down_proj", "ffn_down_exps", add_expert},
+    {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_gate_up_halves},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight"},
+    {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
+    {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+    {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
+    {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
+    {"mlp.shared_experts.down_proj", "ffn_down_shexp"},
+};
+
+struct Class {
+  std::string_view name;
+  const Family* family;
+};
+
+const Class kClasses[] = {
+    {"LlamaForCausalLM", &kLlama},
+    {"LLaMAForCausalLM", &kLlama},
+    {"LlamaModel", &kLlama},
+    {"MistralForCausalLM", &kLlama},
+    {"MistralModel", &kLlama},
+    {"MixtralForCausalLM", &kLlama},
+    {"VLlama3ForCausalLM", &kLlama},
+    {"LlavaForConditionalGeneration", &kLlama},
+    {"Mistral3ForConditionalGeneration", &kMistral3},
+    {"Ministral3ForCausalLM", &kMistral3},
+    {"Qwen2ForCausalLM", &kQwen2},
+    {"Qwen2Model", &kQwen2},
+    {"Qwen2MoeForCausalLM", &kQwen2Moe},
+    {"Qwen3ForCausalLM", &kQwen3},
+    {"Qwen3Model", &kQwen3},
+    {"Qwen3MoeForCausalLM", &kQwen3Moe},
+    {"Qwen3NextForCausalLM", &kQwen3Next},
+    {"Qwen3_5ForConditionalGeneration", &kQwen35},
+    {"Qwen3_5ForCausalLM", &kQwen35},
+    {"Qwen3_5MoeForConditionalGeneration", &kQwen35Moe},
+    {"Qwen3_5MoeForCausalLM", &kQwen35Moe},
+    {"Gemma2ForCausalLM", &kGemma2},
+    {"Gemma3ForCausalLM", &kGemma3},
+    {"Gemma3ForConditionalGeneration", &kGemma3},
+    {"Gemma4ForCausalLM", &kGemma4},
+    {"Gemma4ForConditionalGeneration", &kGemma4},
+    {"Gemma4UnifiedForConditionalGeneration", &kGemma4},
+    {"Phi3ForCausalLM", &kPhi3},
+    {"GptOssForCausalLM", &kGptOss},
+    {"Glm4MoeForCausalLM", &kGlm4Moe},
+    {"Glm4vMoeForConditionalGeneration", &kGlm4Moe},
+    {"DeepseekV2ForCausalLM", &kDeepseek2},
+    {"DeepseekV3ForCausalLM", &kDeepseek2},
+    {"KimiVLForConditionalGeneration", &kDeepseek2},
+};
+
+/// Row-major, as the checkpoint has it; that of the weights where they were packed.
+std::vector<int64_t> shape_of(const Source& source) {
+  if (!source.weights || source.raw->shape.empty()) return source.raw->shape;
+  const auto& shape = source.weights->shape;
+  return {shape.rend() - source.weights->dims, shape.rend()};
+}
+
+std::string shape_text(std::span<const int64_t> shape) {
+  std::string text = "[";
+  for (const int64_t size : shape) text += str(text.size() > 1 ? ", " : "", size);
+  return text + "]";
+}
+
+}  // namespace
+
+const std::span<const Rule> kGlobalRules = kGlobal;
+const std::span<const Rule> kAttentionRules = kAttention;
+const std::span<const Rule> kPostAttentionIsFfnNorm = kPostAttention;
+const std::span<const Rule> kDenseRules = kDense;
+const std::span<const Rule> kExpertRules = kExperts;
+
+const Family& family_of(const Config& config) {
+  const auto found = std::ranges::find(kClasses, config.class_name(), &Class::name);
+  if (found != std::end(kClasses)) return *found->family;
+  std::string names;
+  for (const Class& known : kClasses) names += str(names.empty() ? "" : ", ", known.name);
+  config.refuse(str("a model of the class ", quoted(config.class_name()), ", whose tensors snug cannot name"),
+                str("known are ", names, "; convert others to GGUF with llama.cpp's converter"));
+}
+
+std::string Piece::name(size_t i) const {
+  std::string_view rest = to;
+  for (; i > 0; --i) rest.remove_prefix(rest.find(' ') + 1);
+  const std::string_view target = rest.substr(0, rest.find(' '));
+  return block + std::string{target} + std::string{target.ends_with(suffix) ? "" : suffix};
+}
+
+void Piece::need_shape(std::initializer_list<int64_t> shape) const {
+  const std::vector<int64_t> is = shape_of(source);
+  bool fits = is.size() == shape.size();
+  for (size_t d = 0; fits && d < is.size(); ++d) fits = shape.begin()[d] == 0 || is[d] == shape.begin()[d];
+  if (!fits)
+    throw Error{str("the tensor ", quoted(source.raw->name), " has the shape ", shape_text(is), ", not ",
+                    shape_text({shape.begin(), shape.size()}), " (0: any)"),
+                std::string{source.raw->file}, "config.json and the weights are not of the same checkpoint"};
+}
+
+void leave_out(const Piece&, Output&) {}
+
+void add_expert(const Piece& piece, Output& out) { out.add_expert(piece.name(), piece.expert, piece.weights()); }
+
+void add_gate_up_halves(const Piece& piece, Output& out) {
+  piece.need_shape({0, 0, 0});
+  const Tensor& both = piece.weights();
+  const int64_t experts = both.shape[2], rows = both.shape[1] / 2;
+  for (const size_t half : {size_t{0}, size_t{1}}) {
+    std::vector<int64_t> firsts;
+    for (int64_t e = 0; e < experts; ++e) firsts.push_back((2 * e + static_cast<int64_t>(half)) * rows);
+    out.add(piece.name(half), reshaped(selected(both, rows, std::move(firsts)), {both.cols(), rows, experts}));
+  }
+}
+
+}  // namespace snug::hf

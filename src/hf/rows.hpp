@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "snug/model.hpp"
+
+// Tensors whose rows are other tensors' rows: in place wherever the bytes lie somewhere as they are wanted, made on
+// reading where they do not. Nothing is copied but handles.
+namespace snug::hf {
+
+/// Writes one row as the new tensor's format stores it; threads call it at once.
+using MakeRow = std::function<void(int64_t row, std::span<std::byte> out)>;
+
+/// A tensor of `format` with a row-major shape (the last dimension contiguous), all rows at `data`.
+Tensor tensor_at(FormatId format, std::span<const int64_t> shape, const std::byte* data, std::string_view file);
+/// The same with rows made on reading.
+Tensor tensor_made(FormatId format, std::span<const int64_t> shape, std::string_view file, MakeRow make);
+/// The same of values that lie nowhere in a file.
+Tensor tensor_of(std::vector<float> values, std::string_view file);
+
+/// The same tensor as [cols, rows, matrices], as many dimensions as given; the number of weights stays.
+Tensor reshaped(Tensor tensor, std::initializer_list<int64_t> shape);
+
+/// Whether every row lies somewhere as it is stored.
+bool in_place(const Tensor& tensor);
+
+/// Decodes a row of an unquantized tensor; values are not checked.
+void decode_row(const Tensor& tensor, int64_t row, std::span<float> out);
+
+/// Rows of `from` in another order, as one matrix: runs of `run_rows` rows, run r from row first_rows[r] on.
+Tensor selected(const Tensor& from, int64_t run_rows, std::vector<int64_t> first_rows);
+
+/// Matrices of one shape and format behind each other, as the experts of one tensor.
+Tensor stacked(std::vector<Tensor> parts);
+
+/// Every matrix of an unquantized tensor transposed: rows made by gathering columns.
+Tensor transposed(const Tensor& from);
+
+/// As f32, after `change` on every row (null: no change).
+Tensor changed(const Tensor& from, std::function<void(std::span<float>)> change);
+Tensor as_f32(const Tensor& from);
+
+/// Columns of an unquantized tensor in another order: column c is column from_column[c] of `from`, which may have
+/// more of them.
+Tensor selected_columns(const Tensor& from, std::vector<int64_t> from_column);
+
+}  // namespace snug::hf

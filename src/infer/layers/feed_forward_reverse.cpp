@@ -1,0 +1,60 @@
+#include "infer/layers/feed_forward.hpp"
+
+#include "infer/layers/ops.hpp"
+#include "infer/reverse/columns.hpp"
+#include "infer/reverse/ops.hpp"
+
+namespace snug::infer {
+
+Rows GatedFfn::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+  const auto [gated, raised] = project(reverse.step, x);
+  Rows product = gated;
+  gate_with(activation, product, raised);
+  const GateGradients by =
+      reverse_gate(activation, gated, raised, reverse_linear(reverse, down, product, g));
+  if (!gate) return reverse_linear(reverse, up, x, side_by_side({&by.gate, &by.up}));
+  Rows out = reverse_linear(reverse, up, x, by.up);
+  add(out, reverse_linear(reverse, gate, x, by.gate));
+  return out;
+}
+
+namespace {
+
+/// The shared expert's result times the sigmoid of one number for each token: the gradients by both.
+struct GatedGradients {
+  Rows result, gate;
+};
+
+GatedGradients reverse_token_gate(const Rows& gate, const Rows& result, const Rows& g) {
+  GatedGradients by{g, Rows(g.count(), 1)};
+  for (int64_t i = 0; i < g.count(); ++i) {
+    const int64_t t = i % gate.count();
+    const float s = sigmoid(gate.at(t)[0]);
+    double along = 0;
+    for (int64_t k = 0; k < g.width(); ++k) {
+      along += static_cast<double>(g.at(i)[k]) * result.at(t)[k];
+      by.result.at(i)[k] *= s;
+    }
+    by.gate.at(i)[0] = static_cast<float>(along) * s * (1 - s);
+  }
+  return by;
+}
+
+}  // namespace
+
+Rows FeedForward::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+  if (dense) return dense.reverse(reverse, x, g);
+  Rows out = experts.reverse(reverse, x, g);
+  if (!shared) return out;
+  if (!shared_gate) {
+    add(out, shared.reverse(reverse, x, g));
+    return out;
+  }
+  const GatedGradients by =
+      reverse_token_gate(apply(reverse.step, shared_gate, x), shared(reverse.step, x), g);
+  add(out, shared.reverse(reverse, x, by.result));
+  add(out, reverse_linear(reverse, shared_gate, x, by.gate));
+  return out;
+}
+
+}  // namespace snug::infer

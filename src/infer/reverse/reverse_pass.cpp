@@ -1,0 +1,76 @@
+#include "infer/reverse/reverse_pass.hpp"
+
+#include <algorithm>
+
+#include "base/events.hpp"
+
+namespace snug::infer {
+namespace {
+
+constexpr int64_t kLogits = int64_t{1} << 24;  // values that exist at a time, of each draw
+
+int64_t round_up(int64_t positions) {
+  return (positions + 255) / 256 * 256;
+}
+
+/// n of "blk.n.", or -1.
+int block_of(std::string_view tensor) {
+  if (!tensor.starts_with("blk.")) return -1;
+  int n = 0;
+  for (size_t i = 4; i < tensor.size() && tensor[i] >= '0' && tensor[i] <= '9'; ++i)
+    n = n * 10 + (tensor[i] - '0');
+  return n;
+}
+
+}  // namespace
+
+int lowest_differentiable(const Model& model) {
+  int layer = model.layers();
+  while (layer > 0 && model.architecture().reverses(layer - 1)) --layer;
+  return layer;
+}
+
+bool differentiable(const Model& model, std::string_view tensor) {
+  if (!model.find(tensor)) return false;
+  const int block = block_of(tensor), lowest = lowest_differentiable(model);
+  if (block >= 0) return block >= lowest;
+  return tensor.starts_with("output") || lowest == 0;
+}
+
+ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws,
+                         const ReverseHooks& hooks)
+    : model_{model},
+      tokens_(tokens.begin(), tokens.end()),
+      step_{.tokens = tokens_,
+            .lanes = {{&memory_, 0, 0, static_cast<int64_t>(tokens_.size())}},
+            .context = round_up(static_cast<int64_t>(tokens_.size())),
+            .compute = Compute::exact,
+            .hooks = none_,
+            .replaced = nothing_replaced_},
+      reverse_{.step = step_, .hooks = hooks, .draws = draws},
+      gradients_(draws * static_cast<int64_t>(tokens_.size()), model.hparams().embedding) {}
+
+void ReversePass::head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients) {
+  const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogits / model_.vocabulary(), 1, tokens);
+  for (int64_t begin = first_scored; begin < tokens; begin += piece) {
+    check_cancelled();
+    const int64_t count = std::min(piece, tokens - begin);
+    Rows some = Rows::unset(count, hidden.width());
+    std::copy_n(hidden.at(begin), count * hidden.width(), some.at(0));
+    const Rows by = model_.architecture().reverse_head(
+        reverse_, some, [&](const Rows& logits) { return gradients(begin, logits); });
+    for (int64_t draw = 0; draw < reverse_.draws; ++draw)
+      std::copy_n(by.at(draw * count), count * by.width(), gradients_.at(draw * tokens + begin));
+  }
+}
+
+void ReversePass::layer(int layer, const Rows& hidden) {
+  check_cancelled();
+  model_.architecture().reverse_layer(reverse_, layer, hidden, gradients_);
+}
+
+void ReversePass::embed() {
+  model_.architecture().reverse_embed(reverse_, gradients_);
+}
+
+}  // namespace snug::infer

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "infer/model.hpp"
+#include "infer/reverse/reverse.hpp"
+#include "infer/session.hpp"
+
+namespace snug::infer {
+
+/// Whether a reverse pass reaches the tensor: every block from the last one down to the first that reads it has
+/// a way back.
+bool differentiable(const Model& model, std::string_view tensor);
+/// The lowest block that a pass reaches; 0: the embeddings too.
+int lowest_differentiable(const Model& model);
+
+/// One chunk of text on its way back through a model, with the gradients of several losses (draws). First head(),
+/// then layer() from the last block down, then embed(). Exact mode; the same bits on any number of threads.
+class ReversePass {
+ public:
+  /// The pass of a session of `context` positions over `tokens` from position 0 on, on the weights of the model.
+  ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws, const ReverseHooks& hooks);
+  ReversePass(const ReversePass&) = delete;
+  ReversePass& operator=(const ReversePass&) = delete;
+
+  /// hidden [tokens, embedding] behind the last block. `gradients` is called for some tokens at a time: logits of
+  /// tokens [first, first + logits.count()), `first` >= first_scored, and returns [draws * count, vocabulary].
+  using LogitGradients = std::function<Rows(int64_t first, const Rows& logits)>;
+  void head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients);
+  /// hidden [tokens, embedding] before block `layer`.
+  void layer(int layer, const Rows& hidden);
+  void embed();
+
+  /// By the residual stream where the pass has come to: [draws * tokens, embedding].
+  const Rows& gradients() const { return gradients_; }
+
+ private:
+  const Model& model_;
+  std::vector<int32_t> tokens_;
+  Memory memory_;
+  Hooks none_;
+  Replacements nothing_replaced_;
+  Step step_;
+  Reverse reverse_;
+  Rows gradients_;
+};
+
+}  // namespace snug::infer

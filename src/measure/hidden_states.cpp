@@ -1,0 +1,54 @@
+#include "measure/hidden_states.hpp"
+
+#include <algorithm>
+
+#include "infer/session.hpp"
+
+namespace snug {
+
+HiddenStates::HiddenStates(const infer::Model& model, std::span<const int32_t> tokens, int stride)
+    : model_{model}, tokens_(tokens.begin(), tokens.end()), stride_{stride} {
+  run(0, model.layers() + 1);
+}
+
+/// Keeps those before blocks [from, to): all that lie close together, of a run through the whole model every stride-th.
+void HiddenStates::run(int from, int to) {
+  const auto count = static_cast<int64_t>(tokens_.size());
+  infer::Session session{model_, {.context = count, .batch = count}};
+  const bool whole = kept_.empty();
+  session.hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> rows) {
+    const bool wanted = whole ? layer % stride_ == 0 || layer == model_.layers() : layer >= from && layer < to;
+    if (!wanted || kept_.contains(layer)) return;
+    infer::Rows copy = infer::Rows::unset(rows.rows, rows.cols);
+    std::copy_n(rows.data, rows.rows * rows.cols, copy.at(0));
+    kept_.emplace(layer, std::move(copy));
+  };
+  auto start = kept_.upper_bound(model_.architecture().restart(from));
+  if (whole || start == kept_.begin())
+    session.forward(tokens_, count);
+  else
+    session.resume((--start)->first, tokens_, infer::Rows{start->second}.view(), count);
+}
+
+const infer::Rows& HiddenStates::before(int layer) {
+  kept_.erase(kept_.upper_bound(layer), kept_.end());
+  if (!kept_.contains(layer)) run(layer / stride_ * stride_, layer + 1);
+  return kept_.at(layer);
+}
+
+int HiddenStates::stride_for(const infer::Model& model, int64_t chunks, int64_t tokens, int64_t bytes) {
+  const int64_t each = chunks * tokens * model.hparams().embedding * 4, layers = model.layers();
+  int best = 1;
+  int64_t least = INT64_MAX;
+  for (int stride = 1; stride <= layers; ++stride) {
+    const int64_t needed = (layers / stride + 1 + (stride > 1 ? stride : 0)) * each;
+    if (needed <= bytes) return stride;
+    if (needed < least) {
+      least = needed;
+      best = stride;
+    }
+  }
+  return best;
+}
+
+}  // namespace snug

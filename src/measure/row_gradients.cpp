@@ -1,0 +1,99 @@
+#include "measure/row_gradients.hpp"
+
+#include <algorithm>
+
+#include "base/parallel.hpp"
+#include "infer/exact/exact_kernels.hpp"
+
+namespace snug {
+namespace {
+
+constexpr int64_t kRows = 64;  // to a task
+
+using infer::Rows;
+
+/// The part of ascending `rows` that lies in [first, last), as indices.
+std::pair<int64_t, int64_t> part_of(const std::vector<int64_t>& rows, int64_t first, int64_t last) {
+  const auto begin = std::ranges::lower_bound(rows, first), end = std::ranges::lower_bound(rows, last);
+  return {begin - rows.begin(), end - rows.begin()};
+}
+
+}  // namespace
+
+RowGradients::RowGradients(const Sampled& tensor, int64_t draws)
+    : tensor_{tensor},
+      draws_{draws},
+      rows_(draws * static_cast<int64_t>(tensor.sample.rows.size()), tensor.weight->cols) {}
+
+void RowGradients::add_product(int64_t matrix, const Rows& inputs, const Rows& gradients) {
+  const RowSample& sample = tensor_.sample;
+  const int64_t first = matrix * tensor_.weight->rows, tokens = inputs.count();
+  const auto [begin, end] = part_of(sample.rows, first, first + tensor_.weight->rows);
+  const auto all = static_cast<int64_t>(sample.rows.size());
+  for (int64_t draw = 0; draw < draws_; ++draw)
+    parallel_ranges(end - begin, kRows, [&, at = begin](int64_t from, int64_t to) {
+      Rows turned = Rows::unset(to - from, tokens);  // the output gradients of my rows, token after token
+      for (int64_t i = from; i < to; ++i)
+        for (int64_t t = 0; t < tokens; ++t)
+          turned.at(i - from)[t] =
+              gradients.at(draw * tokens + t)[sample.rows[static_cast<size_t>(at + i)] - first];
+      infer::exact_kernels().accumulate(turned.at(0), to - from, tokens, inputs.at(0), tokens, inputs.width(),
+                                        inputs.width(), rows_.at(draw * all + at + from), rows_.width());
+    });
+  if (!tensor_.energies.empty()) add_energies(matrix, gradients);
+}
+
+void RowGradients::add_energies(int64_t matrix, const Rows& gradients) {
+  const RowSample& sample = tensor_.sample;
+  const int64_t first = matrix * tensor_.weight->rows;
+  std::vector<double> squares(static_cast<size_t>(gradients.width()));
+  for (int64_t i = 0; i < gradients.count(); ++i)
+    for (size_t r = 0; r < squares.size(); ++r)
+      squares[r] += static_cast<double>(gradients.row(i)[r]) * gradients.row(i)[r];
+  for (size_t r = 0; r < squares.size(); ++r)
+    all_ += squares[r] *= tensor_.energies[static_cast<size_t>(first) + r];
+  const auto [begin, end] = part_of(sample.rows, first, first + tensor_.weight->rows);
+  for (int64_t i = begin; i < end; ++i) {
+    const auto at = static_cast<size_t>(i);
+    covered_ += sample.weights[static_cast<size_t>(sample.groups[at])] *
+                squares[static_cast<size_t>(sample.rows[at] - first)];
+  }
+}
+
+void RowGradients::add_look_up(std::span<const int32_t> tokens, const Rows& gradients) {
+  const std::vector<int64_t>& rows = tensor_.sample.rows;
+  const auto all = static_cast<int64_t>(rows.size()), count = static_cast<int64_t>(tokens.size());
+  for (int64_t i = 0; i < gradients.count(); ++i) {
+    const int64_t token = tokens[static_cast<size_t>(i % count)];
+    const auto found = std::ranges::lower_bound(rows, token);
+    if (found == rows.end() || *found != token) continue;
+    infer::exact_kernels().add_scaled(rows_.at(i / count * all + (found - rows.begin())), gradients.at(i), 1,
+                                      gradients.width());
+  }
+}
+
+ChunkSums RowGradients::sums() const {
+  const RowSample& sample = tensor_.sample;
+  const auto all = static_cast<int64_t>(sample.rows.size());
+  const size_t formats = tensor_.errors.formats().size();
+  ChunkSums sums{std::vector<double>(formats), covered_, all_};
+  if (tensor_.energies.empty()) sums.covered = sums.all = 1;
+  std::vector<double> inner(formats * sample.weights.size());
+  for (int64_t draw = 0; draw < draws_; ++draw) {
+    std::ranges::fill(inner, 0.0);
+    for (int64_t i = 0; i < all; ++i) {
+      const auto group = static_cast<size_t>(sample.groups[static_cast<size_t>(i)]);
+      for (size_t f = 0; f < formats; ++f)
+        inner[f * sample.weights.size() + group] += static_cast<double>(infer::exact_kernels().dot(
+            rows_.at(draw * all + i), tensor_.errors.at(i, f), rows_.width()));
+    }
+    for (size_t f = 0; f < formats; ++f)
+      for (size_t g = 0; g < sample.weights.size(); ++g) {
+        const double sum = inner[f * sample.weights.size() + g];
+        sums.squares[f] += sample.weights[g] * sum * sum;
+      }
+  }
+  return sums;
+}
+
+}  // namespace snug

