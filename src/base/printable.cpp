@@ -31,6 +31,14 @@ size_t shown_length(std::string_view text) {
   return c1_control ? 0 : length;
 }
 
+void append_escaped(std::string& shown, char c) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  const auto byte = static_cast<uint8_t>(c);
+  shown += "\\x";
+  shown += digits[byte >> 4];
+  shown += digits[byte & 15];
+}
+
 }  // namespace
 
 bool is_utf8(std::string_view text) {
@@ -43,21 +51,29 @@ bool is_utf8(std::string_view text) {
 }
 
 std::string printable(std::string_view text) {
-  constexpr std::string_view digits = "0123456789abcdef";
   std::string shown;
   while (!text.empty() && shown.size() < kLongest) {
-    const size_t length = shown_length(text);
-    if (length > 0) {
+    const size_t length = text[0] == '\\' ? 0 : shown_length(text);
+    if (length > 0)
       shown += text.substr(0, length);
-    } else {
-      const auto byte = static_cast<uint8_t>(text[0]);
-      shown += "\\x";
-      shown += digits[byte >> 4];
-      shown += digits[byte & 15];
-    }
+    else
+      append_escaped(shown, text[0]);
     text.remove_prefix(length > 0 ? length : 1);
   }
   return text.empty() ? shown : shown + "...";
+}
+
+std::string terminal_text(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const size_t length = text[0] == '\n' || text[0] == '\t' ? 1 : shown_length(text);
+    if (length > 0)
+      shown += text.substr(0, length);
+    else
+      append_escaped(shown, text[0]);
+    text.remove_prefix(length > 0 ? length : 1);
+  }
+  return shown;
 }
 
 }  // namespace snug

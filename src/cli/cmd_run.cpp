@@ -1,7 +1,11 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -9,17 +13,18 @@
 #include "base/json_reader.hpp"
 #include "base/mapped_file.hpp"
 #include "base/memory.hpp"
+#include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/whole_number.hpp"
+#include "infer/text/chat_template.hpp"
+#include "infer/text/generate.hpp"
 #include "cli/typed_lines.hpp"
 #include "infer/model.hpp"
 #include "infer/session.hpp"
-#include "infer/text/chat.hpp"
-#include "infer/text/generate.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
@@ -27,7 +32,7 @@
 namespace snug::cli {
 namespace {
 
-using infer::ChatForm;
+using infer::ChatTemplate;
 using infer::Ended;
 using infer::Generation;
 using infer::Message;
@@ -37,7 +42,7 @@ constexpr int64_t kLeastContext = 512;  // that is tried where memory is short
 
 struct RunArgs {
   CommonArgs common;
-  std::string model, prompt, file, system, form;
+  std::string model, prompt, file, system, chat_template;
   bool chat = false, greedy = false, exact = false, no_repack = false, has_prompt = false;
   int64_t context = 0;
   std::string cache_type;
@@ -46,21 +51,22 @@ struct RunArgs {
   infer::GenerateOptions generation;
 };
 
-const ChatForm& form_for(const RunArgs& args, const ModelSource& file) {
-  if (!args.form.empty()) {
-    if (const ChatForm* named = infer::find_chat_form(args.form)) return *named;
-    std::string known;
-    for (const ChatForm& form : infer::chat_forms()) known += str(known.empty() ? "" : ", ", form.name);
-    throw Error{str("no chat form '", args.form, "'"), "--form", str("known: ", known), Fault::usage};
-  }
-  const auto words = file.metadata().text("tokenizer.chat_template").value_or("");
-  if (const ChatForm* found = infer::recognise_chat_form(words)) return *found;
-  const ChatForm& fallback = *infer::find_chat_form("chatml");
+/// A template by its name or from a file.
+ChatTemplate named_template(const std::string& name) {
+  const bool known = std::ranges::count(ChatTemplate::built_in_names(), name) > 0;
+  if (known || !std::filesystem::is_regular_file(name)) return ChatTemplate::built_in(name);
+  return {read_file(name), str("the chat template ", name)};
+}
+
+ChatTemplate template_for(const RunArgs& args) {
+  if (!args.chat_template.empty()) return named_template(args.chat_template);
+  const ModelSource model = open_model(args.model);
+  if (const auto own = model.metadata().text("tokenizer.chat_template"); own && !own->empty())
+    return {std::string{*own}, "the model's chat template"};
   if (!args.common.quiet)
-    std::fprintf(
-        stderr, "snug: %s; chatting as ChatML does (--form names another)\n",
-        words.empty() ? "the model has no chat template" : "the model's chat template is not recognised");
-  return fallback;
+    std::fprintf(stderr,
+                 "snug: the model has no chat template; chatting as ChatML does (--chat-template names another)\n");
+  return ChatTemplate::built_in("chatml");
 }
 
 infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
@@ -110,7 +116,12 @@ class Talk {
     prepare_weights(model_, !args.exact && !args.no_repack, session_.memory_bytes(), "for every token");
   }
 
-  const ModelSource& file() const { return model_.source(); }
+  infer::ChatTokens chat_tokens() const {
+    const auto text = [&](int32_t id) {
+      return id < 0 ? std::string{} : std::string{tokenizer_.vocabulary().text(id)};
+    };
+    return {text(tokenizer_.bos()), text(tokenizer_.eos()), tokenizer_.adds_bos(), tokenizer_.adds_eos()};
+  }
 
   /// `echo` is shown in front of the answer, once the text is known to fit.
   Generation say(const std::string& text, bool parse_special, const std::string& echo = {}) {
@@ -150,9 +161,11 @@ class Talk {
   }
 
  private:
+  /// A pipe gets the bytes; a terminal would obey escape sequences that a model says.
   void show(std::string_view text) const {
     if (args_.common.json) return;
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+    const std::string safe = terminal_ ? terminal_text(text) : std::string{text};
+    if (std::fwrite(safe.data(), 1, safe.size(), stdout) != safe.size() || std::fflush(stdout) != 0)
       throw io_error("write to standard output", "stdout");
   }
 
@@ -171,13 +184,13 @@ class Talk {
   infer::Tokenizer tokenizer_;
   infer::Session session_;
   infer::Sampler sampler_;
+  const bool terminal_ = isatty(STDOUT_FILENO) == 1;
   std::vector<int32_t> seen_;  // in the session
   int64_t prompt_tokens_ = 0;
 };
 
 /// A conversation: one answer where a prompt is given, else a line of standard input each turn.
-int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
-  const ChatForm& form = form_for(args, talk.file());
+int chat(const RunArgs& args, Talk& talk, const ChatTemplate& form, const std::string& prompt) {
   std::vector<Message> messages;
   if (!args.system.empty()) messages.push_back({Role::system, args.system});
   TypedLines lines;
@@ -187,7 +200,7 @@ int chat(const RunArgs& args, Talk& talk, const std::string& prompt) {
       if (!lines.next(line)) return cancelled() ? static_cast<int>(Fault::interrupted) : 0;
     }
     messages.push_back({Role::user, line});
-    const Generation answer = talk.say(infer::render_chat(form, messages), true);
+    const Generation answer = talk.say(form.render(messages, talk.chat_tokens()), true);
     if (const int code = talk.report(answer); code || args.has_prompt) return code;
     messages.push_back({Role::assistant, answer.text});
   }
@@ -197,9 +210,11 @@ int run(RunArgs args) {
   args.common.apply();
   keep_freed_memory();
   std::string prompt = args.prompt;
-  if (!args.file.empty()) prompt = read_file(args.file);  // a pipe, too
+  if (!args.file.empty()) prompt = read_file(args.file == "-" ? "/dev/stdin" : args.file);  // a pipe too
+  std::optional<ChatTemplate> form;  // found out before the model is read
+  if (args.chat) form = template_for(args);
   Talk talk{args};
-  if (args.chat) return chat(args, talk, prompt);
+  if (args.chat) return chat(args, talk, *form, prompt);
   if (!args.has_prompt)
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};
   return talk.report(talk.say(prompt, false, infer::valid_utf8(prompt)));
@@ -244,13 +259,17 @@ void add_run(CLI::App& app, int& exit_code) {
   auto* prompt =
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
   auto* file =
-      command->add_option("-f,--file", args->file, "the same from a file or a pipe")->excludes(prompt);
+      command->add_option("-f,--file", args->file, "the same from a file or pipe; - is standard input")
+          ->excludes(prompt);
   auto* chat = command->add_flag("--chat", args->chat,
                                  "use the model's chat template; without -p, one turn per line of stdin");
   command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);
   command
-      ->add_option("--form", args->form, "with --chat: a form other than the one recognised, such as chatml")
+      ->add_option("--chat-template", args->chat_template,
+                   "with --chat: a template other than the model's: a family's name, such as chatml, or a file of "
+                   "Jinja")
       ->needs(chat);
+  command->add_option("--form", args->chat_template, "")->needs(chat)->group("");  // as it was called once
   command->add_option("-c,--ctx", args->context, "tokens of context; 0: as many as the model was trained for")
       ->check(at_least(0))
       ->capture_default_str();

@@ -35,7 +35,8 @@ Templates templates_in_files(const fs::path& folder) {
     found["default"] = read_file(file);
     if (const fs::path more = folder / "additional_chat_templates"; fs::is_directory(more))
       for (const auto& entry : fs::directory_iterator{more})
-        if (entry.path().extension() == ".jinja") found[entry.path().stem().string()] = read_file(entry.path());
+        if (entry.path().extension() == ".jinja")
+          found[entry.path().stem().string()] = read_file(entry.path());
   } else if (const fs::path old = folder / "chat_template.json"; fs::is_regular_file(old)) {
     const json parsed = parse_json(read_file(old), old.string());
     if (parsed.is_object() && parsed.contains("chat_template"))
@@ -65,16 +66,17 @@ void write(const Templates& templates, MetadataBuilder& metadata) {
 
 }  // namespace
 
-void add_chat_template(const fs::path& folder, const json& tokenizer_config, std::vector<std::string>& remarks,
-                       MetadataBuilder& metadata) {
+void add_chat_template(const fs::path& folder, const json& tokenizer_config,
+                       std::vector<std::string>& remarks, MetadataBuilder& metadata) {
   const Templates in_files = templates_in_files(folder);
   Templates templates;
   if (tokenizer_config.is_object() && tokenizer_config.contains("chat_template"))
     templates = templates_in(tokenizer_config["chat_template"], (folder / "tokenizer_config.json").string());
   if (templates.empty()) return write(in_files, metadata);
   if (!in_files.empty() && in_files != templates)
-    remarks.push_back("the folder has two chat templates that differ; the one of tokenizer_config.json is taken, "
-                      "not that of the chat_template file");
+    remarks.push_back(
+        "the folder has two chat templates that differ; the one of tokenizer_config.json is taken, "
+        "not that of the chat_template file");
   write(templates, metadata);
 }
 

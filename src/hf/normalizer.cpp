@@ -52,6 +52,7 @@ void add_metaspace(const json& step, Normalizer& to) {
   const json& scheme = member(step, "prepend_scheme");
   const bool never = scheme.is_string() ? scheme == "never" : member(step, "add_prefix_space") == false;
   to.leading_blank = to.leading_blank || !never;
+  to.only_where_missing = !never;
 }
 
 }  // namespace

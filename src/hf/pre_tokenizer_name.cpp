@@ -29,11 +29,12 @@ Text llama3(const Text& digits) {
 
 Text o200k(const Text& digits, const Text& suffix) {
   const Text lead = R"([^\r\n\p{L}\p{N}]?)";
-  return lead + kUpper + "*" + kLower + "+" + suffix + "|" + lead + kUpper + "+" + kLower + "*" + suffix + "|" +
-         digits + R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" + kTail;
+  return lead + kUpper + "*" + kLower + "+" + suffix + "|" + lead + kUpper + "+" + kLower + "*" + suffix +
+         "|" + digits + R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" + kTail;
 }
 
-const Text kQwen35 = kContraction + R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" + kTail;
+const Text kQwen35 =
+    kContraction + R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" + kTail;
 const Text kKana = "[一-龥\u3040-ゟ゠-ヿ]+";
 const Text kDeepseek3 =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|)" +
@@ -43,10 +44,17 @@ const Text kSigns = "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+";
 const Text kSeed = kContraction + "|" + kWord + R"(|\p{N}| ?[^\s\p{L}\p{N}\r\n]+|)" + kTail;
 const Text kOldTail = R"(\s*[\r\n]|\s+(?!\S)|\s+)";
 const Text kBailing = kContraction + "|" + kWord + R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)" + kOldTail;
-const Text kExaone = kContraction + R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|)" +
-                     kOldTail;
+const Text kExaone =
+    kContraction +
+    R"(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|)" + kOldTail;
 const Text kPoro = " ?[^(\\s|.,!?…。，、।۔،)]+", kBloom = " ?[^(\\s|[.,!?…。，、।۔،])]+";
 const Text kAsciiSigns = "punctuation, in runs";  // Punctuation of behavior Contiguous
+
+const Text kKimi = R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)"
+                   R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+                   R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+)"
+                   R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+                   R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 constexpr size_t kMaxPattern = 4096;
 
@@ -75,6 +83,7 @@ const std::vector<Known>& known() {
       {"smollm", {R"(\p{N})", kGpt2}},
       {"gpt-2", {kGpt2}},
       {"falcon", {kAsciiSigns, kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
+      {"kimi-k2", {kKimi}},
       {"seed-coder", {kSeed}},
       {"bailingmoe", {kBailing}},
       {"exaone-moe", {kExaone}},
@@ -169,6 +178,10 @@ Text family_name(const Text& name, const PreTokenizerHints& hints) {
 }
 
 }  // namespace
+
+std::string kimi_pattern() {
+  return kKimi;
+}
 
 bool is_byte_level(const TokenizerJson& file) {
   const std::vector<json> steps = flattened(file.part("pre_tokenizer"));

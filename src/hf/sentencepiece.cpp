@@ -35,11 +35,20 @@ class Message {
     field.number = tag >> 3;
     field.wire = static_cast<Wire>(tag & 7);
     switch (field.wire) {
-      case Wire::varint: field.value = varint(); break;
-      case Wire::fixed64: take(8); break;
-      case Wire::bytes: field.bytes = take(varint()); break;
-      case Wire::fixed32: std::memcpy(&field.real, take(4).data(), 4); break;
-      default: refuse(str("wire type ", tag & 7, " is not known"));
+      case Wire::varint:
+        field.value = varint();
+        break;
+      case Wire::fixed64:
+        take(8);
+        break;
+      case Wire::bytes:
+        field.bytes = take(varint());
+        break;
+      case Wire::fixed32:
+        std::memcpy(&field.real, take(4).data(), 4);
+        break;
+      default:
+        refuse(str("wire type ", tag & 7, " is not known"));
     }
     return field;
   }
@@ -84,7 +93,8 @@ SentencePieces::Piece piece_of(Message message) {
     if (field.number == 1) piece.text = field.bytes;
     if (field.number == 2) piece.score = field.real;
     if (field.number == 3) {
-      if (field.value < 1 || field.value > 6) message.refuse(str("piece kind ", field.value, " is not known"));
+      if (field.value < 1 || field.value > 6)
+        message.refuse(str("piece kind ", field.value, " is not known"));
       piece.kind = static_cast<SentencePieces::Kind>(field.value);
     }
   }
@@ -110,8 +120,11 @@ void check_is_bpe(uint64_t kind, const std::string& file) {
 
 SentencePieces read_sentence_pieces(const std::filesystem::path& path) {
   const MappedFile file{path};
-  const std::string name = path.string();
-  const std::string_view bytes{reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+  return parse_sentence_pieces({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()},
+                               path.string());
+}
+
+SentencePieces parse_sentence_pieces(std::string_view bytes, const std::string& name) {
   SentencePieces model;
   uint64_t kind = 1;  // Unigram, the default of the format
   for (Message message{bytes, bytes.data(), name}; !message.done();) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace snug::hf {
@@ -15,13 +16,16 @@ struct SentencePieces {
     float score = 0;
     Kind kind = Kind::normal;
   };
-  std::vector<Piece> pieces;     // index = id
-  bool leading_space = true;     // texts get a blank in front
+  std::vector<Piece> pieces;  // index = id
+  bool leading_space = true;  // texts get a blank in front
 };
 
-/// Reads a serialized ModelProto. Throws Error with the offset where it is damaged, and for a model that is no
-/// byte-pair encoding (a Unigram model splits words by another rule).
+/// Reads a serialized ModelProto. Throws Error with the offset where it is damaged, and for a model that is
+/// no byte-pair encoding (a Unigram model splits words by another rule).
 SentencePieces read_sentence_pieces(const std::filesystem::path& path);
+
+/// The same from bytes; `where` names them in messages.
+SentencePieces parse_sentence_pieces(std::string_view bytes, const std::string& where);
 
 /// Whether a file looks like one: a model of OpenAI's tiktoken goes by the same name.
 bool is_sentence_piece_model(const std::filesystem::path& path);

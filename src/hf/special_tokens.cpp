@@ -13,9 +13,10 @@ using nlohmann::json;
 struct Role {
   const char *role, *key;  // bos -> tokenizer.ggml.bos_token_id
 };
-constexpr Role kRoles[] = {{"bos", "bos"},       {"eos", "eos"},       {"unk", "unknown"},   {"sep", "seperator"},
-                           {"pad", "padding"},   {"mask", "mask"},     {"eot", "eot"},       {"eom", "eom"},
-                           {"prefix", "prefix"}, {"suffix", "suffix"}, {"middle", "middle"}};
+constexpr Role kRoles[] = {{"bos", "bos"},       {"eos", "eos"},      {"unk", "unknown"},
+                           {"sep", "seperator"}, {"pad", "padding"},  {"mask", "mask"},
+                           {"eot", "eot"},       {"eom", "eom"},      {"prefix", "prefix"},
+                           {"suffix", "suffix"}, {"middle", "middle"}};
 
 const json& member(const json& object, const char* name) {
   static const json missing;
@@ -29,6 +30,12 @@ std::string text_of(const json& token) {
   if (token.is_string()) return token.get<std::string>();
   const json& content = member(token, "content");
   return content.is_string() ? content.get<std::string>() : std::string{};
+}
+
+/// An id given as a whole number.
+std::optional<int64_t> id_in(const json& value) {
+  if (!value.is_number_integer() || value.get<int64_t>() < 0) return {};
+  return value.get<int64_t>();
 }
 
 /// The special token that an element of a template stands for; empty for the place of the text.
@@ -52,8 +59,7 @@ SpecialTokens::SpecialTokens(const TokenizerJson* tokenizer, json tokenizer_conf
   }
   read_tokenizer_config();
   for (const std::string& role : roles_)
-    if (const json& id = member(config, str(role, "_token_id").c_str()); id.is_number_unsigned())
-      set(role, id.get<int64_t>());
+    if (const auto id = id_in(member(config, str(role, "_token_id").c_str()))) set(role, *id);
   find_end(config);
 }
 
@@ -66,7 +72,9 @@ void SpecialTokens::name(const std::string& role, const std::string& token) {
   if (config_.is_object() && !token.empty()) config_[str(role, "_token")] = token;
 }
 
-void SpecialTokens::set(const std::string& role, int64_t id) { ids_.try_emplace(role, id); }
+void SpecialTokens::set(const std::string& role, int64_t id) {
+  ids_.try_emplace(role, id);
+}
 
 std::optional<int64_t> SpecialTokens::find(const std::string& role) const {
   const auto found = ids_.find(role);
@@ -130,7 +138,8 @@ void SpecialTokens::read_last(const std::string& token) {
   name("eos", token);
 }
 
-/// What it says of adding tokens counts more than the post-processor: some publishers correct themselves there.
+/// What it says of adding tokens counts more than the post-processor: some publishers correct themselves
+/// there.
 void SpecialTokens::read_tokenizer_config() {
   for (const std::string& role : roles_) {
     if (const json& adds = member(config_, str("add_", role, "_token").c_str()); adds.is_boolean())
@@ -144,15 +153,15 @@ void SpecialTokens::read_tokenizer_config() {
   }
 }
 
-/// A file without EOS would get the one its reader takes for granted. So a name that is a plain token counts too,
-/// and of a list in config.json the first.
+/// A file without EOS would get the one its reader takes for granted. So a name that is a plain token counts
+/// too, and of a list in config.json the first.
 void SpecialTokens::find_end(const json& config) {
   if (find("eos")) return;
   if (const std::string token = named("eos"); tokenizer_ && !token.empty())
     for (const auto& [text, id] : tokenizer_->vocab)
       if (text == token) return set("eos", id);
   if (const json& ids = member(config, "eos_token_id"); ids.is_array() && !ids.empty())
-    if (ids.front().is_number_unsigned()) set("eos", ids.front().get<int64_t>());
+    if (const auto id = id_in(ids.front())) set("eos", *id);
 }
 
 void SpecialTokens::write(MetadataBuilder& metadata, int64_t vocab_size) const {

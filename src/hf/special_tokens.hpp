@@ -17,7 +17,8 @@ namespace snug::hf {
 class SpecialTokens {
  public:
   /// tokenizer, tokenizer_config: null where the file is not there. `config`: config.json.
-  SpecialTokens(const TokenizerJson* tokenizer, nlohmann::json tokenizer_config, const nlohmann::json& config);
+  SpecialTokens(const TokenizerJson* tokenizer, nlohmann::json tokenizer_config,
+                const nlohmann::json& config);
 
   /// Names a token unless something did already. `role` as in bos_token: "eot".
   void set(const std::string& role, int64_t id);

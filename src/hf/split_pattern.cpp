@@ -17,8 +17,8 @@ constexpr const char* kLowerCase = "<contraction>";
 /// escape counts as one, \p{...} as a whole.
 size_t item_end(std::string_view text, size_t at) {
   if (text[at] != '\\' || at + 1 >= text.size()) return at + 1;
-  const bool braces = text.substr(at + 2).starts_with('{') && (text[at + 1] == 'p' || text[at + 1] == 'P' ||
-                                                                text[at + 1] == 'x');
+  const bool braces = text.substr(at + 2).starts_with('{') &&
+                      (text[at + 1] == 'p' || text[at + 1] == 'P' || text[at + 1] == 'x');
   if (!braces) return at + 2;
   const size_t close = text.find('}', at);
   return close == text.npos ? text.size() : close + 1;
@@ -75,7 +75,8 @@ std::string class_member(std::string_view text, size_t& at) {
   std::string member{text.substr(at, end - at)};
   at = end;
   constexpr std::string_view needless = "!\"#$%&'()*+,./:;<=>?@_`{|}~";
-  if (member.size() == 2 && member[0] == '\\' && needless.find(member[1]) != needless.npos) member.erase(0, 1);
+  if (member.size() == 2 && member[0] == '\\' && needless.find(member[1]) != needless.npos)
+    member.erase(0, 1);
   return member;
 }
 
@@ -95,19 +96,24 @@ std::string canonical_class(std::string_view text) {
 
 std::string canonical_group(std::string_view text);
 
+bool is_quantifier(std::string_view unit) {
+  return unit == "+" || unit == "*" || unit == "?" || unit == "}";  // the end of {1,3}
+}
+
 /// `text` unit by unit, without possessive signs behind quantifiers.
 std::string canonical_sequence(std::string_view text) {
   std::string out;
+  std::string_view before;
   for (size_t at = 0; at < text.size();) {
     const size_t end = unit_end(text, at);
     const std::string_view unit = text.substr(at, end - at);
-    const bool possessive = unit == "+" && at > 0 && std::string_view{"+*?}"}.find(text[at - 1]) != text.npos;
     if (unit.starts_with('[') && unit.size() > 2)
       out += canonical_class(unit);
     else if (unit.starts_with('(') && unit.size() > 2)
       out += canonical_group(unit);
-    else if (!possessive)
+    else if (unit != "+" || !is_quantifier(before))
       out += unit;
+    before = unit;
     at = end;
   }
   return out;
@@ -117,7 +123,8 @@ std::string canonical_alternatives(std::string_view text) {
   Parts parts = alternatives_of(text);
   for (std::string& part : parts) part = canonical_sequence(part);
   if (parts.size() > kContractions.size() &&
-      same_set({parts.begin(), parts.begin() + static_cast<ptrdiff_t>(kContractions.size())}, kContractions)) {
+      same_set({parts.begin(), parts.begin() + static_cast<ptrdiff_t>(kContractions.size())},
+               kContractions)) {
     parts.erase(parts.begin() + 1, parts.begin() + static_cast<ptrdiff_t>(kContractions.size()));
     parts.front() = kLowerCase;
   }
@@ -136,7 +143,8 @@ std::string canonical_group(std::string_view text) {
 }
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size()) text.replace(at, from.size(), to);
+  for (size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())
+    text.replace(at, from.size(), to);
 }
 
 /// The apostrophe may stand before the group.
@@ -166,8 +174,9 @@ std::string with_escaped_controls(std::string_view pattern) {
 std::string canonical_split_pattern(std::string_view written) {
   const std::string escaped = with_escaped_controls(written);
   std::string_view pattern = escaped;
-  const bool wrapped = (pattern.starts_with("(?:") || pattern.starts_with('(')) && !pattern.starts_with("(?i") &&
-                       !pattern.starts_with("(?=") && unit_end(pattern, 0) == pattern.size();
+  const bool wrapped = (pattern.starts_with("(?:") || pattern.starts_with('(')) &&
+                       !pattern.starts_with("(?i") && !pattern.starts_with("(?=") &&
+                       unit_end(pattern, 0) == pattern.size();
   if (wrapped) {
     const size_t body = pattern.starts_with("(?:") ? 3 : 1;
     pattern = pattern.substr(body, pattern.size() - body - 1);

@@ -24,7 +24,8 @@ bool looks_special(std::string_view text) {
 }
 
 std::string with_blanks(std::string text) {
-  for (size_t at = 0; (at = text.find(kSpaceMark, at)) != text.npos;) text.replace(at, kSpaceMark.size(), " ");
+  for (size_t at = 0; (at = text.find(kSpaceMark, at)) != text.npos;)
+    text.replace(at, kSpaceMark.size(), " ");
   return text;
 }
 
@@ -54,8 +55,8 @@ void TokenList::check_unique(const std::string& where) const {
   ids.reserve(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id)
     if (const auto [at, is_new] = ids.emplace(texts_[id], id); !is_new)
-      throw Error{str("tokens ", at->second, " and ", id, " are the same: '", printable(texts_[id]), "'"), where,
-                  "the tokenizer is damaged; download it again"};
+      throw Error{str("tokens ", at->second, " and ", id, " are the same: '", printable(texts_[id]), "'"),
+                  where, "the tokenizer is damaged; download it again"};
 }
 
 void TokenList::write(MetadataBuilder& metadata, bool with_scores) const {

@@ -11,7 +11,14 @@
 namespace snug::hf {
 
 /// The kinds of tokens as tokenizer.ggml.token_type numbers them.
-enum class TokenKind : int32_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+enum class TokenKind : int32_t {
+  normal = 1,
+  unknown = 2,
+  control = 3,
+  user_defined = 4,
+  unused = 5,
+  byte = 6
+};
 
 /// The tokens of a vocabulary as GGUF lists them: one for every row of the embedding.
 class TokenList {
@@ -42,8 +49,8 @@ class TokenList {
   int64_t left_out_ = 0;
 };
 
-/// Sets an added token: control where it is special or looks it (some models mark control tokens as ordinary),
-/// else user-defined, with real blanks for U+2581.
+/// Sets an added token: control where it is special or looks it (some models mark control tokens as
+/// ordinary), else user-defined, with real blanks for U+2581.
 void set_added(TokenList& tokens, int64_t id, const AddedToken& added, float score);
 
 /// The byte that <0xHH> names, -1 for any other text.

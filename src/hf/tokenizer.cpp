@@ -57,7 +57,7 @@ class Tokenizer {
   /// tokenizer.model is the publisher's own; a folder may have tokenizer.json, made from it, beside it. Only
   /// these architectures come with one that counts.
   bool takes_pieces() const {
-    if (!files_.has_pieces) return false;
+    if (!files_.has_pieces || files_.is_tekken) return false;
     if (!files_.tokenizer) return true;
     if (context_.architecture == "phi3") return config_text("tokenizer_class") != "GPT2Tokenizer";
     return any_of(context_.architecture, "llama", "mistral3", "qwen2", "qwen3", "gemma2", "gemma3");
@@ -65,9 +65,10 @@ class Tokenizer {
 
   void write_none() {
     if (const char* other = files_.other_kind())
-      throw Error{str("the folder's tokenizer is ", other, ", which is not read"), files_.folder.string(),
-                  "make a tokenizer.json of it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) in "
-                  "Python's transformers"};
+      throw Error{
+          str("the folder's tokenizer is ", other, ", which is not read"), files_.folder.string(),
+          "make a tokenizer.json of it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) in "
+          "Python's transformers"};
     remark("the folder has no tokenizer: the model takes token ids, not text");
     metadata_.set("tokenizer.ggml.model", "none");
   }
@@ -112,8 +113,9 @@ class Tokenizer {
   void write_byte_level() {
     const TokenizerJson& file = *files_.tokenizer;
     if (const Normalizer normal = normalizer_of(file); normal.composes)
-      remark("the tokenizer composes characters first (Unicode NFC), which GGUF cannot say: text that is not in "
-             "that form gets other tokens");
+      remark(
+          "the tokenizer composes characters first (Unicode NFC), which GGUF cannot say: text that is not in "
+          "that form gets other tokens");
     SpecialTokens special = special_tokens();
     const bool glm = id_of_added("[gMASK]").has_value();
     const std::string pre = pre_name({.adds_bos = special.adds("bos").value_or(false), .glm = glm});
@@ -125,15 +127,19 @@ class Tokenizer {
     add_family_tokens(special, glm);
     special.write(metadata_, tokens.size());
     write_space_prefix({});
+    if (files_.is_tekken) metadata_.set("tokenizer.ggml.add_bos_token", true);
   }
 
   /// Some folders of Mistral carry the pattern of Llama 3 by mistake.
   std::string pre_name(const PreTokenizerHints& hints) const {
     const std::string name = pre_tokenizer_name(*files_.tokenizer, hints);
-    const bool mistaken = name == "llama-bpe" && context_.architecture == "mistral3" && context_.vocab_size == 131072;
+    const bool mistaken =
+        name == "llama-bpe" && context_.architecture == "mistral3" && context_.vocab_size == 131072;
     if (!mistaken) return name;
-    remark("tokenizer.json splits words as Llama 3 does, a known fault of its publisher's; Mistral's own pattern "
-           "(tekken) is taken");
+    remark(
+        "tokenizer.json splits words as Llama 3 does, a known fault of its publisher's; Mistral's own "
+        "pattern "
+        "(tekken) is taken");
     return "tekken";
   }
 
@@ -142,18 +148,26 @@ class Tokenizer {
     const TokenizerJson& file = *files_.tokenizer;
     const Normalizer normal = normalizer_of(file);
     if (!file.model_flag("byte_fallback") || !normal.marks_blanks)
-      throw Error{"the tokenizer is neither of bytes (ByteLevel) nor of SentencePiece's kind (byte_fallback, U+2581 "
-                  "for blanks)",
-                  file.where, "GGUF knows no other byte-pair encodings"};
+      throw Error{
+          "the tokenizer is neither of bytes (ByteLevel) nor of SentencePiece's kind (byte_fallback, U+2581 "
+          "for blanks)",
+          file.where, "GGUF knows no other byte-pair encodings"};
     if (context_.architecture == "gemma4") return write_gemma4();
     const TokenList tokens = scored_tokens(file, context_.vocab_size);
     if (!lists_every_split(file))
-      remark("llama.cpp may join characters that the merges of tokenizer.json do not; rare words can get other "
-             "tokens");
+      remark(
+          "llama.cpp may join characters that the merges of tokenizer.json do not; rare words can get other "
+          "tokens");
+    if (normal.only_where_missing)
+      remark(
+          "the tokenizer puts a blank in front of texts that begin with none, GGUF's in front of all: text "
+          "that "
+          "begins with a blank gets other tokens");
     write_characters(tokens, "llama", file.where, normal.leading_blank);
   }
 
-  void write_characters(const TokenList& tokens, const char* model, const std::string& where, bool leading_blank) {
+  void write_characters(const TokenList& tokens, const char* model, const std::string& where,
+                        bool leading_blank) {
     metadata_.set("tokenizer.ggml.model", model);
     metadata_.set("tokenizer.ggml.pre", "default");
     write_list(tokens, where, true);
@@ -163,7 +177,8 @@ class Tokenizer {
     write_space_prefix(gemma_family() ? false : leading_blank);
   }
 
-  /// Joins by merges; tokens in the vocabulary are ordinary ones, but for those that control or are to be seen.
+  /// Joins by merges; tokens in the vocabulary are ordinary ones, but for those that control or are to be
+  /// seen.
   void write_gemma4() {
     const TokenizerJson& file = *files_.tokenizer;
     TokenList tokens = scored_tokens(file, context_.vocab_size);
@@ -171,10 +186,12 @@ class Tokenizer {
       const auto added = file.added.find(id);
       if (added != file.added.end() && !added->second.special) tokens.set(id, text, TokenKind::normal);
     }
-    constexpr std::array<std::string_view, 7> seen{"<|channel>",       "<channel|>",       "<|tool_call>", "<tool_call|>",
-                                                   "<|tool_response>", "<tool_response|>", "<|\"|>"};
+    constexpr std::array<std::string_view, 7> seen{"<|channel>",   "<channel|>",       "<|tool_call>",
+                                                   "<tool_call|>", "<|tool_response>", "<tool_response|>",
+                                                   "<|\"|>"};
     for (int64_t id = 0; id < tokens.size(); ++id) {
-      if (std::ranges::find(seen, tokens.text(id)) != seen.end()) tokens.set_kind(id, TokenKind::user_defined);
+      if (std::ranges::find(seen, tokens.text(id)) != seen.end())
+        tokens.set_kind(id, TokenKind::user_defined);
       tokens.set_score(id, kAddedScore);  // the merges have the word
     }
     metadata_.set("tokenizer.ggml.model", "gemma4");
@@ -198,7 +215,8 @@ class Tokenizer {
 
   SpecialTokens special_tokens() const {
     json ids = context_.config ? *context_.config : json::object();
-    if (ids.is_object() && context_.text_config && context_.text_config->is_object() && !ids.contains("eos_token_id"))
+    if (ids.is_object() && context_.text_config && context_.text_config->is_object() &&
+        !ids.contains("eos_token_id"))
       if (const auto found = context_.text_config->find("eos_token_id"); found != context_.text_config->end())
         ids["eos_token_id"] = *found;
     return {files_.tokenizer ? &*files_.tokenizer : nullptr, files_.config, ids};
@@ -216,6 +234,12 @@ class Tokenizer {
     const auto by_text = [&](const char* role, const char* text) {
       if (const auto id = id_of_added(text)) special.set(role, *id);
     };
+    if (files_.is_tekken) {
+      by_text("bos", "<s>");
+      by_text("eos", "</s>");
+      by_text("unk", "<unk>");
+      by_text("pad", "<pad>");
+    }
     const bool glm_family = any_of(context_.architecture, "glm4moe", "deepseek2");
     if (glm_family && glm) {
       by_text("bos", "[gMASK]");
@@ -256,7 +280,8 @@ class Tokenizer {
     if (list == generation.end() || !list->is_array() || list->empty()) return;
     std::vector<int32_t> ids;
     for (const json& id : *list)
-      if (id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{kMaxTokens}) ids.push_back(id.get<int32_t>());
+      if (id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{kMaxTokens})
+        ids.push_back(id.get<int32_t>());
     metadata_.set_array("tokenizer.ggml.suppress_tokens", std::span<const int32_t>{ids});
   }
 

@@ -20,8 +20,9 @@ struct TokenizerContext {
 };
 
 /// Adds the keys of the tokenizer of a checkpoint folder, tokenizer.ggml.* and the chat template, as GGUF has
-/// them. A folder without any tokenizer gives a model that runs on token ids alone, with a remark. Throws Error
-/// naming the file where one is damaged or of a kind that is not known.
-void add_tokenizer(const std::filesystem::path& folder, const TokenizerContext& context, MetadataBuilder& metadata);
+/// them. A folder without any tokenizer gives a model that runs on token ids alone, with a remark. Throws
+/// Error naming the file where one is damaged or of a kind that is not known.
+void add_tokenizer(const std::filesystem::path& folder, const TokenizerContext& context,
+                   MetadataBuilder& metadata);
 
 }  // namespace snug::hf

@@ -2,6 +2,7 @@
 
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
+#include "hf/ranked_tokens.hpp"
 #include "hf/sentencepiece.hpp"
 #include "snug/error.hpp"
 
@@ -20,7 +21,7 @@ nlohmann::json object_in(const fs::path& file) {
 }  // namespace
 
 const char* TokenizerFiles::other_kind() const {
-  for (const char* name : {"tekken.json", "tiktoken.model", "vocab.json", "vocab.txt", "spiece.model", "tokenizer.model"})
+  for (const char* name : {"vocab.json", "vocab.txt", "spiece.model", "tokenizer.model"})
     if (fs::exists(folder / name)) return name;
   return nullptr;
 }
@@ -30,8 +31,15 @@ TokenizerFiles read_tokenizer_files(const fs::path& folder) {
                        .tokenizer = {},
                        .config = object_in(folder / "tokenizer_config.json"),
                        .added = object_in(folder / "added_tokens.json")};
-  if (const fs::path file = folder / "tokenizer.json"; fs::is_regular_file(file))
-    files.tokenizer = read_tokenizer_json(file);
+  const fs::path json = folder / "tokenizer.json", tekken = folder / "tekken.json",
+                 ranks = folder / "tiktoken.model";
+  files.is_tekken = !fs::is_regular_file(json) && fs::is_regular_file(tekken);
+  if (fs::is_regular_file(json))
+    files.tokenizer = read_tokenizer_json(json);
+  else if (files.is_tekken)
+    files.tokenizer = read_tekken(tekken);
+  else if (fs::is_regular_file(ranks))
+    files.tokenizer = read_tiktoken(ranks, files.config);
   files.has_pieces = fs::is_regular_file(files.pieces()) && is_sentence_piece_model(files.pieces());
   return files;
 }

@@ -11,10 +11,11 @@ namespace snug::hf {
 /// The files of a checkpoint folder that say how text becomes tokens.
 struct TokenizerFiles {
   std::filesystem::path folder;
-  std::optional<TokenizerJson> tokenizer;  // tokenizer.json
-  nlohmann::json config;                   // tokenizer_config.json, null where there is none
-  nlohmann::json added;                    // added_tokens.json: text to id
-  bool has_pieces = false;                 // tokenizer.model, of SentencePiece
+  std::optional<TokenizerJson> tokenizer;  // tokenizer.json, else what tekken.json or tiktoken.model comes to
+  bool is_tekken = false;
+  nlohmann::json config;    // tokenizer_config.json, null where there is none
+  nlohmann::json added;     // added_tokens.json: text to id
+  bool has_pieces = false;  // tokenizer.model, of SentencePiece
 
   std::filesystem::path pieces() const { return folder / "tokenizer.model"; }
   bool none() const { return !tokenizer && !has_pieces; }

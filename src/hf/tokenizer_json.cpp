@@ -22,8 +22,8 @@ class Lists {
  public:
   explicit Lists(TokenizerJson& to) : to_{to} {}
 
-  /// A JsonFilter: false leaves the value out of the document. Depth 1 is inside the document, 3 inside a list
-  /// of the model.
+  /// A JsonFilter: false leaves the value out of the document. Depth 1 is inside the document, 3 inside a
+  /// list of the model.
   bool operator()(int depth, Event event, json& parsed) {
     if (event == Event::key) return key(depth, parsed);
     if (depth != 3) return true;
@@ -121,9 +121,13 @@ bool flag(const json& object, std::string_view name) {
 
 }  // namespace
 
-const json& TokenizerJson::part(std::string_view name) const { return member(rest, name); }
+const json& TokenizerJson::part(std::string_view name) const {
+  return member(rest, name);
+}
 
-bool TokenizerJson::model_flag(std::string_view name) const { return flag(part("model"), name); }
+bool TokenizerJson::model_flag(std::string_view name) const {
+  return flag(part("model"), name);
+}
 
 AddedToken added_token_of(const json& object, const std::string& where) {
   const JsonNode node{object, where, "$.added_tokens"};

@@ -37,8 +37,8 @@ struct TokenizerJson {
   bool model_flag(std::string_view name) const;
 };
 
-/// Throws Error naming file and place where it is damaged, is no byte-pair encoding, or has an option that GGUF
-/// cannot express.
+/// Throws Error naming file and place where it is damaged, is no byte-pair encoding, or has an option that
+/// GGUF cannot express.
 TokenizerJson read_tokenizer_json(const std::filesystem::path& path);
 
 /// The same from a text; `where` names it in messages.

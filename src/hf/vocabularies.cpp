@@ -19,8 +19,8 @@ int64_t ids_used(const TokenizerJson& file) {
   return count;
 }
 
-/// The number of tokens to list. Added tokens may lie beyond it, for they may have been made for another part of
-/// the model; a token of the vocabulary may not.
+/// The number of tokens to list. Added tokens may lie beyond it, for they may have been made for another part
+/// of the model; a token of the vocabulary may not.
 int64_t list_size(const TokenizerJson& file, int64_t rows) {
   const int64_t used = ids_used(file);
   if (rows == 0) return file.added.empty() ? used : std::max(used, file.added.rbegin()->first + 1);
@@ -50,7 +50,9 @@ std::string unknown_token(const TokenizerJson& file) {
   return found != model.end() && found->is_string() ? found->get<std::string>() : std::string{};
 }
 
-bool continues_character(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
+bool continues_character(char c) {
+  return (static_cast<uint8_t>(c) & 0xC0) == 0x80;
+}
 
 TokenKind kind_of(SentencePieces::Kind kind) {
   return static_cast<TokenKind>(kind);  // both number them alike
@@ -71,7 +73,7 @@ TokenList scored_tokens(const TokenizerJson& file, int64_t rows) {
   const std::string unknown = unknown_token(file);
   for (const auto& [text, id] : file.vocab) {
     const auto score = scores.find(text);
-    const TokenKind kind = text == unknown        ? TokenKind::unknown
+    const TokenKind kind = text == unknown         ? TokenKind::unknown
                            : byte_named(text) >= 0 ? TokenKind::byte
                                                    : TokenKind::normal;
     tokens.set(id, text, kind, score == scores.end() ? kNeverJoined : score->second);
@@ -99,7 +101,8 @@ bool lists_every_split(const TokenizerJson& file) {
   for (const std::string_view text : known) {
     if (byte_named(text) >= 0) continue;
     for (size_t at = 1; at < text.size(); ++at)
-      if (!continues_character(text[at]) && known.contains(text.substr(0, at)) && known.contains(text.substr(at)))
+      if (!continues_character(text[at]) && known.contains(text.substr(0, at)) &&
+          known.contains(text.substr(at)))
         ++splits;
   }
   return splits <= file.merges.size();

@@ -59,6 +59,14 @@ TEST_F(RunCli, WeightsAsTheyLieInTheFileGiveTheSameText) {
   EXPECT_EQ(as_is.out, usual.out);
 }
 
+TEST_F(RunCli, APromptMayComeThroughAPipe) {
+  const std::string wanted = snug(greedy_ + "-p 'Once upon a time' -n 4").out;
+  const test::Outcome piped = snug(greedy_ + "-f - -n 4", "printf 'Once upon a time' |");
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_EQ(piped.out, wanted);
+  EXPECT_EQ(snug(greedy_ + "-f /dev/stdin -n 4", "printf 'Once upon a time' |").out, wanted);
+}
+
 TEST_F(RunCli, JsonIsOneDocumentWithTheText) {
   const test::Outcome outcome = snug(greedy_ + "-p 'Once upon a time' -n 5 --json");
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
@@ -88,7 +96,8 @@ TEST_F(RunCli, ChatAnswersOncePerLineOrPrompt) {
   const test::Outcome turns = snug(greedy_ + "--chat -n 4", "printf 'Hello\\nAnd now?\\n' |");
   EXPECT_EQ(turns.exit_code, 0) << turns.err;
   EXPECT_GE(std::ranges::count(turns.out, '\n'), 2);
-  EXPECT_EQ(snug(greedy_ + "--chat --form nonsense -n 4 -p Hello").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "--chat --chat-template nonsense -n 4 -p Hello").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "--chat --form nonsense -n 4 -p Hello").exit_code, 2);  // the older name
 }
 
 TEST_F(RunCli, PromptsThatCannotBeAreToldSo) {
@@ -121,7 +130,7 @@ TEST_F(RunCli, NumbersOutOfRangeAreToldInWords) {
 
 TEST_F(RunCli, OptionsOfAChatAreNotPassedOver) {
   EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --system 'Be brief.'").exit_code, 2);
-  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --form chatml").exit_code, 2);
+  EXPECT_EQ(snug(greedy_ + "-p Once -n 2 --chat-template chatml").exit_code, 2);
 }
 
 /// It would end an answer within a character, and its JSON with it.

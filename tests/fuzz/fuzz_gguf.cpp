@@ -5,7 +5,7 @@
 
 #include "gguf/metadata.hpp"
 #include "base/printable.hpp"
-#include "snug/model.hpp"
+#include "gguf/reader.hpp"
 #include "gguf/writer.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -62,7 +62,7 @@ void plan_again(const ModelSource& file) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   tolerate([&] {
-    const ModelSource file = open_model(std::as_bytes(std::span{data, size}), "fuzz.gguf");
+    const ModelSource file = gguf::read_model(std::as_bytes(std::span{data, size}), "fuzz.gguf");
     for (const MetadataEntry& pair : file.metadata().entries()) walk_key(file, pair);
     for (const Tensor& tensor : file.tensors()) walk_tensor(file, tensor);
     tolerate([&] { sink += static_cast<size_t>(shape_of(file).layers); });

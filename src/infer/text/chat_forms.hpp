@@ -6,13 +6,6 @@
 
 namespace snug::infer {
 
-enum class Role { system, user, assistant };
-
-struct Message {
-  Role role;
-  std::string text;
-};
-
 /// How a family of models writes a conversation down, behind BOS: what stands around each message.
 struct ChatForm {
   std::string_view name;
@@ -30,11 +23,7 @@ struct ChatForm {
 std::span<const ChatForm> chat_forms();
 const ChatForm* find_chat_form(std::string_view name);  // nullptr: none of that name
 
-/// The form that a Jinja chat template asks for, going by the marks in it; nullptr where none is recognised.
-const ChatForm* recognise_chat_form(std::string_view chat_template);
-
-/// The text to encode with BOS and control tokens, that is encode(text, true, true). Ends with the generation
-/// prompt unless the last message is the assistant's.
-std::string render_chat(const ChatForm& form, std::span<const Message> messages);
+/// The form as a Jinja template.
+std::string jinja_of(const ChatForm& form);
 
 }  // namespace snug::infer

@@ -1,7 +1,8 @@
-#include "infer/text/chat.hpp"
+#include "infer/text/chat_forms.hpp"
 
 #include <algorithm>
-#include <initializer_list>
+
+#include "base/str.hpp"
 
 namespace snug::infer {
 namespace {
@@ -102,18 +103,18 @@ constexpr ChatForm kForms[] = {
      .generation = "<|start_of_role|>assistant<|end_of_role|>"},
 };
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blanks = " \t\r\n\v\f";
-  const size_t first = text.find_first_not_of(blanks);
-  return first == text.npos ? std::string_view{} : text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
-
-/// Forms of the [INST] kind differ in blanks only.
-std::string_view inst_form(std::string_view t) {
-  const auto has = [&](std::string_view mark) { return t.find(mark) != t.npos; };
-  if (has("[SYSTEM_PROMPT]")) return has("[SYSTEM_PROMPT] ") ? "mistral-v7" : "mistral-v7-tekken";
-  if (!has("' [INST] ' + system_message") && !has("[AVAILABLE_TOOLS]")) return "llama-2";
-  return has(" [INST]") ? "mistral-v1" : has("\"[INST]\"") ? "mistral-v3-tekken" : "mistral-v3";
+/// A string of Jinja's. Control characters but line ends stand in none of the forms.
+std::string literal(std::string_view text) {
+  std::string out{"\""};
+  for (const char c : text) {
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '"' || c == '\\')
+      out += str('\\', c);
+    else
+      out += c;
+  }
+  return out + "\"";
 }
 
 }  // namespace
@@ -125,49 +126,22 @@ const ChatForm* find_chat_form(std::string_view name) {
   return found == std::end(kForms) ? nullptr : &*found;
 }
 
-const ChatForm* recognise_chat_form(std::string_view t) {
-  const auto all = [&](std::initializer_list<std::string_view> marks) {
-    return std::ranges::all_of(marks, [&](std::string_view mark) { return t.find(mark) != t.npos; });
-  };
-  // The first match counts: later marks also stand in templates of other families.
-  if (all({"<|im_start|>", "<|im_sep|>"})) return find_chat_form("phi-4");
-  if (all({"<|im_start|>"})) return find_chat_form("chatml");
-  if (all({"[INST]"})) return find_chat_form(inst_form(t));
-  if (all({"<|assistant|>", "<|end|>"})) return find_chat_form("phi-3");
-  if (all({"[gMASK]", "<sop>"})) return find_chat_form("glm-4");
-  if (all({"<start_of_turn>"})) return find_chat_form("gemma");
-  if (all({"<|turn>"})) return find_chat_form("gemma-4");
-  if (all({"<|start_header_id|>"})) return find_chat_form("llama-3");
-  if (all({"<|start_of_role|>"})) return find_chat_form("granite");
-  if (all({"'Assistant: ' + message['content'] + eos_token"})) return find_chat_form("deepseek-2");
-  if (all({"<｜Assistant｜>", "<｜User｜>"})) return find_chat_form("deepseek-3");
-  if (all({"<|start|>", "<|channel|>"})) return find_chat_form("gpt-oss");
-  if (all({"<|im_assistant|>", "<|im_middle|>"})) return find_chat_form("kimi-k2");
-  return nullptr;
-}
-
-std::string render_chat(const ChatForm& form, std::span<const Message> messages) {
-  std::string out{form.start}, pending_system;
-  bool first_user = true;
-  for (const Message& message : messages) {
-    const std::string_view text = form.trims ? trimmed(message.text) : std::string_view{message.text};
-    if (message.role == Role::system) {
-      if (form.system_join.empty())
-        out.append(form.system_before).append(text).append(form.system_after);
-      else
-        pending_system.append(form.name == "llama-2" ? "<<SYS>>\n" : "").append(text).append(form.system_join);
-    } else if (message.role == Role::user) {
-      const bool later = !first_user && !form.later_user_before.empty();
-      out.append(later ? form.later_user_before : form.user_before).append(pending_system).append(text);
-      out.append(form.user_after);
-      pending_system.clear();
-      first_user = false;
-    } else {
-      out.append(form.assistant_before).append(text).append(form.assistant_after);
-    }
-  }
-  if (messages.empty() || messages.back().role != Role::assistant) out.append(form.generation);
-  return out;
+std::string jinja_of(const ChatForm& form) {
+  const std::string_view system_mark = form.name == "llama-2" ? "<<SYS>>\n" : "";
+  const std::string system =
+      form.system_join.empty()
+          ? str("{{- ", literal(form.system_before), " + text + ", literal(form.system_after), " -}}")
+          : str("{%- set ns.system = ns.system + ", literal(system_mark), " + text + ",
+                literal(form.system_join), " -%}");
+  const std::string_view later = form.later_user_before.empty() ? form.user_before : form.later_user_before;
+  return str("{%- set ns = namespace(system='', first=true) -%}", "{{- ", literal(form.start), " -}}\n",
+             "{%- for message in messages -%}\n", "{%- set text = message.content", form.trims ? " | trim" : "",
+             " -%}\n", "{%- if message.role == 'system' -%}", system, "\n{%- elif message.role == 'user' -%}",
+             "{{- (", literal(form.user_before), " if ns.first else ", literal(later), ") + ns.system + text + ",
+             literal(form.user_after), " -}}", "{%- set ns.system = '' -%}{%- set ns.first = false -%}\n",
+             "{%- else -%}{{- ", literal(form.assistant_before), " + text + ", literal(form.assistant_after),
+             " -}}{%- endif -%}\n", "{%- endfor -%}\n", "{%- if add_generation_prompt -%}{{- ",
+             literal(form.generation), " -}}{%- endif -%}");
 }
 
 }  // namespace snug::infer
