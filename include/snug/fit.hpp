@@ -122,8 +122,8 @@ struct FitResult {
   Profile profile;
   MeasureReport measured;
   ProbeSummary probes;
-  std::filesystem::path moments;       // second moments that error feedback used; empty without
-  std::optional<WrittenModel> written;
+  std::filesystem::path moments{};       // second moments that error feedback used; empty without
+  std::optional<WrittenModel> written{};
 };
 
 /// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks

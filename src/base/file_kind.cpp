@@ -81,6 +81,13 @@ bool is_lfs_pointer(std::string_view first_bytes) {
   return first_bytes.starts_with(kLfsPointer);
 }
 
+void refuse_foreign(std::string_view wanted, std::span<const std::byte> bytes, const std::string& where) {
+  constexpr size_t kEnough = 512;
+  const std::string_view start{reinterpret_cast<const char*>(bytes.data()), std::min(bytes.size(), kEnough)};
+  if (const auto foreign = foreign_file(start))
+    throw Error{str("this is no ", wanted, ": it is ", foreign->what), where, foreign->remedy};
+}
+
 std::optional<ForeignFile> foreign_file(std::string_view first_bytes) {
   if (first_bytes.empty()) return ForeignFile{"empty", "copy or download it again"};
   for (const Foreign& foreign : kForeign)

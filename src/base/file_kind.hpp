@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,6 +19,9 @@ FileKind file_kind(const std::filesystem::path& path);
 struct ForeignFile {
   std::string what, remedy;
 };
+
+/// Throws Error where the first bytes are a foreign file's: "this is no <wanted>: it is a web page, ...".
+void refuse_foreign(std::string_view wanted, std::span<const std::byte> bytes, const std::string& where);
 
 /// By its first bytes (some hundred suffice); nothing where they tell nothing.
 std::optional<ForeignFile> foreign_file(std::string_view first_bytes);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include "base/events.hpp"
 #include "base/memory.hpp"
@@ -78,6 +79,29 @@ bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std:
   }
 }
 
+namespace {
+
+/// The library's advice knows no command lines: what a person types for it.
+constexpr std::pair<std::string_view, std::string_view> kSpellings[] = {
+    {"ask for it to be replaced", "replace it with --force"},
+    {"a shorter context", "a shorter context (--ctx)"},
+    {"a longer context", "a longer context (--ctx)"},
+    {"say how many tokens the context is to have", "say how many tokens the context is to have (--ctx)"},
+    {"leave wide inputs out", "leave wide inputs out (--full-width)"},
+    {"allow requantizing", "add --allow-requantize"},
+    {"raise the bits per weight", "raise --bpw"},
+    {"a size, e.g. 11GB, or bits per weight, e.g. 4.25", "--size, e.g. 11GB, or --bpw, e.g. 4.25"},
+    {"name another runtime", "name another --runtime"},
+};
+
+std::string with_options(std::string text) {
+  for (const auto& [advice, spelling] : kSpellings)
+    if (const size_t at = text.find(advice); at != std::string::npos) text.replace(at, advice.size(), spelling);
+  return text;
+}
+
+}  // namespace
+
 int guarded(const std::function<int()>& work, Keeps keeps) {
   const EventScope scope{terminal_events()};
   try {
@@ -86,7 +110,7 @@ int guarded(const std::function<int()>& work, Keeps keeps) {
     if (error.fault() == Fault::interrupted && keeps == Keeps::nothing)
       std::fprintf(stderr, "snug: interrupted; nothing was written\n");
     else
-      std::fprintf(stderr, "snug: %s\n", without_controls(error.what()).c_str());
+      std::fprintf(stderr, "snug: %s\n", without_controls(with_options(error.what())).c_str());
     return static_cast<int>(error.fault());
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "snug: out of memory\n  try:   --threads 1, or a machine with more memory\n");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/file_kind.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
@@ -66,6 +67,7 @@ void BaseLogitsWriter::write_chunk(const Rows& logits) {
 
 BaseLogits::BaseLogits(const std::filesystem::path& path) : file_{path} {
   const std::span<const std::byte> bytes = file_.bytes();
+  refuse_foreign("base-logits file", bytes, path.string());
   if (bytes.size() < kHeader || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
     throw Error{"this is not a base-logits file", path.string(), "`snug eval --save-logits` makes one"};
   const int64_t context = read_at<uint32_t>(bytes, 8);

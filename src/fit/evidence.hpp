@@ -16,9 +16,9 @@ struct EvidenceRequest {
   InputFiles inputs;
   MeasureOptions measuring;
   CalibrationRequest calibration;
-  std::optional<PlanOptions> plan;  // refused at the start where its budget cannot be reached
+  std::optional<PlanOptions> plan{};  // refused at the start where its budget cannot be reached
   /// Where files that nobody named are collected to; empty: what is missing stays missing.
-  std::filesystem::path collect_into;
+  std::filesystem::path collect_into{};
   Feedback feedback = Feedback::off;
 };
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/file_kind.hpp"
 #include "base/mapped_file.hpp"
 #include "base/str.hpp"
 #include "base/cursor.hpp"
@@ -171,6 +172,7 @@ bool is_gguf(std::span<const std::byte> bytes) {
 }  // namespace
 
 Imatrix read_imatrix(std::span<const std::byte> bytes, const std::string& name) {
+  refuse_foreign("imatrix", bytes, name);
   if (!is_gguf(bytes)) return LegacyImatrix{bytes, name}.read();
   const ModelSource file = gguf::read_model(bytes, name);
   return GgufImatrix{file}.read();
