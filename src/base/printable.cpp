@@ -25,7 +25,7 @@ size_t utf8_length(std::string_view text) {
 /// The same; 0 for a control character, too.
 size_t shown_length(std::string_view text) {
   const auto first = static_cast<uint8_t>(text[0]);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f && first != '\\';
+  if (first < 0x80) return first >= 0x20 && first != 0x7f;
   const size_t length = utf8_length(text);
   const bool c1_control = length == 2 && first == 0xc2 && static_cast<uint8_t>(text[1]) < 0xa0;
   return c1_control ? 0 : length;

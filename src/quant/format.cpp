@@ -79,8 +79,9 @@ std::span<const Format> all_formats() {
 }
 
 std::span<const Format> formats(Family family) {
-  const auto of_family = std::ranges::equal_range(kFormats, family, {}, &Format::family);
-  return {of_family.begin(), of_family.end()};
+  const auto* first = std::ranges::lower_bound(kFormats, family, {}, &Format::family);
+  const auto* last = std::ranges::upper_bound(kFormats, family, {}, &Format::family);
+  return {first, last};
 }
 
 const Format* find_format(FormatId id) {
