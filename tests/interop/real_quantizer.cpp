@@ -1,7 +1,7 @@
 #include "interop/real_quantizer.hpp"
 
 #include <cstring>
-#include <regex>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 
@@ -46,6 +46,22 @@ std::vector<TypeOverride> overrides_of(const QuantizeRequest& request) {
   return overrides;
 }
 
+/// The word behind `mark`, up to a space or one of ",)"; empty without the mark.
+std::string word_behind(const std::string& line, const std::string& mark) {
+  const size_t at = line.find(mark);
+  if (at == line.npos) return {};
+  const size_t start = line.find_first_not_of(' ', at + mark.size());
+  return line.substr(start, line.find_first_of(" ,)", start) - start);
+}
+
+/// Name and type out of a tensor's line, "[ 3/ 9] blk.0.ffn_up.weight - [...], type = f16, size = 1 MiB -> 0.3 MiB
+/// (q4_K)"; one that stays as it is ends behind its size. Nothing for other lines.
+std::optional<std::pair<std::string, std::string>> parse_line(const std::string& line) {
+  if (!line.starts_with("[") || line.find(", type = ") == line.npos) return std::nullopt;
+  const std::string to = word_behind(line, " MiB (");
+  return std::pair{word_behind(line, "] "), to.empty() ? word_behind(line, ", type = ") : to};
+}
+
 }  // namespace
 
 RealQuantizer::RealQuantizer(const RealLlama& llama) {
@@ -78,17 +94,12 @@ std::string RealQuantizer::run(const std::filesystem::path& model, const std::fi
   return said;
 }
 
-/// A line a tensor: "[ 3/ 9] blk.0.ffn_up.weight - [...], type = f16, size = 1 MiB -> 0.3 MiB (q4_K)"; one that
-/// stays as it is ends behind its size.
 std::map<std::string, std::string> RealQuantizer::types(const std::filesystem::path& model,
                                                         const QuantizeRequest& request) const {
-  static const std::regex line{
-      R"(\[ *\d+/ *\d+\] (\S+) +- \[.*\], type = +(\w+), size = +[\d.]+ MiB(?: -> +[\d.]+ MiB \((\w+)\))?)"};
   std::map<std::string, std::string> types;
   std::istringstream said{run(model, "unused", request, true)};
-  std::smatch found;
-  for (std::string text; std::getline(said, text);)
-    if (std::regex_search(text, found, line)) types[found[1]] = found[3].matched ? found[3] : found[2];
+  for (std::string line; std::getline(said, line);)
+    if (const auto tensor = parse_line(line)) types.insert(*tensor);
   return types;
 }
 
