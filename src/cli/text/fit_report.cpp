@@ -52,7 +52,7 @@ std::string fit_text(const FitResult& result) {
   text += result.written ? written_text(*result.written) : "nothing written (--dry-run)\n";
   if (!result.moments.empty())
     text += str("error feedback with second moments from ", result.moments.string(),
-                ", which `quantize --recipe` needs too (--moments)\n");
+                ", which `quantize --recipe` needs too (--hessians)\n");
   return text;
 }
 
