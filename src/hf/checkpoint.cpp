@@ -4,7 +4,7 @@
 
 #include "base/str.hpp"
 #include "hf/assemble.hpp"
-#include "hf/tokenizer.hpp"
+#include "hf/tokenizer/tokenizer.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 

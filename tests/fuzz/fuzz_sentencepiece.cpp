@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "hf/vocabularies.hpp"
+#include "hf/tokenizer/vocabularies.hpp"
 #include "snug/error.hpp"
 
 /// Any bytes are a SentencePiece model or an Error.

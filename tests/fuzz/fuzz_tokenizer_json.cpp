@@ -2,11 +2,11 @@
 #include <cstdint>
 #include <string>
 
-#include "hf/normalizer.hpp"
-#include "hf/pre_tokenizer_name.hpp"
-#include "hf/special_tokens.hpp"
-#include "hf/split_pattern.hpp"
-#include "hf/vocabularies.hpp"
+#include "hf/tokenizer/normalizer.hpp"
+#include "hf/tokenizer/pre_tokenizer_name.hpp"
+#include "hf/tokenizer/special_tokens.hpp"
+#include "hf/tokenizer/split_pattern.hpp"
+#include "hf/tokenizer/vocabularies.hpp"
 #include "snug/error.hpp"
 
 namespace {

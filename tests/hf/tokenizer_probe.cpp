@@ -15,7 +15,7 @@
 
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
-#include "hf/tokenizer.hpp"
+#include "hf/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
 #include "snug/model.hpp"

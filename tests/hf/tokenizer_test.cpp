@@ -1,4 +1,4 @@
-#include "hf/tokenizer.hpp"
+#include "hf/tokenizer/tokenizer.hpp"
 
 #include <gtest/gtest.h>
 

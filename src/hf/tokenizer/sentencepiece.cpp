@@ -1,4 +1,4 @@
-#include "hf/sentencepiece.hpp"
+#include "hf/tokenizer/sentencepiece.hpp"
 
 #include <cmath>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "hf/pre_tokenizer_name.hpp"
+#include "hf/tokenizer/pre_tokenizer_name.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -6,7 +6,7 @@
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
-#include "hf/split_pattern.hpp"
+#include "hf/tokenizer/split_pattern.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {

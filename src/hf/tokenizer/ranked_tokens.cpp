@@ -1,4 +1,4 @@
-#include "hf/ranked_tokens.hpp"
+#include "hf/tokenizer/ranked_tokens.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
-#include "hf/pre_tokenizer_name.hpp"
+#include "hf/tokenizer/pre_tokenizer_name.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {

@@ -1,4 +1,4 @@
-#include "hf/chat_template.hpp"
+#include "hf/tokenizer/chat_template.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -1,4 +1,4 @@
-#include "hf/token_list.hpp"
+#include "hf/tokenizer/token_list.hpp"
 
 #include <algorithm>
 #include <charconv>

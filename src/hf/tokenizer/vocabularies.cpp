@@ -1,4 +1,4 @@
-#include "hf/vocabularies.hpp"
+#include "hf/tokenizer/vocabularies.hpp"
 
 #include <algorithm>
 #include <unordered_map>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

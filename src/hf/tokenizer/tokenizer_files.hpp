@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

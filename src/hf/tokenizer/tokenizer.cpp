@@ -1,4 +1,4 @@
-#include "hf/tokenizer.hpp"
+#include "hf/tokenizer/tokenizer.hpp"
 
 #include <algorithm>
 #include <array>
@@ -8,12 +8,12 @@
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
 #include "base/str.hpp"
-#include "hf/chat_template.hpp"
-#include "hf/normalizer.hpp"
-#include "hf/pre_tokenizer_name.hpp"
-#include "hf/special_tokens.hpp"
-#include "hf/tokenizer_files.hpp"
-#include "hf/vocabularies.hpp"
+#include "hf/tokenizer/chat_template.hpp"
+#include "hf/tokenizer/normalizer.hpp"
+#include "hf/tokenizer/pre_tokenizer_name.hpp"
+#include "hf/tokenizer/special_tokens.hpp"
+#include "hf/tokenizer/tokenizer_files.hpp"
+#include "hf/tokenizer/vocabularies.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hf/metadata_builder.hpp"
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

@@ -1,4 +1,4 @@
-#include "hf/normalizer.hpp"
+#include "hf/tokenizer/normalizer.hpp"
 
 #include <string_view>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

@@ -1,4 +1,4 @@
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 #include <algorithm>
 

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "hf/sentencepiece.hpp"
-#include "hf/token_list.hpp"
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/sentencepiece.hpp"
+#include "hf/tokenizer/token_list.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

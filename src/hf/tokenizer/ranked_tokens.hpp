@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "hf/tokenizer_json.hpp"
+#include "hf/tokenizer/tokenizer_json.hpp"
 
 namespace snug::hf {
 

@@ -1,9 +1,9 @@
-#include "hf/tokenizer_files.hpp"
+#include "hf/tokenizer/tokenizer_files.hpp"
 
 #include "base/json_reader.hpp"
 #include "base/read_file.hpp"
-#include "hf/ranked_tokens.hpp"
-#include "hf/sentencepiece.hpp"
+#include "hf/tokenizer/ranked_tokens.hpp"
+#include "hf/tokenizer/sentencepiece.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {

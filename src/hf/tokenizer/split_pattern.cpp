@@ -1,4 +1,4 @@
-#include "hf/split_pattern.hpp"
+#include "hf/tokenizer/split_pattern.hpp"
 
 #include <algorithm>
 #include <vector>

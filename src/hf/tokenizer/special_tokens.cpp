@@ -1,4 +1,4 @@
-#include "hf/special_tokens.hpp"
+#include "hf/tokenizer/special_tokens.hpp"
 
 #include <algorithm>
 #include <utility>
