@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/half.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -50,6 +51,18 @@ Tensor tensor_made(FormatId format, std::span<const int64_t> shape, std::string_
   Tensor tensor = shaped(format, shape, file);
   tensor.places = makes(std::move(make));
   return tensor;
+}
+
+Tensor tensor_decoded(std::span<const int64_t> shape, std::string_view file,
+                      std::function<void(int64_t row, std::span<float> out)> decode) {
+  return tensor_made(FormatId::bf16, shape, file, [decode](int64_t row, std::span<std::byte> out) {
+    std::vector<float> values(out.size() / sizeof(uint16_t));
+    decode(row, values);
+    for (size_t c = 0; c < values.size(); ++c) {
+      const uint16_t bits = to_bf16(values[c]);
+      std::memcpy(out.data() + c * sizeof bits, &bits, sizeof bits);
+    }
+  });
 }
 
 Tensor tensor_of(std::vector<float> values, std::string_view file) {

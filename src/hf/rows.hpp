@@ -19,6 +19,9 @@ using MakeRow = std::function<void(int64_t row, std::span<std::byte> out)>;
 Tensor tensor_at(FormatId format, std::span<const int64_t> shape, const std::byte* data, std::string_view file);
 /// The same with rows made on reading.
 Tensor tensor_made(FormatId format, std::span<const int64_t> shape, std::string_view file, MakeRow make);
+/// The same of bf16, with rows made as numbers and rounded.
+Tensor tensor_decoded(std::span<const int64_t> shape, std::string_view file,
+                      std::function<void(int64_t row, std::span<float> out)> decode);
 /// The same of values that lie nowhere in a file.
 Tensor tensor_of(std::vector<float> values, std::string_view file);
 
@@ -36,6 +39,8 @@ Tensor selected(const Tensor& from, int64_t run_rows, std::vector<int64_t> first
 
 /// Matrices of one shape and format behind each other, as the experts of one tensor.
 Tensor stacked(std::vector<Tensor> parts);
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Every matrix of an unquantized tensor transposed: rows made by gathering columns.
 Tensor transposed(const Tensor& from);
