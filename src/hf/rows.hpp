@@ -25,7 +25,8 @@ Tensor tensor_decoded(std::span<const int64_t> shape, std::string_view file,
 /// The same of values that lie nowhere in a file.
 Tensor tensor_of(std::vector<float> values, std::string_view file);
 
-/// The same tensor as [cols, rows, matrices], as many dimensions as given; the number of weights stays.
+/// The same tensor as [cols, rows, matrices], as many dimensions as given; the number of weights stays. Only a tensor
+/// as a file stores it, plain_tensor(), can get rows of another length.
 Tensor reshaped(Tensor tensor, std::initializer_list<int64_t> shape);
 
 /// Whether every row lies somewhere as it is stored.

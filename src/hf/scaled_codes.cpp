@@ -70,7 +70,7 @@ Scales block_scales(const Source& weight, const Source& scale, int64_t block_row
       weight.raw->bytes.empty())
     weight.refuse(str("the tensor ", quoted(weight.name), " is no matrix that could have scales"));
   const int64_t cols = shape.back(), rows = shape[shape.size() - 2];
-  Scales scales{scale.need_weights(), block_rows, block_cols, rows, ceil_div(rows, block_rows)};
+  Scales scales{plain_tensor(*scale.raw), block_rows, block_cols, rows, ceil_div(rows, block_rows)};
   int64_t matrices = 1;
   for (size_t d = 0; d + 2 < shape.size(); ++d) matrices *= shape[d];
   if (scales.values.weights() != matrices * scales.matrix_block_rows * ceil_div(cols, block_cols))
@@ -85,7 +85,7 @@ Scales fitting_scales(const Source& weight, const Source& scale, const std::vect
   if (block.size() == 2) return block_scales(weight, scale, block[0], block[1]);
   const std::vector<int64_t>& shape = weight.raw->shape;
   if (shape.size() < 2) weight.refuse(str("the tensor ", quoted(weight.name), " is no matrix"));
-  const bool one = scale.need_weights().weights() == 1 && shape.size() == 2;
+  const bool one = plain_tensor(*scale.raw).weights() == 1 && shape.size() == 2;
   return block_scales(weight, scale, one ? shape[0] : 1, shape.back());
 }
 

@@ -39,27 +39,29 @@ void remove_all(std::string& name, std::string_view part) {
   for (size_t at = name.find(part); at != name.npos; at = name.find(part)) name.erase(at, part.size());
 }
 
-/// One element of a type that no format of ggml's stores, as a number.
+/// Elements of a type that no format of ggml's stores, as numbers. Rows follow each other in the file, whatever their
+/// length is.
 template <class T>
-MakeRow converting(const std::byte* data, int64_t cols) {
-  return [data, cols](int64_t row, std::span<std::byte> out) {
-    for (int64_t c = 0; c < cols; ++c) {
+MakeRow converting(const std::byte* data) {
+  return [data](int64_t row, std::span<std::byte> out) {
+    const size_t cols = out.size() / sizeof(float);
+    for (size_t c = 0; c < cols; ++c) {
       T value;
-      std::memcpy(&value, data + static_cast<size_t>(row * cols + c) * sizeof value, sizeof value);
+      std::memcpy(&value, data + (static_cast<size_t>(row) * cols + c) * sizeof value, sizeof value);
       const auto number = static_cast<float>(value);
-      std::memcpy(out.data() + static_cast<size_t>(c) * sizeof number, &number, sizeof number);
+      std::memcpy(out.data() + c * sizeof number, &number, sizeof number);
     }
   };
 }
 
-MakeRow numbers(const safetensors::Tensor& raw, int64_t cols) {
+MakeRow numbers(const safetensors::Tensor& raw) {
   using safetensors::Dtype;
   const std::byte* data = raw.bytes.data();
   switch (raw.dtype) {
-    case Dtype::f64: return converting<double>(data, cols);
-    case Dtype::i64: return converting<int64_t>(data, cols);
-    case Dtype::i32: return converting<int32_t>(data, cols);
-    case Dtype::i16: return converting<int16_t>(data, cols);
+    case Dtype::f64: return converting<double>(data);
+    case Dtype::i64: return converting<int64_t>(data);
+    case Dtype::i32: return converting<int32_t>(data);
+    case Dtype::i16: return converting<int16_t>(data);
     default: return {};
   }
 }
@@ -73,9 +75,8 @@ Tensor stored_tensor(const safetensors::Tensor& raw, FormatId format) {
   const std::byte* data = raw.bytes.data();
   if (reinterpret_cast<uintptr_t>(data) % block_shape(format).block_bytes == 0)
     return tensor_at(format, raw.shape, data, raw.file);
-  const auto row_bytes = static_cast<size_t>(tensor_at(format, raw.shape, data, raw.file).row_bytes());
-  return tensor_made(format, raw.shape, raw.file, [data, row_bytes](int64_t row, std::span<std::byte> out) {
-    std::memcpy(out.data(), data + static_cast<size_t>(row) * row_bytes, row_bytes);
+  return tensor_made(format, raw.shape, raw.file, [data](int64_t row, std::span<std::byte> out) {
+    std::memcpy(out.data(), data + static_cast<size_t>(row) * out.size(), out.size());
   });
 }
 
@@ -83,7 +84,7 @@ std::optional<Tensor> weights_of(const safetensors::Tensor& raw) {
   const auto format = safetensors::format_of(raw.dtype);
   if (!format || raw.bytes.empty()) return {};
   if (is_unquantized(*format)) return stored_tensor(raw, *format);
-  MakeRow make = numbers(raw, raw.shape.empty() ? 1 : raw.shape.back());
+  MakeRow make = numbers(raw);
   if (!make) return {};
   return tensor_made(FormatId::f32, raw.shape, raw.file, std::move(make));
 }

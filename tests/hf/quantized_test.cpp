@@ -27,11 +27,15 @@ TinyCheckpoint with_v(const std::string& quantization, Dtype dtype, const std::s
   return model.add_bytes(std::string{kV} + ".weight", std::move(shape), dtype, bytes);
 }
 
-std::string le32(std::initializer_list<uint32_t> words) {
+template <class T>
+std::string little_endian(std::initializer_list<T> words) {
   std::string bytes;
-  for (const uint32_t word : words) bytes.append(reinterpret_cast<const char*>(&word), 4);
+  for (const T word : words) bytes.append(reinterpret_cast<const char*>(&word), sizeof word);
   return bytes;
 }
+
+std::string le32(std::initializer_list<uint32_t> words) { return little_endian(words); }
+std::string le64(std::initializer_list<int64_t> words) { return little_endian(words); }
 
 TEST(Fp8, BlocksOfScalesMultiplyEvenWherePartial) {
   auto model = with_v(R"({"quant_method":"fp8","weight_block_size":[3,5]})", Dtype::f8_e4m3, std::string(32, '\x38'));
@@ -66,6 +70,27 @@ TEST(Fp8, ScaleOfEveryRow) {
   auto model = with_v(R"({"quant_method":"fp8"})", Dtype::f8_e4m3, std::string(32, '\x38'));
   model.add_values(std::string{kV} + ".weight_scale_inv", {4, 1}, {1, 2, 3, 4});
   EXPECT_EQ(values(model.open(), "blk.0.attn_v.weight")[2 * 8 + 7], 3);
+}
+
+TEST(Fp8, ScalesMayLieAtOddBytesOrBeWide) {
+  for (const Dtype dtype : {Dtype::f32, Dtype::i64}) {
+    auto model = with_v(R"({"quant_method":"fp8"})", Dtype::f8_e4m3, std::string(32, '\x38'));
+    const std::string name = std::string{kV} + ".weight_scale_inv";
+    model.add_bytes("model.aaa.rotary_emb.inv_freq", {3}, Dtype::u8, "abc");  // everything behind it is unaligned
+    if (dtype == Dtype::f32)
+      model.add_values(name, {4}, {1, 2, 3, 4});
+    else
+      model.add_bytes(name, {4}, dtype, le64({1, 2, 3, 4}));
+    const std::vector<float> v = values(model.open(), "blk.0.attn_v.weight");
+    for (size_t row = 0; row < 4; ++row) EXPECT_EQ(v[row * 8 + 7], static_cast<float>(row + 1));
+  }
+}
+
+TEST(Fp8, ScalesThatHaveScalesThemselvesAreRefused) {
+  auto model = with_v(R"({"quant_method":"fp8"})", Dtype::f8_e4m3, std::string(32, '\x38'));
+  const std::string scale = std::string{kV} + ".weight_scale_inv";
+  model.add_bytes(scale, {1, 4}, Dtype::f8_e4m3, std::string(4, '\x38')).add_values(scale + "_scale_inv", {1}, {1});
+  expect_refusal(model, "not numbers");
 }
 
 TEST(Fp8, RowsArePermutedAfterDecoding) {
