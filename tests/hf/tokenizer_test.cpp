@@ -249,7 +249,7 @@ std::string pieces(int model_type = 2) {
 
 TEST_F(TokenizerFolder, PiecesKeepTheirScoresAndKinds) {
   put("tokenizer.model", pieces());
-  put("added_tokens.json", json{{"<x>", 6}, {"<far>", 99}});
+  put("added_tokens.json", json{{"<x>", 6}, {"<far>", 99}, {"<none>", 18446744073709551615u}});
   put("tokenizer_config.json", json{{"added_tokens_decoder", {{"7", {{"content", "<|y|>"}}}}}});
   const Metadata found = keys("llama", 9);
   EXPECT_EQ(texts(found, "tokenizer.ggml.tokens"),

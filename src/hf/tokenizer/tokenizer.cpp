@@ -84,7 +84,8 @@ class Tokenizer {
   /// word.
   void add_overlays(TokenList& tokens) const {
     for (const auto& [text, id] : files_.added.items())
-      if (id.is_number_unsigned()) tokens.set(id.get<int64_t>(), text, TokenKind::user_defined, kAddedScore);
+      if (id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{kMaxTokens})
+        tokens.set(id.get<int64_t>(), text, TokenKind::user_defined, kAddedScore);
     const AddedTokens named = tokens_of_config();
     if (files_.tokenizer)
       for (const auto& [id, added] : files_.tokenizer->added)
