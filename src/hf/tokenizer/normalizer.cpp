@@ -11,15 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kSpaceMark = "\xE2\x96\x81";  // U+2581
-
-const json& member(const json& object, const char* name) {
-  static const json missing;
-  if (!object.is_object()) return missing;
-  const auto found = object.find(name);
-  return found == object.end() ? missing : *found;
-}
-
 [[noreturn]] void cannot_express(const TokenizerJson& file, const char* part, const json& step) {
   throw Error{str("the tokenizer changes texts in a way that GGUF cannot express: ", printable(step.dump())),
               str(file.where, ": $.", part), "models whose tokenizer does so cannot be converted"};

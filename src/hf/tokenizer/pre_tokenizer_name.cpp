@@ -98,18 +98,6 @@ const std::vector<Known>& known() {
   return all;
 }
 
-const json& member(const json& object, const char* name) {
-  static const json missing;
-  if (!object.is_object()) return missing;
-  const auto found = object.find(name);
-  return found == object.end() ? missing : *found;
-}
-
-bool is_true(const json& object, const char* name, bool fallback = false) {
-  const json& value = member(object, name);
-  return value.is_boolean() ? value.get<bool>() : fallback;
-}
-
 std::vector<json> flattened(const json& step) {
   if (step.is_null()) return {};
   if (member(step, "type") != "Sequence") return {step};

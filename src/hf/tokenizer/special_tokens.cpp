@@ -18,13 +18,6 @@ constexpr Role kRoles[] = {{"bos", "bos"},       {"eos", "eos"},      {"unk", "u
                            {"eot", "eot"},       {"eom", "eom"},      {"prefix", "prefix"},
                            {"suffix", "suffix"}, {"middle", "middle"}};
 
-const json& member(const json& object, const char* name) {
-  static const json missing;
-  if (!object.is_object()) return missing;
-  const auto found = object.find(name);
-  return found == object.end() ? missing : *found;
-}
-
 /// The text of a token, which is given as such or as an object with its content.
 std::string text_of(const json& token) {
   if (token.is_string()) return token.get<std::string>();
@@ -59,12 +52,12 @@ SpecialTokens::SpecialTokens(const TokenizerJson* tokenizer, json tokenizer_conf
   }
   read_tokenizer_config();
   for (const std::string& role : roles_)
-    if (const auto id = id_in(member(config, str(role, "_token_id").c_str()))) set(role, *id);
+    if (const auto id = id_in(member(config, str(role, "_token_id")))) set(role, *id);
   find_end(config);
 }
 
 std::string SpecialTokens::named(const std::string& role) const {
-  return text_of(member(config_, str(role, "_token").c_str()));
+  return text_of(member(config_, str(role, "_token")));
 }
 
 /// A folder without tokenizer_config.json names nothing: there the ids of config.json count.
@@ -142,7 +135,7 @@ void SpecialTokens::read_last(const std::string& token) {
 /// there.
 void SpecialTokens::read_tokenizer_config() {
   for (const std::string& role : roles_) {
-    if (const json& adds = member(config_, str("add_", role, "_token").c_str()); adds.is_boolean())
+    if (const json& adds = member(config_, str("add_", role, "_token")); adds.is_boolean())
       adds_[role] = adds.get<bool>();
     if (const std::string token = named(role); tokenizer_ && !token.empty())
       for (const auto& [id, added] : tokenizer_->added)

@@ -11,8 +11,6 @@
 namespace snug::hf {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, a blank in SentencePiece texts
-
 bool between(std::string_view text, std::string_view begin, std::string_view end) {
   return text.size() >= begin.size() + end.size() && text.starts_with(begin) && text.ends_with(end);
 }

@@ -50,8 +50,8 @@ class Tokenizer {
   void remark(const std::string& sentence) const { context_.remarks->push_back(sentence); }
 
   std::string config_text(const char* name) const {
-    const auto found = files_.config.find(name);
-    return found != files_.config.end() && found->is_string() ? found->get<std::string>() : std::string{};
+    const json& found = member(files_.config, name);
+    return found.is_string() ? found.get<std::string>() : std::string{};
   }
 
   /// tokenizer.model is the publisher's own; a folder may have tokenizer.json, made from it, beside it. Only
@@ -266,9 +266,8 @@ class Tokenizer {
   void write_space_prefix(std::optional<bool> leading_blank) const {
     if (leading_blank && !*leading_blank) metadata_.set("tokenizer.ggml.add_space_prefix", false);
     if (llama_family()) {
-      const auto named = files_.config.find("add_prefix_space");
-      if (named != files_.config.end() && named->is_boolean())
-        metadata_.set("tokenizer.ggml.add_space_prefix", named->get<bool>());
+      if (const json& named = member(files_.config, "add_prefix_space"); named.is_boolean())
+        metadata_.set("tokenizer.ggml.add_space_prefix", named.get<bool>());
       if (context_.vocab_size == 49152) metadata_.set("tokenizer.ggml.add_bos_token", false);
     }
   }
@@ -277,10 +276,10 @@ class Tokenizer {
     const fs::path file = files_.folder / "generation_config.json";
     if (!fs::is_regular_file(file)) return;
     const json generation = parse_json(read_file(file), file.string());
-    const auto list = generation.find("suppress_tokens");
-    if (list == generation.end() || !list->is_array() || list->empty()) return;
+    const json& list = member(generation, "suppress_tokens");
+    if (!list.is_array() || list.empty()) return;
     std::vector<int32_t> ids;
-    for (const json& id : *list)
+    for (const json& id : list)
       if (id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{kMaxTokens})
         ids.push_back(id.get<int32_t>());
     metadata_.set_array("tokenizer.ggml.suppress_tokens", std::span<const int32_t>{ids});

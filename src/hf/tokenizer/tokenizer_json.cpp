@@ -90,13 +90,6 @@ class Lists {
   std::string section_, list_, token_;
 };
 
-const json& member(const json& object, std::string_view name) {
-  static const json missing;
-  if (!object.is_object()) return missing;
-  const auto found = object.find(name);
-  return found == object.end() ? missing : *found;
-}
-
 [[noreturn]] void cannot_express(const TokenizerJson& file, const std::string& what) {
   throw Error{str("the tokenizer has ", what, ", which GGUF cannot express"), str(file.where, ": $.model"),
               "only byte-pair encodings without it can be converted"};
@@ -114,25 +107,32 @@ void check_model(const TokenizerJson& file) {
   if (file.vocab.empty()) throw Error{"the tokenizer has no vocabulary", file.where, kRemedy};
 }
 
-bool flag(const json& object, std::string_view name) {
-  const json& value = member(object, name);
-  return value.is_boolean() && value.get<bool>();
+}  // namespace
+
+const json& member(const json& object, std::string_view name) {
+  static const json missing;
+  if (!object.is_object()) return missing;
+  const auto found = object.find(name);
+  return found == object.end() ? missing : *found;
 }
 
-}  // namespace
+bool is_true(const json& object, std::string_view name, bool fallback) {
+  const json& value = member(object, name);
+  return value.is_boolean() ? value.get<bool>() : fallback;
+}
 
 const json& TokenizerJson::part(std::string_view name) const {
   return member(rest, name);
 }
 
 bool TokenizerJson::model_flag(std::string_view name) const {
-  return flag(part("model"), name);
+  return is_true(part("model"), name);
 }
 
 AddedToken added_token_of(const json& object, const std::string& where) {
   const JsonNode node{object, where, "$.added_tokens"};
-  AddedToken token{.text = node.at("content").text(), .special = flag(object, "special")};
-  token.trims = flag(object, "lstrip") || flag(object, "rstrip") || flag(object, "single_word");
+  AddedToken token{.text = node.at("content").text(), .special = is_true(object, "special")};
+  token.trims = is_true(object, "lstrip") || is_true(object, "rstrip") || is_true(object, "single_word");
   if (token.text.empty()) node.refuse("an added token is empty", kRemedy);
   return token;
 }

@@ -13,6 +13,13 @@ namespace snug::hf {
 
 inline constexpr int64_t kMaxTokens = int64_t{1} << 24;  // of any vocabulary: what is more is damage
 
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581, a blank in SentencePiece texts
+
+/// A member of an object; null where it is missing, or `object` is none.
+const nlohmann::json& member(const nlohmann::json& object, std::string_view name);
+/// The same of a switch: `fallback` where it is no boolean.
+bool is_true(const nlohmann::json& object, std::string_view name, bool fallback = false);
+
 /// A token that is cut out of a text before anything else is done to it.
 struct AddedToken {
   std::string text;

@@ -45,9 +45,8 @@ std::unordered_map<std::string, float> scores_of_merges(const std::vector<std::s
 }
 
 std::string unknown_token(const TokenizerJson& file) {
-  const nlohmann::json& model = file.part("model");
-  const auto found = model.find("unk_token");
-  return found != model.end() && found->is_string() ? found->get<std::string>() : std::string{};
+  const nlohmann::json& token = member(file.part("model"), "unk_token");
+  return token.is_string() ? token.get<std::string>() : std::string{};
 }
 
 bool continues_character(char c) {
