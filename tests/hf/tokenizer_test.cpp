@@ -227,6 +227,8 @@ TEST_F(TokenizerFolder, RankedTokensBecomeMerges) {
   EXPECT_EQ(texts(found, "tokenizer.ggml.merges"), (std::vector<std::string>{"a b", "Ġ ab"}));
   put("tiktoken.model", std::string{"YQ== 0\nYg== 2\n"});
   EXPECT_NE(problem("deepseek2", 7).find("rank 2 where 1"), std::string::npos);
+  put("tiktoken.model", std::string{"YQ== 0\nYg=="});  // cut off
+  EXPECT_NE(problem("deepseek2", 7).find("a line is not a token and its rank"), std::string::npos);
 }
 
 /// A protobuf field of bytes.

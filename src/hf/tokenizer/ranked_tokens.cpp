@@ -203,20 +203,15 @@ TokenizerJson read_tiktoken(const std::filesystem::path& path, const json& confi
   std::istringstream lines{read_file(path)};
   std::vector<std::string> tokens;
   std::string token;
-  for (size_t rank = 0; lines >> token >> rank;) {
+  for (size_t rank = 0; lines >> token;) {
+    if (!(lines >> rank)) damaged("a line is not a token and its rank", where);
     if (rank != tokens.size() || rank >= static_cast<size_t>(kMaxTokens))
       damaged(str("rank ", rank, " where ", tokens.size(), " is next"), where);
     tokens.push_back(from_base64(token, where));
   }
-  if (!lines.eof() || tokens.empty()) damaged("a line is not a token and its rank", where);
+  if (tokens.empty()) damaged("the file lists no tokens", where);
   TokenizerJson file = framed(tokens, 0, kimi_pattern(), where);
-  const auto listed = config.find("added_tokens_decoder");
-  if (listed != config.end() && listed->is_object()) {
-    for (const auto& [id, object] : listed->items())
-      if (id.size() < 9 && std::ranges::all_of(id, [](char c) { return c >= '0' && c <= '9'; }) &&
-          !id.empty())
-        file.added[std::stoll(id)] = added_token_of(object, where);
-  }
+  file.added = tokens_of_config(config, path.parent_path() / "tokenizer_config.json");
   return file;
 }
 

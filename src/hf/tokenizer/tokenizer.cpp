@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 
 #include "base/json_reader.hpp"
@@ -86,29 +85,11 @@ class Tokenizer {
     for (const auto& [text, id] : files_.added.items())
       if (id.is_number_unsigned() && id.get<uint64_t>() < uint64_t{kMaxTokens})
         tokens.set(id.get<int64_t>(), text, TokenKind::user_defined, kAddedScore);
-    const AddedTokens named = tokens_of_config();
+    const AddedTokens named = tokens_of_config(files_.config, files_.folder / "tokenizer_config.json");
     if (files_.tokenizer)
       for (const auto& [id, added] : files_.tokenizer->added)
         if (!named.contains(id)) set_added(tokens, id, added, kAddedScore);
     for (const auto& [id, added] : named) set_added(tokens, id, added, kAddedScore);
-  }
-
-  AddedTokens tokens_of_config() const {
-    const std::string where = (files_.folder / "tokenizer_config.json").string();
-    AddedTokens tokens;
-    const auto list = files_.config.find("added_tokens_decoder");
-    if (list == files_.config.end() || !list->is_object()) return tokens;
-    for (const auto& [id, token] : list->items()) tokens[id_of(id, where)] = added_token_of(token, where);
-    return tokens;
-  }
-
-  static int64_t id_of(const std::string& text, const std::string& where) {
-    int64_t id = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    if (error != std::errc{} || end != text.data() + text.size() || id < 0 || id >= kMaxTokens)
-      throw Error{str(quoted(text), " is no token id"), str(where, ": $.added_tokens_decoder"),
-                  "the file is damaged; download it again"};
-    return id;
   }
 
   void write_byte_level() {

@@ -1,6 +1,6 @@
 #include "hf/tokenizer/tokenizer_json.hpp"
 
-#include <algorithm>
+#include <charconv>
 
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
@@ -129,6 +129,8 @@ bool TokenizerJson::model_flag(std::string_view name) const {
   return is_true(part("model"), name);
 }
 
+namespace {
+
 AddedToken added_token_of(const json& object, const std::string& where) {
   const JsonNode node{object, where, "$.added_tokens"};
   AddedToken token{.text = node.at("content").text(), .special = is_true(object, "special")};
@@ -136,6 +138,16 @@ AddedToken added_token_of(const json& object, const std::string& where) {
   if (token.text.empty()) node.refuse("an added token is empty", kRemedy);
   return token;
 }
+
+int64_t id_of(const std::string& text, const std::string& where) {
+  int64_t id = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc{} || end != text.data() + text.size() || id < 0 || id >= kMaxTokens)
+    throw Error{str(quoted(text), " is no token id"), str(where, ": $.added_tokens_decoder"), kRemedy};
+  return id;
+}
+
+}  // namespace
 
 AddedTokens added_tokens_of(const json& list, const std::string& where) {
   AddedTokens tokens;
@@ -146,6 +158,14 @@ AddedTokens added_tokens_of(const json& list, const std::string& where) {
     if (id >= kMaxTokens) all.at(i).refuse(str("the id ", id, " is no token id"), kRemedy);
     tokens[id] = added_token_of(list[i], where);
   }
+  return tokens;
+}
+
+AddedTokens tokens_of_config(const json& config, const std::filesystem::path& file) {
+  AddedTokens tokens;
+  const std::string where = file.string();
+  if (const json& list = member(config, "added_tokens_decoder"); list.is_object())
+    for (const auto& [id, token] : list.items()) tokens[id_of(id, where)] = added_token_of(token, where);
   return tokens;
 }
 

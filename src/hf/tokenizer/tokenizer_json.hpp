@@ -54,7 +54,7 @@ TokenizerJson parse_tokenizer_json(const std::string& text, const std::string& w
 /// The entries of a list of added tokens as tokenizer.json has it.
 AddedTokens added_tokens_of(const nlohmann::json& list, const std::string& where);
 
-/// One added token from its JSON object.
-AddedToken added_token_of(const nlohmann::json& object, const std::string& where);
+/// Those that tokenizer_config.json lists by their ids; null where there is no such file, at `file`.
+AddedTokens tokens_of_config(const nlohmann::json& config, const std::filesystem::path& file);
 
 }  // namespace snug::hf
