@@ -27,7 +27,7 @@ class Lists {
   bool operator()(int depth, Event event, json& parsed) {
     if (event == Event::key) return key(depth, parsed);
     if (depth != 3) return true;
-    if (list_ == "vocab") return event == Event::value ? id(parsed) : refuse("a token's id is no number");
+    if (list_ == "vocab") return event == Event::value ? id(parsed) : no_id();
     if (list_ != "merges") return true;
     if (event == Event::value) return merge_line(parsed);
     if (event == Event::array_end) return merge_pair(parsed);
@@ -51,6 +51,9 @@ class Lists {
     to_.vocab.emplace_back(std::move(token_), parsed.get<int64_t>());
     return true;  // its key was left out, and so is the value
   }
+
+  /// A vocabulary that is a list, without keys, is another kind of model's; check_model() names the kind.
+  bool no_id() const { return token_.empty() || refuse("a token's id is no number"); }
 
   bool merge_line(const json& parsed) {
     if (!parsed.is_string()) refuse(str("merge ", to_.merges.size(), " is no text"));
