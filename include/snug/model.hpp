@@ -164,8 +164,8 @@ class ModelSource {
   std::shared_ptr<Shared> shared_;
 };
 
-/// Opens a model: a GGUF file (of a split one the first file), or the folder of a Hugging Face checkpoint.
-/// Throws Error that says what is there instead.
+/// Opens a model: a GGUF file (of a split one the first file), or the folder of a Hugging Face checkpoint. Its
+/// remarks go to the events of the caller's EventScope as log lines. Throws Error that says what is there instead.
 ModelSource open_model(const std::filesystem::path& path);
 
 }  // namespace snug

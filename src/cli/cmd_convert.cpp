@@ -2,7 +2,6 @@
 #include <cctype>
 
 #include "artifact/convert_model.hpp"
-#include "base/events.hpp"
 #include "base/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -26,7 +25,6 @@ int run(const Args& args) {
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   OutputGuard{existing}.reads(model_files(args.model)).writes(args.out).check();
   const ModelSource model = open_model(args.model);
-  for (const std::string& remark : model.remarks()) log_line(remark);
   const Format* type = args.type == "source" ? nullptr : find_format(args.type);
   convert_model(model, args.out,
                 {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing});

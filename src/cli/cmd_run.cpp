@@ -58,9 +58,8 @@ ChatTemplate named_template(const std::string& name) {
   return {read_file(name), str("the chat template ", name)};
 }
 
-ChatTemplate template_for(const RunArgs& args) {
+ChatTemplate template_for(const RunArgs& args, const ModelSource& model) {
   if (!args.chat_template.empty()) return named_template(args.chat_template);
-  const ModelSource model = open_model(args.model);
   if (const auto own = model.metadata().text("tokenizer.chat_template"); own && !own->empty())
     return {std::string{*own}, "the model's chat template"};
   if (!args.common.quiet)
@@ -107,9 +106,9 @@ infer::SamplerOptions sampling_of(const RunArgs& args) {
 /// A model in talk: keeps what the session has seen, so that a conversation only adds to it.
 class Talk {
  public:
-  explicit Talk(const RunArgs& args)
+  Talk(const RunArgs& args, const ModelSource& model)
       : args_{args},
-        model_{open_model(args.model)},
+        model_{model},
         tokenizer_{model_.source()},
         session_{model_, session_of(args, context_for(args, model_))},
         sampler_{sampling_of(args), tokenizer_.suppressed()} {
@@ -211,9 +210,10 @@ int run(RunArgs args) {
   keep_freed_memory();
   std::string prompt = args.prompt;
   if (!args.file.empty()) prompt = read_file(args.file == "-" ? "/dev/stdin" : args.file);  // a pipe too
-  std::optional<ChatTemplate> form;  // found out before the model is read
-  if (args.chat) form = template_for(args);
-  Talk talk{args};
+  const ModelSource model = open_model(args.model);
+  std::optional<ChatTemplate> form;  // found out before the weights are read
+  if (args.chat) form = template_for(args, model);
+  Talk talk{args, model};
   if (args.chat) return chat(args, talk, *form, prompt);
   if (!args.has_prompt)
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/events.hpp"
 #include "hf/tiny_checkpoint.hpp"
 
 namespace snug::hf {
@@ -228,6 +229,19 @@ TEST(Experts, ThatAreMissingOrTooManyAreRefused) {
   auto model = tiny_mixtral(3);
   model.remove("model.layers.1.block_sparse_moe.experts.1.w2.weight");
   expect_refusal(model, "expert 1 is missing");
+}
+
+TEST(OpenModel, LogsTheRemarks) {
+  struct Log : Events {
+    void log(std::string_view line) override { lines.emplace_back(line); }
+    std::vector<std::string> lines;
+  } log;
+  const test::Scratch scratch;
+  tiny_llama().save(scratch.path());
+  const EventScope scope{log};
+  const ModelSource model = open_model(scratch.path());
+  EXPECT_EQ(log.lines, std::vector<std::string>(model.remarks().begin(), model.remarks().end()));
+  EXPECT_FALSE(log.lines.empty()) << "the folder has no tokenizer";
 }
 
 TEST(Gemma, NormsAreStoredLessOne) {
