@@ -27,11 +27,10 @@ bool is_float(FormatId id) { return id == FormatId::f32 || id == FormatId::f16 |
 
 std::vector<const Format*> wanted_formats(std::string_view list, std::string_view runtime) {
   const Target& target = find_target(runtime);
-  const auto loads = [&](const Format& f) { return f.family == Family::gguf && target.loads(f.id); };
   std::vector<const Format*> wanted;
   if (list.empty()) {
-    for (const Format& format : formats())
-      if (loads(format)) wanted.push_back(&format);
+    for (const Format& format : formats(target.family))
+      if (target.loads(format.id)) wanted.push_back(&format);
     return wanted;
   }
   while (!list.empty()) {
@@ -40,7 +39,7 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
     list.remove_prefix(std::min(comma + 1, list.size()));
     const Format* format = find_format(name);
     if (!format) throw Error{str("unknown format '", name, "'"), "the list of formats", str("known are ", known_formats()), Fault::usage};
-    if (!loads(*format))
+    if (!target.loads(format->id))
       throw Error{str(target.name, " does not load ", format->name), "the list of formats", "leave it out, or name another runtime",
                   Fault::usage};
     wanted.push_back(format);

@@ -33,8 +33,8 @@ constexpr std::string_view kLlamaEnds[] = {"token_embd.weight", "per_layer_token
 constexpr std::string_view kIkLlamaEnds[] = {"token_embd.weight", "output.weight"};
 
 constexpr Target kTargets[] = {
-    {"llama.cpp", FormatFamily::gguf, ArtifactKind::gguf, kLlama, ExportSyntax::tensor_type_file, kLlamaEnds, true},
-    {"ik_llama.cpp", FormatFamily::gguf, ArtifactKind::gguf, kIkLlama, ExportSyntax::custom_q, kIkLlamaEnds, false},
+    {"llama.cpp", Family::gguf, kLlama, ExportSyntax::tensor_type_file, kLlamaEnds, true},
+    {"ik_llama.cpp", Family::gguf, kIkLlama, ExportSyntax::custom_q, kIkLlamaEnds, false},
 };
 
 constexpr bool are_sorted() {

@@ -9,10 +9,6 @@
 
 namespace snug {
 
-/// Whose block formats a target reads, and what is written for it.
-enum class FormatFamily : uint8_t { gguf };
-enum class ArtifactKind : uint8_t { gguf };
-
 /// How the target's own quantizer takes a recipe: a pattern a line in a file, or all of them in one argument.
 enum class ExportSyntax : uint8_t { tensor_type_file, custom_q };
 
@@ -31,8 +27,7 @@ struct TargetFormat {
 /// A program that loads what snug writes. Nothing else says which formats it knows.
 struct Target {
   std::string_view name;  // "llama.cpp", as --runtime and --to have it
-  FormatFamily family;
-  ArtifactKind artifact;
+  Family family;          // of the files it loads, and so of all its formats
   std::span<const TargetFormat> formats;  // sorted by id
   ExportSyntax syntax;
   std::span<const std::string_view> ends;  // tensors that for_layers leaves out

@@ -11,10 +11,13 @@ TEST(Target, LlamaLoadsEveryFormatThatWeEncode) {
   for (const Format& format : formats()) EXPECT_TRUE(find_target("llama.cpp").loads(format.id)) << format.name;
 }
 
-TEST(Target, NoTargetListsWhatWeCannotEncode) {
+TEST(Target, NoTargetListsWhatWeCannotEncodeOrItsFilesCannotHold) {
   for (const Target& target : targets())
-    for (const TargetFormat& format : target.formats)
-      EXPECT_NE(find_format(format.id), nullptr) << target.name << " " << format.name();
+    for (const TargetFormat& listed : target.formats) {
+      const Format* format = find_format(listed.id);
+      ASSERT_NE(format, nullptr) << target.name << " " << listed.name();
+      EXPECT_EQ(format->family, target.family) << target.name << " " << listed.name();
+    }
 }
 
 /// Ids 34, 35, 40 and 42 are not in its list of types; its 41, of another name, is q1_0.

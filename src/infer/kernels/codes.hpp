@@ -138,11 +138,9 @@ typename V::b k_nibbles(const uint8_t* qs) {
   return masked_shift_right<V, 4 * (k % 2)>(V::load_b(qs + 32 * (k / 2)), 15);
 }
 
-template <class V>
-struct CodesQ4K {
-  using Block = BlockQ4_K;
-  static constexpr FormatId kFormat = FormatId::q4_K;
-  using Bytes = SmallBytes<15, 32, 0>;
+template <class V, class BlockOf>
+struct CodesK4 {
+  using Block = BlockOf;
   static constexpr int kBias = 0;
   static constexpr bool kSigned = false, kMins = true, kWhole = true;
   const Block& block;
@@ -152,35 +150,31 @@ struct CodesQ4K {
   float dmin() const { return V::half(block.dmin); }
   typename V::w scales() const { return k4.scales; }
   typename V::w mins() const { return k4.mins; }
+};
+
+template <class V>
+struct CodesQ4K : CodesK4<V, BlockQ4_K> {
+  static constexpr FormatId kFormat = FormatId::q4_K;
+  using Bytes = SmallBytes<15, 32, 0>;
   template <int k>
   typename V::b codes() const {
-    return k_nibbles<V, k>(block.qs);
+    return k_nibbles<V, k>(this->block.qs);
   }
 };
 
 template <class V>
-struct CodesQ5K {
-  using Block = BlockQ5_K;
+struct CodesQ5K : CodesK4<V, BlockQ5_K> {
   static constexpr FormatId kFormat = FormatId::q5_K;
   using Bytes = SmallBytes<31, 32, 0>;
-  static constexpr int kBias = 0;
-  static constexpr bool kSigned = false, kMins = true, kWhole = true;
-  const Block& block;
-  K4<V> k4{block.scales};
-
-  float d() const { return V::half(block.d); }
-  float dmin() const { return V::half(block.dmin); }
-  typename V::w scales() const { return k4.scales; }
-  typename V::w mins() const { return k4.mins; }
   template <int k>
   typename V::b codes() const {
-    return V::or_b(k_nibbles<V, k>(block.qs), fifth_bit<k>());
+    return V::or_b(k_nibbles<V, k>(this->block.qs), fifth_bit<k>());
   }
 
  private:
   template <int k>
   typename V::b fifth_bit() const {
-    const auto bits = V::load_b(block.qh);
+    const auto bits = V::load_b(this->block.qh);
     if constexpr (k < 4)
       return V::and_b(V::template shift_left<4 - k>(bits), V::splat_byte(16));
     else

@@ -11,32 +11,39 @@ struct NoOffset {
   static constexpr bool kOffset = false, kHalves = false;
 };
 
-template <class V>
-struct CodesQ4_0 : NoOffset {
-  using Block = BlockQ4_0;
-  static constexpr FormatId kFormat = FormatId::q4_0;
+/// Formats of 32 weights with one d in f16.
+template <class V, class BlockOf>
+struct OneScale : NoOffset {
+  using Block = BlockOf;
   static constexpr int kGroups = 1;
   const Block& block;
-  explicit CodesQ4_0(const Block& b) : block{b} {}
+  explicit OneScale(const Block& b) : block{b} {}
 
   float d(int) const { return V::half(block.d); }
   typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  typename V::b codes(int) const { return V::sub_b(V::nibbles(block.qs), V::splat_byte(8)); }
+};
+
+/// The same with an m.
+template <class V, class BlockOf>
+struct OneScaleAndOffset : OneScale<V, BlockOf> {
+  static constexpr bool kOffset = true;
+  using OneScale<V, BlockOf>::OneScale;
+
+  float m(int) const { return V::half(this->block.m); }
 };
 
 template <class V>
-struct CodesQ4_1 {
-  using Block = BlockQ4_1;
-  static constexpr FormatId kFormat = FormatId::q4_1;
-  static constexpr int kGroups = 1;
-  static constexpr bool kOffset = true, kHalves = false;
-  const Block& block;
-  explicit CodesQ4_1(const Block& b) : block{b} {}
+struct CodesQ4_0 : OneScale<V, BlockQ4_0> {
+  static constexpr FormatId kFormat = FormatId::q4_0;
+  using OneScale<V, BlockQ4_0>::OneScale;
+  typename V::b codes(int) const { return V::sub_b(V::nibbles(this->block.qs), V::splat_byte(8)); }
+};
 
-  float d(int) const { return V::half(block.d); }
-  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  float m(int) const { return V::half(block.m); }
-  typename V::b codes(int) const { return V::nibbles(block.qs); }
+template <class V>
+struct CodesQ4_1 : OneScaleAndOffset<V, BlockQ4_1> {
+  static constexpr FormatId kFormat = FormatId::q4_1;
+  using OneScaleAndOffset<V, BlockQ4_1>::OneScaleAndOffset;
+  typename V::b codes(int) const { return V::nibbles(this->block.qs); }
 };
 
 template <class V>
@@ -45,57 +52,33 @@ typename V::b five_bits(const uint8_t* qh, const uint8_t* qs) {
 }
 
 template <class V>
-struct CodesQ5_0 : NoOffset {
-  using Block = BlockQ5_0;
+struct CodesQ5_0 : OneScale<V, BlockQ5_0> {
   static constexpr FormatId kFormat = FormatId::q5_0;
-  static constexpr int kGroups = 1;
-  const Block& block;
-  explicit CodesQ5_0(const Block& b) : block{b} {}
-
-  float d(int) const { return V::half(block.d); }
-  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  typename V::b codes(int) const { return V::sub_b(five_bits<V>(block.qh, block.qs), V::splat_byte(16)); }
+  using OneScale<V, BlockQ5_0>::OneScale;
+  typename V::b codes(int) const {
+    return V::sub_b(five_bits<V>(this->block.qh, this->block.qs), V::splat_byte(16));
+  }
 };
 
 template <class V>
-struct CodesQ5_1 {
-  using Block = BlockQ5_1;
+struct CodesQ5_1 : OneScaleAndOffset<V, BlockQ5_1> {
   static constexpr FormatId kFormat = FormatId::q5_1;
-  static constexpr int kGroups = 1;
-  static constexpr bool kOffset = true, kHalves = false;
-  const Block& block;
-  explicit CodesQ5_1(const Block& b) : block{b} {}
-
-  float d(int) const { return V::half(block.d); }
-  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  float m(int) const { return V::half(block.m); }
-  typename V::b codes(int) const { return five_bits<V>(block.qh, block.qs); }
+  using OneScaleAndOffset<V, BlockQ5_1>::OneScaleAndOffset;
+  typename V::b codes(int) const { return five_bits<V>(this->block.qh, this->block.qs); }
 };
 
 template <class V>
-struct CodesQ8_0 : NoOffset {
-  using Block = BlockQ8_0;
+struct CodesQ8_0 : OneScale<V, BlockQ8_0> {
   static constexpr FormatId kFormat = FormatId::q8_0;
-  static constexpr int kGroups = 1;
-  const Block& block;
-  explicit CodesQ8_0(const Block& b) : block{b} {}
-
-  float d(int) const { return V::half(block.d); }
-  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  typename V::b codes(int) const { return V::load_b(block.qs); }
+  using OneScale<V, BlockQ8_0>::OneScale;
+  typename V::b codes(int) const { return V::load_b(this->block.qs); }
 };
 
 template <class V>
-struct CodesIq4Nl : NoOffset {
-  using Block = BlockIq4Nl;
+struct CodesIq4Nl : OneScale<V, BlockIq4Nl> {
   static constexpr FormatId kFormat = FormatId::iq4_nl;
-  static constexpr int kGroups = 1;
-  const Block& block;
-  explicit CodesIq4Nl(const Block& b) : block{b} {}
-
-  float d(int) const { return V::half(block.d); }
-  typename V::f32 d_everywhere(int) const { return V::splat_half(block.d); }
-  typename V::b codes(int) const { return V::look_up(kIq4Bytes, V::nibbles(block.qs)); }
+  using OneScale<V, BlockIq4Nl>::OneScale;
+  typename V::b codes(int) const { return V::look_up(kIq4Bytes, V::nibbles(this->block.qs)); }
 };
 
 template <class V>

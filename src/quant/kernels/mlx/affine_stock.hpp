@@ -1,6 +1,6 @@
 #pragma once
 
-#include "quant/kernels/mlx_affine.hpp"
+#include "quant/kernels/mlx/affine.hpp"
 
 // MLX's own rounding to affine codes, bit for bit, by either of its rules (MlxRule).
 

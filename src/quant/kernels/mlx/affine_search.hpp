@@ -1,7 +1,7 @@
 #pragma once
 
 #include "quant/kernels/encode_search.hpp"
-#include "quant/kernels/mlx_affine.hpp"
+#include "quant/kernels/mlx/affine.hpp"
 
 // Scale and bias of a group of MLX's affine formats: minimise  sum_j w_j (x_j - s c_j - b)^2  over storable s and
 // b, with c_j the nearest of 0..top. The lanes are eight (s, b); weights are centred first, so that a group far

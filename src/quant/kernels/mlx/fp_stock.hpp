@@ -1,7 +1,7 @@
 #pragma once
 
 #include "quant/kernels/encode_search.hpp"
-#include "quant/kernels/mlx_affine.hpp"
+#include "quant/kernels/mlx/affine.hpp"
 
 // MLX's own rounding to its floating-point modes, bit for bit, by any of its rules (MlxRule), and the small floats
 // they are made of.

@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "quant/kernels/mlx_affine_search.hpp"
-#include "quant/kernels/mlx_affine_stock.hpp"
+#include "quant/kernels/mlx/affine_search.hpp"
+#include "quant/kernels/mlx/affine_stock.hpp"
 
 // The codecs of all of MLX's affine formats, in the order of their numbers.
 

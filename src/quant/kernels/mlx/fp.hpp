@@ -1,8 +1,8 @@
 #pragma once
 
 #include "quant/kernels/encode_fp4.hpp"
-#include "quant/kernels/mlx_affine.hpp"
-#include "quant/kernels/mlx_fp_stock.hpp"
+#include "quant/kernels/mlx/affine.hpp"
+#include "quant/kernels/mlx/fp_stock.hpp"
 
 // MLX's floating-point modes. The two of four bits mean what GGUF's formats of these names mean, with their codes in
 // another order: the searches are the same.
