@@ -273,6 +273,27 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   EXPECT_NEAR(sums.all, all, 1e-4 * all);
 }
 
+/// As those of a checkpoint that stores a tensor transposed or scaled.
+TEST(FormatErrors, AreThoseOfRowsThatAreMadeOnReading) {
+  std::vector<float> weights(4 * 32);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = std::sin(static_cast<float>(i));
+  Tensor tensor;
+  tensor.shape = {32, 4, 1, 1};
+  tensor.dims = 2;
+  tensor.format = FormatId::f32;
+  Tensor made = tensor;
+  tensor.data = std::as_bytes(std::span{weights}).data();
+  made.places = std::make_shared<RowPlaces>(
+      RowPlaces{1, {}, [&](int64_t row, std::span<std::byte> out) { std::ranges::copy(tensor.row(row), out.begin()); }});
+  const RowSample sample{{1, 3}, {0, 1}, {2, 2}, 4};
+  const std::vector<const Format*> formats{find_format(FormatId::q4_0)};
+  const FormatErrors in_place{tensor, nullptr, formats, sample, Effort::normal};
+  const FormatErrors on_reading{made, nullptr, formats, sample, Effort::normal};
+  for (int64_t i = 0; i < 2; ++i)
+    for (int64_t k = 0; k < 32; ++k) EXPECT_EQ(on_reading.at(i, 0)[k], in_place.at(i, 0)[k]);
+  EXPECT_EQ(row_energies(made, nullptr), row_energies(tensor, nullptr));
+}
+
 TEST(SensitivityRecord, ComesBackAndRefusesWhatIsMalformed) {
   const SensitivityRecord record{"blk.0.attn_q.weight", FormatId::iq3_xxs, 224, 2, 0.25, 0.5, 0.75};
   const std::vector<std::byte> payload = to_payload(record);
