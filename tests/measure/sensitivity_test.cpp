@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "base/parallel.hpp"
-#include "base/progress.hpp"
+#include "base/read_file.hpp"
 #include "encode/encode_tensor.hpp"
 #include "infer/tiny_llama.hpp"
 #include "measure/probe_base.hpp"
@@ -128,6 +131,57 @@ TEST_F(SensitivityOfTinyLlama, WhatOneFormatMoreNeedsIsMeasuredWithoutTouchingTh
   run("grown");
   options.formats = "";
   expect_same(run("grown"), whole);
+}
+
+TEST_F(SensitivityOfTinyLlama, RecordsThatSayOtherThanTheirKeyAreMeasuredAnew) {
+  const SensitivityResults whole = run("state");
+  {
+    Store store = Store::open(scratch / "state", Access::write);
+    std::vector<std::pair<Digest, SensitivityRecord>> changed;
+    store.for_each([&](const Record& record) { changed.emplace_back(record.key, parse_sensitivity(record.payload)); });
+    changed[0].second.tensor += "x";
+    changed[1].second.draws += 1;
+    changed[2].second.format = FormatId::f32;
+    for (size_t i = 0; i < 3; ++i) store.put(RecordKind::sensitivity, changed[i].first, to_payload(changed[i].second));
+  }
+  const SensitivityResults again = run("state");
+  EXPECT_GT(again.measured, 0);
+  expect_same(again, whole);
+}
+
+/// Other chunks are known of tensors that a format does not fit than of the rest.
+TEST_F(SensitivityOfTinyLlama, CountsWhatItMeasuredAndNoMore) {
+  options.chunks = 3;
+  options.formats = "q4_0";
+  const SensitivityResults first = run("state");
+  options.chunks = 5;
+  options.formats = "q4_0,q2_0";  // q2_0 does not fit rows of 96
+  const SensitivityResults second = run("state");
+  int64_t all = 0;
+  for (const auto& [name, of] : second.tensors) all += 5 * static_cast<int64_t>(of.formats.size());
+  EXPECT_GT(second.reused, 0);
+  EXPECT_LT(second.reused, first.measured);
+  EXPECT_EQ(second.measured + second.reused, all);
+}
+
+/// The last token's embedding is infinite: what comes before it is sound, and so is the head's first row.
+TEST_F(SensitivityOfTinyLlama, AModelWithoutSoundGradientsLeavesNoRecord) {
+  {
+    const infer::Model model{open_model(scratch / "model.gguf")};
+    const auto row = model.source().find("token_embd.weight")->row(39);
+    std::string file = read_file(scratch / "model.gguf");
+    const std::string floats(reinterpret_cast<const char*>(row.data()), row.size());
+    const size_t at = file.find(floats);
+    ASSERT_NE(at, file.npos);
+    const float infinite = INFINITY;
+    std::memcpy(file.data() + at, &infinite, sizeof infinite);
+    std::ofstream{scratch / "broken.gguf", std::ios::binary} << file;
+  }
+  std::filesystem::rename(scratch / "broken.gguf", scratch / "model.gguf");
+  for (int32_t& token : tokens) token %= 39;
+  tokens[15] = 39;
+  EXPECT_THROW(run("state"), Error);
+  EXPECT_EQ(Store::open(scratch / "state", Access::write).count(RecordKind::sensitivity), 0);
 }
 
 TEST_F(SensitivityOfTinyLlama, WithoutMemoryForHiddenStatesTheResultIsTheSame) {
@@ -310,6 +364,9 @@ TEST(SensitivityRecord, ComesBackAndRefusesWhatIsMalformed) {
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 0, 2, 0.1, 1, 1})), Error);
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, std::nan(""), 1, 1})), Error);
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, -1, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, 1e300, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, INT64_MAX, 2, 1, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", static_cast<FormatId>(9999), 1, 2, 1, 1, 1})), Error);
 }
 
 TEST(Sensitivity, ReplacesLossesAndScalesThePriorsOfTheRest) {
