@@ -50,7 +50,7 @@ class Sensing {
  public:
   Sensing(const infer::Model& model, const Importance* importance, Store& state, std::span<const int32_t> tokens,
           const SensitivityOptions& options)
-      : model_{model}, state_{state}, options_{options}, text_{model, tokens, options} {
+      : model_{model}, state_{state}, options_{options}, text_{model, tokens, {options.chunks, options.context, options.bos}} {
     const auto wanted = wanted_formats(options.formats, options.runtime);
     const Digest contents = model.source().contents_digest();
     for (const Tensor& tensor : model.source().tensors()) {
