@@ -6,8 +6,8 @@
 
 #include "infer/arch/all.hpp"
 #include "infer/layers/delta_net.hpp"
-#include "infer/layers/feed_forward.hpp"
 #include "infer/layers/delta_net_reverse.hpp"
+#include "infer/layers/feed_forward.hpp"
 #include "infer/layers/ops.hpp"
 #include "infer/reverse/ops.hpp"
 

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/parallel.hpp"
-#include "infer/layers/attention.hpp"
 #include "infer/exact/exact_kernels.hpp"
+#include "infer/layers/attention.hpp"
 #include "infer/layers/ops.hpp"
 
 namespace snug::infer {
