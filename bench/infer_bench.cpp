@@ -15,8 +15,8 @@
 
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
-#include "infer/kernels/kernels.hpp"
 #include "eval/roofline.hpp"
+#include "infer/kernels/kernels.hpp"
 #include "interop/real_llama.hpp"
 #include "snug/error.hpp"
 

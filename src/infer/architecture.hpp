@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
-#include "infer/layers/attention.hpp"
 #include "infer/hparams.hpp"
 #include "infer/kv_cache.hpp"
+#include "infer/layers/attention.hpp"
 #include "infer/loader.hpp"
 #include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "infer/hparams.hpp"
 #include "infer/weight.hpp"
+#include "snug/model.hpp"
 
 namespace snug::infer {
 

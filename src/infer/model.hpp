@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "base/large_memory.hpp"
-#include "snug/model.hpp"
 #include "infer/architecture.hpp"
 #include "infer/hparams.hpp"
 #include "infer/loader.hpp"
+#include "snug/model.hpp"
 
 namespace snug::infer {
 

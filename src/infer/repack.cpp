@@ -1,7 +1,9 @@
+#include <algorithm>
+
 #include "base/events.hpp"
 #include "base/parallel.hpp"
-#include "infer/model.hpp"
 #include "infer/kernels/kernels.hpp"
+#include "infer/model.hpp"
 
 namespace snug::infer {
 namespace {
@@ -20,9 +22,12 @@ int64_t bytes_of(const Weight& w, const RepackedFormat& format) {
 void repack_weight(const Weight& w, const RepackedFormat& format, std::byte* to) {
   const int64_t to_bytes = format.row_bytes(w.cols);
   constexpr int64_t rows_at_once = 4 * kStripRows;
-  // Rows of all matrices, which are back to back.
-  parallel_ranges(w.matrices * w.rows, rows_at_once, [&](int64_t begin, int64_t end) {
-    format.repack({w.row(0, begin), w.format->row_bytes(w.cols), end - begin, w.cols}, to + begin * to_bytes);
+  // Matrix by matrix: they need not lie one after another.
+  const int64_t pieces = (w.rows + rows_at_once - 1) / rows_at_once;
+  parallel_for(w.matrices * pieces, [&](int64_t i) {
+    const int64_t matrix = i / pieces, begin = i % pieces * rows_at_once;
+    format.repack({w.row(matrix, begin), w.format->row_bytes(w.cols), std::min(rows_at_once, w.rows - begin), w.cols},
+                  to + (matrix * w.rows + begin) * to_bytes);
   });
 }
 

@@ -1,8 +1,8 @@
 #include "infer/step.hpp"
 
 #include "base/parallel.hpp"
-#include "infer/matmul.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/matmul.hpp"
 
 namespace snug::infer {
 

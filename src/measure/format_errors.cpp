@@ -20,7 +20,7 @@ FormatErrors::FormatErrors(const Tensor& tensor, const TensorImportance* importa
   parallel_for(rows, [&](int64_t i) {
     const int64_t row = sample.rows[static_cast<size_t>(i)];
     FloatRow original(static_cast<size_t>(tensor.cols()));
-    find_format(tensor.format)->decode(tensor.row(row).data(), original);
+    tensor.read_row(row, original);
     const ColumnWeights columns = columns_of(importance, tensor, row);
     std::vector<std::byte> blocks;
     for (int64_t f = 0; f < count; ++f) {
@@ -40,7 +40,7 @@ std::vector<double> row_energies(const Tensor& tensor, const TensorImportance* i
       tensor.rows(),
       [&](int64_t r) {
         FloatRow row(static_cast<size_t>(tensor.cols()));
-        find_format(tensor.format)->decode(tensor.row(r).data(), row);
+        tensor.read_row(r, row);
         const std::span<const float> v = columns_of(importance, tensor, r).mean_square;
         double sum = 0;
         for (size_t k = 0; k < row.size(); ++k)

@@ -2,11 +2,11 @@
 
 #include <vector>
 
-#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/rows.hpp"
 #include "measure/row_sample.hpp"
 #include "snug/format.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 

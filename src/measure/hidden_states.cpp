@@ -35,7 +35,7 @@ void HiddenStates::run(int from, int to) {
   if (whole || start == kept_.begin())
     session.forward(tokens_, count);
   else
-    session.resume((--start)->first, tokens_, infer::Rows{start->second}.view(), count);
+    session.resume((--start)->first, tokens_, start->second.view(), count);
 }
 
 const infer::Rows& HiddenStates::before(int layer) {

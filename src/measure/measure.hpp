@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/fit.hpp"
 #include "snug/format.hpp"
+#include "snug/model.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 

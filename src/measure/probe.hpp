@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "infer/model.hpp"
 #include "imatrix/importance.hpp"
+#include "infer/model.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 

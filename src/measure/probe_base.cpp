@@ -6,9 +6,7 @@
 #include <limits>
 #include <optional>
 
-#include "base/digest.hpp"
 #include "base/parallel.hpp"
-#include "base/str.hpp"
 #include "eval/divergence.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -58,7 +56,7 @@ class ProbeBase::Borrowed {
     }
     if (!session_)
       session_ = std::make_unique<Session>(
-          base.model_, infer::SessionOptions{.context = base.context_, .batch = base.context_});
+          base.model_, infer::SessionOptions{.context = base.text_.context(), .batch = base.text_.context()});
     if (original) return;
     for (const Encoded* encoded : base.ground_) session_->replace(encoded->tensor, *encoded->format, encoded->data);
   }
@@ -80,31 +78,15 @@ class ProbeBase::Borrowed {
 };
 
 ProbeBase::ProbeBase(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options)
-    : model_(model) {
-  context_ =
-      std::min(options.context, model.hparams().context > 0 ? model.hparams().context : options.context);
-  if (context_ < 8)
-    throw Error{str("a context of ", context_, " tokens is too short to probe with"), "", "use 256",
-                Fault::usage};
-  first_ = context_ / 8;  // predictions from next to nothing are alike in all models
-  const auto have = static_cast<int64_t>(tokens.size());
-  if (have < 2 * context_)
-    throw Error{str("the text has ", have, " tokens; at least ", 2 * context_, " are needed for chunks of ",
-                    context_),
-                "", "give a longer text or a smaller context"};
-  const int64_t count = std::min(options.chunks, have / context_);
-  for (int64_t c = 0; c < count; ++c) {
-    const auto text = tokens.subspan(static_cast<size_t>(c * context_), static_cast<size_t>(context_));
-    chunks_.push_back({{text.begin(), text.end()}, {}, {}, {}, {}});
-    if (options.bos) chunks_.back().tokens.front() = *options.bos;
-  }
+    : model_(model), text_(model, tokens, {options.chunks, options.context, options.bos}) {
+  for (int64_t c = 0; c < text_.chunks(); ++c) chunks_.push_back({text_.tokens(c), {}, {}, {}, {}});
   choose_what_to_keep(options.memory_bytes);
 }
 
 /// Logits save a head per probe, hidden states up to all blocks of it: the latter go first.
 void ProbeBase::choose_what_to_keep(int64_t memory_bytes) {
   const int64_t each = memory_bytes / std::max<int64_t>(chunks(), 1);
-  const int64_t hidden = context_ * model_.hparams().embedding * 4;
+  const int64_t hidden = text_.context() * model_.hparams().embedding * 4;
   int64_t left = each - hidden;
   stride_ = 1;
   while (stride_ < model_.layers() && model_.layers() / stride_ * hidden > left) stride_ *= 2;
@@ -112,15 +94,8 @@ void ProbeBase::choose_what_to_keep(int64_t memory_bytes) {
   keep_logits_ = scored() * model_.vocabulary() * 4 <= left;
 }
 
-Digest ProbeBase::chunk_digest(int64_t chunk) const {
-  return Hasher{}
-      .add_array<int32_t>(chunks_[static_cast<size_t>(chunk)].tokens)
-      .add(static_cast<uint64_t>(first_))
-      .finish();
-}
-
 std::span<const int32_t> ProbeBase::scored_tokens(const Chunk& chunk) const {
-  return std::span{chunk.tokens}.subspan(static_cast<size_t>(first_));
+  return chunk.tokens.subspan(static_cast<size_t>(text_.first_scored()));
 }
 
 void ProbeBase::run_ground(Chunk& chunk) const {
@@ -128,12 +103,12 @@ void ProbeBase::run_ground(Chunk& chunk) const {
   const int layers = model_.layers();
   chunk.hidden.clear();
   session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
-    if (layer == layers) chunk.last = rows_from(hidden, first_);
+    if (layer == layers) chunk.last = rows_from(hidden, text_.first_scored());
     const bool restarts = layer > 0 && layer < layers && model_.architecture().restart(layer) == layer;
     if (restarts && layer % stride_ == 0) chunk.hidden.emplace(layer, rows_from(hidden, 0));
   };
   session->reset();
-  session->forward(chunk.tokens, context_);
+  session->forward(chunk.tokens, text_.context());
 }
 
 void ProbeBase::run_original(Chunk& chunk) const {
@@ -143,10 +118,10 @@ void ProbeBase::run_original(Chunk& chunk) const {
     chunk.original_last = chunk.last;
   } else {
     session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
-      if (layer == model_.layers()) chunk.original_last = rows_from(hidden, first_);
+      if (layer == model_.layers()) chunk.original_last = rows_from(hidden, text_.first_scored());
     };
     session->reset();
-    session->forward(chunk.tokens, context_);
+    session->forward(chunk.tokens, text_.context());
     session->hooks = {};
   }
   if (!keep_logits_) return;
@@ -200,13 +175,13 @@ double ProbeBase::from(Session& session, int layer, const Chunk& chunk) const {
   Rows computed;
   if (layer < model_.layers()) {
     session.hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
-      if (l == model_.layers()) computed = rows_from(hidden, first_);
+      if (l == model_.layers()) computed = rows_from(hidden, text_.first_scored());
     };
     session.reset();
     if (const int start = start_for(layer, chunk); start > 0)
-      session.resume(start, chunk.tokens, chunk.hidden.at(start).view(), context_);
+      session.resume(start, chunk.tokens, chunk.hidden.at(start).view(), text_.context());
     else
-      session.forward(chunk.tokens, context_);
+      session.forward(chunk.tokens, text_.context());
     session.hooks = {};
   }
   return compare(session, chunk, layer < model_.layers() ? computed : chunk.last);

@@ -11,6 +11,7 @@
 #include "infer/model.hpp"
 #include "infer/session.hpp"
 #include "measure/probe.hpp"
+#include "measure/text_chunks.hpp"
 #include "snug/digest.hpp"
 
 namespace snug {
@@ -26,8 +27,8 @@ class ProbeBase {
   ProbeBase(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options);
 
   int64_t chunks() const { return static_cast<int64_t>(chunks_.size()); }
-  int64_t scored() const { return context_ - first_; }  // tokens of a chunk
-  Digest chunk_digest(int64_t chunk) const;             // of its tokens and which of them are scored
+  int64_t scored() const { return text_.scored(); }  // tokens of a chunk
+  Digest chunk_digest(int64_t chunk) const { return text_.digest(chunk); }
 
   /// Runs the original on those of the first `count` chunks that have not been run.
   void prepare(int64_t count);
@@ -48,7 +49,7 @@ class ProbeBase {
 
  private:
   struct Chunk {
-    std::vector<int32_t> tokens;
+    std::span<const int32_t> tokens;
     std::map<int, infer::Rows> hidden;  // with the ground, before a block: [context, embedding]
     infer::Rows last;                   // with the ground, behind the last block, of scored tokens
     infer::Rows original_last;
@@ -65,7 +66,7 @@ class ProbeBase {
   std::span<const int32_t> scored_tokens(const Chunk& chunk) const;
 
   const infer::Model& model_;
-  int64_t context_, first_;
+  TextChunks text_;
   int stride_ = 1;  // every so many blocks the hidden state is kept
   bool keep_logits_ = true;
   std::vector<Chunk> chunks_;

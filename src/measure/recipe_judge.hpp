@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "eval/divergence.hpp"
-#include "infer/model.hpp"
 #include "imatrix/curvatures.hpp"
 #include "imatrix/importance.hpp"
+#include "infer/model.hpp"
 #include "measure/probe_base.hpp"
 #include "snug/state.hpp"
 

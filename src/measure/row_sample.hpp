@@ -4,9 +4,9 @@
 #include <span>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "infer/model.hpp"
 #include "snug/digest.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 

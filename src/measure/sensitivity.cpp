@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <memory>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -16,8 +18,8 @@
 #include "eval/divergence.hpp"
 #include "infer/reverse/reverse_pass.hpp"
 #include "measure/hidden_states.hpp"
-#include "measure/scores.hpp"
 #include "measure/row_gradients.hpp"
+#include "measure/scores.hpp"
 #include "measure/sensitivity_subject.hpp"
 #include "measure/text_chunks.hpp"
 #include "model/roles.hpp"
@@ -27,6 +29,8 @@ namespace snug {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr const char* kDamaged = "weights or metadata of the model are damaged: copy or convert it again";
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -39,13 +43,14 @@ struct Traveller {
   infer::ReverseHooks hooks;
   std::unique_ptr<infer::ReversePass> pass;
   std::map<size_t, RowGradients> gradients;  // of subjects
+  std::set<size_t> finished{};               // subjects, not saved yet
 };
 
 class Sensing {
  public:
   Sensing(const infer::Model& model, const Importance* importance, Store& state, std::span<const int32_t> tokens,
           const SensitivityOptions& options)
-      : model_{model}, state_{state}, options_{options}, text_{model, tokens, options} {
+      : model_{model}, state_{state}, options_{options}, text_{model, tokens, {options.chunks, options.context, options.bos}} {
     const auto wanted = wanted_formats(options.formats, options.runtime);
     const Digest contents = model.source().contents_digest();
     for (const Tensor& tensor : model.source().tensors()) {
@@ -112,13 +117,19 @@ class Sensing {
 
   bool is_mine(int64_t chunk) const { return chunk % options_.shards == options_.shard; }
 
+  bool is_of(const SensitivityRecord& record, const Subject& subject, const Format& format) const {
+    return record.tensor == subject.tensor->name && record.format == format.id &&
+           record.tokens == text_.scored() && record.draws == options_.draws;
+  }
+
   void recall(Subject& subject) {
     for (int64_t c = 0; c < text_.chunks(); ++c) {
       if (!is_mine(c)) continue;
       std::vector<SensitivityRecord> found;
       for (const Format* format : subject.formats)
         if (const auto payload = state_.get(RecordKind::sensitivity, key_of(subject, *format, c)))
-          found.push_back(parse_sensitivity(*payload));
+          if (SensitivityRecord record = parse_sensitivity(*payload); is_of(record, subject, *format))
+            found.push_back(std::move(record));
       if (found.size() < subject.formats.size()) continue;  // one pass makes all of them
       results_.reused += static_cast<int64_t>(found.size());
       subject.records[static_cast<size_t>(c)] = std::move(found);
@@ -197,8 +208,7 @@ class Sensing {
   void head(Traveller& t) const {
     t.pass->head(t.hidden->before(model_.layers()), text_.first_scored(), [&](int64_t first, const infer::Rows& logits) {
       if (!std::isfinite(infer::log_sum_exp(logits.row(0))))
-        throw Error{"what the original predicts is no number", model_.source().path().string(),
-                    "weights or metadata of the model are damaged: copy or convert it again"};
+        throw Error{"what the original predicts is no number", model_.source().path().string(), kDamaged};
       return score_gradients(logits, first, options_.draws, text_.digest(t.chunk));
     });
   }
@@ -222,21 +232,32 @@ class Sensing {
       const auto found = t.gradients.find(i);
       const ChunkSums sums = found == t.gradients.end() ? ChunkSums{std::vector<double>(s.formats.size()), 0, 0}
                                                         : found->second.sums();
-      std::vector<SensitivityRecord> records;
-      for (size_t f = 0; f < s.formats.size(); ++f)
-        records.push_back({std::string(s.tensor->name), s.formats[f]->id, text_.scored(), options_.draws,
-                           sums.squares[f], sums.covered, sums.all});
-      if (found != t.gradients.end()) t.gradients.erase(found);
-      s.records[static_cast<size_t>(t.chunk)] = std::move(records);
+      s.records[static_cast<size_t>(t.chunk)] = records_of(s, sums);
+      t.finished.insert(i);
+      t.gradients.erase(i);
     }
+  }
+
+  std::vector<SensitivityRecord> records_of(const Subject& s, const ChunkSums& sums) const {
+    std::vector<SensitivityRecord> records;
+    for (size_t f = 0; f < s.formats.size(); ++f) {
+      records.push_back({std::string(s.tensor->name), s.formats[f]->id, text_.scored(), options_.draws,
+                         sums.squares[f], sums.covered, sums.all});
+      if (!is_sound(records.back()))
+        throw Error{str("what the reverse pass says of '", s.tensor->name, "' is no number to compute with"),
+                    model_.source().path().string(), kDamaged};
+    }
+    return records;
   }
 
   void save(int stage) {
     bool any = false;
-    for (Subject& s : subjects_) {
-      if (s.last != stage || s.sampled.errors.formats().empty()) continue;
+    for (size_t i = 0; i < subjects_.size(); ++i) {
+      Subject& s = subjects_[i];
+      if (s.last != stage) continue;
       s.sampled.errors = {};
-      for (const Traveller& t : travellers_) {
+      for (Traveller& t : travellers_) {
+        if (t.finished.erase(i) == 0) continue;
         const auto& records = s.records[static_cast<size_t>(t.chunk)];
         for (size_t f = 0; f < records.size(); ++f)
           state_.put(RecordKind::sensitivity, key_of(s, *s.formats[f], t.chunk), to_payload(records[f]));

@@ -1,7 +1,6 @@
 #include "measure/sensitivity_record.hpp"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "snug/error.hpp"
@@ -20,11 +19,24 @@ struct Fixed {
 };
 static_assert(sizeof(Fixed) == 48);
 
+// Beyond what is measured anywhere, and within what can be multiplied and added up.
+constexpr double kMost = 1e60;
+constexpr int64_t kMostTokens = int64_t{1} << 31;
+
 bool is_amount(double v) {
-  return std::isfinite(v) && v >= 0;
+  return v >= 0 && v <= kMost;
+}
+
+bool is_count(int64_t n) {
+  return n > 0 && n < kMostTokens;
 }
 
 }  // namespace
+
+bool is_sound(const SensitivityRecord& record) {
+  return is_count(record.tokens) && is_count(record.draws) && is_amount(record.sum) &&
+         is_amount(record.covered) && is_amount(record.all) && find_format(record.format);
+}
 
 std::vector<std::byte> to_payload(const SensitivityRecord& record) {
   const Fixed fixed{kVersion,   static_cast<uint32_t>(record.format), record.tokens, record.draws,
@@ -39,18 +51,13 @@ SensitivityRecord parse_sensitivity(std::span<const std::byte> payload) {
   Fixed fixed{};
   const bool whole = payload.size() >= sizeof fixed;
   if (whole) std::memcpy(&fixed, payload.data(), sizeof fixed);
-  const bool sound = whole && fixed.version == kVersion && fixed.tokens > 0 && fixed.draws > 0 &&
-                     is_amount(fixed.sum) && is_amount(fixed.covered) && is_amount(fixed.all);
-  if (!sound)
+  SensitivityRecord record{{},        static_cast<FormatId>(fixed.format), fixed.tokens, fixed.draws,
+                           fixed.sum, fixed.covered,                       fixed.all};
+  if (!whole || fixed.version != kVersion || !is_sound(record))
     throw Error{"a sensitivity in the state is malformed", "", "run `snug state verify`, or start a new state"};
   const std::span<const std::byte> name = payload.subspan(sizeof fixed);
-  return {std::string(reinterpret_cast<const char*>(name.data()), name.size()),
-          static_cast<FormatId>(fixed.format),
-          fixed.tokens,
-          fixed.draws,
-          fixed.sum,
-          fixed.covered,
-          fixed.all};
+  record.tensor.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  return record;
 }
 
 }  // namespace snug

@@ -21,6 +21,9 @@ struct SensitivityRecord {
   double all = 0;      // the same over all rows. Both 1 where chances to be sampled were in proportion
 };
 
+/// Whether its numbers can be computed with: what is not sound is neither written nor read.
+bool is_sound(const SensitivityRecord& record);
+
 std::vector<std::byte> to_payload(const SensitivityRecord& record);
 SensitivityRecord parse_sensitivity(std::span<const std::byte> payload);  // throws Error on anything malformed
 

@@ -9,6 +9,8 @@ namespace {
 /// Of a matrix with a row for each token: how much of the sample goes to tokens whether they come or not.
 constexpr double kShareOfAll = 0.25;
 
+constexpr double kLeastCovered = 1e-120;  // what can be divided by
+
 }  // namespace
 
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor) {
@@ -46,7 +48,7 @@ Sensitivity Subject::estimate(size_t format) const {
     ++count;
   }
   const infer::Estimate mean = infer::estimate(sum, squares, count);
-  const double by = covered > 0 ? all / covered : 1;
+  const double by = covered > kLeastCovered ? all / covered : 1;
   return {mean.value * by, mean.error * by};
 }
 

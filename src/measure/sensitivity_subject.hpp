@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
 #include "measure/row_gradients.hpp"
@@ -13,6 +12,7 @@
 #include "measure/sensitivity_record.hpp"
 #include "measure/text_chunks.hpp"
 #include "snug/digest.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 

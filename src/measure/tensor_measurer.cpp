@@ -77,6 +77,10 @@ Digest TensorMeasurer::key_of(const Format& format) const {
 }
 
 void TensorMeasurer::add_row(int64_t row) {
+  if (const auto in_place = tensor_.row(row); !in_place.empty()) {
+    hasher_.add(in_place);
+    return;
+  }
   std::vector<std::byte> blocks(static_cast<size_t>(tensor_.row_bytes()));
   tensor_.read_blocks(row, 1, blocks);
   hasher_.add(blocks);

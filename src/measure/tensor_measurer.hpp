@@ -5,10 +5,10 @@
 #include <map>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "measure/measurement.hpp"
 #include "measure/sample.hpp"
+#include "snug/model.hpp"
 #include "snug/state.hpp"
 
 namespace snug {

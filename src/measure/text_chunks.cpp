@@ -8,8 +8,7 @@
 
 namespace snug {
 
-TextChunks::TextChunks(const infer::Model& model, std::span<const int32_t> tokens,
-                       const SensitivityOptions& options)
+TextChunks::TextChunks(const infer::Model& model, std::span<const int32_t> tokens, const Options& options)
     : context_{options.context}, vocabulary_{model.vocabulary()} {
   if (model.hparams().context > 0) context_ = std::min(context_, model.hparams().context);
   if (context_ < 8)

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "infer/model.hpp"
-#include "measure/sensitivity.hpp"
 #include "snug/digest.hpp"
 
 namespace snug {
@@ -13,8 +13,13 @@ namespace snug {
 /// A text cut into chunks that are sequences of their own.
 class TextChunks {
  public:
+  struct Options {
+    int64_t chunks = 0;            // at most
+    int64_t context = 0;           // tokens of a chunk, at most what the model is made for
+    std::optional<int32_t> bos{};  // replaces the first token of each chunk
+  };
   /// Throws Error if the text is shorter than two chunks or a token is not in the vocabulary.
-  TextChunks(const infer::Model& model, std::span<const int32_t> tokens, const SensitivityOptions& options);
+  TextChunks(const infer::Model& model, std::span<const int32_t> tokens, const Options& options);
 
   int64_t chunks() const { return static_cast<int64_t>(chunks_.size()); }
   int64_t context() const { return context_; }

@@ -4,14 +4,12 @@
 
 #include <cmath>
 #include <limits>
-#include <random>
 
 #include "base/parallel.hpp"
-#include "base/progress.hpp"
+#include "encode/encode_tensor.hpp"
 #include "eval/divergence.hpp"
 #include "infer/session.hpp"
-#include "infer/tiny_llama.hpp"
-#include "encode/encode_tensor.hpp"
+#include "measure/on_tiny_llama.hpp"
 #include "measure/probe_record.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -20,13 +18,7 @@
 namespace snug {
 namespace {
 
-std::vector<int32_t> random_tokens(int64_t count, int32_t vocabulary, uint64_t seed) {
-  std::mt19937_64 random{seed};
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i)
-    tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocabulary)));
-  return tokens;
-}
+using test::random_tokens;
 
 void expect_same(const ProbeResults& a, const ProbeResults& b) {
   EXPECT_EQ(a.digest, b.digest);
@@ -40,23 +32,17 @@ void expect_same(const ProbeResults& a, const ProbeResults& b) {
   }
 }
 
-/// A random llama whose rows of 64 and 96 fit only formats with short blocks.
-class ProbeOnTinyLlama : public testing::Test {
+class ProbeOnTinyLlama : public test::OnTinyLlama<ProbeOptions> {
  protected:
   ProbeOnTinyLlama() {
-    test::write_tiny_llama({}, scratch / "model.gguf");
-    options.context = 16;
     options.chunks = 6;
     options.first_chunks = 2;
-    options.bos = 1;
   }
 
   ProbeResults run(const std::string& state) {
-    const infer::Model model{open_model(scratch / "model.gguf")};
-    Store store = Store::open(scratch / state, Access::write);
-    ProbeResults results = probe(model, nullptr, store, tokens, options);
-    contents = store.contents_digest();
-    return results;
+    return with_state(state, [&](const infer::Model& model, Store& store) {
+      return probe(model, nullptr, store, tokens, options);
+    });
   }
 
   /// The plain way: both models run from the first token to the last, chunk by chunk.
@@ -78,11 +64,6 @@ class ProbeOnTinyLlama : public testing::Test {
     }
     return sum / static_cast<double>(chunks * (options.context - first));
   }
-
-  test::Scratch scratch;
-  ProbeOptions options;
-  std::vector<int32_t> tokens = random_tokens(100, 40, 7);
-  Digest contents;
 };
 
 TEST_F(ProbeOnTinyLlama, AlphaIsTheDivergenceOverTheErrorOfTheOneTensorEncoded) {

@@ -2,26 +2,21 @@
 
 #include <gtest/gtest.h>
 
-#include <random>
+#include <optional>
 
 #include "base/parallel.hpp"
-#include "base/progress.hpp"
-#include "infer/tiny_llama.hpp"
 #include "encode/encode_tensor.hpp"
+#include "measure/on_tiny_llama.hpp"
 #include "support/scratch.hpp"
 
 namespace snug {
 namespace {
 
-class JudgeOnTinyLlama : public testing::Test {
+class JudgeOnTinyLlama : public test::OnTinyLlama<ProbeOptions> {
  protected:
   JudgeOnTinyLlama() {
-    test::write_tiny_llama({}, scratch / "model.gguf");
-    options.context = 16;
     options.chunks = 4;
-    options.bos = 1;
-    std::mt19937_64 random{7};
-    for (int i = 0; i < 64; ++i) tokens.push_back(static_cast<int32_t>(random() % 40));
+    tokens.resize(64);
   }
 
   RecipeJudge judge() {
@@ -30,9 +25,6 @@ class JudgeOnTinyLlama : public testing::Test {
   }
   std::vector<double> all(const TensorFormats& formats) { return judge().divergence(formats, 0, 4); }
 
-  test::Scratch scratch;
-  ProbeOptions options;
-  std::vector<int32_t> tokens;
   std::optional<infer::Model> model;
   Store store = Store::open(scratch / "state", Access::write);
   const TensorFormats mixed{{"blk.0.attn_q.weight", FormatId::q4_0},

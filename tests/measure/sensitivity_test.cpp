@@ -4,15 +4,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "base/parallel.hpp"
-#include "base/progress.hpp"
+#include "base/read_file.hpp"
 #include "encode/encode_tensor.hpp"
-#include "infer/tiny_llama.hpp"
+#include "measure/on_tiny_llama.hpp"
 #include "measure/probe_base.hpp"
-#include "measure/row_gradients.hpp"
-#include "measure/scores.hpp"
 #include "measure/sensitivity_record.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -21,13 +22,7 @@
 namespace snug {
 namespace {
 
-std::vector<int32_t> random_tokens(int64_t count, int32_t vocabulary, uint64_t seed) {
-  std::mt19937_64 random{seed};
-  std::vector<int32_t> tokens;
-  for (int64_t i = 0; i < count; ++i)
-    tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocabulary)));
-  return tokens;
-}
+using test::random_tokens;
 
 void expect_same(const SensitivityResults& a, const SensitivityResults& b) {
   EXPECT_EQ(a.digest, b.digest);
@@ -40,27 +35,15 @@ void expect_same(const SensitivityResults& a, const SensitivityResults& b) {
     }
 }
 
-class SensitivityOfTinyLlama : public testing::Test {
+class SensitivityOfTinyLlama : public test::OnTinyLlama<SensitivityOptions> {
  protected:
-  SensitivityOfTinyLlama() {
-    test::write_tiny_llama({}, scratch / "model.gguf");
-    options.context = 16;
-    options.chunks = 5;
-    options.bos = 1;
-  }
+  SensitivityOfTinyLlama() { options.chunks = 5; }
 
   SensitivityResults run(const std::string& state) {
-    const infer::Model model{open_model(scratch / "model.gguf")};
-    Store store = Store::open(scratch / state, Access::write);
-    SensitivityResults results = sensitivities(model, nullptr, store, tokens, options);
-    contents = store.contents_digest();
-    return results;
+    return with_state(state, [&](const infer::Model& model, Store& store) {
+      return sensitivities(model, nullptr, store, tokens, options);
+    });
   }
-
-  test::Scratch scratch;
-  SensitivityOptions options;
-  std::vector<int32_t> tokens = random_tokens(100, 40, 7);
-  Digest contents;
 };
 
 /// Many draws over few tokens against the divergence itself, where errors are small enough for the quadratic form.
@@ -130,6 +113,57 @@ TEST_F(SensitivityOfTinyLlama, WhatOneFormatMoreNeedsIsMeasuredWithoutTouchingTh
   expect_same(run("grown"), whole);
 }
 
+TEST_F(SensitivityOfTinyLlama, RecordsThatSayOtherThanTheirKeyAreMeasuredAnew) {
+  const SensitivityResults whole = run("state");
+  {
+    Store store = Store::open(scratch / "state", Access::write);
+    std::vector<std::pair<Digest, SensitivityRecord>> changed;
+    store.for_each([&](const Record& record) { changed.emplace_back(record.key, parse_sensitivity(record.payload)); });
+    changed[0].second.tensor += "x";
+    changed[1].second.draws += 1;
+    changed[2].second.format = FormatId::f32;
+    for (size_t i = 0; i < 3; ++i) store.put(RecordKind::sensitivity, changed[i].first, to_payload(changed[i].second));
+  }
+  const SensitivityResults again = run("state");
+  EXPECT_GT(again.measured, 0);
+  expect_same(again, whole);
+}
+
+/// Other chunks are known of tensors that a format does not fit than of the rest.
+TEST_F(SensitivityOfTinyLlama, CountsWhatItMeasuredAndNoMore) {
+  options.chunks = 3;
+  options.formats = "q4_0";
+  const SensitivityResults first = run("state");
+  options.chunks = 5;
+  options.formats = "q4_0,q2_0";  // q2_0 does not fit rows of 96
+  const SensitivityResults second = run("state");
+  int64_t all = 0;
+  for (const auto& [name, of] : second.tensors) all += 5 * static_cast<int64_t>(of.formats.size());
+  EXPECT_GT(second.reused, 0);
+  EXPECT_LT(second.reused, first.measured);
+  EXPECT_EQ(second.measured + second.reused, all);
+}
+
+/// The last token's embedding is infinite: what comes before it is sound, and so is the head's first row.
+TEST_F(SensitivityOfTinyLlama, AModelWithoutSoundGradientsLeavesNoRecord) {
+  {
+    const infer::Model model{open_model(scratch / "model.gguf")};
+    const auto row = model.source().find("token_embd.weight")->row(39);
+    std::string file = read_file(scratch / "model.gguf");
+    const std::string floats(reinterpret_cast<const char*>(row.data()), row.size());
+    const size_t at = file.find(floats);
+    ASSERT_NE(at, file.npos);
+    const float infinite = INFINITY;
+    std::memcpy(file.data() + at, &infinite, sizeof infinite);
+    std::ofstream{scratch / "broken.gguf", std::ios::binary} << file;
+  }
+  std::filesystem::rename(scratch / "broken.gguf", scratch / "model.gguf");
+  for (int32_t& token : tokens) token %= 39;
+  tokens[15] = 39;
+  EXPECT_THROW(run("state"), Error);
+  EXPECT_EQ(Store::open(scratch / "state", Access::write).count(RecordKind::sensitivity), 0);
+}
+
 TEST_F(SensitivityOfTinyLlama, WithoutMemoryForHiddenStatesTheResultIsTheSame) {
   const SensitivityResults kept = run("kept");
   options.memory_bytes = 0;
@@ -179,100 +213,6 @@ TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
   EXPECT_LE(off, 3);
 }
 
-TEST(RowSample, SpreadTakesWholeGroupsAndAllRowsWhereTheyAreFew) {
-  Tensor tensor;
-  tensor.shape = {64, 640, 1, 1};
-  tensor.dims = 2;
-  const RowSample some = spread_sample(tensor, 64, 128);
-  EXPECT_EQ(some.rows.size(), 4u * 64);  // four groups at least
-  EXPECT_EQ(some.weights, std::vector<double>(4, 2.5));
-  for (size_t i = 0; i < some.rows.size(); ++i)
-    EXPECT_EQ(some.rows[i] / 64, some.rows[static_cast<size_t>(some.groups[i]) * 64] / 64);
-  EXPECT_TRUE(std::ranges::is_sorted(some.rows));
-  const RowSample all = spread_sample(tensor, 1, 600);
-  EXPECT_TRUE(all.whole());
-  EXPECT_EQ(all.weights, std::vector<double>(640, 1.0));
-}
-
-TEST(RowSample, ProportionalWeighsEachRowByOneOverItsChance) {
-  std::mt19937_64 random{1};
-  std::exponential_distribution<double> heavy;
-  std::vector<double> sizes;
-  for (int i = 0; i < 1000; ++i) sizes.push_back(std::pow(heavy(random), 3));
-  sizes[7] = 0;
-  double total = 0, estimated = 0;
-  const RowSample sample = proportional_sample(sizes, 200);
-  for (const double s : sizes) total += s;
-  for (size_t i = 0; i < sample.rows.size(); ++i) {
-    EXPECT_NE(sample.rows[i], 7);
-    EXPECT_GE(sample.weights[i], 1);
-    estimated += sample.weights[i] * sizes[static_cast<size_t>(sample.rows[i])];
-  }
-  EXPECT_NEAR(static_cast<double>(sample.rows.size()), 200, 1.5);
-  EXPECT_NEAR(estimated, total, 0.01 * total);  // of what chances are in proportion to, the sum is nearly exact
-}
-
-TEST(Scores, HaveTheCurvatureOfTheDivergenceAsSecondMoment) {
-  constexpr int64_t kDraws = 20000, kWidth = 5;
-  infer::Rows logits(1, kWidth);
-  const float values[] = {0.5f, 3, -1, 1, -4};
-  std::copy_n(values, kWidth, logits.at(0));
-  const infer::Rows g = score_gradients(logits, 3, kDraws, Digest{});
-  double p[kWidth], sum = 0;
-  for (int i = 0; i < kWidth; ++i) sum += p[i] = std::exp(static_cast<double>(values[i]));
-  for (double& v : p) v /= sum;
-  for (int i = 0; i < kWidth; ++i)
-    for (int j = 0; j < kWidth; ++j) {
-      double moment = 0;
-      for (int64_t d = 0; d < kDraws; ++d) moment += static_cast<double>(g.at(d)[i]) * g.at(d)[j] / kDraws;
-      EXPECT_NEAR(moment, (i == j ? p[i] : 0) - p[i] * p[j], 0.006) << i << " " << j;
-    }
-}
-
-/// By the definition: whole gradients, row by row.
-TEST(RowGradients, SumsAreThoseOfWholeGradients) {
-  std::mt19937_64 random{9};
-  std::normal_distribution<float> normal;
-  const auto rows_of = [&](int64_t count, int64_t width) {
-    infer::Rows rows(count, width);
-    for (float& v : rows.values()) v = normal(random);
-    return rows;
-  };
-  const infer::Rows weights = rows_of(12, 32), inputs = rows_of(5, 32), gradients = rows_of(10, 6);
-  Tensor tensor;
-  tensor.shape = {32, 6, 2, 1};
-  tensor.dims = 3;
-  tensor.format = FormatId::f32;
-  tensor.data = std::as_bytes(weights.values()).data();
-  const infer::Weight weight{"w", find_format(FormatId::f32), 32, 6, 2, tensor.contiguous()};
-  Sampled sampled{&weight, {{2, 3, 6, 7, 10, 11}, {0, 0, 1, 1, 2, 2}, {2, 2, 2}, 12}, row_energies(tensor, nullptr), {}};
-  sampled.errors = FormatErrors{tensor, nullptr, {find_format(FormatId::q4_0)}, sampled.sample, Effort::normal};
-  RowGradients of{sampled, 2};
-  of.add_product(1, inputs, gradients);
-  const ChunkSums sums = of.sums();
-  double wanted = 0, covered = 0, all = 0;
-  for (int64_t draw = 0; draw < 2; ++draw)
-    for (int64_t group = 0; group < 3; ++group) {
-      double inner = 0;
-      for (int64_t i = 2 * group; i < 2 * group + 2; ++i) {
-        const int64_t row = sampled.sample.rows[static_cast<size_t>(i)] - 6;
-        for (int64_t t = 0; t < 5 && row >= 0; ++t)
-          for (int64_t k = 0; k < 32; ++k)
-            inner += static_cast<double>(gradients.at(draw * 5 + t)[row]) * inputs.at(t)[k] * sampled.errors.at(i, 0)[k];
-      }
-      wanted += 2 * inner * inner;
-    }
-  for (int64_t row = 6; row < 12; ++row)
-    for (int64_t i = 0; i < 10; ++i) {
-      const double g = gradients.at(i)[row - 6], part = g * g * sampled.energies[static_cast<size_t>(row)];
-      all += part;
-      covered += std::ranges::count(sampled.sample.rows, row) ? 2 * part : 0;
-    }
-  EXPECT_NEAR(sums.squares[0], wanted, 1e-4 * wanted);
-  EXPECT_NEAR(sums.covered, covered, 1e-4 * covered);
-  EXPECT_NEAR(sums.all, all, 1e-4 * all);
-}
-
 TEST(SensitivityRecord, ComesBackAndRefusesWhatIsMalformed) {
   const SensitivityRecord record{"blk.0.attn_q.weight", FormatId::iq3_xxs, 224, 2, 0.25, 0.5, 0.75};
   const std::vector<std::byte> payload = to_payload(record);
@@ -289,6 +229,9 @@ TEST(SensitivityRecord, ComesBackAndRefusesWhatIsMalformed) {
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 0, 2, 0.1, 1, 1})), Error);
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, std::nan(""), 1, 1})), Error);
   EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, -1, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, 1, 2, 1e300, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", FormatId::q2_0, INT64_MAX, 2, 1, 1, 1})), Error);
+  EXPECT_THROW(parse_sensitivity(to_payload({"t", static_cast<FormatId>(9999), 1, 2, 1, 1, 1})), Error);
 }
 
 TEST(Sensitivity, ReplacesLossesAndScalesThePriorsOfTheRest) {

@@ -4,17 +4,10 @@
 
 #include "infer/arch/gemma4.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/reverse/columns.hpp"
 #include "infer/reverse/ops.hpp"
 
 namespace snug::infer {
-namespace {
-
-void add_columns(Rows& to, int64_t first, const Rows& part) {
-  for (int64_t t = 0; t < part.count(); ++t)
-    for (int64_t k = 0; k < part.width(); ++k) to.at(t)[first + k] += part.at(t)[k];
-}
-
-}  // namespace
 
 bool Gemma4::lends(int layer) const {
   return std::ranges::any_of(blocks_.begin() + layer + 1, blocks_.end(),
@@ -142,7 +135,7 @@ void Gemma4::reverse_layer_embedding(Reverse& reverse, int layer, const Rows& x,
   const GateGradients by = reverse_gate(Activation::gelu, gate, own,
                                         reverse_linear(reverse, block.layer_proj, gated, by_result));
   if (reverse.by_extra.count() == 0) reverse.by_extra = Rows(g.count(), ple_width_ * layers_);
-  add_columns(reverse.by_extra, layer * ple_width_, by.up);
+  add_to_columns(reverse.by_extra, layer * ple_width_, by.up);
   add(g, reverse_linear(reverse, block.layer_gate, x, by.gate));
 }
 

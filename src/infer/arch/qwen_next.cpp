@@ -6,8 +6,8 @@
 
 #include "infer/arch/all.hpp"
 #include "infer/layers/delta_net.hpp"
-#include "infer/layers/feed_forward.hpp"
 #include "infer/layers/delta_net_reverse.hpp"
+#include "infer/layers/feed_forward.hpp"
 #include "infer/layers/ops.hpp"
 #include "infer/reverse/ops.hpp"
 
@@ -55,7 +55,7 @@ class QwenNext : public Architecture {
   FeedForward load_ffn(const Source& source, int64_t l) const;
   Rows attention(Step& step, int layer, const Rows& a) const;
   Rows queries_of(const Rows& both) const;
-  void open_gates(const Rows& both, Rows& o) const;
+  void open_gates(const Rows& both, Rows& o) const;  // o: of several draws, one after the other
   AttendArgs attend_args(Compute compute) const;
   class AttentionWay;
 
@@ -161,8 +161,10 @@ Rows QwenNext::queries_of(const Rows& both) const {
 void QwenNext::open_gates(const Rows& both, Rows& o) const {
   const int64_t d = head_dim_;
   for (int64_t i = 0; i < o.count(); ++i)
-    for (int64_t k = 0; k < heads_ * d; ++k)
-      o.at(i)[k] *= sigmoid(both.at(i % both.count())[(2 * (k / d) + 1) * d + k % d]);
+    for (int64_t h = 0; h < heads_; ++h) {
+      const float* gates = both.at(i % both.count()) + (2 * h + 1) * d;
+      for (int64_t k = 0; k < d; ++k) o.at(i)[h * d + k] *= sigmoid(gates[k]);
+    }
 }
 
 AttendArgs QwenNext::attend_args(Compute compute) const {
@@ -231,11 +233,13 @@ class QwenNext::AttentionWay {
     Rows both(q.count(), 2 * q.width());
     const int64_t d = model_.head_dim_;
     for (int64_t i = 0; i < q.count(); ++i)
-      for (int64_t k = 0; k < q.width(); ++k) {
-        const int64_t t = i % seen_.count(), at = 2 * (k / d) * d + k % d;
-        const float s = sigmoid(both_.at(t)[at + d]);
-        both.at(i)[at] = q.at(i)[k];
-        both.at(i)[at + d] = by_opened.at(i)[k] * seen_.at(t)[k] * s * (1 - s);
+      for (int64_t h = 0; h < model_.heads_; ++h) {
+        const int64_t t = i % seen_.count(), from = h * d, to = 2 * h * d;
+        std::copy_n(q.at(i) + from, d, both.at(i) + to);
+        for (int64_t k = 0; k < d; ++k) {
+          const float s = sigmoid(both_.at(t)[to + d + k]);
+          both.at(i)[to + d + k] = by_opened.at(i)[from + k] * seen_.at(t)[from + k] * s * (1 - s);
+        }
       }
     return both;
   }

@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "base/parallel.hpp"
-#include "infer/layers/attend.hpp"
 #include "infer/kernels/kernels.hpp"
+#include "infer/layers/attend.hpp"
 
 namespace snug::infer {
 namespace {

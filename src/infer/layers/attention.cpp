@@ -52,7 +52,8 @@ Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows&
 void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context) {
   const std::vector<int64_t> positions = step.positions();
   for (int64_t t = 0; t < queries.count(); ++t) {
-    const auto rounds = static_cast<float>(positions[static_cast<size_t>(t) % positions.size()] / std::max<int64_t>(1, context));
+    const int64_t position = positions[static_cast<size_t>(t) % positions.size()];
+    const auto rounds = static_cast<float>(position / std::max<int64_t>(1, context));
     const float by = 1.0f + temperature * std::log(rounds + 1.0f);
     for (float& q : queries.row(t)) q *= by;
   }

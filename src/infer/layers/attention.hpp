@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "infer/layers/attend.hpp"
-#include "infer/loader.hpp"
 #include "infer/layers/rope.hpp"
+#include "infer/loader.hpp"
 #include "infer/reverse/chunk_attention.hpp"
 #include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"

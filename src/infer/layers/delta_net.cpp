@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/parallel.hpp"
-#include "infer/layers/attention.hpp"
 #include "infer/exact/exact_kernels.hpp"
+#include "infer/layers/attention.hpp"
 #include "infer/layers/ops.hpp"
 
 namespace snug::infer {
@@ -81,9 +81,8 @@ DeltaNet::Gates DeltaNet::gate_inputs(const Step& step, const Rows& a) const {
   return g;
 }
 
-DeltaNet::Gates DeltaNet::gates(const Step& step, const Rows& a) const {
-  Gates g = gate_inputs(step, a);
-  for (int64_t t = 0; t < a.count(); ++t)
+DeltaNet::Gates DeltaNet::gates(Gates g) const {
+  for (int64_t t = 0; t < g.beta.count(); ++t)
     for (int64_t h = 0; h < shape_.value_heads; ++h) {
       const auto i = static_cast<size_t>(h);
       g.beta.at(t)[h] = sigmoid(g.beta.at(t)[h]);
@@ -136,7 +135,7 @@ void DeltaNet::run_head(const Lane& lane, const Rows& qkv, const Gates& gates, i
 
 Rows DeltaNet::operator()(Step& step, const Rows& a) const {
   const auto [u, z] = project(step, a);
-  const Gates g = gates(step, a);
+  const Gates g = gates(gate_inputs(step, a));
   Rows qkv(a.count(), channels());
   for (const Lane& lane : step.lanes) convolve(lane, u, qkv);
   const int64_t d = shape_.dim;

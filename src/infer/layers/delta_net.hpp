@@ -47,8 +47,8 @@ class DeltaNet {
   struct Gates {
     Rows decay, beta;
   };  // [tokens, value heads]
-  Gates gates(const Step& step, const Rows& a) const;
   Gates gate_inputs(const Step& step, const Rows& a) const;  // before sigmoid and decay
+  Gates gates(Gates inputs) const;
   int64_t key_head(int64_t head) const {
     return shape_.order == HeadOrder::tiled ? head % shape_.key_heads
                                             : head / (shape_.value_heads / shape_.key_heads);

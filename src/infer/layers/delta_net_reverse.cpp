@@ -18,7 +18,7 @@ DeltaNetWay::DeltaNetWay(const DeltaNet& net, Reverse& reverse, Rows a)
       a_{std::move(a)},
       in_{net.project(reverse.step, a_)},
       raw_{net.gate_inputs(reverse.step, a_)},
-      gates_{net.gates(reverse.step, a_)} {
+      gates_{net.gates(raw_)} {
   convolve();
   normalise();
   seen_ = Rows(tokens(), net_.value_width());

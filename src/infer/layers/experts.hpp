@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "infer/hparams.hpp"
-#include "infer/loader.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/loader.hpp"
 #include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 

@@ -6,18 +6,6 @@
 
 namespace snug::infer {
 
-Rows GatedFfn::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
-  const auto [gated, raised] = project(reverse.step, x);
-  Rows product = gated;
-  gate_with(activation, product, raised);
-  const GateGradients by =
-      reverse_gate(activation, gated, raised, reverse_linear(reverse, down, product, g));
-  if (!gate) return reverse_linear(reverse, up, x, side_by_side({&by.gate, &by.up}));
-  Rows out = reverse_linear(reverse, up, x, by.up);
-  add(out, reverse_linear(reverse, gate, x, by.gate));
-  return out;
-}
-
 namespace {
 
 /// The shared expert's result times the sigmoid of one number for each token: the gradients by both.
@@ -41,6 +29,18 @@ GatedGradients reverse_token_gate(const Rows& gate, const Rows& result, const Ro
 }
 
 }  // namespace
+
+Rows GatedFfn::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+  const auto [gated, raised] = project(reverse.step, x);
+  Rows product = gated;
+  gate_with(activation, product, raised);
+  const GateGradients by =
+      reverse_gate(activation, gated, raised, reverse_linear(reverse, down, product, g));
+  if (!gate) return reverse_linear(reverse, up, x, side_by_side({&by.gate, &by.up}));
+  Rows out = reverse_linear(reverse, up, x, by.up);
+  add(out, reverse_linear(reverse, gate, x, by.gate));
+  return out;
+}
 
 Rows FeedForward::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
   if (dense) return dense.reverse(reverse, x, g);

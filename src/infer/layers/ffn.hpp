@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "infer/loader.hpp"
 #include "infer/layers/ops.hpp"
+#include "infer/loader.hpp"
 #include "infer/reverse/reverse.hpp"
 #include "infer/step.hpp"
 

@@ -24,6 +24,12 @@ inline void put(Rows& whole, int64_t to, const Rows& part, int64_t from, int64_t
   for (int64_t t = 0; t < part.count(); ++t) std::copy_n(part.at(t) + from, width, whole.at(t) + to);
 }
 
+/// Adds `part` to columns [to, to + part.width()) of `whole`.
+inline void add_to_columns(Rows& whole, int64_t to, const Rows& part) {
+  for (int64_t t = 0; t < part.count(); ++t)
+    for (int64_t k = 0; k < part.width(); ++k) whole.at(t)[to + k] += part.at(t)[k];
+}
+
 /// Adds columns [from, from + part.width()) of `whole` to `part`.
 inline void add_columns(Rows& part, const Rows& whole, int64_t from) {
   for (int64_t t = 0; t < part.count(); ++t)

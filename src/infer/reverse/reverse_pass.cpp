@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/events.hpp"
+#include "model/roles.hpp"
 
 namespace snug::infer {
 namespace {
@@ -11,15 +12,6 @@ constexpr int64_t kLogits = int64_t{1} << 24;  // values that exist at a time, o
 
 int64_t round_up(int64_t positions) {
   return (positions + 255) / 256 * 256;
-}
-
-/// n of "blk.n.", or -1.
-int block_of(std::string_view tensor) {
-  if (!tensor.starts_with("blk.")) return -1;
-  int n = 0;
-  for (size_t i = 4; i < tensor.size() && tensor[i] >= '0' && tensor[i] <= '9'; ++i)
-    n = n * 10 + (tensor[i] - '0');
-  return n;
 }
 
 }  // namespace
@@ -32,9 +24,9 @@ int lowest_differentiable(const Model& model) {
 
 bool differentiable(const Model& model, std::string_view tensor) {
   if (!model.find(tensor)) return false;
-  const int block = block_of(tensor), lowest = lowest_differentiable(model);
+  const int block = layer_of(tensor), lowest = lowest_differentiable(model);
   if (block >= 0) return block >= lowest;
-  return tensor.starts_with("output") || lowest == 0;
+  return role_of(tensor) == Role::output || lowest == 0;
 }
 
 ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws,

@@ -3,8 +3,11 @@
 #include <minja.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <ctime>
+#include <exception>
+#include <functional>
 #include <utility>
 
 #include "base/isolated.hpp"
@@ -143,24 +146,22 @@ std::string problem_in(std::string_view message) {
 
 class Rendering {
  public:
-  Rendering(const std::string& source, const std::string& name) : source_{plain_jinja(source)}, name_{name} {}
-
-  void check() const { parsed(); }
+  Rendering(const std::string& source, const std::string& name)
+      : name_{name}, root_{parsed(plain_jinja(source))} {}
 
   std::string text(const Json& variables) const {
-    const auto root = parsed();
     try {
-      return root->render(context_of(variables));
+      return root_->render(context_of(variables));
     } catch (const std::exception& error) {
       refuse("fails", error.what());
     }
   }
 
  private:
-  std::shared_ptr<minja::TemplateNode> parsed() const {
+  std::shared_ptr<minja::TemplateNode> parsed(const std::string& source) const {
     try {
       return minja::Parser::parse(
-          source_, {.trim_blocks = true, .lstrip_blocks = false, .keep_trailing_newline = false});
+          source, {.trim_blocks = true, .lstrip_blocks = false, .keep_trailing_newline = false});
     } catch (const std::exception& error) {
       refuse("cannot be read", error.what());
     }
@@ -172,9 +173,19 @@ class Rendering {
                 line ? str("line ", line, " of it") : std::string{}, kRemedy};
   }
 
-  std::string source_;
   const std::string& name_;
+  std::shared_ptr<minja::TemplateNode> root_;
 };
+
+/// Whether there are system messages, and each has a user message behind it.
+bool can_go_without_system(std::span<const Message> messages) {
+  bool any = false, waiting = false;
+  for (const Message& message : messages) {
+    any = any || message.role == Role::system;
+    waiting = message.role == Role::system || (waiting && message.role != Role::user);
+  }
+  return any && !waiting;
+}
 
 /// Every system message in front of the next user message, a line between.
 std::vector<Message> without_system(std::span<const Message> messages) {
@@ -198,6 +209,7 @@ std::string rendered(const Rendering& rendering, std::span<const Message> messag
   try {
     return rendering.text(variables_of(messages, tokens));
   } catch (const Error& first) {
+    if (!can_go_without_system(messages)) throw;
     try {
       return rendering.text(variables_of(without_system(messages), tokens));
     } catch (const Error&) {
@@ -220,7 +232,7 @@ ChatTemplate::ChatTemplate(std::string source, std::string name)
   if (source_.size() > kMaxBytes)
     throw Error{str(name_, " has ", source_.size(), " bytes"), str("at most ", kMaxBytes), kRemedy};
   run_isolated(name_, [&] {
-    Rendering{source_, name_}.check();
+    Rendering{source_, name_};
     return std::string{};
   });
 }
@@ -240,9 +252,8 @@ std::vector<std::string_view> ChatTemplate::built_in_names() {
 }
 
 std::string ChatTemplate::render(std::span<const Message> messages, const ChatTokens& tokens) const {
-  std::string text = run_isolated(name_, [&] {
-    return rendered(Rendering{source_, name_}, messages, tokens);
-  });
+  std::string text =
+      run_isolated(name_, [&] { return rendered(Rendering{source_, name_}, messages, tokens); });
   drop_added(text, tokens);
   return text;
 }

@@ -36,7 +36,7 @@ class ChatTemplate {
 
   /// The text to encode with control tokens, that is encode(text, true, true). It ends where the model is to
   /// speak, unless the last message is the assistant's. A template that takes no system message gets it in
-  /// front of the next user message. Throws Error naming the line that fails, with a remedy.
+  /// front of the next user message, where there is one. Throws Error naming the line that fails, with a remedy.
   std::string render(std::span<const Message> messages, const ChatTokens& tokens) const;
 
   const std::string& source() const { return source_; }

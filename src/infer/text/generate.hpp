@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "infer/text/sampler.hpp"
 #include "infer/session.hpp"
+#include "infer/text/sampler.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 
 namespace snug::infer {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 
 #include "infer/tokenizer/utf8.hpp"
 
@@ -27,6 +28,10 @@ size_t next_tag(std::string_view text, size_t from) {
   return text.size();
 }
 
+bool is_character(uint32_t code) {
+  return code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+}
+
 size_t hex_digits_behind(char kind) {
   return kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
 }
@@ -36,9 +41,10 @@ size_t hex_digits_behind(char kind) {
 size_t copy_escape(std::string& out, std::string_view text, size_t at) {
   const size_t digits = at + 1 < text.size() ? hex_digits_behind(text[at + 1]) : 0;
   const std::string_view number = text.substr(std::min(at + 2, text.size()), digits);
+  const char* const end = number.data() + number.size();
   uint32_t code = 0;
-  const char* read = std::from_chars(number.data(), number.data() + number.size(), code, 16).ptr;
-  if (digits == 0 || read != number.data() + digits) {
+  const bool whole = std::from_chars(number.data(), end, code, 16).ptr == end && number.size() == digits;
+  if (digits == 0 || !whole || !is_character(code)) {
     out += text.substr(at, 2);
     return std::min(at + 2, text.size());
   }

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "snug/model.hpp"
 #include "infer/tokenizer/vocabulary.hpp"
+#include "snug/model.hpp"
 
 namespace snug::infer {
 

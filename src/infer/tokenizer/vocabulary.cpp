@@ -5,8 +5,8 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "base/str.hpp"
 #include "base/printable.hpp"
+#include "base/str.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {

@@ -120,7 +120,7 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
       if (along[i] != 0) size += static_cast<double>(values[i]) * values[i];
     }
     length = std::sqrt(length);
-    if (length == 0) return;
+    ASSERT_GT(length, 0) << weight.name << ", draw " << draw;
     const auto slope = [&](double h) {
       const auto at = [&](double by) {
         std::vector<float> moved = values;
@@ -132,6 +132,7 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
     };
     const Slope found = steady_slope(slope, std::min(0.2 / length, 0.05 * std::sqrt(size)));
     ratios.push_back(found.value / length);
+    if (std::getenv("SHOW")) std::printf("RATIO %s %s %ld %.4f doubt %.4f\n", std::string(GetParam().name).c_str(), weight.name.c_str(), (long)draw, ratios.back(), found.doubt / length);
     if (rounded() ? std::abs(ratios.back() - 1) > 0.1 : found.doubt > 0.01 * length)
       ++doubtful;
     else
@@ -173,7 +174,7 @@ TEST_P(Gradients, AreThoseOfTheForwardPass) {
   for (uint64_t seed = 0; seed < 2; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     load(seed);
-    if (lowest_differentiable(*model) == model->layers()) GTEST_SKIP() << "its blocks have no way back";
+    ASSERT_EQ(lowest_differentiable(*model), 0) << "some blocks have no way back";
     if (model->layers() > 10 && seed > 0) continue;
     const All all = gradients();
     int at = 0;
@@ -188,6 +189,7 @@ TEST_P(Gradients, AreThoseOfTheForwardPass) {
     }
   }
   ASSERT_GE(ratios.size(), 8u);
+  std::printf("%zu tensors and draws, %zu doubtful\n", ratios.size(), doubtful);
   EXPECT_LE(doubtful, ratios.size() / (rounded() ? 3 : 10));
   const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
   std::ranges::nth_element(ratios, middle);

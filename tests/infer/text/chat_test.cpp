@@ -113,6 +113,7 @@ TEST(Chat, WhiteSpaceAndEscapesAreReadAsPythonsJinjaDoes) {
   EXPECT_EQ(rendered_by("a\n  {# c #}\n\t{{ 1 }} {# d #} e\n", kOneTurn), "a\n\t1  e");
   EXPECT_EQ(rendered_by("{{ 'a\n  {% b' }}\n  {%- if true %}\n  c{% endif %}", kOneTurn), "a\n  {% b  c");
   EXPECT_EQ(rendered_by(R"({{ '\u2581\x41\U0001F600\x27\\u' }})", kOneTurn), "▁A😀'\\u");
+  EXPECT_EQ(rendered_by(R"({{ '\UFFFFFFFF\ud800\x4' }})", kOneTurn), "UFFFFFFFFud800x4");  // no characters
 }
 
 TEST(Chat, FiltersAreThoseOfPythonsJinja) {
@@ -143,6 +144,12 @@ TEST(Chat, ATemplateWithoutSystemMessagesGetsThemBeforeTheUsers) {
       "[{{ m.role }}]{{ m.content }}{% endfor %}";
   EXPECT_EQ(rendered_by(source, kOneTurn), "[user]S\nU");
   EXPECT_EQ(rendered_by(source, kTwoTurns), "[user]U[assistant]A[user]V");
+  for (const std::vector<Message>& messages :
+       {std::vector<Message>{{Role::user, "U"}, {Role::system, "S"}}, std::vector<Message>{{Role::system, "S"}},
+        std::vector<Message>{{Role::system, "S"}, {Role::assistant, "A"}}}) {
+    const std::string problem = fault_of(source, messages).problem();
+    EXPECT_NE(problem.find("System role not supported"), std::string::npos) << "nothing is lost: " << problem;
+  }
 }
 
 TEST(Chat, ToolsThatAreNotThereMayBeGoneThrough) {

@@ -6,8 +6,8 @@
 #include <sstream>
 
 #include "base/str.hpp"
-#include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/pre_tokenizer.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer_fixture.hpp"
 #include "interop/real_llama.hpp"
 
