@@ -1,11 +1,24 @@
+#include "source/open_model.hpp"
+
+#include <system_error>
+
 #include "gguf/reader.hpp"
+#include "gguf/split.hpp"
 #include "hf/checkpoint.hpp"
-#include "snug/model.hpp"
 
 namespace snug {
 
 ModelSource open_model(const std::filesystem::path& path) {
   return hf::is_checkpoint(path) ? hf::open_checkpoint(path) : gguf::read_model(path);
+}
+
+std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
+  std::error_code failed;
+  std::filesystem::directory_iterator at{model, failed};
+  if (failed) return gguf::split_files(model);
+  std::vector<std::filesystem::path> files;
+  for (; !failed && at != std::filesystem::directory_iterator{}; at.increment(failed)) files.push_back(at->path());
+  return files;
 }
 
 }  // namespace snug
