@@ -8,4 +8,8 @@ std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importan
   return std::make_unique<GgufArtifact>(model, importance);
 }
 
+std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& out, int64_t split_bytes) {
+  return GgufArtifact::possible_outputs(out, split_bytes);
+}
+
 }  // namespace snug

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/atomic_file.hpp"
@@ -13,6 +14,9 @@
 #include "snug/recipe.hpp"
 
 namespace snug {
+
+/// Recipe::method of a conversion: nothing is quantized that was not before.
+inline constexpr std::string_view kConverted = "converted";
 
 /// The files of an output, planned to the byte before a byte is written.
 struct FileLayout {
@@ -70,6 +74,10 @@ class Artifact : public OutputSizes {
   /// Throws Error of Fault::io unless the files have the sizes and the tensors of the recipe.
   virtual std::unique_ptr<ArtifactReader> read_back(const Recipe& recipe, const WrittenModel& written) const = 0;
 };
+
+/// The names that writing `out` may take: its own, and where it may be split, of those in place the ones that its files
+/// may have. None where `out` is empty.
+std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& out, int64_t split_bytes);
 
 /// The artifact that recipes of `model` are written as. `importance`, which may be nullptr, outlives it.
 std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance);

@@ -2,17 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <vector>
 
+#include "artifact/artifact.hpp"
 #include "artifact/tensor_order.hpp"
 #include "base/events.hpp"
-#include "base/mapped_file.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "gguf/metadata.hpp"
-#include "gguf/writer.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -37,14 +36,20 @@ FormatId target_of(const Tensor& tensor, const ConvertOptions& options) {
   return options.type && is_unquantized(tensor.format) && is_matrix(tensor) ? *options.type : tensor.format;
 }
 
-/// llama.cpp's number for what most matrices are.
-uint32_t file_type(const std::vector<gguf::OutputTensor>& tensors) {
-  const auto any = [&](FormatId format) {
-    return std::ranges::any_of(tensors, [&](const auto& t) { return t.dims > 1 && t.format == format; });
-  };
-  if (any(FormatId::mxfp4)) return 38;
-  if (any(FormatId::bf16)) return 32;
-  return any(FormatId::f16) ? 1 : 0;
+int64_t row_bytes_of(const Tensor& tensor, FormatId target) {
+  return target == tensor.format ? tensor.row_bytes() : find_format(target)->row_bytes(tensor.cols());
+}
+
+Recipe converting_recipe(const ModelSource& model, const ConvertOptions& options) {
+  Recipe recipe;
+  recipe.method = kConverted;
+  recipe.notes = false;
+  for (const Tensor* tensor : in_recipe_order(model)) {
+    const FormatId target = target_of(*tensor, options);
+    recipe.tensors.push_back({std::string{tensor->name}, target, row_bytes_of(*tensor, target) * tensor->rows(), 0,
+                              target == tensor->format});
+  }
+  return recipe;
 }
 
 void check_f16(const Tensor& tensor, std::span<const float> row, int64_t r) {
@@ -62,8 +67,8 @@ void write_row(const Tensor& tensor, int64_t r, const Format& to, std::vector<fl
   to.encode(values, {}, Effort::normal, out);
 }
 
-void write_tensor(const Tensor& tensor, size_t index, FormatId target, gguf::Writer& writer, Progress& progress) {
-  const int64_t out_bytes = tensor.cols() / block_shape(target).block_weights * block_shape(target).block_bytes;
+void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactWriter& writer, Progress& progress) {
+  const int64_t out_bytes = row_bytes_of(tensor, target);
   const int64_t step = std::max<int64_t>(1, kPieceBytes / out_bytes);
   parallel_ranges(tensor.rows(), step, [&](int64_t begin, int64_t end) {
     check_cancelled();
@@ -75,34 +80,25 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, gguf::Wri
     else
       for (int64_t r = begin; r < end; ++r)
         write_row(tensor, r, *find_format(target), values, piece.data() + (r - begin) * out_bytes);
-    writer.write(index, begin * out_bytes, piece);
+    writer.write_rows(index, begin, piece);
     progress.advance((end - begin) * tensor.row_bytes(), std::string{tensor.name});
   });
 }
 
-/// Pages of the source that were copied need not stay in memory.
-void let_go(const Tensor& tensor) {
-  for (int64_t r = 0; r < tensor.rows(); r += tensor.run_rows()) MappedFile::done_with(tensor.run(r));
-}
-
 }  // namespace
 
-void convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
-  std::vector<gguf::OutputTensor> tensors;
+WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
+  const Recipe recipe = converting_recipe(model, options);
+  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, nullptr)->open(recipe, out, options.existing);
   int64_t bytes = 0;
-  for (const Tensor* tensor : in_recipe_order(model)) {
-    tensors.push_back({std::string{tensor->name}, target_of(*tensor, options), tensor->dims, tensor->shape});
-    bytes += tensor->bytes();
-  }
-  auto keys = gguf::quantized_keys(model, file_type(tensors), nullptr, {});
-  gguf::Writer writer{gguf::plan_layout(out, std::move(keys), tensors, options.split_bytes), options.existing};
+  for (const Tensor& tensor : model.tensors()) bytes += tensor.bytes();
   Progress progress{"convert", bytes, Progress::Unit::bytes};
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const Tensor& source = *model.find(tensors[i].name);
-    write_tensor(source, i, tensors[i].format, writer, progress);
-    let_go(source);
+  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
+    const Tensor& source = *model.find(recipe.tensors[i].name);
+    write_tensor(source, i, recipe.tensors[i].format, *writer, progress);
+    source.done_with();
   }
-  writer.commit();
+  return writer->commit();
 }
 
 }  // namespace snug

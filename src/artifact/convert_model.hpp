@@ -1,11 +1,10 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 
-#include "base/atomic_file.hpp"
 #include "snug/model.hpp"
+#include "snug/output.hpp"
 
 namespace snug {
 
@@ -13,12 +12,11 @@ struct ConvertOptions {
   /// What unquantized matrices become: f32, f16 or bf16; nothing keeps each as it is. Norms, biases and other small
   /// tensors that are f32 stay f32, and quantized ones what they are.
   std::optional<FormatId> type;
-  int64_t split_bytes = 0;  // > 0: several files of at most that size
   Existing existing = Existing::refuse;
 };
 
-/// Writes a model as GGUF files, whatever it was read from: its keys, and its weights unquantized. Memory for a few
+/// Writes a model as one GGUF file, whatever it was read from: its keys, and its weights unquantized. Memory for a few
 /// rows a thread. Throws Error naming the tensor where a weight is not finite or too large for f16.
-void convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
+WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
 
 }  // namespace snug

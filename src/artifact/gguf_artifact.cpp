@@ -1,5 +1,7 @@
 #include "artifact/gguf_artifact.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/output_guard.hpp"
@@ -7,6 +9,7 @@
 #include "gguf/layout.hpp"
 #include "gguf/metadata.hpp"
 #include "gguf/reader.hpp"
+#include "gguf/split.hpp"
 #include "gguf/writer.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
@@ -14,8 +17,21 @@
 namespace snug {
 namespace {
 
-uint32_t file_type_of(const Recipe& recipe) {
+/// llama.cpp's number for what most matrices of an unquantized model are.
+uint32_t unquantized_file_type(const ModelSource& model, const Recipe& recipe) {
+  const auto any = [&](FormatId format) {
+    return std::ranges::any_of(recipe.tensors, [&](const RecipeTensor& tensor) {
+      return tensor.format == format && model.find(tensor.name)->dims > 1;
+    });
+  };
+  if (any(FormatId::mxfp4)) return 38;
+  if (any(FormatId::bf16)) return 32;
+  return any(FormatId::f16) ? 1 : 0;
+}
+
+uint32_t file_type_of(const ModelSource& model, const Recipe& recipe) {
   constexpr std::string_view kPreset = "preset ";
+  if (recipe.method == kConverted) return unquantized_file_type(model, recipe);
   if (recipe.method.starts_with(kPreset))
     if (const Preset* preset = find_preset(recipe.method.substr(kPreset.size()))) return preset->file_type;
   return file_type_for_bpw(recipe.bits_per_weight());
@@ -39,7 +55,7 @@ std::vector<gguf::OutputKey> own_keys(const Recipe& recipe) {
 std::vector<gguf::OutputKey> keys_of(const ModelSource& model, const Importance* importance, const Recipe& recipe) {
   gguf::ImatrixNote note;
   if (importance) note = note_of(*importance);
-  return gguf::quantized_keys(model, file_type_of(recipe), importance ? &note : nullptr, own_keys(recipe));
+  return gguf::quantized_keys(model, file_type_of(model, recipe), importance ? &note : nullptr, own_keys(recipe));
 }
 
 gguf::Layout layout_of(const ModelSource& model, const Importance* importance, const Recipe& recipe,
@@ -92,6 +108,14 @@ class GgufReader final : public ArtifactReader {
 
 GgufArtifact::GgufArtifact(ModelSource model, const Importance* importance)
     : model_(std::move(model)), importance_(importance) {}
+
+std::vector<std::filesystem::path> GgufArtifact::possible_outputs(const std::filesystem::path& out,
+                                                                  int64_t split_bytes) {
+  if (out.empty()) return {};
+  std::vector<std::filesystem::path> outputs = {out};
+  if (split_bytes > 0) std::ranges::move(gguf::shards_in_place(out), std::back_inserter(outputs));
+  return outputs;
+}
 
 int64_t GgufArtifact::fixed_bytes(const Recipe& recipe) const {
   const gguf::Layout whole = layout_of(model_, importance_, recipe, {}, 0);

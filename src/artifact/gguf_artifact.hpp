@@ -10,6 +10,8 @@ class GgufArtifact final : public Artifact {
  public:
   GgufArtifact(ModelSource model, const Importance* importance);
 
+  static std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& out, int64_t split_bytes);
+
   int64_t fixed_bytes(const Recipe& recipe) const override;
   int64_t stored_bytes(FormatId format, int64_t data_bytes) const override;
   FileLayout layout(const Recipe& recipe) const override;

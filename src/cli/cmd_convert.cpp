@@ -1,15 +1,11 @@
-#include <algorithm>
-#include <cctype>
-
 #include "artifact/convert_model.hpp"
 #include "base/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
-#include "fit/inputs.hpp"
 #include "snug/error.hpp"
-#include "snug/model.hpp"
+#include "source/open_model.hpp"
 
 namespace snug::cli {
 namespace {
@@ -26,13 +22,12 @@ int run(const Args& args) {
   OutputGuard{existing}.reads(model_files(args.model)).writes(args.out).check();
   const ModelSource model = open_model(args.model);
   const Format* type = args.type == "source" ? nullptr : find_format(args.type);
-  convert_model(model, args.out,
-                {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing});
-  const auto bytes = std::filesystem::file_size(args.out);
+  const WrittenModel written = convert_model(
+      model, args.out, {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing});
   if (args.common.json)
-    print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", bytes, "}"));
+    print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes, "}"));
   else
-    print_out(str("wrote ", model.tensors().size(), " tensors, ", bytes, " bytes\n"));
+    print_out(str("wrote ", model.tensors().size(), " tensors, ", written.bytes, " bytes\n"));
   return 0;
 }
 

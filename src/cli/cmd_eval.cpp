@@ -24,9 +24,9 @@
 #include "cli/options/whole_number.hpp"
 #include "cli/text/eval_report.hpp"
 #include "eval/evaluate.hpp"
-#include "fit/inputs.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
+#include "source/open_model.hpp"
 
 namespace snug::cli {
 namespace {

@@ -17,10 +17,10 @@
 #include "cli/common.hpp"
 #include "cli/options/whole_number.hpp"
 #include "cli/text/imatrix_report.hpp"
-#include "fit/inputs.hpp"
 #include "imatrix/imatrix_merge.hpp"
 #include "model/finite_weights.hpp"
 #include "snug/error.hpp"
+#include "source/open_model.hpp"
 
 namespace snug::cli {
 namespace {

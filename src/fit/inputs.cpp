@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "artifact/artifact.hpp"
 #include "base/digest.hpp"
 #include "base/events.hpp"
 #include "base/memory.hpp"
@@ -9,8 +10,8 @@
 #include "base/units.hpp"
 #include "calibrate/collect.hpp"
 #include "calibrate/moment_room.hpp"
-#include "gguf/split.hpp"
 #include "snug/error.hpp"
+#include "source/open_model.hpp"
 
 namespace snug {
 namespace {
@@ -69,21 +70,11 @@ int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, c
 
 }  // namespace
 
-std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
-  std::error_code failed;
-  std::filesystem::directory_iterator at{model, failed};
-  if (failed) return gguf::split_files(model);
-  std::vector<std::filesystem::path> files;
-  for (; !failed && at != std::filesystem::directory_iterator{}; at.increment(failed)) files.push_back(at->path());
-  return files;
-}
-
 OutputGuard guard_for(Existing existing, const std::filesystem::path& model, const InputFiles& inputs,
                       const std::filesystem::path& text, const std::filesystem::path& out, int64_t split_bytes) {
   OutputGuard guard{existing};
-  guard.reads(model_files(model)).reads({inputs.imatrix, inputs.moments, text}).writes(out);
-  if (!out.empty() && split_bytes > 0) guard.writes(gguf::shards_in_place(out));
-  return guard;
+  guard.reads(model_files(model)).reads({inputs.imatrix, inputs.moments, text});
+  return guard.writes(possible_outputs(out, split_bytes));
 }
 
 std::optional<Importance> load_importance(const InputFiles& files, const ModelSource& model) {

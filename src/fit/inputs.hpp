@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <vector>
 
 #include "base/output_guard.hpp"
 #include "fit/calibration_run.hpp"
@@ -11,11 +10,8 @@
 
 namespace snug {
 
-/// All files that reading a model may read: those of its split, or those in a checkpoint's folder.
-std::vector<std::filesystem::path> model_files(const std::filesystem::path& model);
-
-/// A guard of what is read, the model's files, its inputs and its text, and of the GGUF that is written (empty:
-/// none), whole or in pieces. Further outputs are added and check() called by whoever asks for it.
+/// A guard of what is read, the model's files, its inputs and its text, and of the output that is written
+/// (empty: none), whole or in pieces. Further outputs are added and check() called by whoever asks for it.
 OutputGuard guard_for(Existing existing, const std::filesystem::path& model, const InputFiles& inputs,
                       const std::filesystem::path& text, const std::filesystem::path& out = {},
                       int64_t split_bytes = 0);
