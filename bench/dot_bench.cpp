@@ -78,11 +78,11 @@ class Repacked {
 };
 
 void bench(const Format& format, int64_t bytes, int repeats) {
-  const PackedKernels& kernels = packed_kernels();
+  const MatmulKernels& kernels = packed_kernels();
   const PackedFormat& packed = *kernels.find(format.id);
   const std::vector<std::byte> data = matrix_of(format, bytes);
   const int64_t row_bytes = format.row_bytes(kCols), rows = static_cast<int64_t>(data.size()) / row_bytes;
-  Rows x(1, kCols);
+  Activations x(1, kCols);
   for (int64_t k = 0; k < kCols; ++k) x.at(0)[k] = static_cast<float>(k % 17) - 8;
   const Activations in{kernels, packed, x, Activations::Use::dots};
   std::vector<float> y(static_cast<size_t>(rows));

@@ -56,7 +56,7 @@ double bytes_per_second(const MappedFile& file, Read read) {
   const auto size = static_cast<int64_t>(file.bytes().size());
   std::atomic<uint64_t> sum{0};
   const auto start = std::chrono::steady_clock::now();
-  with_threads_awake([&] {
+  with_spinning_threads([&] {
     parallel_ranges(size, kPiece, [&](int64_t begin, int64_t end) {
       sum += read(file.bytes().data() + begin, end - begin);
     });

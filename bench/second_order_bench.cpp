@@ -22,10 +22,10 @@
 #include "encode/encode_tensor.hpp"
 #include "eval/divergence.hpp"
 #include "eval/evaluate.hpp"
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
-#include "measure/probe_base.hpp"
+#include "measure/reference_run.hpp"
 #include "model/roles.hpp"
 #include "quant/feedback/second_order.hpp"
 #include "snug/error.hpp"
@@ -63,7 +63,7 @@ class Bench {
     chunks_ = spread_chunks(tokenizer.encode(words, true, false), chunks);
     originals_.resize(static_cast<size_t>(chunks_.count()));
     each_chunk(
-        {}, [&](int64_t c, infer::Rows logits) { originals_[static_cast<size_t>(c)] = std::move(logits); });
+        {}, [&](int64_t c, infer::Activations logits) { originals_[static_cast<size_t>(c)] = std::move(logits); });
     ProbeOptions options{.chunks = kSingleChunks, .context = kContext, .bos = bos_};
     singles_.emplace(model_, chunks_.tokens, options);
     singles_->prepare(singles_->chunks());
@@ -118,8 +118,8 @@ class Bench {
 
   double together(const std::vector<Encoded>& tensors) const {
     std::vector<double> kl(originals_.size());
-    each_chunk(tensors, [&](int64_t c, const infer::Rows& logits) {
-      const infer::Rows& original = originals_[static_cast<size_t>(c)];
+    each_chunk(tensors, [&](int64_t c, const infer::Activations& logits) {
+      const infer::Activations& original = originals_[static_cast<size_t>(c)];
       double sum = 0;
       for (int64_t r = 0; r < logits.count(); ++r) {
         const std::span<const float> row = original.row(r);
@@ -134,7 +134,7 @@ class Bench {
   }
 
   void each_chunk(const std::vector<Encoded>& tensors,
-                  const std::function<void(int64_t chunk, infer::Rows logits)>& use) const {
+                  const std::function<void(int64_t chunk, infer::Activations logits)>& use) const {
     parallel_for(chunks_.count(), [&](int64_t c) {
       infer::Session session{model_, {.context = kContext, .batch = kContext}};
       for (const Encoded& t : tensors) session.replace(t.tensor, *t.format, t.data);
@@ -144,12 +144,12 @@ class Bench {
 
   infer::Model model_;
   Importance importance_;
-  SecondMoments moments_;
-  Curvatures curvatures_;
+  Hessians moments_;
+  HessianFactors curvatures_;
   std::optional<int32_t> bos_;
   infer::Chunks chunks_;
-  std::vector<infer::Rows> originals_;
-  std::optional<ProbeBase> singles_;
+  std::vector<infer::Activations> originals_;
+  std::optional<ReferenceRun> singles_;
 };
 
 int run(int argc, char** argv) {

@@ -27,7 +27,7 @@
 #include "imatrix/importance.hpp"
 #include "infer/session.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
-#include "measure/probe_base.hpp"
+#include "measure/reference_run.hpp"
 #include "measure/sensitivity.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -175,7 +175,7 @@ class Bench {
   std::vector<int32_t> tokens_;
   SensitivityOptions options_;
   SensitivityResults found_;
-  std::optional<ProbeBase> base_;
+  std::optional<ReferenceRun> base_;
   std::map<std::string, std::pair<double, double>> probes_;
 };
 

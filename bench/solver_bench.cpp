@@ -17,12 +17,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-const char* name_of(snug::Stop stop) {
+const char* name_of(snug::SolveStatus stop) {
   constexpr const char* kNames[] = {"optimal", "gap_reached", "time_limit", "infeasible"};
   return kNames[static_cast<int>(stop)];
 }
 
-void report(const char* name, const Problem& problem, const snug::Options& options) {
+void report(const char* name, const Problem& problem, const snug::SolveOptions& options) {
   auto start = std::chrono::steady_clock::now();
   const Solution s = solve(problem, options);
   const double all = seconds_since(start);

@@ -14,7 +14,7 @@ namespace {
 
 __extension__ using Wide = __int128;
 
-constexpr size_t kMostStates = size_t{1} << 22;
+constexpr size_t kMaxStates = size_t{1} << 22;
 
 /// With sums up to 2^62 and prices up to 2^62, every product and sum below stays under 2^127.
 void check_numbers(const Problem& problem) {
@@ -171,7 +171,7 @@ int64_t check_certificate(const Problem& problem, const Certificate& certificate
     for (const Choice& c : problem.tensors[certificate.order[k]]) {
       for (const Choice& p : partial)
         if (const Choice sum{p.bytes + c.bytes, p.loss + c.loss}; may_beat(sum, k + 1)) next.push_back(sum);
-      if (next.size() > kMostStates) return bound;
+      if (next.size() > kMaxStates) return bound;
     }
     std::ranges::sort(next, {}, [](const Choice& c) { return std::tuple{c.bytes, c.loss}; });
     partial.clear();

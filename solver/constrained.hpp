@@ -42,7 +42,7 @@ void close_choices(Rows& rows, const Prices& prices, int64_t loss);
 
 /// A pick that satisfies all rows, or none: exact knapsacks with the costs at their prices added to the
 /// losses, formats left out one by one and swapped.
-Pick good_pick(const Rows& rows, const Prices& prices, Clock::time_point deadline);
+Pick find_incumbent(const Rows& rows, const Prices& prices, Clock::time_point deadline);
 
 /// One format limit and no cap, of at most 64 formats: searched by knapsacks alone, in whole numbers.
 bool formats_alone(const Rows& rows);

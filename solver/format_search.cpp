@@ -129,7 +129,7 @@ class FormatSearch {
     Pick pick = s.pick;
     for (size_t t = 0; t < pick.size(); ++t) pick[t] = r.original[t][pick[t]];
     used = take(pick);
-    const bool settled = s.stop == Stop::optimal && keeps_limit(used);
+    const bool settled = s.stop == SolveStatus::optimal && keeps_limit(used);
     return settled || (all() & ~node.out & ~node.in) == 0;
   }
 

@@ -72,7 +72,7 @@ class Between {
     const int64_t middle = r.low + (r.high - r.low) / 2;
     problem_.budget_bytes = reduced_.base_bytes + middle * reduced_.unit;
     const Solution s = solve(problem_);
-    if (s.stop != Stop::optimal) return;
+    if (s.stop != SolveStatus::optimal) return;
     if (s.loss == r.left_loss) return push(middle + 1, r.high, r.left_loss, r.right_loss);
     found_.push_back({s.bytes, s.loss, 0, 0, s.pick});
     push(r.low, units(s.bytes) - 1, r.left_loss, s.loss);

@@ -12,7 +12,7 @@ namespace snug {
 namespace solver {
 namespace {
 
-constexpr size_t kMostChoices = std::numeric_limits<uint16_t>::max();
+constexpr size_t kMaxChoices = std::numeric_limits<uint16_t>::max();
 
 [[noreturn]] void refuse(const std::string& problem, size_t tensor, const std::string& remedy) {
   throw Error{problem, str("tensor ", tensor, " of the solver's problem"), remedy};
@@ -81,7 +81,7 @@ void check_limits(const Problem& problem) {
     const auto& choices = problem.tensors[t];
     if (choices.empty())
       refuse("no choice to pick from", t, "give every tensor at least one candidate format");
-    if (choices.size() > kMostChoices) refuse("more than 65535 choices", t, "give fewer candidates");
+    if (choices.size() > kMaxChoices) refuse("more than 65535 choices", t, "give fewer candidates");
     const auto [small, large] = std::ranges::minmax(choices, {}, &Choice::bytes);
     add_largest(bytes, large.bytes, small.bytes, "bytes", t);
     const auto [least, most] = std::ranges::minmax(choices, {}, &Choice::loss);
@@ -118,9 +118,9 @@ Reduced reduce(const Problem& problem) {
 
 }  // namespace solver
 
-Range reachable(const Problem& problem) {
+ReachableBytes reachable(const Problem& problem) {
   solver::check_limits(problem);
-  Range range;
+  ReachableBytes range;
   for (const auto& choices : problem.tensors) {
     const auto [small, large] = std::ranges::minmax(choices, {}, &Choice::bytes);
     range.smallest += small.bytes;

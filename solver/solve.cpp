@@ -32,7 +32,7 @@ struct Progress {
   std::vector<uint32_t> pick;
   int64_t loss = 0;   // of pick
   int64_t bound = 0;  // no pick within the capacity has less
-  Stop stop = Stop::time_limit;
+  SolveStatus stop = SolveStatus::time_limit;
 };
 
 bool close_enough(const Progress& p, const Reduced& problem, double gap) {
@@ -56,7 +56,7 @@ void search(Progress& p, const Reduced& problem, CoreSearch& core, double gap) {
   const int64_t start = p.bound;
   for (int64_t reach = (p.loss - start) / kFirstFraction;; reach = std::max<int64_t>(1, reach) * kGrowth) {
     if (gap > 0 && close_enough(p, problem, gap)) {
-      p.stop = p.loss == p.bound ? Stop::optimal : Stop::gap_reached;
+      p.stop = p.loss == p.bound ? SolveStatus::optimal : SolveStatus::gap_reached;
       return;
     }
     const int64_t limit = reach < (p.loss - start) / kGrowth ? start + reach : p.loss;
@@ -72,7 +72,7 @@ void search(Progress& p, const Reduced& problem, CoreSearch& core, double gap) {
       keep_better(p, problem, core.pick());
       if (core.run_thinned(p.loss)) keep_better(p, problem, core.pick());
     }
-    p.stop = p.loss == p.bound ? Stop::optimal : Stop::time_limit;
+    p.stop = p.loss == p.bound ? SolveStatus::optimal : SolveStatus::time_limit;
     return;
   }
 }
@@ -97,7 +97,7 @@ void fill_in_picks(Solution& s, const Problem& problem, const Reduced& reduced,
   }
 }
 
-void solve_feasible(Solution& s, const Problem& problem, const Reduced& reduced, const Options& options) {
+void solve_feasible(Solution& s, const Problem& problem, const Reduced& reduced, const SolveOptions& options) {
   const auto deadline = deadline_in(options.seconds);
   const std::vector<Edge> edges = hull_edges(reduced);
   const Relaxation relaxed = relax(reduced, edges);
@@ -109,7 +109,7 @@ void solve_feasible(Solution& s, const Problem& problem, const Reduced& reduced,
   const Wide scaled = relaxed.scaled_bound(reduced.capacity);
   p.bound = scaled <= 0 ? 0 : static_cast<int64_t>((scaled + relaxed.price.den - 1) / relaxed.price.den);
   if (Wide{relaxed.price.den} * p.loss == scaled) {
-    p.stop = Stop::optimal;
+    p.stop = SolveStatus::optimal;
   } else {
     CoreSearch core{reduced, relaxed, options.max_states, deadline};
     const int64_t by_price = p.bound;
@@ -127,8 +127,8 @@ void solve_feasible(Solution& s, const Problem& problem, const Reduced& reduced,
 }  // namespace
 }  // namespace solver
 
-Solution solve(const Problem& problem, const Options& options) {
-  const Range range = reachable(problem);
+Solution solve(const Problem& problem, const SolveOptions& options) {
+  const ReachableBytes range = reachable(problem);
   Solution s;
   s.smallest = range.smallest;
   s.largest = range.largest;

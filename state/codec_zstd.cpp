@@ -13,10 +13,10 @@ namespace {
 constexpr size_t kSmallestWorthTrying = 64;
 constexpr int kLevel = 3;
 constexpr size_t kAlwaysAllowed = size_t{1} << 20;  // bytes of a payload, however short it was made
-constexpr size_t kMostExpansion = 256;  // of a longer one: what is made to take time and memory is far above
+constexpr size_t kMaxExpansion = 256;  // of a longer one: what is made to take time and memory is far above
 
 bool is_plausible(size_t payload, size_t stored) {
-  return payload <= kAlwaysAllowed || payload / kMostExpansion <= stored;
+  return payload <= kAlwaysAllowed || payload / kMaxExpansion <= stored;
 }
 
 template <class Context, size_t (*kFree)(Context*)>

@@ -84,7 +84,7 @@ struct InputFiles {
 };
 
 /// One recipe that was measured, on the held-out chunks.
-struct Judged {
+struct EvaluatedRecipe {
   std::string label;   // "plan", "correction 1", "preset iq3_xxs"
   std::string digest;  // recipe_digest()
   int64_t tensor_bytes = 0, file_bytes = 0;
@@ -117,8 +117,8 @@ struct ProbeSummary {
 
 struct FitResult {
   Recipe recipe;
-  std::vector<Judged> judged;    // in the order they were run; the last accepted one is the recipe
-  int64_t held_tokens = 0;       // that nothing was learnt from: they were judged on
+  std::vector<EvaluatedRecipe> judged;  // in the order they were run; the last accepted one is the recipe
+  int64_t holdout_tokens = 0;           // that nothing was learnt from: they were judged on
   Profile profile;
   MeasureReport measured;
   ProbeSummary probes;

@@ -37,7 +37,7 @@ struct ProfiledTensor {
 };
 
 /// A tensor that is copied as it is.
-struct FixedTensor {
+struct UnquantizedTensor {
   std::string name;
   FormatId format{};
   int64_t weights = 0, bytes = 0;
@@ -47,12 +47,12 @@ struct FixedTensor {
 struct Profile {
   std::string model_digest, imatrix_digest, state_digest;
   std::vector<ProfiledTensor> tensors;
-  std::vector<FixedTensor> fixed;
+  std::vector<UnquantizedTensor> fixed;
 
   int64_t weights() const {
     int64_t sum = 0;
     for (const ProfiledTensor& tensor : tensors) sum += tensor.cols * tensor.rows;
-    for (const FixedTensor& tensor : fixed) sum += tensor.weights;
+    for (const UnquantizedTensor& tensor : fixed) sum += tensor.weights;
     return sum;
   }
 };

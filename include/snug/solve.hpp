@@ -59,10 +59,10 @@ struct Certificate {
       order;  // every tensor once, as the check enumerates them; empty: the prices prove it alone
 };
 
-enum class Stop { optimal, gap_reached, time_limit, infeasible };
+enum class SolveStatus { optimal, gap_reached, time_limit, infeasible };
 
 struct Solution {
-  Stop stop = Stop::infeasible;
+  SolveStatus stop = SolveStatus::infeasible;
   std::vector<uint16_t>
       pick;  // pick[t] indexes tensors[t]; empty if infeasible, or if nothing was found in time
   int64_t bytes = 0, loss = 0;  // of the picks
@@ -70,7 +70,7 @@ struct Solution {
   int64_t certified_bound = 0;  // == check_certificate(problem, certificate)
   Certificate certificate;
   Price proof;  // best price of a byte: proven_bound(problem, proof) is the bound without search
-  std::vector<Price> side_proof;      // solve_with only: one per side constraint, with proof's den
+  std::vector<Price> side_proof;      // solve_constrained only: one per side constraint, with proof's den
   int64_t smallest = 0, largest = 0;  // reachable(problem): what to name when the budget is infeasible
 
   /// (loss - certified_bound) / loss; 0 if both are 0.
@@ -79,7 +79,7 @@ struct Solution {
   }
 };
 
-struct Options {
+struct SolveOptions {
   double seconds = 10;  // stop searching after this long
   double gap = 0;       // stop once (loss - bound) / loss is no larger; 0 asks for the optimum
   int64_t max_states =
@@ -89,10 +89,10 @@ struct Options {
 /// Solves the problem exactly: stop is optimal unless the time, the states or the wanted gap ended the
 /// search, and then certified_bound says how far from the optimum the picks can be at most.
 ///
-/// An infeasible budget is a value: Stop::infeasible with smallest and largest set. One thread. The same
-/// picks for the same input, unless time ended the search: the least loss, of those the fewest bytes, of
+/// An infeasible budget is a value: SolveStatus::infeasible with smallest and largest set. One thread. The
+/// same picks for the same input, unless time ended the search: the least loss, of those the fewest bytes, of
 /// those a fixed rule's.
-Solution solve(const Problem& problem, const Options& options = {});
+Solution solve(const Problem& problem, const SolveOptions& options = {});
 
 /// The same with further rows, 16 side constraints at most. One format limit and no side constraint is
 /// searched in whole numbers; anything else is GLPK's branch and cut on what Lagrangian prices leave open,
@@ -100,7 +100,8 @@ Solution solve(const Problem& problem, const Options& options = {});
 /// picks keep every row, and certified_bound is the better of check_certificate(problem, certificate), which
 /// does not know the rows, and proven_bound(problem, constraints, proof, side_proof), which does not know
 /// format limits.
-Solution solve_with(const Problem& problem, const Constraints& constraints, const Options& options = {});
+Solution solve_constrained(const Problem& problem, const Constraints& constraints,
+                           const SolveOptions& options = {});
 
 /// A lower bound on the loss of every pick within the budget, from one price per byte. Any valid price gives
 /// a true bound.
@@ -120,13 +121,13 @@ std::string to_text(const Certificate& certificate);
 Certificate parse_certificate(const std::string& text);
 
 /// Fewest and most bytes any pick takes.
-struct Range {
+struct ReachableBytes {
   int64_t smallest = 0, largest = 0;
 };
-Range reachable(const Problem& problem);
+ReachableBytes reachable(const Problem& problem);
 
 /// A change of one tensor's pick.
-struct Change {
+struct PickChange {
   uint32_t tensor = 0;
   uint16_t pick = 0;
 };
@@ -135,7 +136,7 @@ struct Change {
 struct FrontierPoint {
   int64_t bytes = 0, loss = 0;
   bool on_hull = false;         // on the lower convex hull: certified by a price alone
-  std::vector<Change> changes;  // against the point before; the first point names every tensor
+  std::vector<PickChange> changes;  // against the point before; the first point names every tensor
 };
 
 struct FrontierOptions {

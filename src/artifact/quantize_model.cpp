@@ -29,7 +29,7 @@ class RowEncoder {
       : source_(source), to_(to), importance_(importance ? importance->find(source.name) : nullptr), effort_(effort) {}
 
   /// Rows of one expert; `blocks` is resized to fit. `curvature` is that of the rows or nullptr.
-  void encode(std::span<const int64_t> rows, const Curvature* curvature, std::vector<float>& weights,
+  void encode(std::span<const int64_t> rows, const HessianFactor* curvature, std::vector<float>& weights,
               std::vector<std::byte>& blocks) const {
     const auto count = static_cast<int64_t>(rows.size()), cols = source_.cols();
     weights.resize(static_cast<size_t>(count * cols));
@@ -48,10 +48,10 @@ class RowEncoder {
   Effort effort_;
 };
 
-/// Curvatures for encoders that take them, where there are moments.
-class CurvaturesOf {
+/// HessianFactors for encoders that take them, where there are moments.
+class HessianFactorsOf {
  public:
-  explicit CurvaturesOf(const SecondMoments* moments) : moments_(moments) {
+  explicit HessianFactorsOf(const Hessians* moments) : moments_(moments) {
     if (moments) curvatures_.emplace(*moments);
   }
   bool may_have(const Tensor& source, const Format& to) const {
@@ -60,13 +60,13 @@ class CurvaturesOf {
   std::vector<std::vector<int64_t>> row_sets(const Tensor& source) const {
     return curvatures_->row_sets(source);
   }
-  std::shared_ptr<const Curvature> find(const Tensor& source, const Format& to, int64_t row) {
+  std::shared_ptr<const HessianFactor> find(const Tensor& source, const Format& to, int64_t row) {
     return may_have(source, to) ? curvatures_->find_row(source, row) : nullptr;
   }
 
  private:
-  const SecondMoments* moments_ = nullptr;
-  std::optional<Curvatures> curvatures_;
+  const Hessians* moments_ = nullptr;
+  std::optional<HessianFactors> curvatures_;
 };
 
 /// Writes one tensor in another format, a piece of its rows at a time.
@@ -82,7 +82,7 @@ class TensorWriter {
         writer_(writer),
         progress_(progress) {}
 
-  void run(CurvaturesOf& curvatures) {
+  void run(HessianFactorsOf& curvatures) {
     if (curvatures.may_have(source_, to_)) {
       for (const auto& rows : curvatures.row_sets(source_))
         write_set(rows, kSecondOrderRows, curvatures.find(source_, to_, rows.front()).get());
@@ -95,14 +95,14 @@ class TensorWriter {
   }
 
  private:
-  void write_set(std::span<const int64_t> rows, int64_t step, const Curvature* curvature) {
+  void write_set(std::span<const int64_t> rows, int64_t step, const HessianFactor* curvature) {
     parallel_ranges(static_cast<int64_t>(rows.size()), step, [&](int64_t begin, int64_t end) {
       check_cancelled();
       write(rows.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), curvature);
     });
   }
 
-  void write(std::span<const int64_t> rows, const Curvature* curvature) {
+  void write(std::span<const int64_t> rows, const HessianFactor* curvature) {
     thread_local std::vector<float> weights;
     thread_local std::vector<std::byte> blocks;
     encoder_.encode(rows, curvature, weights, blocks);
@@ -138,8 +138,9 @@ void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Pro
 }
 
 /// One row as it should have been written.
-std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId to, const Importance* importance,
-                                   Effort effort, CurvaturesOf& curvatures) {
+std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId to,
+                                   const Importance* importance, Effort effort,
+                                   HessianFactorsOf& curvatures) {
   std::vector<std::byte> blocks;
   if (source.format == to) {
     blocks.resize(static_cast<size_t>(source.row_bytes()));
@@ -191,14 +192,13 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 }
 
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                            const std::filesystem::path& out, Existing existing,
-                            const SecondMoments* moments) {
+                            const std::filesystem::path& out, Existing existing, const Hessians* moments) {
   check_recipe_fits(model, recipe);
   const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance)->open(recipe, out, existing);
   int64_t total = 0;
   for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
-  CurvaturesOf curvatures{moments};
+  HessianFactorsOf curvatures{moments};
 
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
@@ -216,9 +216,9 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
 }
 
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                    const WrittenModel& written, const SecondMoments* moments) {
+                    const WrittenModel& written, const Hessians* moments) {
   const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance)->read_back(recipe, written);
-  CurvaturesOf curvatures{moments};
+  HessianFactorsOf curvatures{moments};
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
     for (const int64_t row : {int64_t{0}, source.rows() / 2, source.rows() - 1}) {

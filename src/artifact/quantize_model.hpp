@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "artifact/artifact.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/recipe.hpp"
 
 namespace snug {
@@ -15,7 +15,7 @@ namespace snug {
 /// column).
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing,
-                            const SecondMoments* moments = nullptr);
+                            const Hessians* moments = nullptr);
 
 /// Throws Error unless every tensor of the recipe is in the model with a row length its format fits, and the reverse.
 void check_recipe_fits(const ModelSource& model, const Recipe& recipe);
@@ -26,6 +26,6 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 
 /// Opens what was written and encodes a few rows of every tensor again: throws Error if anything differs.
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                    const WrittenModel& written, const SecondMoments* moments = nullptr);
+                    const WrittenModel& written, const Hessians* moments = nullptr);
 
 }  // namespace snug

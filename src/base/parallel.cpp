@@ -142,7 +142,7 @@ class Helpers {
 };
 
 void share_out(int64_t ranges, const std::function<void(int64_t)>& body) {
-  with_threads_awake([&] {
+  with_spinning_threads([&] {
     Loop loop{ranges, body};
     team ? team->run(loop) : (loop.work(), loop.rethrow());
   });
@@ -202,7 +202,7 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
   for_each_range(ranges, [&](int64_t r) { body(r * grain, std::min(count, (r + 1) * grain)); });
 }
 
-void with_threads_awake(const std::function<void()>& work) {
+void with_spinning_threads(const std::function<void()>& work) {
   if (team || inside != Inside::nothing || threads() == 1) return work();
   struct Awake {
     Team own;

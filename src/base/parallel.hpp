@@ -20,6 +20,6 @@ void parallel_ranges(int64_t count, int64_t grain, const std::function<void(int6
 /// microsecond, where threads that went to sleep take tens. For a quick series of short loops, as one forward
 /// pass is; what waits uses its core. Inside such a loop nothing more is shared out; inside any other loop
 /// this is work().
-void with_threads_awake(const std::function<void()>& work);
+void with_spinning_threads(const std::function<void()>& work);
 
 }  // namespace snug

@@ -15,8 +15,8 @@ namespace snug {
 namespace {
 
 constexpr size_t kLongest = 16384;        // characters of an expression of others
-constexpr uint32_t kMostSteps = 1 << 20;  // for one text: milliseconds
-constexpr uint32_t kMostHeap = 1 << 16;   // KiB
+constexpr uint32_t kMaxSteps = 1 << 20;  // for one text: milliseconds
+constexpr uint32_t kMaxHeap = 1 << 16;   // KiB
 
 std::string message(int error) {
   PCRE2_UCHAR text[256]{};
@@ -68,9 +68,9 @@ void Pattern::Code::limit(From from) {
   constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
   context.reset(pcre2_match_context_create(nullptr));
   if (!context) throw std::bad_alloc{};
-  pcre2_set_match_limit(context.get(), from == From::us ? kNone : kMostSteps);
-  pcre2_set_depth_limit(context.get(), from == From::us ? kNone : kMostSteps);
-  if (from == From::others) pcre2_set_heap_limit(context.get(), kMostHeap);
+  pcre2_set_match_limit(context.get(), from == From::us ? kNone : kMaxSteps);
+  pcre2_set_depth_limit(context.get(), from == From::us ? kNone : kMaxSteps);
+  if (from == From::others) pcre2_set_heap_limit(context.get(), kMaxHeap);
 }
 
 bool Pattern::Code::find(std::string_view text, size_t from, uint32_t options, pcre2_match_data* data) const {

@@ -30,7 +30,7 @@ std::optional<int32_t> bos_of(const infer::Tokenizer& tokenizer) {
   return tokenizer.adds_bos() ? std::optional{tokenizer.bos()} : std::nullopt;
 }
 
-Calibration read_text(const std::string& path, const infer::Model& model) {
+CalibrationTokens read_text(const std::string& path, const infer::Model& model) {
   const infer::Tokenizer tokenizer{model.source()};
   const std::string text = read_file(path);
   check_text(text, path);
@@ -39,9 +39,9 @@ Calibration read_text(const std::string& path, const infer::Model& model) {
 
 }  // namespace
 
-Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model, Store* keep) {
+CalibrationTokens calibration_tokens(const CalibrationText& source, const infer::Model& model, Store* keep) {
   if (source.text != kSelfText) return read_text(source.text, model);
-  Calibration text{write_self_text(model, source.self, keep),
+  CalibrationTokens text{write_self_text(model, source.self, keep),
                    {},
                    str("written by the model itself, seed ", source.self.seed)};
   if (const auto tokenizer = infer::tokenizer_if_usable(model.source())) text.bos = bos_of(*tokenizer);

@@ -8,7 +8,7 @@
 namespace snug {
 
 /// Where calibration text comes from.
-struct CalibrationSource {
+struct CalibrationText {
   std::string text;        // a file of UTF-8 text; kSelfText: what the model writes itself
   SelfTextOptions self{};  // how it does that
 };
@@ -17,7 +17,7 @@ inline constexpr const char* kSelfText = "self";
 /// The tokens to run `model` on. What the model writes is kept in `keep`, if given: see write_self_text().
 /// Throws Error where the file cannot be read or is no text, or where a file needs a tokenizer that the model
 /// does not have.
-Calibration calibration_tokens(const CalibrationSource& source, const infer::Model& model,
+CalibrationTokens calibration_tokens(const CalibrationText& source, const infer::Model& model,
                                Store* keep = nullptr);
 
 }  // namespace snug

@@ -15,7 +15,7 @@
 #include "calibrate/collect_pass.hpp"
 #include "calibrate/head_importance.hpp"
 #include "calibrate/moment_inputs.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -49,7 +49,7 @@ class SaveClock {
 
 class Collector {
  public:
-  Collector(const infer::Model& model, const Calibration& text, const CollectOptions& options, path out)
+  Collector(const infer::Model& model, const CalibrationTokens& text, const CollectOptions& options, path out)
       : model_(model),
         options_(options),
         out_(std::move(out)),
@@ -83,7 +83,7 @@ class Collector {
   int64_t chunks() const { return end_ - options_.skip_chunks; }
   path pass_path(size_t i) const { return str(out_.string(), ".resume-", i + 1); }
 
-  int64_t last_chunk(const Calibration& text) const {
+  int64_t last_chunk(const CalibrationTokens& text) const {
     const int64_t have = runner_.chunks(), skip = options_.skip_chunks;
     if (have <= skip)
       throw Error{
@@ -94,7 +94,7 @@ class Collector {
     return options_.chunks > 0 && options_.chunks < have - skip ? skip + options_.chunks : have;
   }
 
-  Digest key_of(const Calibration& text) const {
+  Digest key_of(const CalibrationTokens& text) const {
     const Digest contents = model_.source().contents_digest();
     Hasher hasher;
     hasher.add("collect").add(kVersion).add_array<uint8_t>(contents.bytes).add_array<int32_t>(text.tokens);
@@ -150,7 +150,7 @@ class Collector {
     if (groups_.empty() || input == inputs_.end()) return;
     rows_input_ = rows_input(head);
     inputs_.push_back({rows_input_, {rows_input_}, input->dim, groups_.count, groups_.group_of});
-    runner_.on_logits = [this](const infer::Weight&, const infer::Rows& logits) {
+    runner_.on_logits = [this](const infer::Weight&, const infer::Activations& logits) {
       sensitivity_.push_back(sensitivities(groups_, logits));
     };
   }
@@ -236,16 +236,16 @@ class Collector {
 
   /// Of the head's inputs, which follow the logits of the whole chunk.
   void add_row_moments(MomentCollector& moments, Matrix<const float> inputs) {
-    infer::Rows all(inputs.rows, groups_.count);
+    infer::Activations all(inputs.rows, groups_.count);
     int64_t row = 0;
-    for (const infer::Rows& part : sensitivity_) {
+    for (const infer::Activations& part : sensitivity_) {
       std::ranges::copy(part.values(), all.at(row));
       row += part.count();
     }
     sensitivity_.clear();
     for (int64_t g = 0; g < groups_.count; ++g)
       if (moments.wants(rows_input_, g)) {
-        const infer::Rows weighted = weighted_inputs(inputs, all, g);
+        const infer::Activations weighted = weighted_inputs(inputs, all, g);
         if (weighted.count() > 0) moments.add(rows_input_, g, weighted.view());
       }
   }
@@ -279,12 +279,12 @@ class Collector {
   void write(const std::string& dataset, Existing existing) {
     const Imatrix sums = imatrix(dataset);
     if (is_legacy_name(out_)) return write_legacy_imatrix(out_, sums, existing);
-    std::vector<SecondMoment> moments;
+    std::vector<Hessian> moments;
     for (const MomentInput& input : inputs_)
       moments.push_back(
           {input.name, input.tensors, input.dim, input.mats, counts_of(input), {}, input.row_groups});
     size_t at = 0;  // the pass whose sums are in memory
-    const auto source = [&](const SecondMoment& moment, int64_t mat) {
+    const auto source = [&](const Hessian& moment, int64_t mat) {
       for (; at < passes_.size(); passes_[at++].moments.clear()) {
         if (passes_.size() > 1) reload(at);
         for (const MomentSums& m : passes_[at].moments)
@@ -327,7 +327,7 @@ class Collector {
   std::vector<MomentInput> inputs_;
   RowGroups groups_;  // of the head
   std::string rows_input_;
-  std::vector<infer::Rows> sensitivity_;  // of the groups to tokens of the present chunk
+  std::vector<infer::Activations> sensitivity_;  // of the groups to tokens of the present chunk
   std::vector<CollectPass> passes_;
   CollectReport report_;
 };
@@ -338,7 +338,7 @@ bool is_legacy_name(const std::filesystem::path& out) {
   return out.extension() == ".dat";
 }
 
-CollectReport collect_imatrix(const infer::Model& model, const Calibration& text,
+CollectReport collect_imatrix(const infer::Model& model, const CalibrationTokens& text,
                               const CollectOptions& options, const std::filesystem::path& out,
                               Existing existing) {
   AtomicFile{out, existing};  // what can be refused is refused now

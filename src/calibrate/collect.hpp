@@ -44,7 +44,7 @@ struct CollectReport {
 ///
 /// Throws Error where the text is shorter than a chunk, an activation is not finite, the disk is full, or
 /// (before the first chunk) disk or memory cannot hold the second moments.
-CollectReport collect_imatrix(const infer::Model& model, const Calibration& text,
+CollectReport collect_imatrix(const infer::Model& model, const CalibrationTokens& text,
                               const CollectOptions& options, const std::filesystem::path& out,
                               Existing existing);
 

@@ -12,8 +12,8 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kMostGroups = 64;  // more gain little: KL of a head .74 of ungrouped with 16, .71 with 64
-constexpr int64_t kLeastRows = 16;   // of a group, on average
+constexpr int64_t kMaxGroups = 64;  // more gain little: KL of a head .74 of ungrouped with 16, .71 with 64
+constexpr int64_t kMinRows = 16;    // of a group, on average
 constexpr int kRounds = 10;
 constexpr int64_t kFirstTokens = 4096;  // of the text, that groups are found from
 constexpr float kLeast = 1e-4f;         // sensitivity of a token that counts; a group's mean is 1e-2
@@ -43,8 +43,8 @@ std::vector<float> scaled_covariance(Matrix<const float> inputs) {
   return out;
 }
 
-infer::Rows features(const infer::Weight& head, const std::vector<float>& covariance) {
-  infer::Rows out(head.rows, head.cols);
+infer::Activations features(const infer::Weight& head, const std::vector<float>& covariance) {
+  infer::Activations out(head.rows, head.cols);
   const auto dot = infer::exact_kernels().dot;
   parallel_ranges(head.rows, kGrain, [&](int64_t begin, int64_t end) {
     std::vector<float> w(static_cast<size_t>(head.cols));
@@ -58,7 +58,8 @@ infer::Rows features(const infer::Weight& head, const std::vector<float>& covari
 }
 
 /// The nearest centre of each point.
-void assign(const infer::Rows& points, const infer::Rows& centres, std::vector<int32_t>& group_of) {
+void assign(const infer::Activations& points, const infer::Activations& centres,
+            std::vector<int32_t>& group_of) {
   const auto dot = infer::exact_kernels().dot;
   const int64_t n = points.width();
   std::vector<float> squares;
@@ -76,7 +77,8 @@ void assign(const infer::Rows& points, const infer::Rows& centres, std::vector<i
 }
 
 /// Means of the points of each group; a group without points keeps its centre. By columns: sums in one order.
-void move_centres(const infer::Rows& points, const std::vector<int32_t>& group_of, infer::Rows& centres) {
+void move_centres(const infer::Activations& points, const std::vector<int32_t>& group_of,
+                  infer::Activations& centres) {
   std::vector<int64_t> members(static_cast<size_t>(centres.count()));
   for (const int32_t g : group_of) ++members[static_cast<size_t>(g)];
   parallel_ranges(points.width(), kGrain, [&](int64_t begin, int64_t end) {
@@ -95,15 +97,15 @@ void move_centres(const infer::Rows& points, const std::vector<int32_t>& group_o
 }  // namespace
 
 int64_t row_group_count(int64_t rows) {
-  const int64_t count = std::min(kMostGroups, rows / kLeastRows);
+  const int64_t count = std::min(kMaxGroups, rows / kMinRows);
   return count > 1 ? count : 0;
 }
 
 RowGroups group_rows(const infer::Weight& head, Matrix<const float> inputs) {
   RowGroups groups{row_group_count(head.rows)};
   if (groups.count == 0 || inputs.rows == 0) return {};
-  const infer::Rows points = features(head, scaled_covariance(inputs));
-  infer::Rows centres(groups.count, head.cols);
+  const infer::Activations points = features(head, scaled_covariance(inputs));
+  infer::Activations centres(groups.count, head.cols);
   for (int64_t c = 0; c < groups.count; ++c)
     std::ranges::copy(points.row(c * head.rows / groups.count), centres.at(c));
   groups.group_of.resize(static_cast<size_t>(head.rows));
@@ -118,7 +120,7 @@ RowGroups find_row_groups(ChunkRunner& runner, std::string& tensor) {
   const infer::Weight* head = nullptr;
   std::vector<float> inputs;
   bool one_matrix = true;
-  runner.on_logits = [&](const infer::Weight& weight, const infer::Rows& logits) {
+  runner.on_logits = [&](const infer::Weight& weight, const infer::Activations& logits) {
     head = &weight;
     one_matrix = weight.matrices == 1 && weight.rows == logits.width();
   };
@@ -137,8 +139,8 @@ RowGroups find_row_groups(ChunkRunner& runner, std::string& tensor) {
   return group_rows(*head, {inputs.data(), tokens, head->cols});
 }
 
-infer::Rows sensitivities(const RowGroups& groups, const infer::Rows& logits) {
-  infer::Rows out(logits.count(), groups.count);
+infer::Activations sensitivities(const RowGroups& groups, const infer::Activations& logits) {
+  infer::Activations out(logits.count(), groups.count);
   parallel_for(logits.count(), [&](int64_t t) {
     const std::span<const float> row = logits.row(t);
     const double log_sum = infer::log_sum_exp(row);
@@ -152,11 +154,12 @@ infer::Rows sensitivities(const RowGroups& groups, const infer::Rows& logits) {
   return out;
 }
 
-infer::Rows weighted_inputs(Matrix<const float> inputs, const infer::Rows& sensitivity, int64_t group) {
+infer::Activations weighted_inputs(Matrix<const float> inputs, const infer::Activations& sensitivity,
+                                   int64_t group) {
   std::vector<int64_t> tokens;
   for (int64_t t = 0; t < inputs.rows; ++t)
     if (sensitivity.at(t)[group] >= kLeast) tokens.push_back(t);
-  infer::Rows out(static_cast<int64_t>(tokens.size()), inputs.cols);
+  infer::Activations out(static_cast<int64_t>(tokens.size()), inputs.cols);
   for (int64_t i = 0; i < out.count(); ++i) {
     const int64_t t = tokens[static_cast<size_t>(i)];
     const float root = std::sqrt(sensitivity.at(t)[group]);

@@ -36,10 +36,11 @@ RowGroups group_rows(const infer::Weight& head, Matrix<const float> inputs);
 RowGroups find_row_groups(ChunkRunner& runner, std::string& tensor);
 
 /// [tokens, groups]: the sum over a group's rows of p (1 - p).
-infer::Rows sensitivities(const RowGroups& groups, const infer::Rows& logits);
+infer::Activations sensitivities(const RowGroups& groups, const infer::Activations& logits);
 
 /// The tokens on which a group matters, each row of inputs times the root of its sensitivity: the sum of
 /// their outer products is the group's second moment. Those that matter next to nothing are left out.
-infer::Rows weighted_inputs(Matrix<const float> inputs, const infer::Rows& sensitivity, int64_t group);
+infer::Activations weighted_inputs(Matrix<const float> inputs, const infer::Activations& sensitivity,
+                                   int64_t group);
 
 }  // namespace snug

@@ -24,7 +24,7 @@ using Tokens = std::vector<int32_t>;
 
 constexpr uint64_t kVersion = 1;     // raised when the same seed would give other tokens
 constexpr size_t kShortest = 32;     // tokens before a document may end
-constexpr int64_t kMostAtOnce = 16;  // documents: the weights are read once for all
+constexpr int64_t kMaxAtOnce = 16;  // documents: the weights are read once for all
 constexpr std::string_view kNote = "snug_self_text\n";
 
 /// Neighbouring seeds and documents are to have nothing in common (the finalizer of SplitMix64).
@@ -78,7 +78,7 @@ class Writer {
 
   int64_t at_once() const {
     const int64_t memory = std::max<int64_t>(1, session().memory_bytes());
-    return std::clamp<int64_t>(memory_for(MemoryUse::documents) / memory, 1, kMostAtOnce);
+    return std::clamp<int64_t>(memory_for(MemoryUse::documents) / memory, 1, kMaxAtOnce);
   }
   infer::Session session() const { return {model_, {.context = options_.document_tokens, .batch = 1}}; }
 
@@ -165,7 +165,7 @@ class Writer {
       sessions.push_back(&draft->session);
       latest.push_back(draft->tokens.back());
     }
-    infer::Rows logits = infer::Session::forward_each(sessions, latest);
+    infer::Activations logits = infer::Session::forward_each(sessions, latest);
     parallel_for(logits.count(), [&](int64_t i) {
       Draft& draft = *drafts[static_cast<size_t>(i)];
       if (draft.tokens.size() < kShortest)

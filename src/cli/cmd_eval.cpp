@@ -87,7 +87,7 @@ std::vector<int32_t> read_token_file(const std::string& path) {
 int write_logits(const EvalArgs& args) {
   const Model model{open_model(args.model)};
   Session session{model, args.session(static_cast<int64_t>(args.tokens.size()))};
-  const Rows logits = session.forward(args.tokens);
+  const Activations logits = session.forward(args.tokens);
   AtomicFile file{args.logits, args.existing(), static_cast<int64_t>(logits.values().size_bytes())};
   file.write(std::as_bytes(logits.values()));
   file.commit();

@@ -31,7 +31,7 @@ struct Args {
   CommonArgs common;
   std::string model, out, memory, compute = "exact", statistics;
   std::vector<std::filesystem::path> merge;
-  CalibrationSource source;
+  CalibrationText source;
   CollectOptions options;
   int64_t chunk = 0;
   bool force = false;
@@ -89,7 +89,7 @@ int collect(Args& args) {
   args.options.chunk_tokens = chunk_for(args, model);
   std::optional<Store> keep;
   if (own_text) keep = Store::open(kept, Access::write);
-  const Calibration text = calibration_tokens(args.source, model, keep ? &*keep : nullptr);
+  const CalibrationTokens text = calibration_tokens(args.source, model, keep ? &*keep : nullptr);
   const CollectReport report = collect_imatrix(model, text, args.options, args.out, args.existing());
   keep.reset();
   if (own_text) std::filesystem::remove(kept);

@@ -27,12 +27,12 @@ struct Args {
 };
 
 /// How well predictions hold.
-nlohmann::ordered_json to_json(const std::vector<JudgedRecipe>& checked) {
+nlohmann::ordered_json to_json(const std::vector<MeasuredRecipe>& checked) {
   const report::Agreement agreement = report::agreement_of(checked);
   nlohmann::ordered_json json{{"recipes", agreement.points},
                               {"rank_correlation", agreement.rank_correlation},
                               {"median_factor", agreement.median_factor}};
-  for (const JudgedRecipe& recipe : checked)
+  for (const MeasuredRecipe& recipe : checked)
     json["points"].push_back({{"label", recipe.label},
                               {"bytes", recipe.bytes},
                               {"predicted", recipe.predicted},
@@ -41,17 +41,17 @@ nlohmann::ordered_json to_json(const std::vector<JudgedRecipe>& checked) {
   return json;
 }
 
-std::string to_text(const std::vector<JudgedRecipe>& checked) {
+std::string to_text(const std::vector<MeasuredRecipe>& checked) {
   const report::Agreement agreement = report::agreement_of(checked);
   std::string text = "predicted and measured divergence of whole recipes, nats per token\n";
-  for (const JudgedRecipe& recipe : checked)
+  for (const MeasuredRecipe& recipe : checked)
     text += str(left(str("  ", recipe.label), 24), right(show_count(recipe.bytes), 16),
                 right(fixed(recipe.predicted, 6), 12), right(fixed(recipe.measured, 6), 12), "\n");
   return text + str("rank correlation ", fixed(agreement.rank_correlation, 4), ", median factor ",
                     fixed(agreement.median_factor, 3), " over ", agreement.points, " recipes\n");
 }
 
-nlohmann::ordered_json to_json(const MeasureReport& report, const std::vector<JudgedRecipe>& checked,
+nlohmann::ordered_json to_json(const MeasureReport& report, const std::vector<MeasuredRecipe>& checked,
                                const std::filesystem::path& state) {
   nlohmann::ordered_json formats = nlohmann::ordered_json::object();
   for (const auto& [name, nanoseconds] : report.format_nanoseconds)
@@ -67,7 +67,7 @@ nlohmann::ordered_json to_json(const MeasureReport& report, const std::vector<Ju
   return json;
 }
 
-std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>& checked,
+std::string to_text(const MeasureReport& report, const std::vector<MeasuredRecipe>& checked,
                     const std::filesystem::path& state) {
   std::string text =
       str("measured ", show_count(report.measured), " losses, ", show_count(report.reused), " were known; ",
@@ -80,11 +80,11 @@ std::string to_text(const MeasureReport& report, const std::vector<JudgedRecipe>
   return text + str("kept in ", state.string(), "\n");
 }
 
-std::vector<JudgedRecipe> check(const Args& args, const ModelSource& model, Evidence& evidence) {
-  if (!evidence.run || evidence.run->held_chunks == 0)
+std::vector<MeasuredRecipe> check(const Args& args, const ModelSource& model, Evidence& evidence) {
+  if (!evidence.run || evidence.run->holdout_chunks == 0)
     throw Error{"there is no text to run recipes on", "--check", "give a longer one with --calib", Fault::usage};
   const CalibrationRun& run = *evidence.run;
-  RecipeJudge judge{*run.model,      evidence.columns(), args.measure.options().effort,
+  RecipeEvaluator judge{*run.model,      evidence.columns(), args.measure.options().effort,
                     evidence.state, run.text.tokens,    run.judging()};
   return check_recipes(evidence.profile, model, evidence.columns(), judge, run.probing.chunks, args.check,
                        evidence.state);
@@ -101,7 +101,7 @@ int run(const Args& args) {
                                      .measuring = args.measure.options(),
                                      .calibration = args.calibration.request()});
   if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), existing);
-  const auto checked = args.check > 0 ? check(args, model, evidence) : std::vector<JudgedRecipe>{};
+  const auto checked = args.check > 0 ? check(args, model, evidence) : std::vector<MeasuredRecipe>{};
   print_out(args.common.json ? json_text(to_json(evidence.measured, checked, path), 2)
                              : to_text(evidence.measured, checked, path));
   return 0;

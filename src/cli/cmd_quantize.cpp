@@ -51,9 +51,9 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
 }
 
 /// What a preset at Effort::max takes if it is there, and a recipe if it was made so.
-std::optional<SecondMoments> moments_for(Recipe& recipe, const Args& args) {
+std::optional<Hessians> moments_for(Recipe& recipe, const Args& args) {
   if (args.recipe.empty() ? recipe.effort != Effort::max : !recipe.error_feedback) return std::nullopt;
-  std::optional<SecondMoments> moments = load_moments(args.model.files());
+  std::optional<Hessians> moments = load_moments(args.model.files());
   if (!moments && recipe.error_feedback)
     throw Error{"the recipe was made with second moments, and there are none", args.recipe,
                 "give the file of then with --moments, or as --imatrix"};
@@ -79,10 +79,10 @@ int run(const Args& args) {
   const Importance* columns = importance ? &*importance : nullptr;
   Recipe recipe = choose(args, model, columns);
   check_sources(model, recipe, args.allow_requantize);
-  const std::optional<SecondMoments> loaded = moments_for(recipe, args);
+  const std::optional<Hessians> loaded = moments_for(recipe, args);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    const SecondMoments* moments = loaded ? &*loaded : nullptr;
+    const Hessians* moments = loaded ? &*loaded : nullptr;
     check_finite(model);
     written = quantize_model(model, columns, recipe, args.out, existing, moments);
     verify_written(model, columns, recipe, *written, moments);

@@ -11,7 +11,7 @@
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
 #include "fit/evidence.hpp"
-#include "fit/judged_store.hpp"
+#include "fit/measured_recipe_store.hpp"
 #include "fit/profile_store.hpp"
 #include "report/page.hpp"
 #include "report/report.hpp"
@@ -34,11 +34,11 @@ struct Args {
 
 struct Known {
   SavedProfile profile;
-  std::vector<JudgedRecipe> judged;  // recipes of the same model that were run
+  std::vector<MeasuredRecipe> judged;  // recipes of the same model that were run
 };
 
 Known known_of(SavedProfile profile, const Store& state, const std::string& where) {
-  std::vector<JudgedRecipe> judged = judged_recipes(state, profile.profile.model_digest, where);
+  std::vector<MeasuredRecipe> judged = judged_recipes(state, profile.profile.model_digest, where);
   return {std::move(profile), std::move(judged)};
 }
 
@@ -49,7 +49,7 @@ Known profile_of_model(const Args& args, const std::string& state_path) {
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),
                                            .calibration = args.calibration.request()});
-  return known_of(with_model(evidence.profile, model, evidence.columns()), evidence.state, state_path);
+  return known_of(snapshot_of(evidence.profile, model, evidence.columns()), evidence.state, state_path);
 }
 
 std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<SavedProfile> saved) {

@@ -33,12 +33,12 @@ namespace snug::cli {
 namespace {
 
 using infer::ChatTemplate;
-using infer::Ended;
+using infer::FinishReason;
 using infer::Generation;
 using infer::Message;
 using infer::Role;
 
-constexpr int64_t kLeastContext = 512;  // that is tried where memory is short
+constexpr int64_t kMinContext = 512;  // that is tried where memory is short
 
 struct RunArgs {
   CommonArgs common;
@@ -78,7 +78,7 @@ infer::SessionOptions session_of(const RunArgs& args, int64_t context) {
 int64_t usual_context(const RunArgs& args, const infer::Model& model) {
   const int64_t trained = model.hparams().context, memory = memory_for(MemoryUse::context);
   int64_t context = std::min(trained, infer::kLongestContext);
-  while (context > kLeastContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
+  while (context > kMinContext && infer::Session::cache_bytes(model, session_of(args, context)) > memory)
     context /= 2;
   if (context < trained)
     log_line(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
@@ -104,9 +104,9 @@ infer::SamplerOptions sampling_of(const RunArgs& args) {
 }
 
 /// A model in talk: keeps what the session has seen, so that a conversation only adds to it.
-class Talk {
+class ChatSession {
  public:
-  Talk(const RunArgs& args, const ModelSource& model)
+  ChatSession(const RunArgs& args, const ModelSource& model)
       : args_{args},
         model_{model},
         tokenizer_{model_.source()},
@@ -153,10 +153,10 @@ class Talk {
                                          {"ended", why}}));
     else
       print_out("");
-    if (answer.ended == Ended::context_full && !args_.common.quiet)
+    if (answer.ended == FinishReason::context_full && !args_.common.quiet)
       std::fprintf(stderr, "snug: the context of %lld tokens is full\n",
                    static_cast<long long>(session_.context()));
-    return answer.ended == Ended::interrupted ? static_cast<int>(Fault::interrupted) : 0;
+    return answer.ended == FinishReason::interrupted ? static_cast<int>(Fault::interrupted) : 0;
   }
 
  private:
@@ -189,7 +189,7 @@ class Talk {
 };
 
 /// A conversation: one answer where a prompt is given, else a line of standard input each turn.
-int chat(const RunArgs& args, Talk& talk, const ChatTemplate& form, const std::string& prompt) {
+int chat(const RunArgs& args, ChatSession& talk, const ChatTemplate& form, const std::string& prompt) {
   std::vector<Message> messages;
   if (!args.system.empty()) messages.push_back({Role::system, args.system});
   TypedLines lines;
@@ -213,7 +213,7 @@ int run(RunArgs args) {
   const ModelSource model = open_model(args.model);
   std::optional<ChatTemplate> form;  // found out before the weights are read
   if (args.chat) form = template_for(args, model);
-  Talk talk{args, model};
+  ChatSession talk{args, model};
   if (args.chat) return chat(args, talk, *form, prompt);
   if (!args.has_prompt)
     throw Error{"there is no prompt", "", "give -p TEXT or -f FILE, or --chat", Fault::usage};
@@ -241,7 +241,7 @@ void add_sampling(CLI::App& command, RunArgs& args) {
   command.add_option("--seed", args.seed, "same seed, same text; -1: another each time")
       ->check(at_least(-1))
       ->capture_default_str();
-  command.add_option("-n,--tokens", args.generation.most_tokens, "tokens to say at most; -1: no limit")
+  command.add_option("-n,--tokens", args.generation.max_tokens, "tokens to say at most; -1: no limit")
       ->check(at_least(-1))
       ->capture_default_str();
   command.add_option("--stop", args.generation.stops, "stop at this string (repeatable)")

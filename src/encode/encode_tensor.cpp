@@ -26,7 +26,7 @@ class TensorEncoder {
         energies_(errors_.size()) {}
 
   /// Rows of one matrix.
-  void encode(std::span<const int64_t> rows, const Curvature* curvature) {
+  void encode(std::span<const int64_t> rows, const HessianFactor* curvature) {
     const int64_t cols = tensor_.cols(), count = static_cast<int64_t>(rows.size());
     std::vector<float> values(static_cast<size_t>(count * cols));
     const Matrix<const float> weights{values.data(), count, cols};
@@ -71,7 +71,7 @@ class TensorEncoder {
 }  // namespace
 
 void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                 const Curvature* curvature, Effort effort, std::span<std::byte> blocks) {
+                 const HessianFactor* curvature, Effort effort, std::span<std::byte> blocks) {
   if (curvature && has_second_order(format))
     encode_second_order(format, weights, columns, *curvature, effort, blocks);
   else
@@ -79,7 +79,7 @@ void encode_rows(const Format& format, Matrix<const float> weights, const Column
 }
 
 Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
-                      Effort effort, Curvatures* curvatures) {
+                      Effort effort, HessianFactors* curvatures) {
   TensorEncoder encoder{tensor, format, importance, effort};
   const bool curved = curvatures && has_second_order(format);
   for (const std::vector<int64_t>& rows : curved ? curvatures->row_sets(tensor) : matrix_rows(tensor)) {

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "snug/model.hpp"
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
 
 namespace snug {
@@ -20,13 +20,13 @@ struct Encoded {
 /// With `curvatures`, and where they know its input, by encode_second_order(): the same bytes as
 /// quantize_model() writes at that effort. On all threads; the same bytes on any number of them.
 Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
-                      Effort effort = Effort::normal, Curvatures* curvatures = nullptr);
+                      Effort effort = Effort::normal, HessianFactors* curvatures = nullptr);
 
 /// Rows of one matrix of a tensor, as encode_tensor() encodes them. One thread.
 ///
 ///   weights  [rows, cols], the rows from `first` on
 ///   blocks   rows * format.row_bytes(cols) bytes, overwritten
 void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                 const Curvature* curvature, Effort effort, std::span<std::byte> blocks);
+                 const HessianFactor* curvature, Effort effort, std::span<std::byte> blocks);
 
 }  // namespace snug

@@ -15,7 +15,7 @@ namespace {
 constexpr char kMagic[8] = {'_', 'l', 'o', 'g', 'i', 't', 's', '_'};
 constexpr size_t kHeader = 20;
 constexpr float kRounding = 0.01f;  // by which the largest log-probability may seem to be above 0
-constexpr int64_t kMostContext = int64_t{1} << 24, kMostVocabulary = int64_t{1} << 26;
+constexpr int64_t kMaxContext = int64_t{1} << 24, kMaxVocabulary = int64_t{1} << 26;
 
 size_t row_bytes_for(int64_t vocabulary) {
   return static_cast<size_t>(2 * ((vocabulary + 1) / 2 * 2 + 4));
@@ -57,7 +57,7 @@ BaseLogitsWriter::BaseLogitsWriter(const std::filesystem::path& path, Existing e
   file_.write(std::as_bytes(std::span{chunks.tokens}));
 }
 
-void BaseLogitsWriter::write_chunk(const Rows& logits) {
+void BaseLogitsWriter::write_chunk(const Activations& logits) {
   const size_t bytes = row_bytes_for(vocabulary_);
   std::vector<std::byte> rows(bytes * static_cast<size_t>(logits.count()));
   parallel_for(logits.count(),
@@ -73,7 +73,7 @@ BaseLogits::BaseLogits(const std::filesystem::path& path) : file_{path} {
   const int64_t context = read_at<uint32_t>(bytes, 8);
   vocabulary_ = read_at<int32_t>(bytes, 12);
   const int64_t count = read_at<int32_t>(bytes, 16);
-  if (context < 4 || context > kMostContext || vocabulary_ < 1 || vocabulary_ > kMostVocabulary || count < 1)
+  if (context < 4 || context > kMaxContext || vocabulary_ < 1 || vocabulary_ > kMaxVocabulary || count < 1)
     throw Error{str("a base-logits file of ", count, " chunks of ", context, " tokens with a vocabulary of ",
                     vocabulary_),
                 path.string(), "the file is damaged; make it again"};

@@ -34,7 +34,7 @@ class BaseLogitsWriter {
   BaseLogitsWriter(const std::filesystem::path& path, Existing existing, const Chunks& chunks,
                    int64_t vocabulary);
   /// logits of the next chunk's scored tokens: [chunks.scored(), vocabulary]
-  void write_chunk(const Rows& logits);
+  void write_chunk(const Activations& logits);
   void commit() { file_.commit(); }
 
  private:

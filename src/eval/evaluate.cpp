@@ -28,7 +28,7 @@ void check_number(float figure, const Session& session, const Chunks& chunks, in
 /// Pairs of one chunk of `model`, whose `logits` these are, and of the original, run by `base` if there is
 /// one. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
 void compare_rows(const Session& model, const Session* base, const Chunks& chunks, int64_t chunk,
-                  const Rows& logits, const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
+                  const Activations& logits, const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
                   std::vector<TokenPair>& pairs) {
   const size_t start = pairs.size();
   pairs.resize(start + static_cast<size_t>(logits.count()));
@@ -69,7 +69,7 @@ Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t lim
   return {context, std::move(tokens)};
 }
 
-Rows scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos) {
+Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos) {
   const std::span<const int32_t> text = chunks.chunk(chunk);
   std::vector<int32_t> tokens(text.begin(), text.end() - 1);  // the last one predicts nothing that is scored
   if (bos) tokens.front() = *bos;
@@ -81,7 +81,7 @@ std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std
                                      BaseLogitsWriter* save, const AfterChunk& after) {
   std::vector<TokenScore> scores;
   for (int64_t c = 0; c < chunks.count(); ++c) {
-    const Rows logits = scored_logits(session, chunks, c, bos);
+    const Activations logits = scored_logits(session, chunks, c, bos);
     if (save) save->write_chunk(logits);
     const size_t start = scores.size();
     scores.resize(start + static_cast<size_t>(logits.count()));
@@ -104,7 +104,7 @@ std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chu
   check_vocabularies(session.model().vocabulary(), base.model().vocabulary(), session);
   std::vector<TokenPair> pairs;
   for (int64_t c = 0; c < chunks.count(); ++c) {
-    const Rows original = scored_logits(base, chunks, c, bos);
+    const Activations original = scored_logits(base, chunks, c, bos);
     if (save) save->write_chunk(original);
     const auto base_row = [&](int64_t r, std::span<float>) {
       return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};

@@ -36,7 +36,7 @@ void settle_after_choice(const Tokenizer& tokenizer, const Task& task, TaskToken
 }
 
 /// Sum of ln p of tokens [begin, end); row r of `logits` says what follows token first + r.
-double sum_of_logs(const Rows& logits, size_t first, std::span<const int32_t> text, size_t begin,
+double sum_of_logs(const Activations& logits, size_t first, std::span<const int32_t> text, size_t begin,
                    size_t end) {
   double sum = 0;
   for (size_t i = std::max(begin, first + 1); i < end; ++i) {
@@ -80,14 +80,14 @@ TaskTokens tokenize_task(const Tokenizer& tokenizer, const Task& task) {
 TaskResult score_task(Session& session, const TaskTokens& tokens, const std::vector<bool>& right) {
   session.reset();
   const std::span<const int32_t> start = std::span{tokens.texts.front()}.first(tokens.common);
-  Rows behind_start;
+  Activations behind_start;
   if (!start.empty()) behind_start = session.forward(start, static_cast<int64_t>(start.size()) - 1);
   const Session::Mark mark = session.mark();
   TaskResult result;
   for (size_t i = 0; i < tokens.texts.size(); ++i) {
     session.rewind(mark);
     const std::span<const int32_t> text{tokens.texts[i]};
-    const Rows logits = session.forward(text.subspan(tokens.common, text.size() - 1 - tokens.common));
+    const Activations logits = session.forward(text.subspan(tokens.common, text.size() - 1 - tokens.common));
     const size_t begin = tokens.begins[i], end = tokens.ends[i];
     double sum = sum_of_logs(logits, tokens.common, text, begin, end);
     if (begin == tokens.common && tokens.common > 0)

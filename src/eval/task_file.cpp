@@ -14,7 +14,7 @@ namespace {
 using infer::Task;
 using nlohmann::json;
 
-constexpr int64_t kMostChoices = 100;
+constexpr int64_t kMaxChoices = 100;
 
 /// What is wrong with a line; the caller knows where it stands.
 struct BadLine {
@@ -40,8 +40,8 @@ std::string need_text(const json& line, std::initializer_list<const char*> names
 }
 
 std::vector<std::string> texts_of(const json& value, const char* what) {
-  if (!value.is_array() || value.size() < 2 || value.size() > static_cast<size_t>(kMostChoices))
-    throw BadLine{str(what, " is to be a list of 2 to ", kMostChoices, " texts")};
+  if (!value.is_array() || value.size() < 2 || value.size() > static_cast<size_t>(kMaxChoices))
+    throw BadLine{str(what, " is to be a list of 2 to ", kMaxChoices, " texts")};
   std::vector<std::string> texts;
   for (const json& text : value) texts.push_back(text_of(text, what));
   return texts;

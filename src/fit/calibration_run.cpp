@@ -29,8 +29,8 @@ std::string obstacle(const ModelSource& source, bool asked) {
   return {};
 }
 
-CalibrationSource text_of(const CalibrationRequest& request) {
-  CalibrationSource source;
+CalibrationText text_of(const CalibrationRequest& request) {
+  CalibrationText source;
   source.text = request.text.empty() ? kSelfText : request.text;
   source.self.tokens = 2 * request.chunks * request.context;
   source.self.document_tokens = request.context;
@@ -41,7 +41,7 @@ CalibrationSource text_of(const CalibrationRequest& request) {
 
 ProbeOptions CalibrationRun::judging() const {
   ProbeOptions options = probing;
-  options.chunks += held_chunks;
+  options.chunks += holdout_chunks;
   return options;
 }
 
@@ -61,7 +61,7 @@ std::optional<CalibrationRun> open_calibration(const ModelSource& source, const 
   const int64_t have = static_cast<int64_t>(run.text.tokens.size()) / request.context;
   // A short text is cut in two, so that some of it is left to judge by.
   run.probing.chunks = std::min(request.chunks, std::max<int64_t>(2, have * 2 / 3));
-  run.held_chunks = std::clamp<int64_t>(have - run.probing.chunks, 0, request.chunks);
+  run.holdout_chunks = std::clamp<int64_t>(have - run.probing.chunks, 0, request.chunks);
   return run;
 }
 

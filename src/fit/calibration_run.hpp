@@ -19,9 +19,9 @@ namespace snug {
 /// The model ready to be run, and the text it is run on.
 struct CalibrationRun {
   std::unique_ptr<infer::Model> model;
-  Calibration text;
+  CalibrationTokens text;
   ProbeOptions probing;       // on the first chunks of the text
-  int64_t held_chunks = 0;    // behind them, that nothing is learnt from
+  int64_t holdout_chunks = 0;  // behind them, that nothing is learnt from
   Probing how = Probing::forward;
 
   ProbeOptions judging() const;  // on both

@@ -8,7 +8,7 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "fit/closed_loop.hpp"
+#include "fit/refine_plan.hpp"
 #include "artifact/artifact.hpp"
 #include "plan/plan.hpp"
 #include "plan/predict_loss.hpp"
@@ -19,7 +19,7 @@
 namespace snug {
 namespace {
 
-constexpr double kLeastBits = 2.1, kMostBits = 8;
+constexpr double kMinBits = 2.1, kMaxBits = 8;
 /// Formats of a random recipe have between so many times the bits it aims at.
 constexpr double kSmallest = 0.55, kLargest = 1.8;
 
@@ -43,7 +43,7 @@ class Checker {
  private:
   static double bits_at(int64_t i, int64_t count) {
     const double share = count > 1 ? static_cast<double>(i) / static_cast<double>(count - 1) : 0.5;
-    return kLeastBits * std::pow(kMostBits / kLeastBits, share);
+    return kMinBits * std::pow(kMaxBits / kMinBits, share);
   }
 
   bool add(Recipe recipe) {
@@ -110,12 +110,12 @@ class Checker {
 
 }  // namespace
 
-std::vector<JudgedRecipe> check_recipes(const Profile& profile, const ModelSource& model,
-                                        const Importance* importance, RecipeJudge& judge, int64_t first,
+std::vector<MeasuredRecipe> check_recipes(const Profile& profile, const ModelSource& model,
+                                        const Importance* importance, RecipeEvaluator& judge, int64_t first,
                                         int64_t count, Store& state) {
   const std::vector<Recipe> recipes = Checker{profile, model, importance}.recipes(count);
   Progress progress{"checking predictions", static_cast<int64_t>(recipes.size()), Progress::Unit::items};
-  std::vector<JudgedRecipe> checked;
+  std::vector<MeasuredRecipe> checked;
   for (const Recipe& recipe : recipes) {
     const infer::Estimate kl = mean_of(judge.divergence(formats_of(recipe), first, judge.chunks()));
     checked.push_back({recipe.method, recipe.file_bytes, recipe.predicted_loss, kl.value, kl.error});

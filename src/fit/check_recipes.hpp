@@ -2,10 +2,10 @@
 
 #include <vector>
 
-#include "fit/judged_store.hpp"
+#include "fit/measured_recipe_store.hpp"
 #include "snug/model.hpp"
 #include "imatrix/importance.hpp"
-#include "measure/recipe_judge.hpp"
+#include "measure/recipe_evaluator.hpp"
 #include "snug/profile.hpp"
 
 namespace snug {
@@ -15,8 +15,8 @@ namespace snug {
 /// about one size. On the judge's chunks from `first` on; what was run is a record of the judge's state, and
 /// each result is put among the notes of `state` as it comes. The same recipes for the same profile
 /// everywhere.
-std::vector<JudgedRecipe> check_recipes(const Profile& profile, const ModelSource& model,
-                                        const Importance* importance, RecipeJudge& judge, int64_t first,
+std::vector<MeasuredRecipe> check_recipes(const Profile& profile, const ModelSource& model,
+                                        const Importance* importance, RecipeEvaluator& judge, int64_t first,
                                         int64_t count, Store& state);
 
 }  // namespace snug

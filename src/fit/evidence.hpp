@@ -27,14 +27,14 @@ struct Evidence {
   Store state;
   InputFiles inputs;  // with what was collected
   std::optional<Importance> importance{};
-  std::optional<SecondMoments> moments{};
+  std::optional<Hessians> moments{};
   std::optional<CalibrationRun> run{};
   Profile profile{};
   MeasureReport measured{};
   ProbeResults probes{};
 
   const Importance* columns() const { return importance ? &*importance : nullptr; }
-  const SecondMoments* second_moments() const { return moments ? &*moments : nullptr; }
+  const Hessians* second_moments() const { return moments ? &*moments : nullptr; }
 };
 
 /// Opens, collects, measures and probes, taking from the state what is known and keeping there what is new. The

@@ -8,8 +8,8 @@
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "fit/closed_loop.hpp"
 #include "fit/evidence.hpp"
+#include "fit/refine_plan.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -52,33 +52,33 @@ EvidenceRequest evidence_request(const FitRequest& request) {
 }
 
 bool can_judge(const FitRequest& request, const Evidence& evidence) {
-  if (!evidence.run || evidence.run->held_chunks == 0) return false;
+  if (!evidence.run || evidence.run->holdout_chunks == 0) return false;
   if (request.plan.budget.bytes(evidence.profile) <= memory_for(MemoryUse::all)) return true;
   log_line("the output would not fit into the memory that is free: it is not run against the original");
   return false;
 }
 
-LoopResult plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
+RefinedPlan plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
   const CalibrationRun& run = *evidence.run;
-  RecipeJudge judge{*run.model, evidence.columns(), request.measuring.effort, evidence.state, run.text.tokens,
-                    run.judging()};
-  LoopOptions loop;
-  loop.held_first = run.probing.chunks;
+  RecipeEvaluator judge{*run.model,     evidence.columns(), request.measuring.effort,
+                        evidence.state, run.text.tokens,    run.judging()};
+  RefineOptions loop;
+  loop.holdout_first = run.probing.chunks;
   loop.moments = evidence.second_moments();
-  return close_loop(evidence.profile, model, evidence.columns(), request.plan, judge, loop);
+  return refine_plan(evidence.profile, model, evidence.columns(), request.plan, judge, loop);
 }
 
-LoopResult plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
-  LoopResult result;
+RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
+  RefinedPlan result;
   result.plan = Planner{evidence.profile, model, evidence.columns(), request.plan}.plan();
   result.plan.recipe.effort = request.measuring.effort;
   result.plan.recipe.error_feedback = evidence.moments.has_value();
   return result;
 }
 
-LoopResult plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  LoopResult result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
-                                                   : plan_unjudged(request, model, evidence);
+RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
+  RefinedPlan result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
+                                                    : plan_unjudged(request, model, evidence);
   result.plan.recipe.runtime = request.measuring.runtime;
   save_judgements(evidence.state, result);
   return result;
@@ -86,7 +86,7 @@ LoopResult plan_for(const FitRequest& request, const ModelSource& model, Evidenc
 
 WrittenModel write_and_verify(const FitRequest& request, const ModelSource& model, const Evidence& evidence,
                               const Recipe& recipe) {
-  const SecondMoments* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
+  const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
   WrittenModel written =
       quantize_model(model, evidence.columns(), recipe, request.output, request.existing, moments);
   verify_written(model, evidence.columns(), recipe, written, moments);
@@ -109,10 +109,10 @@ FitResult fit(const FitRequest& request, Events& events) {
   check_outputs(request);
   const ModelSource model = open_model(request.model);
   Evidence evidence = gather(model, evidence_request(request));
-  LoopResult loop = plan_for(request, model, evidence);
+  RefinedPlan loop = plan_for(request, model, evidence);
   FitResult result{.recipe = std::move(loop.plan.recipe),
                    .judged = std::move(loop.judged),
-                   .held_tokens = loop.held_tokens,
+                   .holdout_tokens = loop.holdout_tokens,
                    .profile = std::move(evidence.profile),
                    .measured = std::move(evidence.measured),
                    .probes = summary_of(evidence.probes)};

@@ -9,7 +9,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect.hpp"
-#include "calibrate/moment_room.hpp"
+#include "calibrate/hessian_budget.hpp"
 #include "snug/error.hpp"
 #include "source/open_model.hpp"
 
@@ -55,12 +55,12 @@ int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, c
   const auto disk = std::filesystem::space(folder).available / 4;
   const int64_t room =
       std::min<int64_t>(memory_for(MemoryUse::hessians), static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
-  const int64_t most = widest_moments_within(model, {.bytes = room});
+  const int64_t most = max_hessian_width(model, {.bytes = room});
   if (most == 0)
     log_line(str("the second moments of the narrowest inputs take more than ", show_size(room),
                  ": no error feedback"));
   if (feedback == Feedback::on) return most;
-  const int64_t width = widest_moments_within(model, {room, kPatience / kEncodings});
+  const int64_t width = max_hessian_width(model, {room, kPatience / kEncodings});
   if (width < most)
     log_line(str("error feedback", width > 0 ? str(" for inputs wider than ", width) : "",
                  " would bring it to more than ", show_duration(kPatience),
@@ -90,10 +90,10 @@ std::optional<Importance> load_importance(const InputFiles& files, const ModelSo
   return importance;
 }
 
-std::optional<SecondMoments> load_moments(const InputFiles& files) {
+std::optional<Hessians> load_moments(const InputFiles& files) {
   const std::filesystem::path& path = files.moments.empty() ? files.imatrix : files.moments;
   if (path.empty()) return std::nullopt;
-  SecondMoments loaded{path};
+  Hessians loaded{path};
   if (!loaded.empty()) return loaded;
   if (!files.moments.empty())
     throw Error{"the file has no second moments", files.moments.string(), "`snug imatrix --full` makes one that has"};
@@ -103,7 +103,7 @@ std::optional<SecondMoments> load_moments(const InputFiles& files) {
 InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, Feedback feedback,
                                   const CalibrationRun& run) {
   InputFiles files = given;
-  const bool wanted = run.held_chunks > 0 && !load_moments(files);
+  const bool wanted = run.holdout_chunks > 0 && !load_moments(files);
   const int64_t width = wanted ? feedback_width(feedback, folder, run.model->source()) : 0;
   if (files.imatrix.empty())
     files.imatrix = own_imatrix(folder, run, width);

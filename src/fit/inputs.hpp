@@ -6,7 +6,7 @@
 #include "base/output_guard.hpp"
 #include "fit/calibration_run.hpp"
 #include "imatrix/importance.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 
 namespace snug {
 
@@ -20,7 +20,7 @@ OutputGuard guard_for(Existing existing, const std::filesystem::path& model, con
 std::optional<Importance> load_importance(const InputFiles& files, const ModelSource& model);
 
 /// Nothing where neither file has any. Throws Error where a file named for them has none.
-std::optional<SecondMoments> load_moments(const InputFiles& files);
+std::optional<Hessians> load_moments(const InputFiles& files);
 
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
 /// imatrix, and second moments for error feedback; kept in `folder` under the digest of what they are made

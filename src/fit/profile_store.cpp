@@ -27,7 +27,7 @@ auto order_of(const SavedProfile& saved) {
 
 }  // namespace
 
-SavedProfile with_model(const Profile& profile, const ModelSource& model, const Importance* importance) {
+SavedProfile snapshot_of(const Profile& profile, const ModelSource& model, const Importance* importance) {
   const ModelShape shape = shape_of(model);
   return {shape.name,
           shape.architecture,
@@ -35,7 +35,7 @@ SavedProfile with_model(const Profile& profile, const ModelSource& model, const 
           shape.heads,
           shape.heads_kv,
           shape.experts,
-          make_artifact(model, importance)->fixed_bytes(copying_recipe(model)),
+          make_artifact(model, importance)->fixed_bytes(copy_recipe(model)),
           profile};
 }
 
@@ -43,7 +43,7 @@ void save_profile(Store& state, const Profile& profile, const ModelSource& model
                   const Importance* importance) {
   Hasher hasher;
   hasher.add("saved profile").add(profile.model_digest).add(profile.imatrix_digest).add(profile.state_digest);
-  const std::string text = to_text(with_model(profile, model, importance));
+  const std::string text = to_text(snapshot_of(profile, model, importance));
   if (text.size() > kMaxPayloadBytes) return;
   state.put(RecordKind::note, hasher.finish(), std::as_bytes(std::span{text}));
   state.sync();

@@ -10,7 +10,7 @@
 namespace snug {
 
 /// The profile of a whole model and what a report needs besides.
-SavedProfile with_model(const Profile& profile, const ModelSource& model, const Importance* importance);
+SavedProfile snapshot_of(const Profile& profile, const ModelSource& model, const Importance* importance);
 
 /// Puts it among the notes of `state`, under a digest of what it was made from: reports need no model then.
 void save_profile(Store& state, const Profile& profile, const ModelSource& model,

@@ -15,10 +15,10 @@ namespace snug::gguf {
 namespace {
 
 constexpr std::string_view kMagic = "GGUF";
-constexpr uint64_t kMostElements = uint64_t{1} << 30;
+constexpr uint64_t kMaxElements = uint64_t{1} << 30;
 constexpr uint64_t kOften = 1 << 16;                      // strings, between two looks for Ctrl-C
-constexpr uint64_t kLeastKey = 8 + 1 + 4 + 1;             // a one-letter key with a one-byte value
-constexpr uint64_t kLeastTensor = 8 + 1 + 4 + 8 + 4 + 8;  // a one-letter name with one dimension
+constexpr uint64_t kMinKey = 8 + 1 + 4 + 1;             // a one-letter key with a one-byte value
+constexpr uint64_t kMinTensor = 8 + 1 + 4 + 8 + 4 + 8;  // a one-letter name with one dimension
 constexpr const char* kDamaged =
     "the file is damaged or was written by a faulty tool; copy or convert it again";
 
@@ -81,8 +81,8 @@ void LayoutReader::read_head() {
              "convert the model again with a current llama.cpp");
   n_tensors_ = in_.number<uint64_t>("the number of tensors");
   n_keys_ = in_.number<uint64_t>("the number of keys");
-  in_.check_count(n_tensors_, kLeastTensor, "tensors");
-  in_.check_count(n_keys_, kLeastKey, "keys");
+  in_.check_count(n_tensors_, kMinTensor, "tensors");
+  in_.check_count(n_keys_, kMinKey, "keys");
 }
 
 void LayoutReader::read_keys() {
@@ -145,7 +145,7 @@ MetadataArray LayoutReader::read_array(std::string_view key) {
   if (array.element == MetadataType::array)
     in_.fail(start, str("the key '", printable(key), "' holds an array of arrays, which GGUF does not allow"),
              kDamaged);
-  if (array.count > kMostElements)
+  if (array.count > kMaxElements)
     in_.fail(start, str("the array under '", printable(key), "' has an absurd length: ", array.count),
              kDamaged);
   if (array.element != MetadataType::string) {
@@ -173,7 +173,7 @@ void LayoutReader::read_alignment() {
 
 void LayoutReader::read_tensors() {
   infos_start_ = in_.offset();
-  in_.check_count(n_tensors_, kLeastTensor, "tensors");
+  in_.check_count(n_tensors_, kMinTensor, "tensors");
   for (uint64_t i = 0; i < n_tensors_; ++i) {
     check_cancelled();
     const uint64_t start = in_.offset();
@@ -197,7 +197,7 @@ Tensor LayoutReader::read_tensor() {
   if (!is_utf8(tensor.name))
     in_.fail(start, str("the tensor's name '", printable(tensor.name), "' is not UTF-8"), kDamaged);
   const auto dims = in_.number<uint32_t>("a tensor's dimensions");
-  if (dims < 1 || dims > kMostDims)
+  if (dims < 1 || dims > kMaxDims)
     in_.fail(start,
              str("tensor '", printable(tensor.name), "' has ", dims, " dimensions; 1 to 4 are allowed"),
              kDamaged);

@@ -14,7 +14,7 @@ namespace snug::gguf {
 
 constexpr uint32_t kDefaultAlignment = 32;
 constexpr size_t kLongestName = 63;  // ggml keeps names in 64 bytes, the closing zero included
-constexpr int kMostDims = 4;
+constexpr int kMaxDims = 4;
 
 /// One GGUF file, read and checked: views into its bytes.
 struct FileContents {

@@ -15,7 +15,7 @@ namespace snug::gguf {
 namespace {
 
 constexpr uint32_t kVersion = 3;
-constexpr int64_t kMostShards = std::numeric_limits<uint16_t>::max();  // split.count is a u16
+constexpr int64_t kMaxShards = std::numeric_limits<uint16_t>::max();  // split.count is a u16
 constexpr int64_t kHead = 4 + 4 + 8 + 8;                               // magic, version and the two counts
 
 int64_t tensor_bytes(const OutputTensor& tensor) {
@@ -43,7 +43,7 @@ void check_tensor(const OutputTensor& tensor, const std::string& path) {
   if (tensor.name.empty() || tensor.name.size() > kLongestName)
     throw Error{str(name, " has a name of ", tensor.name.size(), " bytes; GGUF allows 1 to ", kLongestName),
                 path};
-  if (tensor.dims < 1 || tensor.dims > kMostDims)
+  if (tensor.dims < 1 || tensor.dims > kMaxDims)
     throw Error{str(name, " has ", tensor.dims, " dimensions; GGUF allows 1 to 4"), path};
   if (!is_gguf_type(tensor.format))
     throw Error{str(name, " is to be ", format_name(tensor.format), ", which no GGUF file can hold"), path,
@@ -108,8 +108,8 @@ class Planner {
   Layout split(const std::filesystem::path& path, int64_t limit) {
     const int64_t other_keys = key_bytes(split_keys(0, 0, 0));
     const auto counts = deal(layout_.tensors, key_bytes(keys_) + other_keys, other_keys, limit);
-    if (static_cast<int64_t>(counts.size()) > kMostShards)
-      throw Error{str("the output would take ", counts.size(), " files; a split has at most ", kMostShards),
+    if (static_cast<int64_t>(counts.size()) > kMaxShards)
+      throw Error{str("the output would take ", counts.size(), " files; a split has at most ", kMaxShards),
                   path.string(), "allow larger files", Fault::usage};
     for (size_t i = 0; i < counts.size(); ++i) {
       std::vector<OutputKey> keys = i == 0 ? keys_ : std::vector<OutputKey>{};

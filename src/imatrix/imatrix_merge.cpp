@@ -11,7 +11,7 @@
 #include "base/str.hpp"
 #include "base/printable.hpp"
 #include "imatrix/imatrix_file.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -78,15 +78,15 @@ class MergedMoments {
     }
     for (const std::string& input : other_groups_) dropped_ += static_cast<int64_t>(sums_.erase(input));
   }
-  std::vector<SecondMoment> shapes() const {
-    std::vector<SecondMoment> all;
+  std::vector<Hessian> shapes() const {
+    std::vector<Hessian> all;
     for (const auto& [name, moment] : sums_) all.push_back(moment);
     return all;
   }
   int64_t dropped() const { return dropped_; }
-  std::span<const float> matrix(const SecondMoment& moment, int64_t mat) {
+  std::span<const float> matrix(const Hessian& moment, int64_t mat) {
     matrix_.assign(static_cast<size_t>(moment.dim * moment.dim), 0.0f);
-    for (const SecondMoments& file : files_)
+    for (const Hessians& file : files_)
       if (const auto part = file.inputs().find(moment.input); part != file.inputs().end()) {
         const std::span<const float> more = part->second.matrix(mat);
         for (size_t i = 0; i < matrix_.size(); ++i) matrix_[i] += more[i];
@@ -95,9 +95,9 @@ class MergedMoments {
   }
 
  private:
-  void add(const SecondMoment& moment, const path& file) {
+  void add(const Hessian& moment, const path& file) {
     const auto [at, fresh] = sums_.try_emplace(moment.input, moment);
-    SecondMoment& sum = at->second;
+    Hessian& sum = at->second;
     sum.sums = {};
     if (fresh) return;
     if (sum.dim != moment.dim || sum.mats != moment.mats || sum.tensors != moment.tensors)
@@ -107,8 +107,8 @@ class MergedMoments {
     add_to(sum.counts, moment.counts, moment.input, file);
   }
 
-  std::deque<SecondMoments> files_;
-  std::map<std::string, SecondMoment, std::less<>> sums_;
+  std::deque<Hessians> files_;
+  std::map<std::string, Hessian, std::less<>> sums_;
   std::vector<std::string> other_groups_;  // inputs whose rows are grouped in more than one way
   int64_t dropped_ = 0;
   std::vector<float> matrix_;
@@ -125,9 +125,9 @@ ImatrixMergeReport merge_imatrices(std::span<const path> inputs, const path& out
   report.in_some_only =
       std::ranges::count_if(seen, [&](const auto& tensor) { return tensor.second < inputs.size(); });
   MergedMoments moments{inputs};
-  const std::vector<SecondMoment> shapes = moments.shapes();
+  const std::vector<Hessian> shapes = moments.shapes();
   write_imatrix(
-      out, total, shapes, [&](const SecondMoment& m, int64_t mat) { return moments.matrix(m, mat); },
+      out, total, shapes, [&](const Hessian& m, int64_t mat) { return moments.matrix(m, mat); },
       existing);
   report.tensors = static_cast<int64_t>(total.tensors.size());
   report.chunks = total.chunks;

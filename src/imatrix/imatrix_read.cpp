@@ -18,7 +18,7 @@ constexpr const char* kSquares = ".in_sum2";
 constexpr const char* kSums = ".in_sum";
 constexpr const char* kCounts = ".counts";
 constexpr const char* kRemedy = "make the imatrix again with `snug imatrix` or llama-imatrix";
-constexpr uint64_t kLeastEntry = 4 + 1 + 4 + 4 + 4;  // of a legacy file: a one-letter name with one value
+constexpr uint64_t kMinEntry = 4 + 1 + 4 + 4 + 4;  // of a legacy file: a one-letter name with one value
 
 std::vector<float> floats(std::span<const std::byte> bytes) {
   std::vector<float> values(bytes.size() / sizeof(float));
@@ -119,7 +119,7 @@ class LegacyImatrix {
   Imatrix read() {
     imatrix_.legacy = true;
     const int32_t entries = in_.remaining() >= 4 ? in_.number<int32_t>("the number of entries") : 0;
-    if (entries < 1 || static_cast<uint64_t>(entries) > in_.remaining() / kLeastEntry)
+    if (entries < 1 || static_cast<uint64_t>(entries) > in_.remaining() / kMinEntry)
       in_.fail(0, "this is no imatrix, neither GGUF nor the legacy form",
                "name the file that llama-imatrix or `snug imatrix` wrote");
     for (int32_t i = 0; i < entries; ++i) read_entry();

@@ -4,7 +4,7 @@
 #include "base/str.hpp"
 #include "gguf/writer.hpp"
 #include "imatrix/imatrix_file.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -30,7 +30,7 @@ void add_parts(const std::string& name, const ImatrixSums& sums, std::vector<Par
 }
 
 /// The tensors of one input's second moments.
-void add_parts(const SecondMoment& moment, std::vector<OutputTensor>& tensors) {
+void add_parts(const Hessian& moment, std::vector<OutputTensor>& tensors) {
   const int64_t n = moment.dim, mats = moment.mats;
   if (static_cast<int64_t>(moment.counts.size()) != mats)
     throw Error{str("the second moments of '", moment.input, "' do not have ", mats, " counts")};
@@ -41,7 +41,7 @@ void add_parts(const SecondMoment& moment, std::vector<OutputTensor>& tensors) {
 }
 
 /// From tensor `index` on; the tensor after those written.
-size_t write_moment(gguf::Writer& writer, size_t index, const SecondMoment& moment,
+size_t write_moment(gguf::Writer& writer, size_t index, const Hessian& moment,
                     const MatrixSource& source) {
   const auto values = static_cast<size_t>(moment.dim * moment.dim);
   for (int64_t mat = 0; mat < moment.mats; ++mat) {
@@ -63,10 +63,10 @@ std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
           {"imatrix.chunk_size", MetadataValue{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
 }
 
-std::vector<OutputKey> keys_of(std::span<const SecondMoment> moments) {
+std::vector<OutputKey> keys_of(std::span<const Hessian> moments) {
   if (moments.empty()) return {};
   std::vector<std::string> tensors, inputs;
-  for (const SecondMoment& moment : moments) {
+  for (const Hessian& moment : moments) {
     tensors.insert(tensors.end(), moment.tensors.begin(), moment.tensors.end());
     inputs.resize(tensors.size(), moment.input);
   }
@@ -104,27 +104,27 @@ int32_t calls_of(const ImatrixSums& sums, const Imatrix& imatrix) {
 }  // namespace
 
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
-                   std::span<const SecondMoment> moments, const MatrixSource& source, Existing existing) {
+                   std::span<const Hessian> moments, const MatrixSource& source, Existing existing) {
   std::vector<Part> parts;
   for (const auto& [name, sums] : imatrix.tensors) add_parts(name, sums, parts);
   std::vector<OutputTensor> tensors;
   for (const Part& part : parts) tensors.push_back(part.tensor);
-  for (const SecondMoment& moment : moments) add_parts(moment, tensors);
+  for (const Hessian& moment : moments) add_parts(moment, tensors);
   std::vector<OutputKey> keys = keys_of(imatrix);
   for (OutputKey& key : keys_of(moments)) keys.push_back(std::move(key));
   gguf::Writer writer{gguf::plan_layout(path, std::move(keys), std::move(tensors)), existing};
   for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
   size_t next = parts.size();
-  for (const SecondMoment& moment : moments) next = write_moment(writer, next, moment, source);
+  for (const Hessian& moment : moments) next = write_moment(writer, next, moment, source);
   writer.commit();
 }
 
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
-                   std::span<const SecondMoment> moments, Existing existing) {
-  for (const SecondMoment& moment : moments)
+                   std::span<const Hessian> moments, Existing existing) {
+  for (const Hessian& moment : moments)
     if (static_cast<int64_t>(moment.sums.size()) != moment.dim * moment.dim * moment.mats)
       throw Error{str("the second moments of '", moment.input, "' do not have their size")};
-  const auto own = [](const SecondMoment& moment, int64_t mat) { return moment.matrix(mat); };
+  const auto own = [](const Hessian& moment, int64_t mat) { return moment.matrix(mat); };
   write_imatrix(path, imatrix, moments, own, existing);
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 struct Known {
   std::string_view name;
-  std::unique_ptr<Architecture> (*make)(const Source&);
+  std::unique_ptr<Architecture> (*make)(const ArchitectureInputs&);
 };
 
 constexpr Known kKnown[] = {
@@ -27,7 +27,7 @@ constexpr Known kKnown[] = {
 
 }  // namespace
 
-Architecture::Architecture(const Source& source, Head head) : rms_eps_{source.hp.rms_eps} {
+Architecture::Architecture(const ArchitectureInputs& source, Head head) : rms_eps_{source.hp.rms_eps} {
   const int64_t e = source.hp.embedding, v = source.hp.vocab;
   embedding_ = {source.loader.matrix("token_embd.weight", e, v), {}, {}};
   norm_ = source.loader.vector("output_norm.weight", e);
@@ -38,14 +38,14 @@ Architecture::Architecture(const Source& source, Head head) : rms_eps_{source.hp
   head_.bias = source.loader.vector_if("output.bias", v);
 }
 
-Rows Architecture::embed(Step& step) const {
-  Rows x = look_up(step, *embedding_.weight);
+Activations Architecture::embed(Batch& step) const {
+  Activations x = look_up(step, *embedding_.weight);
   if (embedding_scale_ != 1) scale(x, embedding_scale_);
   return x;
 }
 
-Rows Architecture::head(const Step& step, const Rows& x) const {
-  Rows logits = apply(step, head_, rms_norm(x, norm_, rms_eps_));
+Activations Architecture::head(const Batch& step, const Activations& x) const {
+  Activations logits = apply(step, head_, rms_norm(x, norm_, rms_eps_));
   if (logit_cap_ > 0) soft_cap(logits, logit_cap_);
   return logits;
 }
@@ -62,14 +62,14 @@ AttentionShape generic_attention(const Hparams& hp, int64_t layer, const Rope& r
   return shape;
 }
 
-bool is_sliding(const Keys& keys, int64_t blocks, int64_t layer, int64_t default_period) {
+bool is_sliding(const ArchMetadata& keys, int64_t blocks, int64_t layer, int64_t default_period) {
   constexpr std::string_view kName = "attention.sliding_window_pattern";
   if (keys.is_array(kName)) return keys.per_block(kName, blocks, 0)[static_cast<size_t>(layer)] != 0;
   const int64_t period = keys.integer(kName, default_period);
   return period == 0 || layer % period < period - 1;
 }
 
-std::vector<float> load_norm(const Source& source, int64_t layer, std::string_view base) {
+std::vector<float> load_norm(const ArchitectureInputs& source, int64_t layer, std::string_view base) {
   return source.loader.vector(in_block(layer, base) + ".weight", source.hp.embedding);
 }
 
@@ -79,7 +79,7 @@ std::vector<std::string_view> known_architectures() {
   return names;
 }
 
-std::unique_ptr<Architecture> make_architecture(const Source& source) {
+std::unique_ptr<Architecture> make_architecture(const ArchitectureInputs& source) {
   const auto found = std::ranges::find(kKnown, source.hp.architecture, &Known::name);
   if (found != std::end(kKnown)) return found->make(source);
   std::string names;

@@ -11,11 +11,11 @@ namespace {
 
 constexpr int64_t kLargest = int64_t{1} << 31;
 
-void require(bool holds, const Keys& keys, std::string_view name, const std::string& problem) {
+void require(bool holds, const ArchMetadata& keys, std::string_view name, const std::string& problem) {
   if (!holds) keys.fail(name, problem);
 }
 
-RopeKeys read_rope(const Keys& keys, const Hparams& hp) {
+RopeKeys read_rope(const ArchMetadata& keys, const Hparams& hp) {
   RopeKeys rope;
   rope.dims = keys.integer("rope.dimension_count", hp.key_dim);
   rope.dims_swa = keys.integer("rope.dimension_count_swa", rope.dims);
@@ -41,7 +41,7 @@ RopeKeys read_rope(const Keys& keys, const Hparams& hp) {
   return rope;
 }
 
-void read_experts(const Keys& keys, Hparams& hp) {
+void read_experts(const ArchMetadata& keys, Hparams& hp) {
   hp.experts = keys.integer("expert_count", 0);
   hp.experts_used = keys.integer("expert_used_count", 0);
   hp.expert_ffn = keys.integer("expert_feed_forward_length", 0);
@@ -61,7 +61,7 @@ void read_experts(const Keys& keys, Hparams& hp) {
             keys, "expert_group_count", str(hp.expert_groups_used, " of ", hp.expert_groups, " groups"));
 }
 
-void read_heads(const Keys& keys, Hparams& hp) {
+void read_heads(const ArchMetadata& keys, Hparams& hp) {
   hp.heads = keys.per_block("attention.head_count", hp.blocks, 0);
   hp.kv_heads = keys.per_block("attention.head_count_kv", hp.blocks, 0);
   for (size_t l = 0; l < hp.heads.size(); ++l) {
@@ -82,53 +82,53 @@ void read_heads(const Keys& keys, Hparams& hp) {
 
 }  // namespace
 
-void Keys::fail(std::string_view name, const std::string& problem) const {
+void ArchMetadata::fail(std::string_view name, const std::string& problem) const {
   throw Error{str("metadata key '", full(name), "': ", problem), file_.path().string(),
               "convert the model again with a current converter"};
 }
 
-int64_t Keys::integer(std::string_view name, int64_t fallback) const {
+int64_t ArchMetadata::integer(std::string_view name, int64_t fallback) const {
   const auto value = file_.metadata().integer(full(name));
   if (!value) return fallback;
   if (*value < 0 || *value >= kLargest) fail(name, str(*value, " is out of range"));
   return *value;
 }
 
-int64_t Keys::need_integer(std::string_view name) const {
+int64_t ArchMetadata::need_integer(std::string_view name) const {
   if (!file_.metadata().find(full(name))) fail(name, "is missing");
   return integer(name, 0);
 }
 
-float Keys::real(std::string_view name, float fallback) const {
+float ArchMetadata::real(std::string_view name, float fallback) const {
   const auto value = static_cast<float>(file_.metadata().real(full(name)).value_or(fallback));
   if (!std::isfinite(value)) fail(name, str(value, " is no number to compute with"));
   return value;
 }
 
-float Keys::need_real(std::string_view name) const {
+float ArchMetadata::need_real(std::string_view name) const {
   if (!file_.metadata().find(full(name))) fail(name, "is missing");
   return real(name, 0);
 }
 
-bool Keys::boolean(std::string_view name, bool fallback) const {
+bool ArchMetadata::boolean(std::string_view name, bool fallback) const {
   return file_.metadata().boolean(full(name)).value_or(fallback);
 }
 
-std::string Keys::text(std::string_view name, std::string_view fallback) const {
+std::string ArchMetadata::text(std::string_view name, std::string_view fallback) const {
   return std::string{file_.metadata().text(full(name)).value_or(fallback)};
 }
 
-bool Keys::is_array(std::string_view name) const {
+bool ArchMetadata::is_array(std::string_view name) const {
   const MetadataValue* value = file_.metadata().find(full(name));
   return value && std::holds_alternative<MetadataArray>(*value);
 }
 
-std::vector<int64_t> Keys::integers(std::string_view name) const {
+std::vector<int64_t> ArchMetadata::integers(std::string_view name) const {
   if (!is_array(name)) return {};
   return file_.metadata().integers(full(name));
 }
 
-std::vector<int64_t> Keys::per_block(std::string_view name, int64_t blocks, int64_t fallback) const {
+std::vector<int64_t> ArchMetadata::per_block(std::string_view name, int64_t blocks, int64_t fallback) const {
   if (!is_array(name)) return std::vector<int64_t>(static_cast<size_t>(blocks), integer(name, fallback));
   std::vector<int64_t> values = integers(name);
   if (static_cast<int64_t>(values.size()) != blocks)
@@ -138,7 +138,7 @@ std::vector<int64_t> Keys::per_block(std::string_view name, int64_t blocks, int6
   return values;
 }
 
-Hparams read_hparams(const Keys& keys, const std::string& architecture) {
+Hparams read_hparams(const ArchMetadata& keys, const std::string& architecture) {
   Hparams hp;
   hp.architecture = architecture;
   hp.context = keys.need_integer("context_length");

@@ -11,9 +11,9 @@
 namespace snug::infer {
 
 /// The keys of one architecture: "llama." + name. Throws Error that names file and key.
-class Keys {
+class ArchMetadata {
  public:
-  Keys(const ModelSource& file, std::string architecture)
+  ArchMetadata(const ModelSource& file, std::string architecture)
       : file_{file}, prefix_{std::move(architecture) + "."} {}
 
   int64_t integer(std::string_view name, int64_t fallback) const;  // 0 <= value < 2^31
@@ -74,6 +74,6 @@ struct Hparams {
   int64_t leading_dense = 0;
 };
 
-Hparams read_hparams(const Keys& keys, const std::string& architecture);
+Hparams read_hparams(const ArchMetadata& keys, const std::string& architecture);
 
 }  // namespace snug::infer

@@ -25,7 +25,7 @@ bool all_finite(std::span<const float> row) {
 
 }  // namespace
 
-KvCache::KvCache(const Format& format, const LayerMemory& memory, int64_t cells)
+KvCache::KvCache(const Format& format, const LayerCacheShape& memory, int64_t cells)
     : format_{&format},
       cells_{cells},
       key_bytes_{row_bytes(format, memory.key_width)},
@@ -33,7 +33,7 @@ KvCache::KvCache(const Format& format, const LayerMemory& memory, int64_t cells)
       keys_(static_cast<size_t>(cells * key_bytes_)),
       values_(static_cast<size_t>(cells * value_bytes_)) {}
 
-int64_t KvCache::bytes_of(const Format& format, const LayerMemory& memory, int64_t cells) {
+int64_t KvCache::bytes_of(const Format& format, const LayerCacheShape& memory, int64_t cells) {
   return cells * (row_bytes(format, memory.key_width) + row_bytes(format, memory.value_width));
 }
 

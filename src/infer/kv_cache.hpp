@@ -10,7 +10,7 @@
 namespace snug::infer {
 
 /// What a layer keeps of the tokens it has seen.
-struct LayerMemory {
+struct LayerCacheShape {
   int64_t key_width = 0;     // kv heads * head size; 0: no keys and values of its own
   int64_t value_width = 0;   // 0 with a key width: values are the head of the key row (MLA)
   int64_t window = 0;        // tokens a query sees, itself included; 0: all
@@ -24,7 +24,7 @@ class KvCache {
   KvCache() = default;
   /// `format`: f32, f16 or q8_0 (any that can encode). cells > 0; position p lives in cell p % cells. Takes
   /// memory as cells are filled.
-  KvCache(const Format& format, const LayerMemory& memory, int64_t cells);
+  KvCache(const Format& format, const LayerCacheShape& memory, int64_t cells);
 
   /// Of a token with a value that is not finite all values become NaN (bytes of 0xff in every such format):
   /// encoders would make numbers of it, and a query would not notice a key.
@@ -39,7 +39,7 @@ class KvCache {
 
   int64_t cells() const { return cells_; }
   /// Of all cells, before there is a cache.
-  static int64_t bytes_of(const Format& format, const LayerMemory& memory, int64_t cells);
+  static int64_t bytes_of(const Format& format, const LayerCacheShape& memory, int64_t cells);
   int64_t bytes() const { return static_cast<int64_t>(keys_.size() + values_.size()); }
 
  private:

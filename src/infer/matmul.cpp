@@ -17,16 +17,16 @@ int64_t padded(int64_t n) {
 }
 
 /// x with its rows padded with zeros to a multiple of 8; x itself where they are one.
-const Rows& padded_rows(const Rows& x, Rows& storage) {
+const Activations& padded_rows(const Activations& x, Activations& storage) {
   if (x.width() % 8 == 0) return x;
-  storage = Rows(x.count(), padded(x.width()));
+  storage = Activations(x.count(), padded(x.width()));
   for (int64_t t = 0; t < x.count(); ++t) std::copy_n(x.at(t), x.width(), storage.at(t));
   return storage;
 }
 
-Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
-  Rows y(x.count(), w.rows), storage;
-  const Rows& in = padded_rows(x, storage);
+Activations matmul_exact(const Weight& w, int64_t matrix, const Activations& x) {
+  Activations y(x.count(), w.rows), storage;
+  const Activations& in = padded_rows(x, storage);
   const int64_t stride = padded(w.cols);
   const ExactKernels& kernels = exact_kernels();
   parallel_ranges(w.rows, kPanelRows, [&](int64_t begin, int64_t end) {
@@ -41,15 +41,15 @@ Rows matmul_exact(const Weight& w, int64_t matrix, const Rows& x) {
 
 // Bytes of weights to a task. Memory reads ahead in long ones; with short ones at the end, all threads end
 // together.
-constexpr int64_t kMostDotBytes = 1 << 20, kLeastDotBytes = 1 << 14;
+constexpr int64_t kMaxDotBytes = 1 << 20, kMinDotBytes = 1 << 14;
 
 /// One matrix of a product as it lies in memory, and which rows of activations it wants.
 struct Part {
   const PackedFormat* format = nullptr;
   PackedRows all{};
   int64_t together = 1;  // rows that one call takes at least
-  const Activations* in = nullptr;
-  Rows* out = nullptr;
+  const QuantizedActivations* in = nullptr;
+  Activations* out = nullptr;
 
   PackedRows rows(int64_t begin, int64_t end) const {
     return {all.data + begin * all.row_bytes, all.row_bytes, end - begin, all.cols};
@@ -80,17 +80,18 @@ Part part_of(const Weight& w, int64_t matrix) {
 /// x as each of the formats wants it; those that want the same share it.
 class SharedActivations {
  public:
-  const Activations& find(const PackedFormat& format, const Rows& x, Activations::Use use) {
+  const QuantizedActivations& find(const PackedFormat& format, const Activations& x,
+                                   QuantizedActivations::Use use) {
     for (const auto& [known, in] : kept_)
       if (known->rounding == format.rounding &&
-          (known->layout == format.layout || use == Activations::Use::dots))
+          (known->layout == format.layout || use == QuantizedActivations::Use::dots))
         return *in;
-    kept_.emplace_back(&format, std::make_unique<Activations>(packed_kernels(), format, x, use));
+    kept_.emplace_back(&format, std::make_unique<QuantizedActivations>(packed_kernels(), format, x, use));
     return *kept_.back().second;
   }
 
  private:
-  std::vector<std::pair<const PackedFormat*, std::unique_ptr<Activations>>> kept_;
+  std::vector<std::pair<const PackedFormat*, std::unique_ptr<QuantizedActivations>>> kept_;
 };
 
 /// Rows of one part.
@@ -100,15 +101,16 @@ struct Task {
 };
 
 /// Of all parts, for one loop: the last rows of one leave no thread idle while another begins.
-std::vector<Task> tasks_of(std::span<const Part> parts, Activations::Use use) {
+std::vector<Task> tasks_of(std::span<const Part> parts, QuantizedActivations::Use use) {
   int64_t left = 0;  // bytes
   for (const Part& part : parts) left += part.all.count * part.all.row_bytes;
   std::vector<Task> tasks;
   for (const Part& part : parts)
     for (int64_t begin = 0, end = 0; begin < part.all.count; begin = end) {
-      const int64_t bytes = std::clamp(left / (2 * threads()), kLeastDotBytes, kMostDotBytes);
+      const int64_t bytes = std::clamp(left / (2 * threads()), kMinDotBytes, kMaxDotBytes);
       const int64_t fit = bytes / part.all.row_bytes / part.together * part.together;
-      const int64_t rows = use == Activations::Use::product ? kProductRows : std::max(part.together, fit);
+      const int64_t rows =
+          use == QuantizedActivations::Use::product ? kProductRows : std::max(part.together, fit);
       end = std::min(part.all.count, begin + rows);
       left -= (end - begin) * part.all.row_bytes;
       tasks.push_back({&part, begin, end});
@@ -116,11 +118,11 @@ std::vector<Task> tasks_of(std::span<const Part> parts, Activations::Use use) {
   return tasks;
 }
 
-void multiply(std::span<const Part> parts, Activations::Use use) {
+void multiply(std::span<const Part> parts, QuantizedActivations::Use use) {
   const std::vector<Task> tasks = tasks_of(parts, use);
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t i) {
     const auto& [part, begin, end] = tasks[static_cast<size_t>(i)];
-    use == Activations::Use::dots ? part->dots(begin, end) : part->product(begin, end);
+    use == QuantizedActivations::Use::dots ? part->dots(begin, end) : part->product(begin, end);
   });
 }
 
@@ -130,9 +132,11 @@ void decode_row(const Weight& w, int64_t matrix, int64_t row, std::span<float> o
   w.format->decode(w.row(matrix, row), out);
 }
 
-std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Compute compute) {
-  const auto use = x.count() < kProductTokens ? Activations::Use::dots : Activations::Use::product;
-  std::vector<Rows> results(factors.size());
+std::vector<Activations> matmul_each(std::span<const WeightSlice> factors, const Activations& x,
+                                     Compute compute) {
+  const auto use =
+      x.count() < kProductTokens ? QuantizedActivations::Use::dots : QuantizedActivations::Use::product;
+  std::vector<Activations> results(factors.size());
   std::vector<Part> parts;
   SharedActivations shared;
   for (size_t i = 0; i < factors.size(); ++i) {
@@ -142,7 +146,7 @@ std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Co
       results[i] = matmul_exact(w, factors[i].matrix, x);
       continue;
     }
-    results[i] = Rows::unset(x.count(), w.rows);
+    results[i] = Activations::unset(x.count(), w.rows);
     part.in = &shared.find(*part.format, x, use);
     part.out = &results[i];
     parts.push_back(part);
@@ -151,8 +155,8 @@ std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Co
   return results;
 }
 
-Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute) {
-  const Factor one{&w, matrix};
+Activations matmul(const Weight& w, int64_t matrix, const Activations& x, Compute compute) {
+  const WeightSlice one{&w, matrix};
   return std::move(matmul_each({&one, 1}, x, compute)[0]);
 }
 

@@ -17,14 +17,14 @@ inline constexpr int64_t kProductTokens = 5;
 /// Exact: each sum in the order of ExactKernels, whatever the number of tokens and threads.
 /// Fast: activations rounded as PackedFormat says; the number of threads changes nothing, the number of
 /// tokens the f32 rounding of sums.
-Rows matmul(const Weight& w, int64_t matrix, const Rows& x, Compute compute);
+Activations matmul(const Weight& w, int64_t matrix, const Activations& x, Compute compute);
 
 /// Several products with the same x, which is rounded once for all of them.
-struct Factor {
+struct WeightSlice {
   const Weight* weight;
   int64_t matrix;
 };
-std::vector<Rows> matmul_each(std::span<const Factor> factors, const Rows& x, Compute compute);
+std::vector<Activations> matmul_each(std::span<const WeightSlice> factors, const Activations& x, Compute compute);
 
 /// One row of a matrix as f32, e.g. a token's embedding. out [w.cols]
 void decode_row(const Weight& w, int64_t matrix, int64_t row, std::span<float> out);

@@ -33,10 +33,10 @@ int64_t vocabulary_of(const ModelSource& file) {
 Model::Model(ModelSource source) : source_{std::move(source)} {
   const std::string name = architecture_of(source_);
   const auto known = known_architectures();
-  const Keys keys{source_, name};
+  const ArchMetadata keys{source_, name};
   hp_.architecture = name;
   Loader loader{source_, weights_, gathered_};
-  const Source inputs{keys, hp_, loader};
+  const ArchitectureInputs inputs{keys, hp_, loader};
   if (std::find(known.begin(), known.end(), name) == known.end()) make_architecture(inputs);  // throws
   hp_ = read_hparams(keys, name);
   hp_.vocab = vocabulary_of(source_);

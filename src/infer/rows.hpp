@@ -10,17 +10,17 @@
 namespace snug::infer {
 
 /// Activations: one row of `width` f32 values per token.
-class Rows {
+class Activations {
  public:
-  Rows() = default;
+  Activations() = default;
   /// All zero.
-  Rows(int64_t count, int64_t width)
+  Activations(int64_t count, int64_t width)
       : count_{count},
         width_{width},
         values_(static_cast<size_t>(count) * static_cast<size_t>(width), 0.0f) {}
   /// For someone who writes every value.
-  static Rows unset(int64_t count, int64_t width) {
-    Rows rows;
+  static Activations unset(int64_t count, int64_t width) {
+    Activations rows;
     rows.count_ = count;
     rows.width_ = width;
     rows.values_.resize(static_cast<size_t>(count) * static_cast<size_t>(width));

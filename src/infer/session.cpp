@@ -22,7 +22,7 @@ const Format& cache_format(FormatId id) {
 }
 
 /// Cells of a layer: all positions, or what a batch's queries can see through the window.
-int64_t cells_of(const LayerMemory& layer, const SessionOptions& options) {
+int64_t cells_of(const LayerCacheShape& layer, const SessionOptions& options) {
   if (layer.key_width == 0) return 1;
   if (layer.window == 0) return options.context;
   return std::min(options.context, layer.window + options.batch - 1);
@@ -44,15 +44,15 @@ SessionOptions settled(SessionOptions options, const Model& model) {
 /// A pass of few tokens is a quick series of short loops. With more tokens they are long, and better shared
 /// out as they usually are: a thread then has rows that are neighbours.
 template <class Pass>
-Rows awake_for_few(size_t tokens, Pass&& pass) {
+Activations spinning_for_few(size_t tokens, Pass&& pass) {
   if (static_cast<int64_t>(tokens) >= kProductTokens) return pass();
-  Rows rows;
-  with_threads_awake([&] { rows = pass(); });
+  Activations rows;
+  with_spinning_threads([&] { rows = pass(); });
   return rows;
 }
 
-Rows copy_of(Matrix<const float> m) {
-  Rows rows(m.rows, m.cols);
+Activations copy_of(Matrix<const float> m) {
+  Activations rows(m.rows, m.cols);
   std::copy_n(m.data, m.rows * m.cols, rows.at(0));
   return rows;
 }
@@ -68,7 +68,7 @@ Session::Session(const Model& model, const SessionOptions& options)
                 model.source().path().string(), "give a shorter context"};
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
-    const LayerMemory layer = model.architecture().memory(l);
+    const LayerCacheShape layer = model.architecture().memory(l);
     memory_.kv.emplace_back(format, layer, cells_of(layer, options_));
     memory_.states.push_back({std::vector<float>(static_cast<size_t>(layer.conv_values)),
                               std::vector<float>(static_cast<size_t>(layer.state_values))});
@@ -79,7 +79,7 @@ int64_t Session::cache_bytes(const Model& model, const SessionOptions& options) 
   const SessionOptions used = settled(options, model);
   int64_t sum = 0;
   for (int l = 0; l < model.layers(); ++l) {
-    const LayerMemory layer = model.architecture().memory(l);
+    const LayerCacheShape layer = model.architecture().memory(l);
     sum += KvCache::bytes_of(cache_format(used.cache), layer, cells_of(layer, used));
   }
   return sum;
@@ -127,15 +127,15 @@ void Session::check(std::span<const int32_t> tokens) const {
                 model_.source().path().string(), "give a longer context or a shorter text"};
 }
 
-Rows Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
-  return awake_for_few(tokens.size(), [&] { return run(0, tokens, nullptr, first_wanted); });
+Activations Session::forward(std::span<const int32_t> tokens, int64_t first_wanted) {
+  return spinning_for_few(tokens.size(), [&] { return run(0, tokens, nullptr, first_wanted); });
 }
 
-Rows Session::forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens) {
+Activations Session::forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens) {
   if (sessions.empty() || sessions.size() != tokens.size())
     throw Error{str(tokens.size(), " tokens for ", sessions.size(), " sessions")};
   const Session& first = *sessions.front();
-  Step step{.tokens = tokens,
+  Batch step{.tokens = tokens,
             .lanes = {},
             .context = first.rounded_context(),
             .compute = first.options_.compute,
@@ -150,9 +150,9 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
     s.check(tokens.subspan(i, 1));
     step.lanes.push_back({&s.memory_, s.position_, static_cast<int64_t>(i), 1});
   }
-  return awake_for_few(tokens.size(), [&] {
+  return spinning_for_few(tokens.size(), [&] {
     const Architecture& architecture = first.model_.architecture();
-    Rows x = architecture.embed(step);
+    Activations x = architecture.embed(step);
     for (int l = 0; l < first.model_.layers(); ++l) {
       check_cancelled();
       architecture.layer(step, l, x);
@@ -162,30 +162,30 @@ Rows Session::forward_each(std::span<Session* const> sessions, std::span<const i
   });
 }
 
-Rows Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
+Activations Session::resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
                      int64_t first_wanted) {
   if (layer < 0 || layer > model_.layers() || hidden.rows != static_cast<int64_t>(tokens.size()) ||
       hidden.cols != model_.hparams().embedding)
     throw Error{str("cannot resume before block ", layer, " with ", hidden.rows, " rows of ", hidden.cols)};
-  return awake_for_few(tokens.size(), [&] { return run(layer, tokens, &hidden, first_wanted); });
+  return spinning_for_few(tokens.size(), [&] { return run(layer, tokens, &hidden, first_wanted); });
 }
 
-Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
+Activations Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
                   int64_t first_wanted) {
   check(tokens);
   const auto count = static_cast<int64_t>(tokens.size());
   const Architecture& architecture = model_.architecture();
-  Rows logits(std::max<int64_t>(0, count - first_wanted), model_.vocabulary());
+  Activations logits(std::max<int64_t>(0, count - first_wanted), model_.vocabulary());
   for (int64_t begin = 0; begin < count; begin += options_.batch) {
     check_cancelled();
     const int64_t end = std::min(count, begin + options_.batch);
-    Step step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
+    Batch step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
               .lanes = {{&memory_, position_, 0, end - begin}},
               .context = rounded_context(),
               .compute = options_.compute,
               .hooks = hooks,
               .replaced = replaced_};
-    Rows x = architecture.embed(step);
+    Activations x = architecture.embed(step);
     if (hidden) x = copy_of({hidden->data + begin * hidden->cols, end - begin, hidden->cols});
     for (int l = layer; l < model_.layers(); ++l) {
       // A layer of a large model takes seconds. Who adds up what goes in is shown whole batches.
@@ -197,7 +197,7 @@ Rows Session::run(int layer, std::span<const int32_t> tokens, const Matrix<const
     position_ += end - begin;
     const int64_t from = std::max(begin, first_wanted);
     if (from >= end) continue;
-    const Rows part = architecture.head(step, copy_of({x.at(from - begin), end - from, x.width()}));
+    const Activations part = architecture.head(step, copy_of({x.at(from - begin), end - from, x.width()}));
     std::copy_n(part.at(0), part.count() * part.width(), logits.at(from - first_wanted));
   }
   return logits;

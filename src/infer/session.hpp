@@ -30,17 +30,17 @@ class Session {
   /// Appends tokens. Returns logits [tokens.size() - first_wanted, vocabulary] of the tokens from index
   /// first_wanted on (each row predicts the token after it); none if first_wanted == tokens.size(). Throws
   /// Error where a token is not in the vocabulary or the context is full; the session is then as before.
-  Rows forward(std::span<const int32_t> tokens, int64_t first_wanted = 0);
+  Activations forward(std::span<const int32_t> tokens, int64_t first_wanted = 0);
 
   /// The next token of each of several sequences: tokens[i] is appended to sessions[i], and the weights are read
   /// once for all of them. Returns logits [sessions.size(), vocabulary]; in exact mode the same bits as from
   /// forward() one by one. The sessions are of one model and one way to compute, and have neither hooks nor
   /// replaced weights. Throws Error as forward() does, or where they do not go together.
-  static Rows forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens);
+  static Activations forward_each(std::span<Session* const> sessions, std::span<const int32_t> tokens);
 
   /// forward() from the rows that stood before block `layer` (see Hooks::on_boundary), [tokens.size(),
   /// embedding]. The earlier blocks are not run, so `layer` must be one that Architecture::restart() gives.
-  Rows resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
+  Activations resume(int layer, std::span<const int32_t> tokens, Matrix<const float> hidden,
               int64_t first_wanted = 0);
 
   /// Bytes that keys and values would take with `options`, once the context is full.
@@ -72,12 +72,12 @@ class Session {
  private:
   void check(std::span<const int32_t> tokens) const;
   int64_t rounded_context() const { return (options_.context + 255) / 256 * 256; }
-  Rows run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
+  Activations run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
            int64_t first_wanted);
 
   const Model& model_;
   SessionOptions options_;
-  Memory memory_;
+  SequenceState memory_;
   Replacements replaced_;
   int64_t position_ = 0;
 };

@@ -29,29 +29,29 @@ struct Hooks {
 using Replacements = std::map<const Weight*, Weight>;
 
 /// Everything a session remembers of the tokens it has seen.
-struct Memory {
+struct SequenceState {
   std::vector<KvCache> kv;             // one per layer; no cells where the layer stores nothing
   std::vector<RecurrentState> states;  // one per layer
 };
 
 /// Consecutive tokens of one sequence: rows [begin, begin + count) of a step.
-struct Lane {
-  Memory* memory = nullptr;
+struct SequenceSlice {
+  SequenceState* memory = nullptr;
   int64_t first_position = 0;
   int64_t begin = 0, count = 0;
 };
 
 /// One batch of tokens on its way through the model: those of one sequence, or of several, one lane each.
-struct Step {
+struct Batch {
   std::span<const int32_t> tokens;
-  std::vector<Lane> lanes;  // one after the other, all tokens
+  std::vector<SequenceSlice> lanes;  // one after the other, all tokens
   int64_t context = 0;  // allocated: of the session, rounded up to 256
   Compute compute = Compute::exact;
   const Hooks& hooks;
   const Replacements& replaced;
 
   std::map<const Rope*, RopeTable> rope_tables{};
-  Rows extra{};  // whatever the architecture's embed() leaves for its layers
+  Activations extra{};  // whatever the architecture's embed() leaves for its layers
 
   int64_t count() const { return static_cast<int64_t>(tokens.size()); }
   std::vector<int64_t> positions() const;  // of each token in its sequence
@@ -60,12 +60,12 @@ struct Step {
 };
 
 /// y = scale * (W x) + bias: x [tokens, cols] -> [tokens, rows]
-Rows apply(const Step& step, const Linear& linear, const Rows& x, int64_t matrix = 0);
+Activations apply(const Batch& step, const Linear& linear, const Activations& x, int64_t matrix = 0);
 /// Several with the same input: cheaper than one by one.
-std::vector<Rows> apply_each(const Step& step, std::initializer_list<const Linear*> linears, const Rows& x,
-                             int64_t matrix = 0);
+std::vector<Activations> apply_each(const Batch& step, std::initializer_list<const Linear*> linears,
+                                    const Activations& x, int64_t matrix = 0);
 
 /// Rows of a matrix looked up by token id: [tokens, cols]. Ids were checked against the vocabulary.
-Rows look_up(const Step& step, const Weight& table);
+Activations look_up(const Batch& step, const Weight& table);
 
 }  // namespace snug::infer

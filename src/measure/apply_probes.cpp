@@ -10,7 +10,7 @@ namespace {
 
 /// An alpha from few tokens may come out as nothing, where no token reached an expert: a share of the prior
 /// is kept.
-constexpr double kLeastOfPrior = 0.01;
+constexpr double kMinOfPrior = 0.01;
 
 double median(std::vector<double> values) {
   if (values.empty()) return 1.0;
@@ -38,7 +38,7 @@ void apply_probes(Profile& profile, const ProbeResults& probes) {
     const double prior = tensor.alpha * scale;
     const auto found = probes.tensors.find(tensor.name);
     const bool probed = found != probes.tensors.end();
-    tensor.alpha = probed ? std::max(found->second.alpha, kLeastOfPrior * prior) : prior;
+    tensor.alpha = probed ? std::max(found->second.alpha, kMinOfPrior * prior) : prior;
     tensor.alpha_error = probed ? found->second.standard_error : 0;
     if (probed) tensor.alpha_from = "probe";
     for (Candidate& candidate : tensor.candidates)

@@ -36,7 +36,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-constexpr double kMostCorrection = 3;  // that one probe of few tokens is believed
+constexpr double kMaxCorrection = 3;  // that one probe of few tokens is believed
 
 /// What a forward probe says of the level, over what the reverse pass said of the same format.
 double correction(const TensorSensitivity& found, const std::string& name, const ProbeResults& probes) {
@@ -44,7 +44,7 @@ double correction(const TensorSensitivity& found, const std::string& name, const
   if (probe == probes.tensors.end() || !(probe->second.kl > 0)) return 1;
   const auto of = found.formats.find(probe->second.format);
   if (of == found.formats.end() || !(of->second.loss > 0)) return 1;
-  return std::clamp(probe->second.kl / of->second.loss, 1 / kMostCorrection, kMostCorrection);
+  return std::clamp(probe->second.kl / of->second.loss, 1 / kMaxCorrection, kMaxCorrection);
 }
 
 void apply_to(ProfiledTensor& tensor, const TensorSensitivity& found, double by) {

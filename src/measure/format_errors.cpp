@@ -16,7 +16,7 @@ FormatErrors::FormatErrors(const Tensor& tensor, const TensorImportance* importa
                            std::vector<const Format*> formats, const RowSample& sample, Effort effort)
     : formats_{std::move(formats)} {
   const auto rows = static_cast<int64_t>(sample.rows.size()), count = static_cast<int64_t>(formats_.size());
-  errors_ = infer::Rows::unset(rows * count, tensor.cols());
+  errors_ = infer::Activations::unset(rows * count, tensor.cols());
   parallel_for(rows, [&](int64_t i) {
     const int64_t row = sample.rows[static_cast<size_t>(i)];
     FloatRow original(static_cast<size_t>(tensor.cols()));

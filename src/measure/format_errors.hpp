@@ -26,7 +26,7 @@ class FormatErrors {
 
  private:
   std::vector<const Format*> formats_;
-  infer::Rows errors_;  // [rows * formats, cols]
+  infer::Activations errors_;  // [rows * formats, cols]
 };
 
 /// Mean squared output that each row makes, of all rows: sum_j v_j w_j^2, 1 for v without importance.

@@ -7,8 +7,8 @@
 namespace snug {
 namespace {
 
-infer::Rows copy_of(Matrix<const float> rows) {
-  infer::Rows copy = infer::Rows::unset(rows.rows, rows.cols);
+infer::Activations copy_of(Matrix<const float> rows) {
+  infer::Activations copy = infer::Activations::unset(rows.rows, rows.cols);
   std::copy_n(rows.data, rows.rows * rows.cols, copy.at(0));
   return copy;
 }
@@ -38,7 +38,7 @@ void HiddenStates::run(int from, int to) {
     session.resume((--start)->first, tokens_, start->second.view(), count);
 }
 
-const infer::Rows& HiddenStates::before(int layer) {
+const infer::Activations& HiddenStates::before(int layer) {
   kept_.erase(kept_.upper_bound(layer), kept_.end());
   if (!kept_.contains(layer)) run(layer / stride_ * stride_, layer + 1);
   return kept_.at(layer);

@@ -18,9 +18,9 @@ class HiddenStates {
   HiddenStates(const infer::Model& model, std::span<const int32_t> tokens, int stride);
 
   /// [tokens, embedding] before block `layer`; layers() for behind the last. Later ones are forgotten.
-  const infer::Rows& before(int layer);
+  const infer::Activations& before(int layer);
   /// The same of a block that lends() keys and values, which is kept all the time.
-  const infer::Rows& before_lender(int layer) const { return lenders_.at(layer); }
+  const infer::Activations& before_lender(int layer) const { return lenders_.at(layer); }
 
   /// The least stride with which `chunks` sequences of `tokens` take no more than so many bytes, if any does.
   static int stride_for(const infer::Model& model, int64_t chunks, int64_t tokens, int64_t bytes);
@@ -31,7 +31,7 @@ class HiddenStates {
   const infer::Model& model_;
   std::vector<int32_t> tokens_;
   int stride_;
-  std::map<int, infer::Rows> kept_, lenders_;
+  std::map<int, infer::Activations> kept_, lenders_;
 };
 
 }  // namespace snug

@@ -12,8 +12,8 @@
 #include "base/str.hpp"
 #include "encode/encode_tensor.hpp"
 #include "eval/divergence.hpp"
-#include "measure/probe_base.hpp"
 #include "measure/probe_record.hpp"
+#include "measure/reference_run.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
 
@@ -197,7 +197,7 @@ class Prober {
   const infer::Model& model_;
   Store& state_;
   ProbeOptions options_;
-  ProbeBase base_;
+  ReferenceRun base_;
   std::vector<Subject> subjects_;
   int64_t measured_ = 0, reused_ = 0;
   double seconds_ = 0;

@@ -14,7 +14,7 @@ static_assert(std::endian::native == std::endian::little, "payloads are copied a
 constexpr uint32_t kVersion = 1;
 
 // Beyond what is measured anywhere, and within what can be divided and added up.
-constexpr double kMostNats = 1e6, kLeastError = 1e-30, kMostError = 1e30;
+constexpr double kMaxNats = 1e6, kMinError = 1e-30, kMaxError = 1e30;
 
 struct Fixed {
   uint32_t version, format;
@@ -38,8 +38,8 @@ ProbeRecord parse_probe(std::span<const std::byte> payload) {
   const bool whole = payload.size() >= sizeof fixed;
   if (whole) std::memcpy(&fixed, payload.data(), sizeof fixed);
   const bool sound = whole && fixed.version == kVersion && fixed.tokens > 0 &&
-                     std::abs(fixed.kl) <= kMostNats &&
-                     (fixed.rho == 0 || (fixed.rho >= kLeastError && fixed.rho <= kMostError)) &&
+                     std::abs(fixed.kl) <= kMaxNats &&
+                     (fixed.rho == 0 || (fixed.rho >= kMinError && fixed.rho <= kMaxError)) &&
                      find_format(static_cast<FormatId>(fixed.format));
   if (!sound)
     throw Error{"a probe in the state is malformed", "", "run `snug state verify`, or start a new state"};

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kRows = 64;  // to a task
 
-using infer::Rows;
+using infer::Activations;
 
 /// The part of ascending `rows` that lies in [first, last), as indices.
 std::pair<int64_t, int64_t> part_of(const std::vector<int64_t>& rows, int64_t first, int64_t last) {
@@ -25,14 +25,15 @@ RowGradients::RowGradients(const Sampled& tensor, int64_t draws)
       draws_{draws},
       rows_(draws * static_cast<int64_t>(tensor.sample.rows.size()), tensor.weight->cols) {}
 
-void RowGradients::add_product(int64_t matrix, const Rows& inputs, const Rows& gradients) {
+void RowGradients::add_product(int64_t matrix, const Activations& inputs, const Activations& gradients) {
   const RowSample& sample = tensor_.sample;
   const int64_t first = matrix * tensor_.weight->rows, tokens = inputs.count();
   const auto [begin, end] = part_of(sample.rows, first, first + tensor_.weight->rows);
   const auto all = static_cast<int64_t>(sample.rows.size());
   for (int64_t draw = 0; draw < draws_; ++draw)
     parallel_ranges(end - begin, kRows, [&, at = begin](int64_t from, int64_t to) {
-      Rows turned = Rows::unset(to - from, tokens);  // the output gradients of my rows, token after token
+      Activations turned =
+          Activations::unset(to - from, tokens);  // the output gradients of my rows, token after token
       for (int64_t i = from; i < to; ++i)
         for (int64_t t = 0; t < tokens; ++t)
           turned.at(i - from)[t] =
@@ -43,7 +44,7 @@ void RowGradients::add_product(int64_t matrix, const Rows& inputs, const Rows& g
   if (!tensor_.energies.empty()) add_energies(matrix, gradients);
 }
 
-void RowGradients::add_energies(int64_t matrix, const Rows& gradients) {
+void RowGradients::add_energies(int64_t matrix, const Activations& gradients) {
   const RowSample& sample = tensor_.sample;
   const int64_t first = matrix * tensor_.weight->rows;
   std::vector<double> squares(static_cast<size_t>(gradients.width()));
@@ -60,7 +61,7 @@ void RowGradients::add_energies(int64_t matrix, const Rows& gradients) {
   }
 }
 
-void RowGradients::add_look_up(std::span<const int32_t> tokens, const Rows& gradients) {
+void RowGradients::add_look_up(std::span<const int32_t> tokens, const Activations& gradients) {
   const std::vector<int64_t>& rows = tensor_.sample.rows;
   const auto all = static_cast<int64_t>(rows.size()), count = static_cast<int64_t>(tokens.size());
   for (int64_t i = 0; i < gradients.count(); ++i) {

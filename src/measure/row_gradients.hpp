@@ -32,17 +32,17 @@ class RowGradients {
   RowGradients(const Sampled& tensor, int64_t draws);
 
   /// What ReverseHooks report.
-  void add_product(int64_t matrix, const infer::Rows& inputs, const infer::Rows& gradients);
-  void add_look_up(std::span<const int32_t> tokens, const infer::Rows& gradients);
+  void add_product(int64_t matrix, const infer::Activations& inputs, const infer::Activations& gradients);
+  void add_look_up(std::span<const int32_t> tokens, const infer::Activations& gradients);
 
   ChunkSums sums() const;
 
  private:
-  void add_energies(int64_t matrix, const infer::Rows& gradients);
+  void add_energies(int64_t matrix, const infer::Activations& gradients);
 
   const Sampled& tensor_;
   int64_t draws_;
-  infer::Rows rows_;  // [draws * sampled rows, cols]
+  infer::Activations rows_;  // [draws * sampled rows, cols]
   double covered_ = 0, all_ = 0;
 };
 

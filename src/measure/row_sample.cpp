@@ -10,9 +10,9 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kLeastRows = 128, kMostRows = 2048;
+constexpr int64_t kMinRows = 128, kMaxRows = 2048;
 constexpr int64_t kWeights = int64_t{1} << 20;  // looked at, of a tensor with rows that are not very long
-constexpr int64_t kLeastGroups = 4;
+constexpr int64_t kMinGroups = 4;
 
 /// In proportion to sizes, with the sum `rows`; those that would pass 1 are certain, and the others share the rest.
 std::vector<double> chances(std::span<const double> sizes, int64_t rows) {
@@ -38,7 +38,7 @@ Digest RowSample::digest() const {
 }
 
 int64_t sample_rows(int64_t cols) {
-  return std::clamp(kWeights / std::max<int64_t>(1, cols), kLeastRows, kMostRows);
+  return std::clamp(kWeights / std::max<int64_t>(1, cols), kMinRows, kMaxRows);
 }
 
 int64_t rows_in_step(const infer::Model& model, const Tensor& tensor) {
@@ -59,7 +59,7 @@ RowSample spread_sample(const Tensor& tensor, int64_t group_rows, int64_t rows) 
   RowSample sample;
   sample.population = tensor.rows();
   const int64_t groups = tensor.rows() / group_rows;
-  int64_t taken = std::max((rows + group_rows - 1) / group_rows, kLeastGroups);
+  int64_t taken = std::max((rows + group_rows - 1) / group_rows, kMinGroups);
   if (taken * 5 >= groups * 4) taken = groups;  // nearly all: all, and no error of sampling
   std::vector<int64_t> chosen;
   const RowOrder order{groups};

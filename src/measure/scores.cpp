@@ -11,7 +11,7 @@
 namespace snug {
 namespace {
 
-using infer::Rows;
+using infer::Activations;
 
 /// A stream of random signs that depends on nothing but its seed (splitmix64).
 class Signs {
@@ -50,8 +50,8 @@ Signs signs_of(const Digest& chunk, int64_t draw, int64_t position) {
 
 }  // namespace
 
-Rows score_gradients(const Rows& logits, int64_t first, int64_t draws, const Digest& chunk) {
-  Rows g = Rows::unset(draws * logits.count(), logits.width());
+Activations score_gradients(const Activations& logits, int64_t first, int64_t draws, const Digest& chunk) {
+  Activations g = Activations::unset(draws * logits.count(), logits.width());
   parallel_for(logits.count(), [&](int64_t t) {
     const double log_sum = infer::log_sum_exp(logits.row(t));
     std::vector<double> roots;

@@ -15,6 +15,7 @@ namespace snug {
 ///
 /// all tokens of the vocabulary have their say in every draw. Depends on the logits, the chunk, the draw and the
 /// position `first` + row, and on nothing else.
-infer::Rows score_gradients(const infer::Rows& logits, int64_t first, int64_t draws, const Digest& chunk);
+infer::Activations score_gradients(const infer::Activations& logits, int64_t first, int64_t draws,
+                                   const Digest& chunk);
 
 }  // namespace snug

@@ -166,16 +166,16 @@ class Sensing {
     parallel_for(count, [&](int64_t i) {
       Traveller& t = travellers_[static_cast<size_t>(i)];
       t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
-      t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix, const infer::Rows& inputs,
-                                     const infer::Rows& gradients) {
+      t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix,
+                                     const infer::Activations& inputs, const infer::Activations& gradients) {
         if (RowGradients* of = gradients_of(t, weight)) of->add_product(matrix, inputs, gradients);
       };
-      t.hooks.on_look_up = [this, &t](const infer::Weight& table, const infer::Rows& gradients) {
+      t.hooks.on_look_up = [this, &t](const infer::Weight& table, const infer::Activations& gradients) {
         if (RowGradients* of = gradients_of(t, table)) of->add_look_up(text_.tokens(t.chunk), gradients);
       };
       t.pass = std::make_unique<infer::ReversePass>(
           model_, text_.tokens(t.chunk), options_.draws, t.hooks,
-          [&t](int layer) -> const infer::Rows& { return t.hidden->before_lender(layer); });
+          [&t](int layer) -> const infer::Activations& { return t.hidden->before_lender(layer); });
       progress_->advance(model_.layers());
     });
     results_.forward_seconds = seconds_since(start);
@@ -206,11 +206,13 @@ class Sensing {
   }
 
   void head(Traveller& t) const {
-    t.pass->head(t.hidden->before(model_.layers()), text_.first_scored(), [&](int64_t first, const infer::Rows& logits) {
-      if (!std::isfinite(infer::log_sum_exp(logits.row(0))))
-        throw Error{"what the original predicts is no number", model_.source().path().string(), kDamaged};
-      return score_gradients(logits, first, options_.draws, text_.digest(t.chunk));
-    });
+    t.pass->head(
+        t.hidden->before(model_.layers()), text_.first_scored(),
+        [&](int64_t first, const infer::Activations& logits) {
+          if (!std::isfinite(infer::log_sum_exp(logits.row(0))))
+            throw Error{"what the original predicts is no number", model_.source().path().string(), kDamaged};
+          return score_gradients(logits, first, options_.draws, text_.digest(t.chunk));
+        });
   }
 
   /// What the formats do to the tensors that a stage begins to show.

@@ -21,14 +21,14 @@ static_assert(sizeof(Fixed) == 48);
 
 // Beyond what is measured anywhere, and within what can be multiplied and added up.
 constexpr double kMost = 1e60;
-constexpr int64_t kMostTokens = int64_t{1} << 31;
+constexpr int64_t kMaxTokens = int64_t{1} << 31;
 
 bool is_amount(double v) {
   return v >= 0 && v <= kMost;
 }
 
 bool is_count(int64_t n) {
-  return n > 0 && n < kMostTokens;
+  return n > 0 && n < kMaxTokens;
 }
 
 }  // namespace

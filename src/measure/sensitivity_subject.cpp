@@ -9,7 +9,7 @@ namespace {
 /// Of a matrix with a row for each token: how much of the sample goes to tokens whether they come or not.
 constexpr double kShareOfAll = 0.25;
 
-constexpr double kLeastCovered = 1e-120;  // what can be divided by
+constexpr double kMinCovered = 1e-120;  // what can be divided by
 
 }  // namespace
 
@@ -48,7 +48,7 @@ Sensitivity Subject::estimate(size_t format) const {
     ++count;
   }
   const infer::Estimate mean = infer::estimate(sum, squares, count);
-  const double by = covered > kLeastCovered ? all / covered : 1;
+  const double by = covered > kMinCovered ? all / covered : 1;
   return {mean.value * by, mean.error * by};
 }
 

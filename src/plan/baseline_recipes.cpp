@@ -20,7 +20,7 @@ std::string join(const auto& names) {
 
 }  // namespace
 
-Recipe copying_recipe(const ModelSource& model) {
+Recipe copy_recipe(const ModelSource& model) {
   const ModelShape shape = shape_of(model);
   Recipe recipe;
   recipe.made_by = "snug " SNUG_VERSION;
@@ -38,7 +38,7 @@ Recipe copying_recipe(const ModelSource& model) {
 
 Recipe recipe_with(const ModelSource& model, const Importance* importance, std::string method,
                    const std::function<FormatId(size_t, const Tensor&)>& choose) {
-  Recipe recipe = copying_recipe(model);
+  Recipe recipe = copy_recipe(model);
   recipe.method = std::move(method);
   if (importance) recipe.imatrix_digest = importance_digest(*importance);
   recipe.tensor_bytes = 0;
@@ -76,7 +76,7 @@ Recipe preset_recipe(const ModelSource& model, const Importance* importance, con
   if (!preset)
     throw Error{str("unknown preset '", name, "'"), "the preset", str("known are ", join(preset_names())), Fault::usage};
   const ModelShape shape = shape_of(model);
-  const Recipe order = copying_recipe(model);  // llama-quantize counts layers in the order of its output
+  const Recipe order = copy_recipe(model);  // llama-quantize counts layers in the order of its output
   std::vector<PresetTensor> tensors;
   for (const RecipeTensor& tensor : order.tensors) {
     const Tensor& source = *model.find(tensor.name);

@@ -12,7 +12,7 @@ namespace snug {
 /// Recipes that nobody measured: unless every tensor is copied, their loss is unknown.
 
 /// Every tensor as it is, in the order of the output file (llama-quantize's).
-Recipe copying_recipe(const ModelSource& model);
+Recipe copy_recipe(const ModelSource& model);
 
 /// `format` wherever it fits, and what llama-quantize falls back to elsewhere.
 Recipe uniform_recipe(const ModelSource& model, const std::string& format);

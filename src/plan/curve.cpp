@@ -38,7 +38,7 @@ std::vector<PresetTensor> preset_tensors(const Profile& profile) {
   std::vector<PresetTensor> tensors;
   for (const ProfiledTensor& t : profile.tensors)
     tensors.push_back({t.name, t.cols, t.experts, t.source, true});
-  for (const FixedTensor& t : profile.fixed) tensors.push_back({t.name, t.weights, 1, t.format, false});
+  for (const UnquantizedTensor& t : profile.fixed) tensors.push_back({t.name, t.weights, 1, t.format, false});
   return tensors;
 }
 
@@ -76,7 +76,7 @@ std::optional<Recipe> recipe_of(const Preset& preset, const SavedProfile& saved,
 }
 
 /// Budgets for the choices, rising. `also` are file sizes; `beside` is what a file holds besides the choices.
-std::vector<int64_t> budgets_of(Range range, int count, const std::vector<int64_t>& also, int64_t beside) {
+std::vector<int64_t> budgets_of(ReachableBytes range, int count, const std::vector<int64_t>& also, int64_t beside) {
   const double ratio = std::log(static_cast<double>(range.largest) / static_cast<double>(range.smallest));
   std::vector<int64_t> budgets{range.smallest, range.largest};
   for (int i = 1; i + 1 < count; ++i)
@@ -95,7 +95,7 @@ std::vector<CurvePoint> make_curve(const SavedProfile& saved, int budgets, const
   const Planner planner{saved, any_size};
   Problem problem = planner.problem();
   const int64_t beside = -problem.budget_bytes;  // what the choices of an empty file would lack
-  const Options fast{.seconds = 1, .gap = 1e-6};
+  const SolveOptions fast{.seconds = 1, .gap = 1e-6};
   std::vector<CurvePoint> curve;
   for (const int64_t budget : budgets_of(reachable(problem), budgets, also, beside)) {
     problem.budget_bytes = budget;

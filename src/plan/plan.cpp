@@ -52,7 +52,8 @@ Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& 
   copy.notes = options.notes;
   copy.limits = options.limits();
   if (options.budget.counts_whole_files()) header_bytes_ = model_.sizes->fixed_bytes(copy);
-  for (const FixedTensor& tensor : profile.fixed) copied_bytes_ += counted_bytes(tensor.format, tensor.bytes);
+  for (const UnquantizedTensor& tensor : profile.fixed)
+    copied_bytes_ += counted_bytes(tensor.format, tensor.bytes);
   allowed_bytes_ = options.budget.bytes(copy.weights);
 }
 
@@ -127,7 +128,7 @@ Constraints Planner::make_constraints() const {
   return constraints;
 }
 
-void Planner::refuse(Range range) const {
+void Planner::refuse(ReachableBytes range) const {
   const auto shown = [&](int64_t choices) {
     return options_.budget.show(choices + copied_bytes_ + header_bytes_, model_.copy.weights);
   };
@@ -194,7 +195,7 @@ Recipe Planner::recipe_of(const std::vector<uint16_t>& pick) const {
 void Planner::certify(Recipe& recipe, const Solution& solution) const {
   recipe.certified_bound = nats(solution.certified_bound);
   const bool in_whole_numbers = options_.caps.empty() && !options_.active_bytes;
-  recipe.proven_optimal = solution.stop == Stop::optimal &&
+  recipe.proven_optimal = solution.stop == SolveStatus::optimal &&
                           (in_whole_numbers || solution.certified_bound >= solution.loss);
 }
 
@@ -208,7 +209,7 @@ Planner Planner::bare() const {
 
 void Planner::check_reachable() const {
   if (may_be_bare()) return bare().check_reachable();
-  const Range range = reachable(problem());
+  const ReachableBytes range = reachable(problem());
   if (range.smallest > budget_for_choices(0)) refuse(range);
   check_files();
 }
@@ -227,13 +228,14 @@ Plan Planner::solve_as_asked() const {
   Plan plan{{}, problem(), {}};
   const Constraints constraints = make_constraints();
   const bool plain = constraints.side.empty() && constraints.formats.empty();
-  Options solver;
+  SolveOptions solver;
   solver.seconds = options_.seconds;
   // Headers of further files come out of the budget too, and whatever of a header depends on the formats: how much
   // that is shows only after solving.
   for (int64_t held_back = 0;;) {
     plan.problem.budget_bytes = budget_for_choices(held_back);
-    plan.solution = plain ? solve(plan.problem, solver) : solve_with(plan.problem, constraints, solver);
+    plan.solution =
+        plain ? solve(plan.problem, solver) : solve_constrained(plan.problem, constraints, solver);
     if (plan.solution.pick.empty() && !plan.problem.tensors.empty()) refuse(reachable(plan.problem));
     plan.recipe = recipe_of(plan.solution.pick);
     const int64_t over = options_.budget.overrun(plan.recipe);
@@ -264,7 +266,7 @@ std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
   std::vector<CurvePoint> curve;
   for (const FrontierPoint& point : frontier(all, options)) {
     CurvePoint out{0, 0, point.loss, 0, point.on_hull, {}};
-    for (const Change& change : point.changes) {
+    for (const PickChange& change : point.changes) {
       pick[change.tensor] = change.pick;
       const Selection::Item& item = selection_.items[change.tensor];
       for (size_t m = 0; m < item.tensors.size(); ++m) {
@@ -282,7 +284,7 @@ std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {
       const Candidate& candidate = profile_.tensors[t].candidates[picked[t]];
       add(candidate.format, candidate.bytes);
     }
-    for (const FixedTensor& tensor : profile_.fixed) add(tensor.format, tensor.bytes);
+    for (const UnquantizedTensor& tensor : profile_.fixed) add(tensor.format, tensor.bytes);
     out.bpw = 8.0 * static_cast<double>(out.tensor_bytes) / static_cast<double>(model_.copy.weights);
     curve.push_back(std::move(out));
   }

@@ -58,7 +58,7 @@ class Planner {
   int64_t counted_bytes(FormatId format, int64_t data_bytes) const;
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   void check_files() const;
-  [[noreturn]] void refuse(Range range) const;
+  [[noreturn]] void refuse(ReachableBytes range) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
   bool may_be_bare() const;
   Planner bare() const;  // without notes

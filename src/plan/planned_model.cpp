@@ -14,14 +14,14 @@ RecipeTensor copy_of(const ProfiledTensor& tensor) {
   return {tensor.name, tensor.source, tensor.cols / shape.block_weights * shape.block_bytes * tensor.rows, 0, true};
 }
 
-Recipe copying_recipe(const SavedProfile& saved) {
+Recipe copy_recipe(const SavedProfile& saved) {
   Recipe recipe;
   recipe.architecture = saved.architecture;
   recipe.model_name = saved.model_name;
   recipe.method = "copy";
   recipe.weights = saved.profile.weights();
   for (const ProfiledTensor& tensor : saved.profile.tensors) recipe.tensors.push_back(copy_of(tensor));
-  for (const FixedTensor& tensor : saved.profile.fixed)
+  for (const UnquantizedTensor& tensor : saved.profile.fixed)
     recipe.tensors.push_back({tensor.name, tensor.format, tensor.bytes, 0, true});
   for (const RecipeTensor& tensor : recipe.tensors) recipe.tensor_bytes += tensor.bytes;
   return recipe;
@@ -31,14 +31,14 @@ Recipe copying_recipe(const SavedProfile& saved) {
 
 PlannedModel planned_model(const ModelSource& model, const Importance* importance) {
   const ModelShape shape = shape_of(model);
-  return {copying_recipe(model), shape.experts, shape.experts_used, shape.tied_output,
+  return {copy_recipe(model), shape.experts, shape.experts_used, shape.tied_output,
           make_artifact(model, importance)};
 }
 
 PlannedModel planned_model(const SavedProfile& saved) {
   const bool has_head = std::ranges::any_of(
       saved.profile.tensors, [](const ProfiledTensor& tensor) { return role_of(tensor.name) == Role::output; });
-  return {copying_recipe(saved), saved.experts, saved.experts, !has_head,
+  return {copy_recipe(saved), saved.experts, saved.experts, !has_head,
           std::make_shared<GgufSizes>(saved.header_bytes)};
 }
 

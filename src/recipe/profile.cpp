@@ -75,7 +75,7 @@ ProfiledTensor parse_tensor(const JsonNode& node) {
 std::string to_json(const Profile& profile) {
   Json tensors = Json::array(), fixed = Json::array();
   for (const ProfiledTensor& tensor : profile.tensors) tensors.push_back(to_json(tensor));
-  for (const FixedTensor& tensor : profile.fixed)
+  for (const UnquantizedTensor& tensor : profile.fixed)
     fixed.push_back({{"name", tensor.name}, {"format", format_name(tensor.format)}, {"weights", tensor.weights},
                      {"bytes", tensor.bytes}});
   return json_text(Json{{"snug_profile", kVersion},

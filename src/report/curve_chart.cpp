@@ -10,8 +10,8 @@
 namespace snug::report {
 namespace {
 
-constexpr double kMostBits = 9;      // a page's width is for sizes where something is lost
-constexpr double kLeastLoss = 1e-6;  // below, arithmetic of the runtime matters more
+constexpr double kMaxBits = 9;      // a page's width is for sizes where something is lost
+constexpr double kMinLoss = 1e-6;  // below, arithmetic of the runtime matters more
 constexpr double kLetter = 6.3;      // pixels of a letter of a label, about
 
 /// The presets that people know; the others are labelled where room is left.
@@ -41,7 +41,7 @@ class CurveChart {
 
  private:
   bool is_shown(double bits, double loss) const {
-    return bits <= std::max(kMostBits, report_.bits_per_weight * 1.05) && loss >= kLeastLoss;
+    return bits <= std::max(kMaxBits, report_.bits_per_weight * 1.05) && loss >= kMinLoss;
   }
 
   int64_t largest_size() const {

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "recipe/judged_recipe.hpp"
+#include "recipe/measured_recipe.hpp"
 
 namespace snug::report {
 
-using MeasuredPoint = JudgedRecipe;
+using MeasuredPoint = MeasuredRecipe;
 
 /// How well predictions agree with measurements, over the points that have both.
 struct Agreement {

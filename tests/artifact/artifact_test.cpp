@@ -37,7 +37,7 @@ class ArtifactOfTiny : public testing::Test {
   test::Scratch scratch_;
   ModelSource model_ = open_model(test::tiny_model());
   std::unique_ptr<Artifact> artifact_ = make_artifact(model_, nullptr);
-  Recipe copy_ = copying_recipe(model_);
+  Recipe copy_ = copy_recipe(model_);
 };
 
 TEST_F(ArtifactOfTiny, IsItsFixedBytesAndWhatEachTensorTakes) {

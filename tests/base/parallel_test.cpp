@@ -49,7 +49,7 @@ TEST(Parallel, ThreadsKeptAwakeTakeEveryRangeOfEveryLoopOnce) {
     set_threads(n);
     std::vector<std::atomic<int>> visits(64);
     int64_t sum = 0;  // of what each loop left, read between them
-    with_threads_awake([&] {
+    with_spinning_threads([&] {
       for (int loop = 0; loop < 2000; ++loop) {
         std::vector<int64_t> squares(static_cast<size_t>(loop % 64 + 1));
         parallel_for(loop % 64 + 1, [&](int64_t i) {
@@ -73,24 +73,24 @@ TEST(Parallel, ThreadsKeptAwakeNestAndPassExceptionsOn) {
   set_threads(3);
   std::atomic<int> sum = 0;
   const auto four_times_four = [&] {
-    with_threads_awake([&] {
-      with_threads_awake(
+    with_spinning_threads([&] {
+      with_spinning_threads(
           [&] { parallel_for(4, [&](int64_t) { parallel_for(4, [&](int64_t) { ++sum; }); }); });
       parallel_for(4,
-                   [&](int64_t) { with_threads_awake([&] { parallel_for(4, [&](int64_t) { ++sum; }); }); });
+                   [&](int64_t) { with_spinning_threads([&] { parallel_for(4, [&](int64_t) { ++sum; }); }); });
     });
   };
   four_times_four();
   parallel_for(4, [&](int64_t) { four_times_four(); });
   EXPECT_EQ(sum, 5 * 32);
   for (int round = 0; round < 20; ++round)
-    EXPECT_THROW(with_threads_awake([&] {
+    EXPECT_THROW(with_spinning_threads([&] {
                    parallel_for(100, [](int64_t i) {
                      if (i == 30) throw std::runtime_error{"thirty"};
                    });
                  }),
                  std::runtime_error);
-  EXPECT_THROW(with_threads_awake([] { throw std::runtime_error{"between loops"}; }), std::runtime_error);
+  EXPECT_THROW(with_spinning_threads([] { throw std::runtime_error{"between loops"}; }), std::runtime_error);
   four_times_four();
   EXPECT_EQ(sum, 6 * 32);
   set_threads(0);

@@ -40,7 +40,7 @@ TEST_P(CollectDamaged, IsToldOrDoesNoHarm) {
   std::ifstream in{whole, std::ios::binary};
   const std::string bytes{std::istreambuf_iterator<char>{in}, {}};
   const std::vector<size_t> at = offsets(open_model(whole), bytes);
-  Calibration text{{}, {}, "counting"};
+  CalibrationTokens text{{}, {}, "counting"};
   for (int i = 0; i < 12; ++i) text.tokens.push_back((i * 37 + 11) % 64);
   int told = 0;
   const float values[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),

@@ -13,7 +13,7 @@
 #include "base/progress.hpp"
 #include "infer/tiny_llama.hpp"
 #include "calibrate/collect_pass.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
@@ -26,9 +26,9 @@ std::string bytes_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>{in}, {}};
 }
 
-Calibration random_text(int64_t count, int32_t vocabulary, uint64_t seed) {
+CalibrationTokens random_text(int64_t count, int32_t vocabulary, uint64_t seed) {
   std::mt19937_64 random{seed};
-  Calibration text{{}, 1, "random"};
+  CalibrationTokens text{{}, 1, "random"};
   for (int64_t i = 0; i < count; ++i)
     text.tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(vocabulary)));
   return text;
@@ -59,7 +59,7 @@ class Collect : public testing::Test {
   }
 
   test::Scratch scratch_;
-  const Calibration text_ = random_text(100, 40, 1);
+  const CalibrationTokens text_ = random_text(100, 40, 1);
 };
 
 TEST_F(Collect, SumsWhatTheForwardPassMultiplies) {
@@ -129,8 +129,8 @@ TEST_F(Collect, MoreChunksThanANumberHoldsAreTheWholeText) {
 TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
   const CollectReport report = collect({.chunk_tokens = 16, .output = true, .full = true});
   EXPECT_EQ(report.inputs, 10) << "four a block, the output's, and that by groups of rows";
-  const SecondMoments moments{scratch_ / "im.gguf"};
-  const SecondMoment* q = moments.find("blk.0.attn_q.weight");
+  const Hessians moments{scratch_ / "im.gguf"};
+  const Hessian* q = moments.find("blk.0.attn_q.weight");
   ASSERT_TRUE(q);
   EXPECT_EQ(q, moments.find("blk.0.attn_v.weight"));
   EXPECT_EQ(q->tensors.size(), 3u);
@@ -150,7 +150,7 @@ TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
       for (int64_t t = 0; t < rows.rows && weight.name == "blk.1.ffn_down.weight"; ++t)
         expected += double{rows.row(t)[70]} * rows.row(t)[17];
     });
-  const SecondMoment* down = moments.find("blk.1.ffn_down.weight");
+  const Hessian* down = moments.find("blk.1.ffn_down.weight");
   ASSERT_TRUE(down);
   EXPECT_EQ(down->counts, std::vector<float>{96});
   EXPECT_NEAR(down->sums[70 * 96 + 17], expected, 1e-4 * std::fabs(expected));
@@ -159,9 +159,9 @@ TEST_F(Collect, SecondMomentsAreThoseOfTheInputs) {
 
 TEST_F(Collect, MomentsOfOutputRowsCountWhereTheirLogitsAreOpen) {
   collect({.chunk_tokens = 16, .output = true, .full = true});
-  const SecondMoments moments{scratch_ / "im.gguf"};
+  const Hessians moments{scratch_ / "im.gguf"};
   EXPECT_EQ(moments.find_rows("blk.0.attn_q.weight"), nullptr);
-  const SecondMoment* rows = moments.find_rows("output.weight");
+  const Hessian* rows = moments.find_rows("output.weight");
   ASSERT_TRUE(rows);
   ASSERT_EQ(rows->row_groups.size(), 40u);
   ASSERT_EQ(rows->mats, 2);
@@ -169,7 +169,7 @@ TEST_F(Collect, MomentsOfOutputRowsCountWhereTheirLogitsAreOpen) {
   const infer::Model model{open_model(scratch_ / "model.gguf")};
   ChunkRunner runner{model, text_, 16, true, infer::Compute::exact};
   std::vector<double> open;  // [tokens, groups] of the chunk
-  runner.on_logits = [&](const infer::Weight&, const infer::Rows& logits) {
+  runner.on_logits = [&](const infer::Weight&, const infer::Activations& logits) {
     for (int64_t t = 0; t < logits.count(); ++t) {
       double sum = 0, of_group[2] = {};
       for (const float l : logits.row(t)) sum += std::exp(static_cast<double>(l));
@@ -215,7 +215,7 @@ TEST_F(Collect, WideInputsGetNoSecondMoments) {
   const CollectReport report = collect({.chunk_tokens = 16, .full = true, .full_width = 64});
   EXPECT_EQ(report.inputs, 6) << "not the 96 wide of the down projections";
   EXPECT_EQ(report.tensors, 14);
-  const SecondMoments moments{scratch_ / "im.gguf"};
+  const Hessians moments{scratch_ / "im.gguf"};
   EXPECT_EQ(moments.find("blk.1.ffn_down.weight"), nullptr);
   EXPECT_NE(moments.find("blk.1.ffn_up.weight"), nullptr);
 }

@@ -82,11 +82,11 @@ TEST(Sensitivities, AreSumsOfPTimesOneLessP) {
   std::mt19937 random{5};
   std::normal_distribution<float> normal{0, 3};
   RowGroups groups{3};
-  infer::Rows logits(7, 50);
+  infer::Activations logits(7, 50);
   for (int v = 0; v < 50; ++v) groups.group_of.push_back(v * v % 3);
   for (float& l : logits.values()) l = normal(random);
   logits.at(6)[4] = 1000;  // a certain answer
-  const infer::Rows got = sensitivities(groups, logits);
+  const infer::Activations got = sensitivities(groups, logits);
   for (int64_t t = 0; t < 6; ++t) {
     double sum = 0, expected[3] = {};
     for (const float l : logits.row(t)) sum += std::exp(static_cast<double>(l));
@@ -100,11 +100,11 @@ TEST(Sensitivities, AreSumsOfPTimesOneLessP) {
 }
 
 TEST(WeightedInputs, LeaveOutWhatDoesNotMatter) {
-  infer::Rows sensitivity(4, 2);
+  infer::Activations sensitivity(4, 2);
   const float of_second[] = {0.25f, 0, 0.04f, 1e-6f};
   for (int t = 0; t < 4; ++t) sensitivity.at(t)[1] = of_second[t];
   const float inputs[] = {1, 2, 3, 4, 5, 6, 7, 8};
-  const infer::Rows got = weighted_inputs({inputs, 4, 2}, sensitivity, 1);
+  const infer::Activations got = weighted_inputs({inputs, 4, 2}, sensitivity, 1);
   ASSERT_EQ(got.count(), 2);
   EXPECT_FLOAT_EQ(got.at(0)[1], 0.5f * 2);
   EXPECT_FLOAT_EQ(got.at(1)[0], 0.2f * 5);

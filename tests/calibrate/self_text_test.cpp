@@ -67,14 +67,14 @@ TEST_F(SelfText, WhatIsKeptIsNotWrittenAgain) {
 TEST_F(SelfText, AModelWithoutATokenizerWritesAsWell) {
   test::write_tiny_llama({}, scratch_ / "bare.gguf");
   const infer::Model bare{open_model(scratch_ / "bare.gguf")};
-  const Calibration text = calibration_tokens({kSelfText, {.tokens = 50, .document_tokens = 20}}, bare);
+  const CalibrationTokens text = calibration_tokens({kSelfText, {.tokens = 50, .document_tokens = 20}}, bare);
   EXPECT_EQ(text.tokens.size(), 50u);
   EXPECT_FALSE(text.bos);
   EXPECT_TRUE(std::ranges::all_of(text.tokens, [](int32_t t) { return t >= 0 && t < 40; }));
 }
 
 TEST_F(SelfText, StartsItsChunksAsATextFromAFileDoes) {
-  const Calibration text = calibration_tokens({kSelfText, options_}, model_);
+  const CalibrationTokens text = calibration_tokens({kSelfText, options_}, model_);
   EXPECT_EQ(text.bos, infer::Tokenizer{model_.source()}.bos());
   EXPECT_NE(text.name.find("seed 1"), std::string::npos);
 }

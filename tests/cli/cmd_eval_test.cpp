@@ -102,7 +102,7 @@ TEST_F(EvalOnScratchDisk, RawLogitsAreThoseOfTheSession) {
   std::ifstream in{path("out.f32"), std::ios::binary};
   const std::string bytes{std::istreambuf_iterator<char>{in}, {}};
   const infer::Model model{open_model(path("base.gguf"))};
-  const infer::Rows expected = infer::Session{model, {}}.forward(std::vector<int32_t>{3, 17, 5});
+  const infer::Activations expected = infer::Session{model, {}}.forward(std::vector<int32_t>{3, 17, 5});
   ASSERT_EQ(bytes.size(), expected.values().size_bytes());
   EXPECT_EQ(std::memcmp(bytes.data(), expected.at(0), bytes.size()), 0);
 }

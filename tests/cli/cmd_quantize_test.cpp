@@ -3,7 +3,7 @@
 
 #include "cli/run_program.hpp"
 #include "snug/model.hpp"
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 #include "support/tiny_model.hpp"
 
 namespace snug {
@@ -19,7 +19,7 @@ class QuantizeCli : public test::RunProgram {
     return snug("quantize " + model_ + " --force --json " + more);
   }
   /// What the outputs of all tensors are off by, over some of their rows.
-  double curved(const std::string& file, Curvatures& curvatures) {
+  double curved(const std::string& file, HessianFactors& curvatures) {
     const ModelSource original = open_model(test::tiny_model()), written = open_model(scratch_ / file);
     double sum = 0;
     for (const Tensor& tensor : written.tensors()) {
@@ -42,9 +42,9 @@ class QuantizeCli : public test::RunProgram {
 TEST_F(QuantizeCli, MaxUsesTheSecondMomentsOfAFullImatrix) {
   ASSERT_EQ(collect("-o plain.gguf").exit_code, 0);
   ASSERT_EQ(collect("--full -o full.gguf").exit_code, 0);
-  const SecondMoments moments{scratch_ / "full.gguf"};
+  const Hessians moments{scratch_ / "full.gguf"};
   ASSERT_TRUE(moments.find_rows("token_embd.weight")) << "the head of this model";
-  Curvatures curvatures{moments};
+  HessianFactors curvatures{moments};
   for (const std::string format : {"q3_K", "iq2_s"}) {
     SCOPED_TRACE(format);
     const std::string max = "--effort max --format " + format;

@@ -23,15 +23,15 @@ class BaseLogitsFile : public testing::Test {
     std::iota(chunks.tokens.begin(), chunks.tokens.end(), 0);
     std::mt19937_64 random{9};
     std::normal_distribution<float> normal{0, 6};
-    for (Rows& rows : logits) {
-      rows = Rows(chunks.scored(), kVocabulary);
+    for (Activations& rows : logits) {
+      rows = Activations(chunks.scored(), kVocabulary);
       for (float& l : rows.values()) l = normal(random);
     }
   }
 
   std::string write() {
     BaseLogitsWriter writer{path, Existing::replace, chunks, kVocabulary};
-    for (const Rows& rows : logits) writer.write_chunk(rows);
+    for (const Activations& rows : logits) writer.write_chunk(rows);
     writer.commit();
     std::ifstream in{path, std::ios::binary};
     return {std::istreambuf_iterator<char>{in}, {}};
@@ -42,7 +42,7 @@ class BaseLogitsFile : public testing::Test {
   test::Scratch scratch;
   const std::filesystem::path path = scratch / "base.kld";
   Chunks chunks;
-  Rows logits[2];
+  Activations logits[2];
 };
 
 TEST_F(BaseLogitsFile, HasTheLayoutOfTheReference) {

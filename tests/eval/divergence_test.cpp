@@ -104,7 +104,7 @@ TEST_F(EvaluateTinyModel, ScoresAreThoseOfTheLogits) {
   ASSERT_EQ(scores.size(), 21u);
   std::vector<int32_t> second{chunks.chunk(1).begin(), chunks.chunk(1).end()};
   second[0] = 1;
-  const Rows logits = Session{model, {}}.forward(second);
+  const Activations logits = Session{model, {}}.forward(second);
   for (int i = 0; i < 7; ++i)
     EXPECT_EQ(scores[static_cast<size_t>(7 + i)].loss,
               score(logits.row(8 + i), second[static_cast<size_t>(9 + i)]).loss);

@@ -18,7 +18,7 @@ class TasksOnTinyModel : public testing::Test {
  protected:
   /// Mean ln p of tokens [begin, end) from a run of the whole text.
   double whole(const std::vector<int32_t>& text, size_t begin, size_t end) const {
-    const Rows logits = Session{model, {}}.forward(text);
+    const Activations logits = Session{model, {}}.forward(text);
     double sum = 0;
     for (size_t i = begin; i < end; ++i)
       sum -= static_cast<double>(score(logits.row(static_cast<int64_t>(i) - 1), text[i]).loss);
@@ -116,11 +116,11 @@ TEST(Rewind, GivesTheBitsOfARunThatNeverWentOn) {
     Session session{model, {.context = 60, .batch = 4}};
     session.forward(start);
     const Session::Mark mark = session.mark();
-    const Rows once = session.forward(end);
+    const Activations once = session.forward(end);
     session.rewind(mark);
     session.forward(other);
     session.rewind(mark);
-    const Rows again = session.forward(end);
+    const Activations again = session.forward(end);
     EXPECT_TRUE(std::ranges::equal(once.values(), again.values()));
   }
 }

@@ -68,7 +68,7 @@ TEST_P(SameImatrix, FromTheSameText) {
   const std::filesystem::path models = shared / "models";
   const std::string name = GetParam();
   const infer::Model model{open_model(models / (name + "-f16.gguf"))};
-  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, model);
+  const CalibrationTokens text = calibration_tokens({(shared / "text/calib.txt").string()}, model);
   collect_imatrix(model, text, {.chunk_tokens = 256, .output = true}, scratch_ / "ours.gguf",
                   Existing::refuse);
 

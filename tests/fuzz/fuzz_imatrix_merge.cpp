@@ -10,7 +10,7 @@
 #include "base/str.hpp"
 #include "imatrix/imatrix_merge.hpp"
 #include "imatrix/imatrix_statistics.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 
 namespace {
@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2 || !merged({data, size}, out)) return 0;
   try {
     statistics_of(read_imatrix(out), 2);
-    const SecondMoments moments{out};
+    const Hessians moments{out};
   } catch (const Error&) {
     std::abort();  // what a merge writes can be read
   }

@@ -10,7 +10,7 @@
 #include "infer/tiny_llama.hpp"
 #include "calibrate/collect.hpp"
 #include "imatrix/imatrix_statistics.hpp"
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 
@@ -44,7 +44,7 @@ class Merge : public testing::Test {
   }
 
   test::Scratch scratch_;
-  Calibration text_{{}, 1, "text"};
+  CalibrationTokens text_{{}, 1, "text"};
 };
 
 TEST_F(Merge, PartsOfATextAreTheWhole) {
@@ -68,10 +68,10 @@ TEST_F(Merge, PartsOfATextAreTheWhole) {
       EXPECT_NEAR(sum.in_sum[i], sums.in_sum[i], 1e-6 * std::sqrt(96 * sums.in_sum2[i])) << name;
     }
   }
-  const SecondMoments moments{scratch_ / "merged"}, expected{scratch_ / "whole"};
+  const Hessians moments{scratch_ / "merged"}, expected{scratch_ / "whole"};
   ASSERT_EQ(moments.inputs().size(), expected.inputs().size());
   for (const auto& [name, moment] : expected.inputs()) {
-    const SecondMoment* sum = moments.find(name);
+    const Hessian* sum = moments.find(name);
     ASSERT_TRUE(sum) << name;
     EXPECT_EQ(sum->counts, moment.counts);
     EXPECT_EQ(sum->tensors, moment.tensors);
@@ -95,19 +95,19 @@ TEST_F(Merge, WhatOnlySomeHaveIsTakenFromThose) {
   const Imatrix merged = read_imatrix(scratch_ / "merged");
   EXPECT_EQ(merged.tensors.at("output.weight").counts, std::vector<float>{96});
   EXPECT_EQ(merged.tensors.at("blk.0.attn_q.weight").counts, std::vector<float>{196});
-  EXPECT_EQ(SecondMoments{scratch_ / "merged"}.find("blk.0.attn_q.weight")->counts, std::vector<float>{100});
+  EXPECT_EQ(Hessians{scratch_ / "merged"}.find("blk.0.attn_q.weight")->counts, std::vector<float>{100});
 }
 
 TEST_F(Merge, OutputRowsThatAreGroupedInTwoWaysAreDropped) {
   collect({.chunk_tokens = 16, .output = true, .full = true}, "a");
   for (int32_t& token : text_.tokens) token = (token * 7 + 3) % 40;
   collect({.chunk_tokens = 16, .output = true, .full = true}, "b");
-  const SecondMoments a{scratch_ / "a"}, b{scratch_ / "b"};
+  const Hessians a{scratch_ / "a"}, b{scratch_ / "b"};
   ASSERT_NE(a.find_rows("output.weight")->row_groups, b.find_rows("output.weight")->row_groups);
   const ImatrixMergeReport report = merge({"a", "b"}, "merged");
   EXPECT_EQ(report.groups_dropped, 1);
   EXPECT_EQ(report.inputs, 9);
-  const SecondMoments merged{scratch_ / "merged"};
+  const Hessians merged{scratch_ / "merged"};
   EXPECT_EQ(merged.find_rows("output.weight"), nullptr);
   EXPECT_TRUE(merged.find("output.weight"));
 }

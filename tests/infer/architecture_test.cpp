@@ -49,12 +49,12 @@ TEST_P(Architectures, BatchesDoNotChangeABitAndFastIsNear) {
     const Model model{open_model(written(seed))};
     if (model.layers() > 20 && seed > 0) return;
     const std::vector<int32_t> tokens = some_tokens(model, 40);
-    const Rows whole = Session{model, {.context = 40}}.forward(tokens);
+    const Activations whole = Session{model, {.context = 40}}.forward(tokens);
     for (const int64_t batch : {1, 7}) {
-      const Rows parts = Session{model, {.context = 40, .batch = batch}}.forward(tokens);
+      const Activations parts = Session{model, {.context = 40, .batch = batch}}.forward(tokens);
       EXPECT_TRUE(std::ranges::equal(parts.values(), whole.values())) << batch;
     }
-    const Rows fast = Session{model, {.context = 40, .compute = Compute::fast}}.forward(tokens);
+    const Activations fast = Session{model, {.context = 40, .compute = Compute::fast}}.forward(tokens);
     std::vector<float> errors;  // by token: some are sent to other experts
     for (int64_t t = 0; t < whole.count(); ++t) {
       float worst = 0;

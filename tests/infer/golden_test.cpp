@@ -64,7 +64,7 @@ class Golden : public testing::TestWithParam<Case> {
 
 TEST_P(Golden, LogitsAgreeWithTheReference) {
   Session session{*model, {.context = 64}};
-  const Rows logits = session.forward(tokens);
+  const Activations logits = session.forward(tokens);
   const float worst = largest_difference(logits.values(), expected);
   RecordProperty("max_difference", std::to_string(worst));
   std::printf("  max difference %.2g\n", static_cast<double>(worst));
@@ -86,12 +86,12 @@ double relative_error(std::span<const float> a, std::span<const float> b) {
 TEST_P(Golden, FastIsNearExactBeyondTheWindow) {
   std::vector<int32_t> many;
   for (int k = 0; k < 70; ++k) many.push_back(tokens[static_cast<size_t>(k * 7 % 16)]);
-  const Rows exact = Session{*model, {.context = 70}}.forward(many);
+  const Activations exact = Session{*model, {.context = 70}}.forward(many);
   for (const int64_t batch : {70, 33, 1}) {
     SCOPED_TRACE(batch);
     Session session{*model,
                     {.context = 70, .batch = batch, .cache = FormatId::f16, .compute = Compute::fast}};
-    const Rows fast = session.forward(many);
+    const Activations fast = session.forward(many);
     std::vector<double> errors;  // by token
     for (int64_t t = 0; t < exact.count(); ++t) errors.push_back(relative_error(fast.row(t), exact.row(t)));
     std::ranges::sort(errors);
@@ -101,12 +101,12 @@ TEST_P(Golden, FastIsNearExactBeyondTheWindow) {
 }
 
 TEST_P(Golden, BatchesAndThreadsDoNotChangeABit) {
-  const Rows whole = Session{*model, {.context = 64}}.forward(tokens);
+  const Activations whole = Session{*model, {.context = 64}}.forward(tokens);
   for (const int64_t batch : {1, 3, 5}) {
     SCOPED_TRACE(batch);
     set_threads(batch == 3 ? 1 : 0);
     Session session{*model, {.context = 64, .batch = batch}};
-    const Rows logits = session.forward(tokens);
+    const Activations logits = session.forward(tokens);
     EXPECT_TRUE(std::ranges::equal(logits.values(), whole.values()));
   }
   set_threads(0);
@@ -114,7 +114,7 @@ TEST_P(Golden, BatchesAndThreadsDoNotChangeABit) {
 
 /// Each at its own position; one of them leaves early.
 TEST_P(Golden, SequencesSideBySideGiveTheSameBitsAsAlone) {
-  const Rows whole = Session{*model, {.context = 64}}.forward(tokens);
+  const Activations whole = Session{*model, {.context = 64}}.forward(tokens);
   std::vector<Session> sessions;
   std::vector<size_t> at = {0, 3, 8};
   for (const size_t before : at) {
@@ -128,7 +128,7 @@ TEST_P(Golden, SequencesSideBySideGiveTheSameBitsAsAlone) {
     if (step == 5) open.erase(open.begin() + 1);
     std::vector<int32_t> next;
     for (const Session* session : open) next.push_back(tokens[static_cast<size_t>(session->position())]);
-    const Rows logits = Session::forward_each(open, next);
+    const Activations logits = Session::forward_each(open, next);
     ASSERT_EQ(logits.count(), static_cast<int64_t>(open.size()));
     for (size_t i = 0; i < open.size(); ++i)
       EXPECT_TRUE(
@@ -138,12 +138,12 @@ TEST_P(Golden, SequencesSideBySideGiveTheSameBitsAsAlone) {
 
 TEST_P(Golden, ResumingFromABoundaryGivesTheSameLogits) {
   Session session{*model, {.context = 64}};
-  std::vector<Rows> boundaries(static_cast<size_t>(model->layers()) + 1);
+  std::vector<Activations> boundaries(static_cast<size_t>(model->layers()) + 1);
   session.hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
-    Rows& rows = boundaries[static_cast<size_t>(layer)] = Rows(hidden.rows, hidden.cols);
+    Activations& rows = boundaries[static_cast<size_t>(layer)] = Activations(hidden.rows, hidden.cols);
     std::copy_n(hidden.data, hidden.rows * hidden.cols, rows.at(0));
   };
-  const Rows whole = session.forward(tokens);
+  const Activations whole = session.forward(tokens);
   session.hooks = {};
   for (int layer = 0; layer <= model->layers(); ++layer) {
     SCOPED_TRACE(layer);
@@ -151,7 +151,7 @@ TEST_P(Golden, ResumingFromABoundaryGivesTheSameLogits) {
     ASSERT_LE(from, layer);
     session.reset();
     if (layer == model->layers() && model->architecture().restart(layer - 1) != layer - 1) continue;
-    const Rows logits = session.resume(from, tokens, boundaries[static_cast<size_t>(from)].view(), 10);
+    const Activations logits = session.resume(from, tokens, boundaries[static_cast<size_t>(from)].view(), 10);
     EXPECT_TRUE(
         std::ranges::equal(logits.values(), whole.values().subspan(10 * static_cast<size_t>(whole.width()))));
   }

@@ -45,9 +45,9 @@ Made make_weight(std::mt19937_64& random, const Format& format, int64_t rows, in
   return made;
 }
 
-Rows make_rows(std::mt19937_64& random, int64_t count, int64_t width) {
+Activations make_rows(std::mt19937_64& random, int64_t count, int64_t width) {
   std::normal_distribution<float> normal;
-  Rows rows(count, width);
+  Activations rows(count, width);
   for (float& v : rows.values()) v = normal(random);
   return rows;
 }
@@ -62,8 +62,8 @@ TEST(Matmul, FastIsNearExactForEveryFormatShapeAndMatrix) {
                  tokens = static_cast<int64_t>(1 + random() % 12);
       const int64_t cols = format.block_weights == 1 ? 131 : 512;
       const Made made = make_weight(random, format, rows, cols, 2);
-      const Rows x = make_rows(random, tokens, cols);
-      const Rows exact = matmul(made.weight, 1, x, Compute::exact),
+      const Activations x = make_rows(random, tokens, cols);
+      const Activations exact = matmul(made.weight, 1, x, Compute::exact),
                  fast = matmul(made.weight, 1, x, Compute::fast);
       double error = 0, size = 0;
       for (size_t k = 0; k < exact.values().size(); ++k) {
@@ -80,11 +80,11 @@ TEST(Matmul, FastIsTheSameOnAnyNumberOfThreads) {
       SCOPED_TRACE(::testing::Message() << format_name(id) << " tokens " << tokens);
       std::mt19937_64 random{1};
       const Made made = make_weight(random, *find_format(id), 333, 1024, 1);
-      const Rows x = make_rows(random, tokens, 1024);
-      const Rows first = matmul(made.weight, 0, x, Compute::fast);
+      const Activations x = make_rows(random, tokens, 1024);
+      const Activations first = matmul(made.weight, 0, x, Compute::fast);
       for (const int n : {1, 2, 3}) {
         set_threads(n);
-        const Rows again = matmul(made.weight, 0, x, Compute::fast);
+        const Activations again = matmul(made.weight, 0, x, Compute::fast);
         EXPECT_EQ(std::memcmp(first.at(0), again.at(0), first.values().size_bytes()), 0) << n << " threads";
       }
       set_threads(0);
@@ -100,17 +100,17 @@ TEST(Matmul, ProductsTogetherAreThoseOneByOne) {
                    << (compute == Compute::fast ? "fast" : "exact") << ", tokens " << tokens);
       std::mt19937_64 random{7};
       std::vector<Made> made;
-      std::vector<Factor> factors;
+      std::vector<WeightSlice> factors;
       for (const FormatId id :
            {FormatId::q4_K, FormatId::q8_0, FormatId::f16, FormatId::iq3_s, FormatId::q4_1})
         made.push_back(
             make_weight(random, *find_format(id), 1 + static_cast<int64_t>(random() % 80), 512, 2));
       for (const Made& m : made) factors.push_back({&m.weight, static_cast<int64_t>(factors.size() % 2)});
-      const Rows x = make_rows(random, tokens, 512);
-      const std::vector<Rows> together = matmul_each(factors, x, compute);
+      const Activations x = make_rows(random, tokens, 512);
+      const std::vector<Activations> together = matmul_each(factors, x, compute);
       ASSERT_EQ(together.size(), factors.size());
       for (size_t i = 0; i < factors.size(); ++i) {
-        const Rows alone = matmul(*factors[i].weight, factors[i].matrix, x, compute);
+        const Activations alone = matmul(*factors[i].weight, factors[i].matrix, x, compute);
         ASSERT_EQ(alone.values().size(), together[i].values().size());
         EXPECT_EQ(std::memcmp(alone.at(0), together[i].at(0), alone.values().size_bytes()), 0) << i;
       }
@@ -125,23 +125,23 @@ TEST(Matmul, RepackedWeightsMultiplyAsTheFilesDo) {
       std::mt19937_64 random{static_cast<uint64_t>(tokens)};
       Made made = make_weight(random, *find_format(format.products.id), 144, 512, 3);
       const Made other = make_weight(random, *find_format(FormatId::iq3_s), 37, 512, 1);
-      const Rows x = make_rows(random, tokens, 512);
-      const Rows plain = matmul(made.weight, 1, x, Compute::fast),
+      const Activations x = make_rows(random, tokens, 512);
+      const Activations plain = matmul(made.weight, 1, x, Compute::fast),
                  exact = matmul(made.weight, 1, x, Compute::exact),
                  beside = matmul(other.weight, 0, x, Compute::fast);
       repack(made);
       ASSERT_FALSE(made.weight.repacked.empty());
-      const Rows once = matmul(made.weight, 1, x, Compute::fast);
+      const Activations once = matmul(made.weight, 1, x, Compute::fast);
       for (size_t k = 0; k < plain.values().size(); ++k)
         EXPECT_NEAR(once.values()[k], plain.values()[k], 2e-4f) << k;  // sums in another order
-      const auto same = [](const Rows& a, const Rows& b) {
+      const auto same = [](const Activations& a, const Activations& b) {
         return std::memcmp(a.at(0), b.at(0), a.values().size_bytes()) == 0;
       };
       EXPECT_TRUE(same(matmul(made.weight, 1, x, Compute::exact), exact));
       for (const int n : {1, 2, 3}) {
         set_threads(n);
-        const std::vector<Rows> both =
-            matmul_each(std::vector<Factor>{{&other.weight, 0}, {&made.weight, 1}}, x, Compute::fast);
+        const std::vector<Activations> both =
+            matmul_each(std::vector<WeightSlice>{{&other.weight, 0}, {&made.weight, 1}}, x, Compute::fast);
         EXPECT_TRUE(same(both[0], beside)) << n << " threads";
         EXPECT_TRUE(same(both[1], once)) << n << " threads";
       }

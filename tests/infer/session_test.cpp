@@ -37,16 +37,16 @@ class SessionOnTinyLlama : public testing::Test {
   const std::vector<int32_t> tokens{1, 5, 9, 2, 30, 39, 0, 7, 7, 12};
 };
 
-bool same(const Rows& a, const Rows& b) {
+bool same(const Activations& a, const Activations& b) {
   return std::ranges::equal(a.values(), b.values());
 }
 
 TEST_F(SessionOnTinyLlama, TokensOneByOneGiveTheSameLogitsAsTogether) {
   const Model model = make({});
-  const Rows together = Session{model, {}}.forward(tokens);
+  const Activations together = Session{model, {}}.forward(tokens);
   Session session{model, {}};
   for (size_t t = 0; t < tokens.size(); ++t) {
-    const Rows one = session.forward(std::span{tokens}.subspan(t, 1));
+    const Activations one = session.forward(std::span{tokens}.subspan(t, 1));
     EXPECT_TRUE(std::ranges::equal(one.row(0), together.row(static_cast<int64_t>(t))));
   }
   EXPECT_EQ(session.position(), 10);
@@ -73,7 +73,7 @@ TEST_F(SessionOnTinyLlama, ARepackedModelComputesTheSame) {
          {FormatId::q8_0, FormatId::q4_0, FormatId::iq4_nl, FormatId::mxfp4, FormatId::f16}) {
       SCOPED_TRACE(::testing::Message() << format_name(id) << ", vocabulary " << vocabulary);
       Model model = make({.format = id, .vocabulary = vocabulary});
-      const Rows exact = Session{model, {}}.forward(tokens),
+      const Activations exact = Session{model, {}}.forward(tokens),
                  fast = Session{model, {.compute = Compute::fast}}.forward(tokens);
       int64_t made = 0;
       model.repack([&](int64_t bytes) { made += bytes; });
@@ -81,7 +81,7 @@ TEST_F(SessionOnTinyLlama, ARepackedModelComputesTheSame) {
       EXPECT_EQ(made > 0, packed_kernels().find_repacked(id) != nullptr);
       EXPECT_TRUE(model.find("token_embd.weight")->repacked.empty()) << "is only looked up";
       EXPECT_TRUE(same(Session{model, {}}.forward(tokens), exact));
-      const Rows again = Session{model, {.compute = Compute::fast}}.forward(tokens);
+      const Activations again = Session{model, {.compute = Compute::fast}}.forward(tokens);
       for (size_t k = 0; k < fast.values().size(); ++k)
         EXPECT_NEAR(again.values()[k], fast.values()[k], 1e-2f) << k;  // a rounding of activations may flip
 
@@ -100,15 +100,15 @@ TEST_F(SessionOnTinyLlama, ARepackedModelComputesTheSame) {
 TEST_F(SessionOnTinyLlama, ResetForgetsEverything) {
   const Model model = make({});
   Session session{model, {}};
-  const Rows first = session.forward(tokens);
+  const Activations first = session.forward(tokens);
   session.reset();
   EXPECT_TRUE(same(session.forward(tokens), first));
 }
 
 TEST_F(SessionOnTinyLlama, OnlyWantedRowsAreComputed) {
   const Model model = make({});
-  const Rows all = Session{model, {}}.forward(tokens);
-  const Rows last = Session{model, {}}.forward(tokens, 9);
+  const Activations all = Session{model, {}}.forward(tokens);
+  const Activations last = Session{model, {}}.forward(tokens, 9);
   EXPECT_EQ(last.count(), 1);
   EXPECT_TRUE(std::ranges::equal(last.row(0), all.row(9)));
   EXPECT_EQ((Session{model, {}}.forward(tokens, 10).count()), 0);
@@ -116,9 +116,9 @@ TEST_F(SessionOnTinyLlama, OnlyWantedRowsAreComputed) {
 
 TEST_F(SessionOnTinyLlama, AHalfPrecisionCacheIsClose) {
   const Model model = make({});
-  const Rows exact = Session{model, {}}.forward(tokens);
+  const Activations exact = Session{model, {}}.forward(tokens);
   for (const FormatId cache : {FormatId::f16}) {
-    const Rows rounded = Session{model, {.cache = cache}}.forward(tokens);
+    const Activations rounded = Session{model, {.cache = cache}}.forward(tokens);
     double error = 0, energy = 0;
     for (size_t i = 0; i < exact.values().size(); ++i) {
       error += std::pow(rounded.values()[i] - exact.values()[i], 2);
@@ -167,10 +167,10 @@ TEST_F(SessionOnTinyLlama, ReplacedWeightsActLikeAModelThatHasThem) {
   quantize(half, {values.data(), weight.rows, weight.cols}, {}, Effort::normal, packed);
 
   Session session{model, {}};
-  const Rows before = session.forward(tokens);
+  const Activations before = session.forward(tokens);
   session.reset();
   session.replace(weight.name, half, packed);
-  const Rows changed = session.forward(tokens);
+  const Activations changed = session.forward(tokens);
   EXPECT_FALSE(same(changed, before));
   session.reset();
   session.restore(weight.name);
@@ -188,7 +188,7 @@ TEST_F(SessionOnTinyLlama, ReplacedWeightsActLikeAModelThatHasThem) {
 TEST_F(SessionOnTinyLlama, BadTokensAndFullContextsAreRefusedWithoutHarm) {
   const Model model = make({});
   Session session{model, {.context = 12}};
-  const Rows first = session.forward(tokens);
+  const Activations first = session.forward(tokens);
   EXPECT_THROW(session.forward(std::vector<int32_t>{40}), Error);
   EXPECT_THROW(session.forward(std::vector<int32_t>{-1}), Error);
   EXPECT_THROW(session.forward(std::vector<int32_t>{1, 2, 3}), Error);
@@ -200,7 +200,7 @@ TEST_F(SessionOnTinyLlama, BadTokensAndFullContextsAreRefusedWithoutHarm) {
 TEST_F(SessionOnTinyLlama, PackedMatricesRun) {
   for (const FormatId format : {FormatId::f16, FormatId::bf16}) {
     const Model model = make({.format = format});
-    const Rows logits = Session{model, {}}.forward(tokens);
+    const Activations logits = Session{model, {}}.forward(tokens);
     EXPECT_TRUE(std::ranges::all_of(logits.values(), [](float v) { return std::isfinite(v); }));
   }
 }

@@ -34,7 +34,7 @@ const test::RealLlama* real_llama() {
 }
 
 /// The logits when the embeddings are off by a millionth, up or down as `pattern` says.
-Rows nudged_logits(const Model& model, std::span<const int32_t> tokens, uint64_t pattern) {
+Activations nudged_logits(const Model& model, std::span<const int32_t> tokens, uint64_t pattern) {
   const Weight& weight = *model.find("token_embd.weight");
   std::vector<float> values(static_cast<size_t>(weight.cols * weight.rows));
   std::memcpy(values.data(), weight.data.data(), weight.data.size());
@@ -95,15 +95,16 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
   /// nudged, and in theirs (`singly`) when tokens come one by one.
   void compare_rows(const Model& model, std::span<const int32_t> tokens, std::span<const float> theirs,
                     std::span<const float> singly) {
-    const Rows ours = Session{model, {.context = 128}}.forward(tokens);
+    const Activations ours = Session{model, {.context = 128}}.forward(tokens);
     ASSERT_EQ(ours.values().size(), theirs.size());
-    std::vector<Rows> nudged;
+    std::vector<Activations> nudged;
     for (uint64_t pattern = 1; pattern <= 3; ++pattern)
       nudged.push_back(nudged_logits(model, tokens, pattern));
     for (int64_t t = 0; t < ours.count(); ++t) {
       const auto width = static_cast<size_t>(ours.width()), at = static_cast<size_t>(t) * width;
       float shaken = largest_difference(theirs.subspan(at, width), singly.subspan(at, width));
-      for (const Rows& rows : nudged) shaken = std::max(shaken, largest_difference(ours.row(t), rows.row(t)));
+      for (const Activations& rows : nudged)
+        shaken = std::max(shaken, largest_difference(ours.row(t), rows.row(t)));
       const float off = largest_difference(ours.row(t), theirs.subspan(at, width));
       const float allowed = tolerance() + times_shaken() * shaken;
       const bool at_edge = gelu() && off > allowed && off <= kEdge &&
@@ -119,7 +120,8 @@ class ArchBeside : public Beside, public testing::WithParamInterface<tools::Arch
   }
 
   /// What more nudges do to one position: three may miss the edge of a rounding.
-  static float shaken_more(const Model& model, std::span<const int32_t> tokens, const Rows& ours, int64_t t) {
+  static float shaken_more(const Model& model, std::span<const int32_t> tokens, const Activations& ours,
+                           int64_t t) {
     float shaken = 0;
     for (uint64_t pattern = 4; pattern <= 16; ++pattern)
       shaken =
@@ -168,7 +170,7 @@ void write_mixed(const std::filesystem::path& from, const std::filesystem::path&
 }
 
 /// Of `a` from the rows of `b`, relative: the median of all rows.
-double usual_difference(std::span<const float> a, const Rows& b) {
+double usual_difference(std::span<const float> a, const Activations& b) {
   std::vector<double> errors;
   for (int64_t t = 0; t < b.count(); ++t) {
     double error = 0, size = 0;
@@ -195,7 +197,7 @@ TEST_P(ArchBeside, MixedFormats) {
     const Model model{open_model(mixed)}, same{open_model(wide)};
     std::vector<int32_t> tokens(20);
     for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<int32_t>(i * 37 % 64);
-    const Rows ours = Session{model, {.context = 128}}.forward(tokens);
+    const Activations ours = Session{model, {.context = 128}}.forward(tokens);
     EXPECT_TRUE(std::ranges::equal(ours.values(), Session{same, {.context = 128}}.forward(tokens).values()));
     // llama.cpp rounds activations to 8 or 16 bits for these products, as fast mode does; where a token is
     // then sent to other experts, all behind it differs.
@@ -230,7 +232,7 @@ TEST_P(TrainedBeside, SixtyFourGreedyTokensAreTheSame) {
     std::vector<int32_t> tokens = tokenizer.encode(prompt, true, false);
     const std::vector<int32_t> expected = theirs->generate(tokens, 64);
     Session session{model, {.context = 128}};
-    Rows logits = session.forward(tokens);
+    Activations logits = session.forward(tokens);
     EXPECT_LE(largest_difference(logits.values(), theirs->logits(tokens)), 0.05f);
     const auto likeliest = [&] {
       const auto row = logits.row(logits.count() - 1);

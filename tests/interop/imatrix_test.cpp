@@ -52,7 +52,8 @@ Difference difference(const ImatrixSums& ours, const ImatrixSums& theirs) {
 
 class ImatrixBeside : public testing::Test {
  protected:
-  Imatrix collect(const std::filesystem::path& model_path, const Calibration& text, CollectOptions options) {
+  Imatrix collect(const std::filesystem::path& model_path, const CalibrationTokens& text,
+                  CollectOptions options) {
     const infer::Model model{open_model(model_path)};
     options.output = true;
     collect_imatrix(model, text, options, scratch_ / "ours.gguf", Existing::replace);
@@ -91,7 +92,8 @@ TEST_P(ToolsFile, AgreesAndGivesTheSameRecipes) {
   const std::string name = GetParam();
   const std::filesystem::path model = shared / "models" / (name + "-f16.gguf"),
                               file = shared / "models" / (name + ".imatrix.gguf");
-  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(model)});
+  const CalibrationTokens text =
+      calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(model)});
   const Imatrix theirs = read_imatrix(file),
                 ours = collect(model, text, {.chunk_tokens = theirs.chunk_tokens});
   EXPECT_EQ(ours.chunks, theirs.chunks);
@@ -130,7 +132,7 @@ class LibrarysProducts : public ImatrixBeside {
     llama_ = std::make_unique<test::RealLlama>(libraries);
   }
   /// The sums of ours' tensors over what llama.cpp multiplies.
-  std::map<std::string, ColumnSums> theirs(const std::filesystem::path& file, const Calibration& text,
+  std::map<std::string, ColumnSums> theirs(const std::filesystem::path& file, const CalibrationTokens& text,
                                            const CollectOptions& options, const Imatrix& ours) {
     std::map<std::string, ColumnSums> all;
     for (const auto& [tensor, sums] : ours.tensors) all.emplace(tensor, ColumnSums{sums.cols, sums.mats});
@@ -162,7 +164,8 @@ TEST_F(LibrarysProducts, AreOursForTheTrainedMoe) {
   const ModelSource model = open_model(shared / "models/moe-f16.gguf");
   const std::filesystem::path wide = scratch_ / "f32.gguf";  // so that llama.cpp rounds no activations to f16
   quantize_model(model, nullptr, uniform_recipe(model, "f32"), wide, Existing::refuse);
-  const Calibration text = calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(wide)});
+  const CalibrationTokens text =
+      calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(wide)});
   const CollectOptions options{.chunk_tokens = 256, .chunks = 16};
   const Imatrix ours = collect(wide, text, options);
   for (const auto& [tensor, sums] : theirs(wide, text, options, ours)) {
@@ -181,7 +184,7 @@ class ArchProducts : public LibrarysProducts, public testing::WithParamInterface
 TEST_P(ArchProducts, AreOurs) {
   const std::filesystem::path file = scratch_ / "model.gguf";
   tools::write_arch_model(GetParam(), 0, file);
-  Calibration text{{}, {}, "counting"};
+  CalibrationTokens text{{}, {}, "counting"};
   for (int i = 0; i < 128; ++i) text.tokens.push_back((i * 37 + 11 * (i / 5)) % 64);
   const CollectOptions options{.chunk_tokens = 64};
   const Imatrix ours = collect(file, text, options);

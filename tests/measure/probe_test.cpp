@@ -55,7 +55,7 @@ class ProbeOnTinyLlama : public test::OnTinyLlama<ProbeOptions> {
       chunk.front() = 1;
       infer::Session original{model, {}}, changed{model, {}};
       changed.replace(encoded.tensor, *encoded.format, encoded.data);
-      const infer::Rows p = original.forward(chunk, first), q = changed.forward(chunk, first);
+      const infer::Activations p = original.forward(chunk, first), q = changed.forward(chunk, first);
       for (int64_t r = 0; r < p.count(); ++r) {
         const infer::BaseRow base{p.row(r), infer::log_sum_exp(p.row(r)),
                                   -std::numeric_limits<double>::infinity()};

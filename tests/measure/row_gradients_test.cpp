@@ -48,10 +48,10 @@ TEST(RowSample, ProportionalWeighsEachRowByOneOverItsChance) {
 
 TEST(Scores, HaveTheCurvatureOfTheDivergenceAsSecondMoment) {
   constexpr int64_t kDraws = 20000, kWidth = 5;
-  infer::Rows logits(1, kWidth);
+  infer::Activations logits(1, kWidth);
   const float values[] = {0.5f, 3, -1, 1, -4};
   std::copy_n(values, kWidth, logits.at(0));
-  const infer::Rows g = score_gradients(logits, 3, kDraws, Digest{});
+  const infer::Activations g = score_gradients(logits, 3, kDraws, Digest{});
   double p[kWidth], sum = 0;
   for (int i = 0; i < kWidth; ++i) sum += p[i] = std::exp(static_cast<double>(values[i]));
   for (double& v : p) v /= sum;
@@ -68,11 +68,11 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   std::mt19937_64 random{9};
   std::normal_distribution<float> normal;
   const auto rows_of = [&](int64_t count, int64_t width) {
-    infer::Rows rows(count, width);
+    infer::Activations rows(count, width);
     for (float& v : rows.values()) v = normal(random);
     return rows;
   };
-  const infer::Rows weights = rows_of(12, 32), inputs = rows_of(5, 32), gradients = rows_of(10, 6);
+  const infer::Activations weights = rows_of(12, 32), inputs = rows_of(5, 32), gradients = rows_of(10, 6);
   Tensor tensor;
   tensor.shape = {32, 6, 2, 1};
   tensor.dims = 3;

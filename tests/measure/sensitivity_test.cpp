@@ -13,7 +13,7 @@
 #include "base/read_file.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/on_tiny_llama.hpp"
-#include "measure/probe_base.hpp"
+#include "measure/reference_run.hpp"
 #include "measure/sensitivity_record.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
@@ -52,7 +52,7 @@ TEST_F(SensitivityOfTinyLlama, IsTheDivergenceThatATensorCausesByItself) {
   options.formats = "q8_0,q5_1,q4_0";
   const SensitivityResults results = run("state");
   const infer::Model model{open_model(scratch / "model.gguf")};
-  ProbeBase base{model, tokens, {.chunks = options.chunks, .context = 16, .bos = 1}};
+  ReferenceRun base{model, tokens, {.chunks = options.chunks, .context = 16, .bos = 1}};
   base.prepare(base.chunks());
   EXPECT_EQ(results.tensors.size(), 16u);
   EXPECT_TRUE(results.beyond.empty());
@@ -200,7 +200,7 @@ TEST(Sensitivity, OrdersTheTensorsOfATrainedModelAsTheirDivergencesDo) {
   options.formats = "iq3_xxs";
   const SensitivityResults results = sensitivities(model, &importance, store, tokens, options);
   ASSERT_EQ(results.tensors.size(), 15u);
-  ProbeBase base{model, tokens, {.chunks = 4, .context = 48, .bos = {}}};
+  ReferenceRun base{model, tokens, {.chunks = 4, .context = 48, .bos = {}}};
   base.prepare(4);
   int off = 0;
   for (const auto& [name, of] : results.tensors) {

@@ -85,7 +85,7 @@ TEST_F(PlanTiny, HundredThousandRandomBudgetsAreNeverExceeded) {
     const int64_t budget = any(random);
     const Plan made = plan(size(budget));
     ASSERT_LE(made.recipe.file_bytes, budget);
-    ASSERT_EQ(made.solution.stop, Stop::optimal);
+    ASSERT_EQ(made.solution.stop, SolveStatus::optimal);
   }
 }
 
@@ -306,15 +306,16 @@ TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
   Recipe recipe = plan(size(1'000'000)).recipe;
   recipe.effort = Effort::max;
   const std::vector<float> sums = some_moments(256);
-  SecondMoment moment{"blk.0.attn_q.weight", {"blk.0.attn_q.weight", "blk.1.attn_output.weight"}, 256, 1, {1000}, sums};
+  Hessian moment{
+      "blk.0.attn_q.weight", {"blk.0.attn_q.weight", "blk.1.attn_output.weight"}, 256, 1, {1000}, sums};
   const std::filesystem::path imatrix = *scratch_ / "moments.gguf", out = *scratch_ / "moments-out.gguf";
   write_imatrix(imatrix, {}, {&moment, 1}, Existing::replace);
-  const SecondMoments moments{imatrix};
+  const Hessians moments{imatrix};
   const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
   verify_written(*model_, importance_, recipe, written, &moments);
   quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
   const ModelSource file = open_model(out), plain = open_model(*scratch_ / "plain.gguf");
-  Curvatures curvatures{moments};
+  HessianFactors curvatures{moments};
   for (const Tensor& source : model_->tensors()) {
     const Tensor& got = *file.find(source.name);
     const bool fed_back = moments.find(source.name);

@@ -15,7 +15,7 @@ void expect_consistent(const Problem& p, const std::vector<FrontierPoint>& point
   std::vector<uint16_t> pick(p.tensors.size(), 0);
   for (size_t k = 0; k < points.size(); ++k) {
     EXPECT_TRUE(k > 0 || points[k].changes.size() == p.tensors.size());
-    for (const Change& c : points[k].changes) pick.at(c.tensor) = c.pick;
+    for (const PickChange& c : points[k].changes) pick.at(c.tensor) = c.pick;
     int64_t bytes = 0, loss = 0;
     for (size_t t = 0; t < pick.size(); ++t) {
       bytes += p.tensors[t].at(pick[t]).bytes;

@@ -28,7 +28,7 @@ TEST(Problem, OfEqualChoicesTheFirstStays) {
 }
 
 TEST(Problem, ReachableIsTheSumOfExtremes) {
-  const Range range = reachable({{{{5, 1}, {2, 9}}, {{7, 0}}}, 0});
+  const ReachableBytes range = reachable({{{{5, 1}, {2, 9}}, {{7, 0}}}, 0});
   EXPECT_EQ(range.smallest, 9);
   EXPECT_EQ(range.largest, 12);
   EXPECT_EQ(reachable({}).largest, 0);

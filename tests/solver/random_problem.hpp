@@ -37,7 +37,7 @@ inline Problem random_feasible_problem(uint64_t seed) {
       choices.push_back({odd + unit * below(bytes_range), below(4) ? below(loss_range) : 0});
     if (below(4)) trade_bytes_for_loss(choices);
   }
-  const Range range = reachable(p);
+  const ReachableBytes range = reachable(p);
   const int64_t span = range.largest - range.smallest;
   constexpr int kExtreme = 4;
   switch (below(3 * kExtreme)) {
@@ -97,7 +97,7 @@ inline Problem synthetic_problem(size_t tensors, size_t choices, uint64_t seed) 
       loss = loss / 10 * static_cast<int64_t>(4 + random() % 6) + static_cast<int64_t>(random() % 10);
     }
   }
-  const Range range = reachable(p);
+  const ReachableBytes range = reachable(p);
   p.budget_bytes = range.smallest + (range.largest - range.smallest) / 3;
   return p;
 }

@@ -39,7 +39,7 @@ TEST(SolverProperty, SmallProblemsAreSolvedExactlyAndProven) {
     const Problem p = test::random_feasible_problem(seed);
     const Solution s = solve(p);
     const Choice best = test::best_by_enumeration(p);
-    EXPECT_EQ(s.stop, Stop::optimal);
+    EXPECT_EQ(s.stop, SolveStatus::optimal);
     EXPECT_EQ(s.loss, best.loss);
     EXPECT_EQ(s.bytes, best.bytes);
     EXPECT_EQ(s.claimed_bound, best.loss);
@@ -54,14 +54,14 @@ TEST(Solver, TheSmallestSizeFitsAndOneByteLessIsInfeasible) {
   for (uint64_t seed = 0; seed < 100; ++seed) {
     SCOPED_TRACE(seed);
     Problem p = test::random_feasible_problem(seed);
-    const Range range = reachable(p);
+    const ReachableBytes range = reachable(p);
     p.budget_bytes = range.smallest;
     EXPECT_EQ(solve(p).bytes, range.smallest);
     for (const int64_t budget : {range.smallest - 1, int64_t{-1}, std::numeric_limits<int64_t>::min()}) {
       p.budget_bytes = budget;
       const Solution s = solve(p);
       if (budget >= range.smallest) continue;
-      EXPECT_EQ(s.stop, Stop::infeasible);
+      EXPECT_EQ(s.stop, SolveStatus::infeasible);
       EXPECT_TRUE(s.pick.empty());
       EXPECT_EQ(s.smallest, range.smallest);
       EXPECT_EQ(s.largest, range.largest);
@@ -71,9 +71,9 @@ TEST(Solver, TheSmallestSizeFitsAndOneByteLessIsInfeasible) {
 
 TEST(Solver, NoTensorsIsAProblemToo) {
   const Solution s = solve({});
-  EXPECT_EQ(s.stop, Stop::optimal);
+  EXPECT_EQ(s.stop, SolveStatus::optimal);
   EXPECT_EQ(s.bytes, 0);
-  EXPECT_EQ(solve({{}, -1}).stop, Stop::infeasible);
+  EXPECT_EQ(solve({{}, -1}).stop, SolveStatus::infeasible);
 }
 
 TEST(Solver, TheSameProblemGetsTheSamePicks) {
@@ -84,7 +84,7 @@ TEST(Solver, TheSameProblemGetsTheSamePicks) {
 TEST(Solver, AWantedGapEndsTheSearchAndIsKept) {
   const Problem p = test::synthetic_problem(500, 15, 3);
   const Solution s = solve(p, {.gap = 0.01});
-  EXPECT_EQ(s.stop, Stop::gap_reached);
+  EXPECT_EQ(s.stop, SolveStatus::gap_reached);
   EXPECT_LE(s.gap(), 0.01);
   EXPECT_GE(s.loss, solve(p).loss);
 }
@@ -101,7 +101,7 @@ Problem subset_sums(size_t tensors) {
       row.push_back({bytes, 2 * (kLargest - bytes)});
     }
   }
-  const Range range = reachable(p);
+  const ReachableBytes range = reachable(p);
   p.budget_bytes = (range.smallest + range.largest) / 2;
   return p;
 }
@@ -109,7 +109,7 @@ Problem subset_sums(size_t tensors) {
 TEST(Solver, GivesUpWithAnHonestBoundWhereStatesOrTimeRunOut) {
   const Problem p = subset_sums(60);
   const Solution few = solve(p, {.max_states = 50'000});
-  EXPECT_EQ(few.stop, Stop::time_limit);
+  EXPECT_EQ(few.stop, SolveStatus::time_limit);
   EXPECT_LT(few.certified_bound, few.loss);
   EXPECT_EQ(few.certified_bound, check_certificate(p, few.certificate));
   EXPECT_LT(few.gap(), 1e-4);
@@ -117,7 +117,7 @@ TEST(Solver, GivesUpWithAnHonestBoundWhereStatesOrTimeRunOut) {
   const auto start = std::chrono::steady_clock::now();
   const Solution late = solve(p, {.seconds = 0});
   EXPECT_LT(seconds_since(start), 5);
-  EXPECT_EQ(late.stop, Stop::time_limit);
+  EXPECT_EQ(late.stop, SolveStatus::time_limit);
   expect_consistent(p, late);
 }
 
@@ -140,7 +140,7 @@ TEST(SolverCases, EveryPublishedCaseIsProvenOptimalWithinASecond) {
       const auto start = std::chrono::steady_clock::now();
       const Solution s = solve(c.problem);
       EXPECT_LT(seconds_since(start), 1);
-      EXPECT_EQ(s.stop, Stop::optimal);
+      EXPECT_EQ(s.stop, SolveStatus::optimal);
       EXPECT_EQ(check_certificate(c.problem, s.certificate), s.loss);
       expect_consistent(c.problem, s);
       ++solved;

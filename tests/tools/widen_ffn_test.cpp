@@ -39,7 +39,7 @@ class TinyWithAwkwardRows : public testing::Test {
   double divergence(const std::filesystem::path& base, const std::filesystem::path& other) const {
     const infer::Model original{open_model(base)}, changed{open_model(other)};
     infer::Session a{original, {.context = 64}}, b{changed, {.context = 64}};
-    const infer::Rows p = a.forward(tokens_), q = b.forward(tokens_);
+    const infer::Activations p = a.forward(tokens_), q = b.forward(tokens_);
     double sum = 0;
     const auto rows = static_cast<int64_t>(tokens_.size());
     for (int64_t r = 0; r < rows; ++r)

@@ -4,14 +4,14 @@
 
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
-#include "cli/text/judged_text.hpp"
+#include "cli/text/evaluated_text.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/written_text.hpp"
 
 namespace snug::cli {
 namespace {
 
-nlohmann::ordered_json json_of(const Judged& judged) {
+nlohmann::ordered_json json_of(const EvaluatedRecipe& judged) {
   return {{"recipe", judged.label},
           {"tensor_bytes", judged.tensor_bytes},
           {"predicted", judged.predicted},
@@ -39,7 +39,7 @@ std::string fit_json(const FitResult& result) {
                                   {"reused", result.measured.reused},
                                   {"measure_seconds", result.measured.seconds}};
   if (result.probes.tensors > 0) document["probes"] = json_of(result.probes);
-  for (const Judged& judged : result.judged) document["judged"].push_back(json_of(judged));
+  for (const EvaluatedRecipe& judged : result.judged) document["judged"].push_back(json_of(judged));
   if (result.written) {
     document["written_bytes"] = result.written->bytes;
     for (const auto& file : result.written->files) document["files"].push_back(file.string());
@@ -48,7 +48,8 @@ std::string fit_json(const FitResult& result) {
 }
 
 std::string fit_text(const FitResult& result) {
-  std::string text = report_table(result.profile, result.recipe) + judged_text(result.judged, result.held_tokens);
+  std::string text =
+      report_table(result.profile, result.recipe) + judged_text(result.judged, result.holdout_tokens);
   text += result.written ? written_text(*result.written) : "nothing written (--dry-run)\n";
   if (!result.moments.empty())
     text += str("error feedback with second moments from ", result.moments.string(),

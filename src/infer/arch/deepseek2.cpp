@@ -10,7 +10,7 @@
 
 namespace snug::infer {
 
-DeepSeek2::DeepSeek2(const Source& source)
+DeepSeek2::DeepSeek2(const ArchitectureInputs& source)
     : Architecture{source, Head::optional},
       heads_{source.hp.heads[0]},
       latent_{source.keys.need_integer("attention.kv_lora_rank")},
@@ -26,7 +26,7 @@ DeepSeek2::DeepSeek2(const Source& source)
   for (int64_t l = 0; l < hp.layers; ++l) blocks_.push_back(load_block(source, l));
 }
 
-void DeepSeek2::load_scale(const Source& source) {
+void DeepSeek2::load_scale(const ArchitectureInputs& source) {
   const RopeKeys& keys = source.hp.rope;
   rope_ = make_rope(keys, RopeKind::norm);
   rope_.magnitude = yarn_magnitude(keys, true);
@@ -40,7 +40,7 @@ void DeepSeek2::load_scale(const Source& source) {
   temperature_context_ = source.keys.integer("attention.temperature_length", keys.original_context);
 }
 
-DeepSeek2Block DeepSeek2::load_block(const Source& source, int64_t l) const {
+DeepSeek2Block DeepSeek2::load_block(const ArchitectureInputs& source, int64_t l) const {
   Loader& loader = source.loader;
   const int64_t e = source.hp.embedding, q = heads_ * key_dim();
   DeepSeek2Block block;
@@ -61,7 +61,7 @@ DeepSeek2Block DeepSeek2::load_block(const Source& source, int64_t l) const {
   return block;
 }
 
-void DeepSeek2::load_keys_and_values(const Source& source, int64_t l, DeepSeek2Block& block) const {
+void DeepSeek2::load_keys_and_values(const ArchitectureInputs& source, int64_t l, DeepSeek2Block& block) const {
   Loader& loader = source.loader;
   block.kv_b = loader.linear_if(in_block(l, "attn_kv_b"), latent_, heads_ * (plain_ + value_dim_));
   if (block.kv_b) return;
@@ -69,7 +69,7 @@ void DeepSeek2::load_keys_and_values(const Source& source, int64_t l, DeepSeek2B
   block.v_b = loader.linear(in_block(l, "attn_v_b"), latent_, value_dim_, heads_);
 }
 
-FeedForward DeepSeek2::load_ffn(const Source& source, int64_t l) const {
+FeedForward DeepSeek2::load_ffn(const ArchitectureInputs& source, int64_t l) const {
   const Hparams& hp = source.hp;
   FeedForward ffn;
   if (l < hp.leading_dense) {
@@ -87,26 +87,26 @@ FeedForward DeepSeek2::load_ffn(const Source& source, int64_t l) const {
   return ffn;
 }
 
-Rows DeepSeek2::attention(Step& step, int layer, const Rows& a) const {
+Activations DeepSeek2::attention(Batch& step, int layer, const Activations& a) const {
   const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
   const RopeTable& table = step.table(rope_);
-  Rows q = block.q ? apply(step, block.q, a)
+  Activations q = block.q ? apply(step, block.q, a)
                    : apply(step, block.q_b, rms_norm(apply(step, block.q_a, a), block.q_a_norm, eps_));
   rotate(rope_, table, q, heads_, key_dim(), plain_);
   if (block.kv_b) temper(step, q);
-  const Rows z = apply(step, block.kv_a, a);
-  const Rows latent = rms_norm(columns(z, 0, latent_), block.kv_a_norm, eps_);
-  Rows rotated = columns(z, latent_, rotated_);
+  const Activations z = apply(step, block.kv_a, a);
+  const Activations latent = rms_norm(columns(z, 0, latent_), block.kv_a_norm, eps_);
+  Activations rotated = columns(z, latent_, rotated_);
   rotate(rope_, table, rotated, 1, rotated_);
-  const Rows o = block.kv_b ? plain_attention(step, layer, q, latent, rotated)
+  const Activations o = block.kv_b ? plain_attention(step, layer, q, latent, rotated)
                             : latent_attention(step, layer, q, latent, rotated);
   return apply(step, block.out, o);
 }
 
 /// For keys that are latent and rotated part side by side.
-Rows DeepSeek2::latent_queries(const Step& step, const DeepSeek2Block& block, const Rows& q) const {
+Activations DeepSeek2::latent_queries(const Batch& step, const DeepSeek2Block& block, const Activations& q) const {
   const int64_t row = latent_ + rotated_;
-  Rows queries(q.count(), heads_ * row);
+  Activations queries(q.count(), heads_ * row);
   for (int64_t h = 0; h < heads_; ++h) {
     put(queries, h * row, apply(step, block.k_b, columns(q, h * key_dim(), plain_), h), 0, latent_);
     put(queries, h * row + latent_, q, h * key_dim() + plain_, rotated_);
@@ -124,20 +124,20 @@ AttendArgs DeepSeek2::attend_args(bool plain, Compute compute) const {
           .compute = compute};
 }
 
-Rows DeepSeek2::latent_attention(Step& step, int layer, const Rows& q, const Rows& latent,
-                                 const Rows& rotated) const {
+Activations DeepSeek2::latent_attention(Batch& step, int layer, const Activations& q, const Activations& latent,
+                                 const Activations& rotated) const {
   const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
   store(step, layer, side_by_side({&latent, &rotated}), {});
-  const Rows queries = latent_queries(step, block, q);
-  const Rows seen = attend(step, layer, attend_args(false, step.compute), queries);
-  Rows o(q.count(), heads_ * value_dim_);
+  const Activations queries = latent_queries(step, block, q);
+  const Activations seen = attend(step, layer, attend_args(false, step.compute), queries);
+  Activations o(q.count(), heads_ * value_dim_);
   for (int64_t h = 0; h < heads_; ++h)
     put(o, h * value_dim_, apply(step, block.v_b, columns(seen, h * latent_, latent_), h), 0, value_dim_);
   return o;
 }
 
-DeepSeek2::KeysAndValues DeepSeek2::plain_keys(const Rows& kv, const Rows& rotated) const {
-  KeysAndValues all{Rows(kv.count(), heads_ * key_dim()), Rows(kv.count(), heads_ * value_dim_)};
+DeepSeek2::KeysAndValues DeepSeek2::plain_keys(const Activations& kv, const Activations& rotated) const {
+  KeysAndValues all{Activations(kv.count(), heads_ * key_dim()), Activations(kv.count(), heads_ * value_dim_)};
   for (int64_t h = 0; h < heads_; ++h) {
     const int64_t from = h * (plain_ + value_dim_);
     put(all.keys, h * key_dim(), kv, from, plain_);
@@ -147,15 +147,15 @@ DeepSeek2::KeysAndValues DeepSeek2::plain_keys(const Rows& kv, const Rows& rotat
   return all;
 }
 
-Rows DeepSeek2::plain_attention(Step& step, int layer, const Rows& q, const Rows& latent,
-                                const Rows& rotated) const {
+Activations DeepSeek2::plain_attention(Batch& step, int layer, const Activations& q, const Activations& latent,
+                                const Activations& rotated) const {
   const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
   const auto [keys, values] = plain_keys(apply(step, block.kv_b, latent), rotated);
   store(step, layer, keys, values);
   return attend(step, layer, attend_args(true, step.compute), q);
 }
 
-std::unique_ptr<Architecture> make_deepseek2(const Source& source) {
+std::unique_ptr<Architecture> make_deepseek2(const ArchitectureInputs& source) {
   return std::make_unique<DeepSeek2>(source);
 }
 

@@ -23,43 +23,45 @@ struct DeepSeek2Block {
 
 class DeepSeek2 : public Architecture {
  public:
-  explicit DeepSeek2(const Source& source);
+  explicit DeepSeek2(const ArchitectureInputs& source);
 
-  void layer(Step& step, int layer, Rows& x) const override {
+  void layer(Batch& step, int layer, Activations& x) const override {
     const DeepSeek2Block& block = blocks_[static_cast<size_t>(layer)];
     add(x, attention(step, layer, rms_norm(x, block.attn_norm, eps_)));
     add(x, block.ffn(step, rms_norm(x, block.ffn_norm, eps_)));
   }
 
-  LayerMemory memory(int layer) const override {
+  LayerCacheShape memory(int layer) const override {
     if (blocks_[static_cast<size_t>(layer)].kv_b)
       return {.key_width = heads_ * key_dim(), .value_width = heads_ * value_dim_};
     return {.key_width = latent_ + rotated_};
   }
 
   bool reverses(int) const override { return true; }
-  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
+  void reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const override;
 
  private:
   int64_t key_dim() const { return plain_ + rotated_; }
-  void load_scale(const Source& source);
-  DeepSeek2Block load_block(const Source& source, int64_t l) const;
-  void load_keys_and_values(const Source& source, int64_t l, DeepSeek2Block& block) const;
-  FeedForward load_ffn(const Source& source, int64_t l) const;
+  void load_scale(const ArchitectureInputs& source);
+  DeepSeek2Block load_block(const ArchitectureInputs& source, int64_t l) const;
+  void load_keys_and_values(const ArchitectureInputs& source, int64_t l, DeepSeek2Block& block) const;
+  FeedForward load_ffn(const ArchitectureInputs& source, int64_t l) const;
 
-  void temper(const Step& step, Rows& queries) const {
+  void temper(const Batch& step, Activations& queries) const {
     if (temperature_ != 0)
       apply_temperature(step, queries, temperature_, temperature_context_);
   }
-  Rows attention(Step& step, int layer, const Rows& a) const;
-  Rows latent_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
-  Rows plain_attention(Step& step, int layer, const Rows& q, const Rows& latent, const Rows& rotated) const;
+  Activations attention(Batch& step, int layer, const Activations& a) const;
+  Activations latent_attention(Batch& step, int layer, const Activations& q, const Activations& latent,
+                               const Activations& rotated) const;
+  Activations plain_attention(Batch& step, int layer, const Activations& q, const Activations& latent,
+                              const Activations& rotated) const;
 
-  Rows latent_queries(const Step& step, const DeepSeek2Block& block, const Rows& q) const;
+  Activations latent_queries(const Batch& step, const DeepSeek2Block& block, const Activations& q) const;
   struct KeysAndValues {
-    Rows keys, values;
+    Activations keys, values;
   };
-  KeysAndValues plain_keys(const Rows& kv, const Rows& rotated) const;
+  KeysAndValues plain_keys(const Activations& kv, const Activations& rotated) const;
   AttendArgs attend_args(bool plain, Compute compute) const;
   class AttentionWay;  // through one block's attention and back
 

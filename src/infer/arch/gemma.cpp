@@ -17,7 +17,7 @@ struct Block {
 
 class Gemma : public Architecture {
  public:
-  explicit Gemma(const Source& source)
+  explicit Gemma(const ArchitectureInputs& source)
       : Architecture{source, Head::optional},
         third_{source.hp.architecture == "gemma3"},
         eps_{source.hp.rms_eps} {
@@ -28,28 +28,28 @@ class Gemma : public Architecture {
     for (int64_t l = 0; l < hp.layers; ++l) blocks_.push_back(load_block(source, l));
   }
 
-  void layer(Step& step, int layer, Rows& x) const override {
+  void layer(Batch& step, int layer, Activations& x) const override {
     const Block& b = blocks_[static_cast<size_t>(layer)];
     add(x, rms_norm(b.attention(step, rms_norm(x, b.attn_norm, eps_)), b.post_attention_norm, eps_));
     add(x, rms_norm(b.ffn(step, rms_norm(x, b.ffn_norm, eps_)), b.post_ffw_norm, eps_));
   }
 
-  LayerMemory memory(int layer) const override {
+  LayerCacheShape memory(int layer) const override {
     return blocks_[static_cast<size_t>(layer)].attention.memory();
   }
 
   bool reverses(int) const override { return true; }
-  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override {
+  void reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const override {
     const Block& b = blocks_[static_cast<size_t>(layer)];
-    const Rows a = rms_norm(x, b.attn_norm, eps_);
+    const Activations a = rms_norm(x, b.attn_norm, eps_);
     const Attention::Trace trace = b.attention.retrace(reverse.step, a);
-    Rows between = x;
+    Activations between = x;
     add(between, rms_norm(trace.result, b.post_attention_norm, eps_));
-    const Rows f = rms_norm(between, b.ffn_norm, eps_);
-    const Rows by_ffn =
+    const Activations f = rms_norm(between, b.ffn_norm, eps_);
+    const Activations by_ffn =
         reverse_rms_norm(b.ffn(reverse.step, f), b.post_ffw_norm, eps_, g);
     add(g, reverse_rms_norm(between, b.ffn_norm, eps_, b.ffn.reverse(reverse, f, by_ffn)));
-    const Rows by_attention = reverse_rms_norm(trace.result, b.post_attention_norm, eps_, g);
+    const Activations by_attention = reverse_rms_norm(trace.result, b.post_attention_norm, eps_, g);
     add(g, reverse_rms_norm(x, b.attn_norm, eps_, b.attention.reverse(reverse, a, trace, by_attention)));
   }
 
@@ -69,7 +69,7 @@ class Gemma : public Architecture {
     return 1.0f / std::sqrt(static_cast<float>(size));
   }
 
-  Block load_block(const Source& source, int64_t l) const {
+  Block load_block(const ArchitectureInputs& source, int64_t l) const {
     const Hparams& hp = source.hp;
     const int64_t window = source.keys.integer("attention.sliding_window", third_ ? 0 : 4096);
     const bool sliding = window > 0 && is_sliding(source.keys, hp.blocks, l, third_ ? 6 : 2);
@@ -96,7 +96,7 @@ class Gemma : public Architecture {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_gemma(const Source& source) {
+std::unique_ptr<Architecture> make_gemma(const ArchitectureInputs& source) {
   return std::make_unique<Gemma>(source);
 }
 

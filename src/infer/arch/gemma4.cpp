@@ -9,7 +9,7 @@
 
 namespace snug::infer {
 
-Gemma4::Gemma4(const Source& source)
+Gemma4::Gemma4(const ArchitectureInputs& source)
     : Architecture{source, Head::optional},
       embedding_width_{source.hp.embedding},
       layers_{source.hp.layers},
@@ -50,7 +50,7 @@ Gemma4::Gemma4(const Source& source)
   }
 }
 
-void Gemma4::load_attention(const Source& source, int64_t l, Gemma4Block& block) {
+void Gemma4::load_attention(const ArchitectureInputs& source, int64_t l, Gemma4Block& block) {
   const Hparams& hp = source.hp;
   Loader& loader = source.loader;
   const auto at = static_cast<size_t>(l);
@@ -83,7 +83,7 @@ void Gemma4::load_attention(const Source& source, int64_t l, Gemma4Block& block)
   if (l < own_kv_ && block.k_norm.empty()) loader.tensor(in_block(l, "attn_k_norm.weight"));  // throws
 }
 
-void Gemma4::load_experts_beside(const Source& source, int64_t l, Gemma4Block& block) const {
+void Gemma4::load_experts_beside(const ArchitectureInputs& source, int64_t l, Gemma4Block& block) const {
   const Hparams& hp = source.hp;
   if (!source.loader.has(in_block(l, "ffn_gate_inp.weight"))) return;
   if (hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
@@ -96,20 +96,20 @@ void Gemma4::load_experts_beside(const Source& source, int64_t l, Gemma4Block& b
   block.post_ffw_norm_2 = load_norm(source, l, "post_ffw_norm_2");
 }
 
-void Gemma4::load_layer_embedding(const Source& source, int64_t l, Gemma4Block& block) const {
+void Gemma4::load_layer_embedding(const ArchitectureInputs& source, int64_t l, Gemma4Block& block) const {
   if (ple_width_ == 0) return;
   block.layer_gate = source.loader.linear(in_block(l, "inp_gate"), embedding_width_, ple_width_);
   block.layer_proj = source.loader.linear(in_block(l, "proj"), ple_width_, embedding_width_);
   block.layer_post_norm = load_norm(source, l, "post_norm");
 }
 
-Rows Gemma4::embed(Step& step) const {
-  Rows x = Architecture::embed(step);
+Activations Gemma4::embed(Batch& step) const {
+  Activations x = Architecture::embed(step);
   if (ple_width_ == 0) return x;
   // What each layer adds: a mixture of the token's own per-layer embedding and a projection of its main one.
-  Rows table = look_up(step, *ple_table_.weight);
+  Activations table = look_up(step, *ple_table_.weight);
   scale(table, std::sqrt(static_cast<float>(ple_width_)));
-  Rows projected = apply(step, ple_proj_, x);
+  Activations projected = apply(step, ple_proj_, x);
   scale(projected, 1.0f / std::sqrt(static_cast<float>(embedding_width_)));
   rms_norm_groups(projected, ple_width_, ple_norm_, eps_);
   add(projected, table);
@@ -118,15 +118,15 @@ Rows Gemma4::embed(Step& step) const {
   return x;
 }
 
-Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
+Activations Gemma4::attention(Batch& step, int layer, const Activations& a) const {
   const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   const RopeTable& table = step.table(*block.rope);
-  Rows q = apply(step, block.q, a);
+  Activations q = apply(step, block.q, a);
   rms_norm_groups(q, block.head_dim, block.q_norm, eps_);
   rotate(*block.rope, table, q, block.heads, block.head_dim);
   if (block.kv_owner == layer) {
-    Rows k = apply(step, block.k, a);
-    Rows v = block.v ? apply(step, block.v, a) : k;
+    Activations k = apply(step, block.k, a);
+    Activations v = block.v ? apply(step, block.v, a) : k;
     turn_keys(step, block, k, v);
     store(step, layer, k, v);
   }
@@ -134,7 +134,7 @@ Rows Gemma4::attention(Step& step, int layer, const Rows& a) const {
 }
 
 /// From what was projected to what is stored.
-void Gemma4::turn_keys(Step& step, const Gemma4Block& block, Rows& k, Rows& v) const {
+void Gemma4::turn_keys(Batch& step, const Gemma4Block& block, Activations& k, Activations& v) const {
   rms_norm_groups(k, block.head_dim, block.k_norm, eps_);
   rms_norm_groups(v, block.head_dim, {}, eps_);
   rotate(*block.rope, step.table(*block.rope), k, block.kv_heads, block.head_dim);
@@ -150,32 +150,32 @@ AttendArgs Gemma4::attend_args(const Gemma4Block& block, Compute compute) {
           .compute = compute};
 }
 
-Rows Gemma4::feed_forward(const Step& step, const Gemma4Block& block, const Rows& h) const {
-  Rows f = block.ffn(step, rms_norm(h, block.ffn_norm, eps_));
+Activations Gemma4::feed_forward(const Batch& step, const Gemma4Block& block, const Activations& h) const {
+  Activations f = block.ffn(step, rms_norm(h, block.ffn_norm, eps_));
   if (!block.experts) return f;
   f = rms_norm(f, block.post_ffw_norm_1, eps_);
-  Rows u = rms_norm(h, {}, eps_);
+  Activations u = rms_norm(h, {}, eps_);
   scale_router_input(block, u);
-  const Rows mixed =
+  const Activations mixed =
       block.experts.mix(step, apply(step, block.router, u), rms_norm(h, block.pre_ffw_norm_2, eps_));
   add(f, rms_norm(mixed, block.post_ffw_norm_2, eps_));
   return f;
 }
 
-void Gemma4::scale_router_input(const Gemma4Block& block, Rows& u) const {
+void Gemma4::scale_router_input(const Gemma4Block& block, Activations& u) const {
   scale(u, 1.0f / std::sqrt(static_cast<float>(embedding_width_)));
   for (int64_t t = 0; t < u.count(); ++t)
     for (int64_t i = 0; i < u.width(); ++i) u.at(t)[i] *= block.router_scale[static_cast<size_t>(i)];
 }
 
-void Gemma4::add_layer_embedding(const Step& step, int layer, Rows& x) const {
+void Gemma4::add_layer_embedding(const Batch& step, int layer, Activations& x) const {
   const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
-  Rows gate = apply(step, block.layer_gate, x);
+  Activations gate = apply(step, block.layer_gate, x);
   gate_with(Activation::gelu, gate, columns(step.extra, layer * ple_width_, ple_width_));
   add(x, rms_norm(apply(step, block.layer_proj, gate), block.layer_post_norm, eps_));
 }
 
-void Gemma4::layer(Step& step, int layer, Rows& x) const {
+void Gemma4::layer(Batch& step, int layer, Activations& x) const {
   const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   add(x,
       rms_norm(attention(step, layer, rms_norm(x, block.attn_norm, eps_)), block.post_attention_norm, eps_));
@@ -184,7 +184,7 @@ void Gemma4::layer(Step& step, int layer, Rows& x) const {
   if (block.output_scale != 1) scale(x, block.output_scale);
 }
 
-LayerMemory Gemma4::memory(int layer) const {
+LayerCacheShape Gemma4::memory(int layer) const {
   const Gemma4Block& block = blocks_[static_cast<size_t>(layer)];
   if (block.kv_owner != layer) return {};
   const int64_t width = block.kv_heads * block.head_dim;
@@ -196,7 +196,7 @@ int Gemma4::restart(int layer) const {
   return own_kv_ < layers_ ? static_cast<int>(std::min<int64_t>(layer, own_kv_ - 2)) : layer;
 }
 
-std::unique_ptr<Architecture> make_gemma4(const Source& source) {
+std::unique_ptr<Architecture> make_gemma4(const ArchitectureInputs& source) {
   return std::make_unique<Gemma4>(source);
 }
 

@@ -29,34 +29,35 @@ struct Gemma4Block {
 
 class Gemma4 : public Architecture {
  public:
-  explicit Gemma4(const Source& source);
+  explicit Gemma4(const ArchitectureInputs& source);
 
-  Rows embed(Step& step) const override;
-  void layer(Step& step, int layer, Rows& x) const override;
-  LayerMemory memory(int layer) const override;
+  Activations embed(Batch& step) const override;
+  void layer(Batch& step, int layer, Activations& x) const override;
+  LayerCacheShape memory(int layer) const override;
   int restart(int layer) const override;
 
   bool reverses(int) const override { return true; }
   bool lends(int layer) const override;
-  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
-  void reverse_embed(Reverse& reverse, const Rows& g) const override;
+  void reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const override;
+  void reverse_embed(Reverse& reverse, const Activations& g) const override;
 
  private:
-  void load_attention(const Source& source, int64_t l, Gemma4Block& block);
-  void load_experts_beside(const Source& source, int64_t l, Gemma4Block& block) const;
-  void load_layer_embedding(const Source& source, int64_t l, Gemma4Block& block) const;
+  void load_attention(const ArchitectureInputs& source, int64_t l, Gemma4Block& block);
+  void load_experts_beside(const ArchitectureInputs& source, int64_t l, Gemma4Block& block) const;
+  void load_layer_embedding(const ArchitectureInputs& source, int64_t l, Gemma4Block& block) const;
 
-  Rows attention(Step& step, int layer, const Rows& a) const;
-  Rows feed_forward(const Step& step, const Gemma4Block& block, const Rows& h) const;
-  void add_layer_embedding(const Step& step, int layer, Rows& x) const;
-  void turn_keys(Step& step, const Gemma4Block& block, Rows& k, Rows& v) const;
+  Activations attention(Batch& step, int layer, const Activations& a) const;
+  Activations feed_forward(const Batch& step, const Gemma4Block& block, const Activations& h) const;
+  void add_layer_embedding(const Batch& step, int layer, Activations& x) const;
+  void turn_keys(Batch& step, const Gemma4Block& block, Activations& k, Activations& v) const;
   static AttendArgs attend_args(const Gemma4Block& block, Compute compute);
-  void scale_router_input(const Gemma4Block& block, Rows& u) const;
+  void scale_router_input(const Gemma4Block& block, Activations& u) const;
 
   class AttentionWay;  // through one block's attention and back
   const Reverse::Lent& keys_and_values(Reverse& reverse, int owner) const;
-  Rows reverse_feed_forward(const Reverse& reverse, const Gemma4Block& block, const Rows& h, const Rows& g) const;
-  void reverse_layer_embedding(Reverse& reverse, int layer, const Rows& x, Rows& g) const;
+  Activations reverse_feed_forward(const Reverse& reverse, const Gemma4Block& block, const Activations& h,
+                                   const Activations& g) const;
+  void reverse_layer_embedding(Reverse& reverse, int layer, const Activations& x, Activations& g) const;
 
   int64_t embedding_width_, layers_, own_kv_, ple_width_;
   float eps_;

@@ -7,7 +7,7 @@ namespace {
 
 class Glm4Moe : public Decoder {
  public:
-  explicit Glm4Moe(const Source& source) : Decoder{source, Head::optional} {
+  explicit Glm4Moe(const ArchitectureInputs& source) : Decoder{source, Head::optional} {
     const Hparams& hp = source.hp;
     rope_ = make_rope(hp.rope, RopeKind::neox);
     if (hp.rope.sections.size() > 1 && hp.rope.sections[0] > 0 && hp.rope.sections[1] > 0)
@@ -16,7 +16,7 @@ class Glm4Moe : public Decoder {
   }
 
  private:
-  DecoderBlock load_block(const Source& source, int64_t l) const {
+  DecoderBlock load_block(const ArchitectureInputs& source, int64_t l) const {
     const Hparams& hp = source.hp;
     DecoderBlock block{load_norm(source, l, "attn_norm"),
                        load_norm(source, l, "post_attention_norm"),
@@ -37,7 +37,7 @@ class Glm4Moe : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_glm4_moe(const Source& source) {
+std::unique_ptr<Architecture> make_glm4_moe(const ArchitectureInputs& source) {
   return std::make_unique<Glm4Moe>(source);
 }
 

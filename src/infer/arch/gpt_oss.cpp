@@ -7,7 +7,7 @@ namespace {
 
 class GptOss : public Decoder {
  public:
-  explicit GptOss(const Source& source) : Decoder{source, Head::required} {
+  explicit GptOss(const ArchitectureInputs& source) : Decoder{source, Head::required} {
     const Hparams& hp = source.hp;
     if (hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
     rope_ = sliding_rope_ = make_rope(hp.rope, RopeKind::neox);
@@ -37,7 +37,7 @@ class GptOss : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_gpt_oss(const Source& source) {
+std::unique_ptr<Architecture> make_gpt_oss(const ArchitectureInputs& source) {
   return std::make_unique<GptOss>(source);
 }
 

@@ -8,7 +8,7 @@ namespace {
 
 class Llama : public Decoder {
  public:
-  explicit Llama(const Source& source) : Decoder{source, Head::optional} {
+  explicit Llama(const ArchitectureInputs& source) : Decoder{source, Head::optional} {
     const Hparams& hp = source.hp;
     if (hp.rope.dims != hp.key_dim)
       source.keys.fail("rope.dimension_count", "is not the head size, as this architecture needs");
@@ -23,7 +23,7 @@ class Llama : public Decoder {
   }
 
  private:
-  void load_factors(const Source& source) {
+  void load_factors(const ArchitectureInputs& source) {
     const int64_t pairs = rope_.dims / 2;
     if (source.hp.rope.scaling == "longrope") {
       rope_.factors_long = source.loader.vector_if("rope_factors_long.weight", pairs);
@@ -33,7 +33,7 @@ class Llama : public Decoder {
     }
   }
 
-  DecoderBlock load_block(const Source& source, int64_t l) const {
+  DecoderBlock load_block(const ArchitectureInputs& source, int64_t l) const {
     const Hparams& hp = source.hp;
     AttentionShape shape = generic_attention(hp, l, rope_);
     shape.temperature = temperature_;
@@ -57,7 +57,7 @@ class Llama : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_llama(const Source& source) {
+std::unique_ptr<Architecture> make_llama(const ArchitectureInputs& source) {
   return std::make_unique<Llama>(source);
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 class Phi3 : public Decoder {
  public:
-  explicit Phi3(const Source& source) : Decoder{source, Head::optional} {
+  explicit Phi3(const ArchitectureInputs& source) : Decoder{source, Head::optional} {
     const Hparams& hp = source.hp;
     rope_ = make_rope(hp.rope, RopeKind::neox);
     rope_.factors_long = source.loader.vector_if("rope_factors_long.weight", rope_.dims / 2);
@@ -29,7 +29,7 @@ class Phi3 : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_phi3(const Source& source) {
+std::unique_ptr<Architecture> make_phi3(const ArchitectureInputs& source) {
   return std::make_unique<Phi3>(source);
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 class Qwen : public Decoder {
  public:
-  explicit Qwen(const Source& source) : Decoder{source, Head::optional} {
+  explicit Qwen(const ArchitectureInputs& source) : Decoder{source, Head::optional} {
     const bool head_norms = source.hp.architecture == "qwen3";
     rope_ = make_rope(source.hp.rope, RopeKind::neox);
     source.loader.skip("cls.output.");  // what a reranker has besides
@@ -23,7 +23,7 @@ class Qwen : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_qwen(const Source& source) {
+std::unique_ptr<Architecture> make_qwen(const ArchitectureInputs& source) {
   return std::make_unique<Qwen>(source);
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 class QwenMoe : public Decoder {
  public:
-  explicit QwenMoe(const Source& source)
+  explicit QwenMoe(const ArchitectureInputs& source)
       : Decoder{source, source.hp.architecture == "qwen2moe" ? Head::required : Head::optional},
         third_{source.hp.architecture == "qwen3moe"} {
     if (source.hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
@@ -16,7 +16,7 @@ class QwenMoe : public Decoder {
   }
 
  private:
-  DecoderBlock load_block(const Source& source, int64_t l) const {
+  DecoderBlock load_block(const ArchitectureInputs& source, int64_t l) const {
     const Hparams& hp = source.hp;
     const int64_t ffn = hp.ffn[static_cast<size_t>(l)];
     DecoderBlock block{load_norm(source, l, "attn_norm"),
@@ -38,7 +38,7 @@ class QwenMoe : public Decoder {
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_qwen_moe(const Source& source) {
+std::unique_ptr<Architecture> make_qwen_moe(const ArchitectureInputs& source) {
   return std::make_unique<QwenMoe>(source);
 }
 

@@ -31,31 +31,31 @@ struct Block {
 
 class QwenNext : public Architecture {
  public:
-  explicit QwenNext(const Source& source);
+  explicit QwenNext(const ArchitectureInputs& source);
 
-  void layer(Step& step, int layer, Rows& x) const override {
+  void layer(Batch& step, int layer, Activations& x) const override {
     const Block& block = blocks_[static_cast<size_t>(layer)];
-    const Rows a = rms_norm(x, block.attn_norm, eps_);
+    const Activations a = rms_norm(x, block.attn_norm, eps_);
     add(x, block.recurrent ? block.delta(step, a) : attention(step, layer, a));
     add(x, block.ffn(step, rms_norm(x, block.post_attention_norm, eps_)));
   }
 
-  LayerMemory memory(int layer) const override {
+  LayerCacheShape memory(int layer) const override {
     const Block& block = blocks_[static_cast<size_t>(layer)];
     if (block.recurrent) return block.delta.memory();
     return {.key_width = kv_heads_ * head_dim_, .value_width = kv_heads_ * head_dim_};
   }
 
   bool reverses(int) const override { return true; }
-  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
+  void reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const override;
 
  private:
-  DeltaNetShape delta_shape(const Source& source) const;
-  GatedAttention load_attention(const Source& source, int64_t l) const;
-  FeedForward load_ffn(const Source& source, int64_t l) const;
-  Rows attention(Step& step, int layer, const Rows& a) const;
-  Rows queries_of(const Rows& both) const;
-  void open_gates(const Rows& both, Rows& o) const;  // o: of several draws, one after the other
+  DeltaNetShape delta_shape(const ArchitectureInputs& source) const;
+  GatedAttention load_attention(const ArchitectureInputs& source, int64_t l) const;
+  FeedForward load_ffn(const ArchitectureInputs& source, int64_t l) const;
+  Activations attention(Batch& step, int layer, const Activations& a) const;
+  Activations queries_of(const Activations& both) const;
+  void open_gates(const Activations& both, Activations& o) const;  // o: of several draws, one after the other
   AttendArgs attend_args(Compute compute) const;
   class AttentionWay;
 
@@ -67,7 +67,7 @@ class QwenNext : public Architecture {
 };
 
 /// Which layers are recurrent: a list, or all but every n-th.
-std::vector<bool> recurrent_layers(const Source& source) {
+std::vector<bool> recurrent_layers(const ArchitectureInputs& source) {
   const int64_t interval = source.keys.integer("full_attention_interval", 4);
   if (interval <= 0) source.keys.fail("full_attention_interval", "is 0");
   std::vector<bool> recurrent;
@@ -79,7 +79,7 @@ std::vector<bool> recurrent_layers(const Source& source) {
   return recurrent;
 }
 
-QwenNext::QwenNext(const Source& source)
+QwenNext::QwenNext(const ArchitectureInputs& source)
     : Architecture{source, Head::optional},
       next_{source.hp.architecture == "qwen3next"},
       experts_{source.hp.architecture != "qwen35"},
@@ -105,8 +105,8 @@ QwenNext::QwenNext(const Source& source)
   }
 }
 
-DeltaNetShape QwenNext::delta_shape(const Source& source) const {
-  const Keys& keys = source.keys;
+DeltaNetShape QwenNext::delta_shape(const ArchitectureInputs& source) const {
+  const ArchMetadata& keys = source.keys;
   const DeltaNetShape shape{.embedding = source.hp.embedding,
                             .kernel = keys.need_integer("ssm.conv_kernel"),
                             .dim = keys.need_integer("ssm.state_size"),
@@ -123,7 +123,7 @@ DeltaNetShape QwenNext::delta_shape(const Source& source) const {
   return shape;
 }
 
-GatedAttention QwenNext::load_attention(const Source& source, int64_t l) const {
+GatedAttention QwenNext::load_attention(const ArchitectureInputs& source, int64_t l) const {
   Loader& loader = source.loader;
   const int64_t e = source.hp.embedding;
   GatedAttention w;
@@ -134,7 +134,7 @@ GatedAttention QwenNext::load_attention(const Source& source, int64_t l) const {
   return w;
 }
 
-FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
+FeedForward QwenNext::load_ffn(const ArchitectureInputs& source, int64_t l) const {
   const Hparams& hp = source.hp;
   const int64_t width = hp.ffn[static_cast<size_t>(l)];
   FeedForward ffn;
@@ -150,15 +150,15 @@ FeedForward QwenNext::load_ffn(const Source& source, int64_t l) const {
   return ffn;
 }
 
-Rows QwenNext::queries_of(const Rows& both) const {
-  Rows q(both.count(), heads_ * head_dim_);
+Activations QwenNext::queries_of(const Activations& both) const {
+  Activations q(both.count(), heads_ * head_dim_);
   for (int64_t t = 0; t < both.count(); ++t)
     for (int64_t h = 0; h < heads_; ++h)
       std::copy_n(both.at(t) + 2 * h * head_dim_, head_dim_, q.at(t) + h * head_dim_);
   return q;
 }
 
-void QwenNext::open_gates(const Rows& both, Rows& o) const {
+void QwenNext::open_gates(const Activations& both, Activations& o) const {
   const int64_t d = head_dim_;
   for (int64_t i = 0; i < o.count(); ++i)
     for (int64_t h = 0; h < heads_; ++h) {
@@ -176,17 +176,17 @@ AttendArgs QwenNext::attend_args(Compute compute) const {
           .compute = compute};
 }
 
-Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
+Activations QwenNext::attention(Batch& step, int layer, const Activations& a) const {
   const GatedAttention& w = blocks_[static_cast<size_t>(layer)].attention;
   auto [both, k, v] = w.qkv(step, a);
-  Rows q = queries_of(both);
+  Activations q = queries_of(both);
   rms_norm_groups(q, head_dim_, w.q_norm, eps_);
   rms_norm_groups(k, head_dim_, w.k_norm, eps_);
   const RopeTable& table = step.table(rope_);
   rotate(rope_, table, q, heads_, head_dim_);
   rotate(rope_, table, k, kv_heads_, head_dim_);
   store(step, layer, k, v);
-  Rows o = attend(step, layer, attend_args(step.compute), q);
+  Activations o = attend(step, layer, attend_args(step.compute), q);
   open_gates(both, o);
   return apply(step, w.out, o);
 }
@@ -194,13 +194,13 @@ Rows QwenNext::attention(Step& step, int layer, const Rows& a) const {
 /// Gated attention of one whole sequence, and the way back.
 class QwenNext::AttentionWay {
  public:
-  AttentionWay(const QwenNext& model, Reverse& reverse, const GatedAttention& w, Rows a)
+  AttentionWay(const QwenNext& model, Reverse& reverse, const GatedAttention& w, Activations a)
       : model_{model}, reverse_{reverse}, w_{w}, a_{std::move(a)} {
     auto [both, k, v] = w.qkv(reverse.step, a_);
     both_ = std::move(both);
     k_ = k;
     q_ = model.queries_of(both_);
-    Rows q = q_;
+    Activations q = q_;
     rms_norm_groups(q, model.head_dim_, w.q_norm, model.eps_);
     rms_norm_groups(k, model.head_dim_, w.k_norm, model.eps_);
     const RopeTable& table = reverse.step.table(model.rope_);
@@ -213,11 +213,11 @@ class QwenNext::AttentionWay {
     result_ = apply(reverse.step, w.out, opened_);
   }
 
-  const Rows& result() const { return result_; }
+  const Activations& result() const { return result_; }
 
-  Rows back(const Rows& g) const {
-    const Rows by_opened = reverse_linear(reverse_, w_.out, opened_, g);
-    Rows by_seen = by_opened;
+  Activations back(const Activations& g) const {
+    const Activations by_opened = reverse_linear(reverse_, w_.out, opened_, g);
+    Activations by_seen = by_opened;
     model_.open_gates(both_, by_seen);
     auto [q, k, v] = heads_.reverse(by_seen);
     const RopeTable& table = reverse_.step.table(model_.rope_);
@@ -229,8 +229,8 @@ class QwenNext::AttentionWay {
   }
 
  private:
-  Rows by_queries_and_gates(const Rows& q, const Rows& by_opened) const {
-    Rows both(q.count(), 2 * q.width());
+  Activations by_queries_and_gates(const Activations& q, const Activations& by_opened) const {
+    Activations both(q.count(), 2 * q.width());
     const int64_t d = model_.head_dim_;
     for (int64_t i = 0; i < q.count(); ++i)
       for (int64_t h = 0; h < model_.heads_; ++h) {
@@ -247,21 +247,21 @@ class QwenNext::AttentionWay {
   const QwenNext& model_;
   Reverse& reverse_;
   const GatedAttention& w_;
-  Rows a_, both_, q_, k_;
+  Activations a_, both_, q_, k_;
   ChunkAttention heads_;
-  Rows seen_, opened_, result_;
+  Activations seen_, opened_, result_;
 };
 
-void QwenNext::reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const {
+void QwenNext::reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const {
   const Block& block = blocks_[static_cast<size_t>(layer)];
   const auto through = [&](const auto& way) {
-    Rows between = x;
+    Activations between = x;
     add(between, way.result());
-    const Rows by_ffn = block.ffn.reverse(reverse, rms_norm(between, block.post_attention_norm, eps_), g);
+    const Activations by_ffn = block.ffn.reverse(reverse, rms_norm(between, block.post_attention_norm, eps_), g);
     add(g, reverse_rms_norm(between, block.post_attention_norm, eps_, by_ffn));
     add(g, reverse_rms_norm(x, block.attn_norm, eps_, way.back(g)));
   };
-  Rows a = rms_norm(x, block.attn_norm, eps_);
+  Activations a = rms_norm(x, block.attn_norm, eps_);
   if (block.recurrent)
     through(DeltaNetWay{block.delta, reverse, std::move(a)});
   else
@@ -270,7 +270,7 @@ void QwenNext::reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g
 
 }  // namespace
 
-std::unique_ptr<Architecture> make_qwen_next(const Source& source) {
+std::unique_ptr<Architecture> make_qwen_next(const ArchitectureInputs& source) {
   return std::make_unique<QwenNext>(source);
 }
 

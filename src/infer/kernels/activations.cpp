@@ -17,7 +17,7 @@ void clear_rows(Values& values, int64_t first, int64_t rows) {
 
 }  // namespace
 
-void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
+void QuantizedActivations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
   const auto size = [rows](int64_t each) { return static_cast<size_t>(rows * each); };
   const bool bytes = rounding >= Rounding::blocks32;
   const int64_t blocks = cols / block_of(rounding), sums = cols / (rounding == Rounding::blocks256 ? 16 : 32);
@@ -32,7 +32,7 @@ void Activations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
                      sums_.data() + (bytes ? r * sums : 0), x_.data() + (bytes ? 0 : r * cols)});
 }
 
-void Activations::allocate_tiles(const PackedFormat& format, int64_t cols) {
+void QuantizedActivations::allocate_tiles(const PackedFormat& format, int64_t cols) {
   const Rounding rounding = format.rounding;
   const int64_t padded = tiles_.tiles() * kTileTokens;
   const auto size = [padded](int64_t each) { return static_cast<size_t>(padded * each); };
@@ -53,7 +53,8 @@ void Activations::allocate_tiles(const PackedFormat& format, int64_t cols) {
   tiles_.x = tile_x_.data();
 }
 
-void Activations::round_all(const PackedKernels& kernels, const PackedFormat& format, const Rows& x) {
+void QuantizedActivations::round_all(const MatmulKernels& kernels, const PackedFormat& format,
+                                     const Activations& x) {
   const int64_t tokens = x.count();
   parallel_for(tiles_.tiles(), [&](int64_t tile) {
     const int64_t first = tile * kTileTokens;
@@ -64,7 +65,8 @@ void Activations::round_all(const PackedKernels& kernels, const PackedFormat& fo
   });
 }
 
-Activations::Activations(const PackedKernels& kernels, const PackedFormat& format, const Rows& x, Use use) {
+QuantizedActivations::QuantizedActivations(const MatmulKernels& kernels, const PackedFormat& format,
+                                           const Activations& x, Use use) {
   const int64_t tokens = x.count(), cols = x.width();
   if (use == Use::dots) {
     allocate(format.rounding, tokens, cols);

@@ -91,8 +91,8 @@ struct WideOf<V> {
 };
 
 template <class V>
-constexpr PackedKernels packed_kernels_for(const char* isa) {
-  PackedKernels k{};
+constexpr MatmulKernels packed_kernels_for(const char* isa) {
+  MatmulKernels k{};
   k.isa = isa;
   k.round = round_row<V>;
   k.interleave = interleave_tile<V>;

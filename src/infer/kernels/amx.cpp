@@ -51,14 +51,14 @@ struct AmxLanes : Avx512Lanes {
   }
 };
 
-constexpr PackedKernels make() {
-  PackedKernels kernels = packed_kernels_for<AmxLanes>("amx");
+constexpr MatmulKernels make() {
+  MatmulKernels kernels = packed_kernels_for<AmxLanes>("amx");
   kernels.integer_peak = tile_peak;
   return kernels;
 }
 
 }  // namespace
 
-constinit const PackedKernels kPackedAmx = make();
+constinit const MatmulKernels kPackedAmx = make();
 
 }  // namespace snug::infer

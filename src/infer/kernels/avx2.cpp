@@ -4,6 +4,6 @@
 
 namespace snug::infer {
 
-constinit const PackedKernels kPackedAvx2 = packed_kernels_for<Avx2Lanes>("avx2");
+constinit const MatmulKernels kPackedAvx2 = packed_kernels_for<Avx2Lanes>("avx2");
 
 }  // namespace snug::infer

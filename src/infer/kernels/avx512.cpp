@@ -4,6 +4,6 @@
 
 namespace snug::infer {
 
-constinit const PackedKernels kPackedAvx512 = packed_kernels_for<Avx512Lanes>("avx512");
+constinit const MatmulKernels kPackedAvx512 = packed_kernels_for<Avx512Lanes>("avx512");
 
 }  // namespace snug::infer

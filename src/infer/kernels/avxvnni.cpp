@@ -5,6 +5,6 @@
 
 namespace snug::infer {
 
-constinit const PackedKernels kPackedAvxVnni = packed_kernels_for<AvxVnniLanes>(kAvxVnniName.data());
+constinit const MatmulKernels kPackedAvxVnni = packed_kernels_for<AvxVnniLanes>(kAvxVnniName.data());
 
 }  // namespace snug::infer

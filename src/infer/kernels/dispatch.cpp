@@ -37,8 +37,8 @@ bool has_amx() {
 #endif
 
 /// Those for a set, best first. The portable kernels stand in for a set that has none of its own.
-std::vector<const PackedKernels*> matching(const Kernels& kernels) {
-  std::vector<const PackedKernels*> found;
+std::vector<const MatmulKernels*> matching(const Kernels& kernels) {
+  std::vector<const MatmulKernels*> found;
 #if defined(__x86_64__)
   const std::string_view isa{kernels.isa};
   if (isa == "avx512" && has_amx()) found.push_back(&kPackedAmx);
@@ -51,18 +51,18 @@ std::vector<const PackedKernels*> matching(const Kernels& kernels) {
   return found;
 }
 
-std::vector<const PackedKernels*> find_runnable() {
-  std::vector<const PackedKernels*> found;
+std::vector<const MatmulKernels*> find_runnable() {
+  std::vector<const MatmulKernels*> found;
   for (const Kernels* k : runnable_kernels())
-    for (const PackedKernels* packed : matching(*k))
+    for (const MatmulKernels* packed : matching(*k))
       if (std::ranges::find(found, packed) == found.end()) found.push_back(packed);
   return found;
 }
 
 /// SNUG_ISA=avx2 means that and no more.
-const PackedKernels& choose() {
+const MatmulKernels& choose() {
   const char* forced = std::getenv("SNUG_ISA");
-  const std::vector<const PackedKernels*> found = matching(kernels());
+  const std::vector<const MatmulKernels*> found = matching(kernels());
   if (!forced || !*forced) return *found.front();
   const auto named =
       std::ranges::find(found, std::string_view{forced}, [](auto* k) { return std::string_view{k->isa}; });
@@ -71,13 +71,13 @@ const PackedKernels& choose() {
 
 }  // namespace
 
-std::span<const PackedKernels* const> runnable_packed_kernels() {
-  static const std::vector<const PackedKernels*> found = find_runnable();
+std::span<const MatmulKernels* const> runnable_packed_kernels() {
+  static const std::vector<const MatmulKernels*> found = find_runnable();
   return found;
 }
 
-const PackedKernels& packed_kernels() {
-  static const PackedKernels& chosen = choose();
+const MatmulKernels& packed_kernels() {
+  static const MatmulKernels& chosen = choose();
   return chosen;
 }
 

@@ -106,7 +106,7 @@ constexpr int64_t scratch_size(int64_t tokens) {
 
 inline constexpr int64_t kAttendKeys = 64;  // keys in a block
 
-/// Queries that share a key/value head, some (PackedKernels::attend_lanes) side by side, and what they have
+/// Queries that share a key/value head, some (MatmulKernels::attend_lanes) side by side, and what they have
 /// gathered so far.
 struct AttendQueries {
   int64_t tiles = 0, key_dim = 0, value_dim = 0;
@@ -123,7 +123,7 @@ struct AttendKeys {
   int64_t count;   // at most kAttendKeys
 };
 
-struct PackedKernels {
+struct MatmulKernels {
   const char* isa;
   /// Rounds one row of `cols` values, a multiple of the rounding's block. Values are finite.
   void (*round)(Rounding rounding, const float* x, int64_t cols, const RoundedRow& out);
@@ -164,16 +164,16 @@ struct PackedKernels {
 };
 
 /// The kernels for the instruction set of snug::kernels(); SNUG_ISA forces one.
-const PackedKernels& packed_kernels();
+const MatmulKernels& packed_kernels();
 /// Those this machine runs, the best first.
-std::span<const PackedKernels* const> runnable_packed_kernels();
+std::span<const MatmulKernels* const> runnable_packed_kernels();
 
-extern const PackedKernels kPackedScalar;
+extern const MatmulKernels kPackedScalar;
 #if defined(__x86_64__)
-extern const PackedKernels kPackedAvx2;
-extern const PackedKernels kPackedAvxVnni;  // the same, sums of products in one instruction
-extern const PackedKernels kPackedAvx512;  // VNNI on registers of 256 bits
-extern const PackedKernels kPackedAmx;     // the same, and products on tiles
+extern const MatmulKernels kPackedAvx2;
+extern const MatmulKernels kPackedAvxVnni;  // the same, sums of products in one instruction
+extern const MatmulKernels kPackedAvx512;  // VNNI on registers of 256 bits
+extern const MatmulKernels kPackedAmx;     // the same, and products on tiles
 #endif
 
 }  // namespace snug::infer

@@ -151,8 +151,8 @@ struct RealKernel {
 };
 
 /// A stretch of rows with every tile. Rows are padded to a multiple of kRowsAtOnce with whatever is there.
-template <class V, class Kernel, class Rows>
-void multiply_stretch(const Rows& u, Place at) {
+template <class V, class Kernel, class Activations>
+void multiply_stretch(const Activations& u, Place at) {
   for (at.tile = 0; at.tile < at.x.tiles();) {
     const bool two = at.tile + kTilesAtOnce <= at.x.tiles();
     for (int64_t row = 0; row < at.rows; row += kRowsAtOnce) {

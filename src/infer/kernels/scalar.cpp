@@ -4,6 +4,6 @@
 
 namespace snug::infer {
 
-constinit const PackedKernels kPackedScalar = packed_kernels_for<ScalarLanes>("scalar");
+constinit const MatmulKernels kPackedScalar = packed_kernels_for<ScalarLanes>("scalar");
 
 }  // namespace snug::infer

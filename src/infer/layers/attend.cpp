@@ -16,7 +16,7 @@ constexpr int64_t kTile = 8;  // query tokens that share each key read
 /// The queries of a few tokens in the heads that share one key/value head.
 class Tile {
  public:
-  Tile(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position,
+  Tile(const AttendArgs& args, const KvCache& cache, const Activations& queries, int64_t first_position,
        int64_t first_token, int64_t kv_head)
       : args_{args},
         cache_{cache},
@@ -31,7 +31,7 @@ class Tile {
         scores_(static_cast<size_t>(tokens_ * group_ * keys_)),
         scratch_(static_cast<size_t>(std::max(args.key_dim, args.value_dim))) {}
 
-  void run(Rows& out) {
+  void run(Activations& out) {
     for (int64_t key = first_key_; key < first_key_ + keys_; ++key) score(key);
     for (int64_t t = 0; t < tokens_; ++t)
       for (int64_t g = 0; g < group_; ++g) normalise(t, g);
@@ -72,7 +72,7 @@ class Tile {
       softmax_with_sink(row, args_.sinks[static_cast<size_t>(head(g))]);
   }
 
-  void gather(int64_t key, Rows& out) {
+  void gather(int64_t key, Activations& out) {
     const float* v = cache_.value(key, kv_head_ * args_.value_dim, args_.value_dim, scratch_.data());
     const ExactKernels& kernels = exact_kernels();
     for (int64_t t = 0; t < tokens_; ++t) {
@@ -85,16 +85,17 @@ class Tile {
 
   const AttendArgs& args_;
   const KvCache& cache_;
-  const Rows& queries_;
+  const Activations& queries_;
   int64_t first_token_, kv_head_, group_, tokens_, position_, first_key_, keys_;
   std::vector<float> scores_, scratch_;
 };
 
 }  // namespace
 
-Rows attend(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position) {
+Activations attend(const AttendArgs& args, const KvCache& cache, const Activations& queries,
+                   int64_t first_position) {
   if (args.compute == Compute::fast) return attend_fast(args, cache, queries, first_position);
-  Rows out(queries.count(), args.heads * args.value_dim);
+  Activations out(queries.count(), args.heads * args.value_dim);
   const int64_t tiles = (queries.count() + kTile - 1) / kTile;
   parallel_for(tiles * args.kv_heads, [&](int64_t i) {
     Tile{args, cache, queries, first_position, i / args.kv_heads * kTile, i % args.kv_heads}.run(out);

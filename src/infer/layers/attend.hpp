@@ -23,10 +23,12 @@ struct AttendArgs {
 /// queries [tokens, heads * key_dim], the first at `first_position`; keys and values of these and of all
 /// earlier visible positions are stored in `cache`. Returns [tokens, heads * value_dim]. The result for a
 /// token does not depend on the batch it came in. Memory: scores of a few queries at a time.
-Rows attend(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position);
+Activations attend(const AttendArgs& args, const KvCache& cache, const Activations& queries,
+                   int64_t first_position);
 
 /// The same in blocks of keys with a running maximum: what attend() does for Compute::fast. Equal but for f32
 /// rounding; memory does not grow with the context.
-Rows attend_fast(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position);
+Activations attend_fast(const AttendArgs& args, const KvCache& cache, const Activations& queries,
+                        int64_t first_position);
 
 }  // namespace snug::infer

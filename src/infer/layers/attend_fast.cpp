@@ -15,7 +15,7 @@ constexpr float kMasked = -1e30f;
 /// The queries of some tokens in the heads that share one key/value head.
 class FastTile {
  public:
-  FastTile(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position,
+  FastTile(const AttendArgs& args, const KvCache& cache, const Activations& queries, int64_t first_position,
            int64_t first_token, int64_t tokens, int64_t kv_head)
       : args_{args},
         cache_{cache},
@@ -49,7 +49,7 @@ class FastTile {
     }
   }
 
-  void run(Rows& out) {
+  void run(Activations& out) {
     const int64_t last = position_ + tokens_ - 1;
     for (int64_t key = visible_from(position_); key <= last; key += kAttendKeys)
       block(key, std::min(kAttendKeys, last - key + 1));
@@ -119,7 +119,7 @@ class FastTile {
     }
   }
 
-  void write(int64_t row, Rows& out) const {
+  void write(int64_t row, Activations& out) const {
     const auto r = static_cast<size_t>(row);
     float by = 1 / sum_[r] + nothing_[r];
     if (!args_.sinks.empty()) {
@@ -134,7 +134,7 @@ class FastTile {
 
   const AttendArgs& args_;
   const KvCache& cache_;
-  const Rows& queries_;
+  const Activations& queries_;
   int64_t position_, first_token_, tokens_, kv_head_, group_;
   bool alone_;
   int64_t rows_, lanes_, tiles_;
@@ -145,8 +145,9 @@ class FastTile {
 
 }  // namespace
 
-Rows attend_fast(const AttendArgs& args, const KvCache& cache, const Rows& queries, int64_t first_position) {
-  Rows out(queries.count(), args.heads * args.value_dim);
+Activations attend_fast(const AttendArgs& args, const KvCache& cache, const Activations& queries,
+                        int64_t first_position) {
+  Activations out(queries.count(), args.heads * args.value_dim);
   const int64_t tokens = std::max<int64_t>(1, kRows / (args.heads / args.kv_heads));
   const int64_t tiles = (queries.count() + tokens - 1) / tokens;
   parallel_for(tiles * args.kv_heads, [&](int64_t i) {

@@ -13,14 +13,14 @@ constexpr int64_t kStoreGrain = 16;  // tokens to a task
 
 }  // namespace
 
-Rows columns(const Rows& x, int64_t first, int64_t width) {
-  Rows part(x.count(), width);
+Activations columns(const Activations& x, int64_t first, int64_t width) {
+  Activations part(x.count(), width);
   for (int64_t t = 0; t < x.count(); ++t) std::copy_n(x.at(t) + first, width, part.at(t));
   return part;
 }
 
-void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values) {
-  for (const Lane& lane : step.lanes) {
+void store(const Batch& step, int64_t layer, const Activations& keys, const Activations& values) {
+  for (const SequenceSlice& lane : step.lanes) {
     KvCache& cache = lane.memory->kv[static_cast<size_t>(layer)];
     const auto one = [&](int64_t t) {
       cache.store(lane.first_position + t, keys.row(lane.begin + t),
@@ -30,26 +30,26 @@ void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values
   }
 }
 
-Rows rows_of(const Lane& lane, const Rows& x) {
-  Rows part(lane.count, x.width());
+Activations rows_of(const SequenceSlice& lane, const Activations& x) {
+  Activations part(lane.count, x.width());
   std::copy_n(x.at(lane.begin), part.values().size(), part.at(0));
   return part;
 }
 
-Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries) {
-  const auto seen = [&](const Lane& lane, const Rows& q) {
+Activations attend(const Batch& step, int64_t layer, const AttendArgs& args, const Activations& queries) {
+  const auto seen = [&](const SequenceSlice& lane, const Activations& q) {
     return attend(args, lane.memory->kv[static_cast<size_t>(layer)], q, lane.first_position);
   };
   if (step.lanes.size() == 1) return seen(step.lanes.front(), queries);
-  Rows all(queries.count(), args.heads * args.value_dim);
+  Activations all(queries.count(), args.heads * args.value_dim);
   parallel_for(static_cast<int64_t>(step.lanes.size()), [&](int64_t i) {
-    const Lane& lane = step.lanes[static_cast<size_t>(i)];
+    const SequenceSlice& lane = step.lanes[static_cast<size_t>(i)];
     std::ranges::copy(seen(lane, rows_of(lane, queries)).values(), all.at(lane.begin));
   });
   return all;
 }
 
-void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context) {
+void apply_temperature(const Batch& step, Activations& queries, float temperature, int64_t context) {
   const std::vector<int64_t> positions = step.positions();
   for (int64_t t = 0; t < queries.count(); ++t) {
     const int64_t position = positions[static_cast<size_t>(t) % positions.size()];
@@ -68,12 +68,12 @@ Qkv::Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int6
   v_ = loader.linear(in_block(layer, "attn_v"), embedding, kv_width);
 }
 
-Qkv::Projected Qkv::operator()(const Step& step, const Rows& a) const {
+Qkv::Projected Qkv::operator()(const Batch& step, const Activations& a) const {
   if (!qkv_) {
-    std::vector<Rows> parts = apply_each(step, {&q_, &k_, &v_}, a);
+    std::vector<Activations> parts = apply_each(step, {&q_, &k_, &v_}, a);
     return {std::move(parts[0]), std::move(parts[1]), std::move(parts[2])};
   }
-  const Rows all = apply(step, qkv_, a);
+  const Activations all = apply(step, qkv_, a);
   return {columns(all, 0, q_width_), columns(all, q_width_, kv_width_),
           columns(all, q_width_ + kv_width_, kv_width_)};
 }
@@ -95,7 +95,7 @@ void Attention::load_sinks(Loader& loader) {
   sinks_ = loader.vector(in_block(layer_, "attn_sinks.weight"), shape_.heads);
 }
 
-LayerMemory Attention::memory() const {
+LayerCacheShape Attention::memory() const {
   const int64_t width = shape_.kv_heads * shape_.head_dim;
   return {.key_width = width, .value_width = width, .window = shape_.window};
 }
@@ -113,7 +113,7 @@ AttendArgs Attention::attend_args(Compute compute) const {
 }
 
 /// From what was projected to what attends.
-void Attention::turn(Step& step, Rows& q, Rows& k) const {
+void Attention::turn(Batch& step, Activations& q, Activations& k) const {
   if (!q_norm_.empty()) rms_norm_groups(q, shape_.head_dim, q_norm_, shape_.rms_eps);
   if (!k_norm_.empty()) rms_norm_groups(k, shape_.head_dim, k_norm_, shape_.rms_eps);
   const RopeTable& table = step.table(*shape_.rope);
@@ -123,7 +123,7 @@ void Attention::turn(Step& step, Rows& q, Rows& k) const {
   if (shape_.scale_queries) scale(q, shape_.scale);
 }
 
-Rows Attention::operator()(Step& step, const Rows& a) const {
+Activations Attention::operator()(Batch& step, const Activations& a) const {
   auto [q, k, v] = qkv_(step, a);
   turn(step, q, k);
   store(step, layer_, k, v);

@@ -31,13 +31,13 @@ struct AttentionShape {
 class Qkv {
  public:
   struct Projected {
-    Rows q, k, v;
+    Activations q, k, v;
   };
   Qkv() = default;
   Qkv(Loader& loader, int64_t layer, int64_t embedding, int64_t q_width, int64_t kv_width);
-  Projected operator()(const Step& step, const Rows& a) const;
+  Projected operator()(const Batch& step, const Activations& a) const;
   /// By `a`, from the gradients by what was projected.
-  Rows reverse(const Reverse& reverse, const Rows& a, const Projected& g) const;
+  Activations reverse(const Reverse& reverse, const Activations& a, const Projected& g) const;
 
  private:
   int64_t q_width_ = 0, kv_width_ = 0;
@@ -55,22 +55,22 @@ class Attention {
   void load_sinks(Loader& loader);                      // attn_sinks, required
 
   /// a: the normalised input of block `layer`. Stores its keys and values; returns attn_output's result.
-  Rows operator()(Step& step, const Rows& a) const;
-  LayerMemory memory() const;
+  Activations operator()(Batch& step, const Activations& a) const;
+  LayerCacheShape memory() const;
 
   /// The same over a whole sequence from position 0 on, with what reverse() needs.
   struct Trace {
-    Rows q, k;  // as projected, before norms
+    Activations q, k;  // as projected, before norms
     ChunkAttention heads;
-    Rows seen, result;  // before and behind attn_output
+    Activations seen, result;  // before and behind attn_output
   };
-  Trace retrace(Step& step, const Rows& a) const;
+  Trace retrace(Batch& step, const Activations& a) const;
   /// By `a`, from g [draws * tokens, embedding] by the result.
-  Rows reverse(const Reverse& reverse, const Rows& a, const Trace& trace, const Rows& g) const;
+  Activations reverse(const Reverse& reverse, const Activations& a, const Trace& trace, const Activations& g) const;
 
  private:
   AttendArgs attend_args(Compute compute) const;
-  void turn(Step& step, Rows& q, Rows& k) const;
+  void turn(Batch& step, Activations& q, Activations& k) const;
 
   AttentionShape shape_;
   int64_t layer_ = 0;
@@ -80,19 +80,19 @@ class Attention {
 };
 
 /// Columns [first, first + width) of every row.
-Rows columns(const Rows& x, int64_t first, int64_t width);
+Activations columns(const Activations& x, int64_t first, int64_t width);
 
 /// Stores one row of keys and values for each token of the step.
-void store(const Step& step, int64_t layer, const Rows& keys, const Rows& values);
+void store(const Batch& step, int64_t layer, const Activations& keys, const Activations& values);
 
 /// The tokens of one lane.
-Rows rows_of(const Lane& lane, const Rows& x);
+Activations rows_of(const SequenceSlice& lane, const Activations& x);
 
 /// attend() for every lane over what its sequence has stored in the layer.
-Rows attend(const Step& step, int64_t layer, const AttendArgs& args, const Rows& queries);
+Activations attend(const Batch& step, int64_t layer, const AttendArgs& args, const Activations& queries);
 
 /// Queries at position p times 1 + temperature * ln(floor(p / context) + 1); of several draws' gradients, row i is
 /// that of token i % tokens.
-void apply_temperature(const Step& step, Rows& queries, float temperature, int64_t context);
+void apply_temperature(const Batch& step, Activations& queries, float temperature, int64_t context);
 
 }  // namespace snug::infer

@@ -7,15 +7,15 @@
 
 namespace snug::infer {
 
-Rows Qkv::reverse(const Reverse& reverse, const Rows& a, const Projected& g) const {
+Activations Qkv::reverse(const Reverse& reverse, const Activations& a, const Projected& g) const {
   if (qkv_) return reverse_linear(reverse, qkv_, a, side_by_side({&g.q, &g.k, &g.v}));
-  Rows by = reverse_linear(reverse, q_, a, g.q);
+  Activations by = reverse_linear(reverse, q_, a, g.q);
   add(by, reverse_linear(reverse, k_, a, g.k));
   add(by, reverse_linear(reverse, v_, a, g.v));
   return by;
 }
 
-Attention::Trace Attention::retrace(Step& step, const Rows& a) const {
+Attention::Trace Attention::retrace(Batch& step, const Activations& a) const {
   auto [q, k, v] = qkv_(step, a);
   Trace trace{q, k, {}, {}, {}};
   turn(step, q, k);
@@ -25,7 +25,8 @@ Attention::Trace Attention::retrace(Step& step, const Rows& a) const {
   return trace;
 }
 
-Rows Attention::reverse(const Reverse& reverse, const Rows& a, const Trace& trace, const Rows& g) const {
+Activations Attention::reverse(const Reverse& reverse, const Activations& a, const Trace& trace,
+                               const Activations& g) const {
   auto [q, k, v] = trace.heads.reverse(reverse_linear(reverse, out_, trace.seen, g));
   if (shape_.scale_queries) scale(q, shape_.scale);
   if (shape_.temperature != 0)

@@ -17,15 +17,15 @@ struct DecoderBlock {
 /// An architecture made of such blocks; a subclass's constructor fills them in.
 class Decoder : public Architecture {
  public:
-  void layer(Step& step, int layer, Rows& x) const override;
-  LayerMemory memory(int layer) const override {
+  void layer(Batch& step, int layer, Activations& x) const override;
+  LayerCacheShape memory(int layer) const override {
     return blocks_[static_cast<size_t>(layer)].attention.memory();
   }
   bool reverses(int) const override { return true; }
-  void reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const override;
+  void reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const override;
 
  protected:
-  Decoder(const Source& source, Head head) : Architecture{source, head}, rms_eps_{source.hp.rms_eps} {}
+  Decoder(const ArchitectureInputs& source, Head head) : Architecture{source, head}, rms_eps_{source.hp.rms_eps} {}
 
   std::vector<DecoderBlock> blocks_;
   Rope rope_;
@@ -35,6 +35,6 @@ class Decoder : public Architecture {
 };
 
 /// A dense network of the block's feed_forward_length.
-FeedForward dense_ffn(const Source& source, int64_t layer, Activation activation = Activation::silu);
+FeedForward dense_ffn(const ArchitectureInputs& source, int64_t layer, Activation activation = Activation::silu);
 
 }  // namespace snug::infer

@@ -4,15 +4,15 @@
 
 namespace snug::infer {
 
-void Decoder::reverse_layer(Reverse& reverse, int layer, const Rows& x, Rows& g) const {
+void Decoder::reverse_layer(Reverse& reverse, int layer, const Activations& x, Activations& g) const {
   const DecoderBlock& block = blocks_[static_cast<size_t>(layer)];
-  const Rows a = rms_norm(x, block.attn_norm, rms_eps_);
+  const Activations a = rms_norm(x, block.attn_norm, rms_eps_);
   const Attention::Trace trace = block.attention.retrace(reverse.step, a);
-  Rows between = x;
+  Activations between = x;
   add(between, trace.result);
-  const Rows by_ffn = block.ffn.reverse(reverse, rms_norm(between, block.ffn_norm, rms_eps_), g);
+  const Activations by_ffn = block.ffn.reverse(reverse, rms_norm(between, block.ffn_norm, rms_eps_), g);
   add(g, reverse_rms_norm(between, block.ffn_norm, rms_eps_, by_ffn));
-  const Rows by_attention = block.attention.reverse(reverse, a, trace, g);
+  const Activations by_attention = block.attention.reverse(reverse, a, trace, g);
   add(g, reverse_rms_norm(x, block.attn_norm, rms_eps_, by_attention));
 }
 

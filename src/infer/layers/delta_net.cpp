@@ -41,16 +41,16 @@ DeltaNet::DeltaNet(Loader& loader, int64_t layer, const DeltaNetShape& shape) : 
   out_ = loader.linear(in_block(layer, "ssm_out"), value_width(), e);
 }
 
-LayerMemory DeltaNet::memory() const {
+LayerCacheShape DeltaNet::memory() const {
   return {.conv_values = (shape_.kernel - 1) * channels(), .state_values = value_width() * shape_.dim};
 }
 
-DeltaNet::Inputs DeltaNet::project(const Step& step, const Rows& a) const {
+DeltaNet::Inputs DeltaNet::project(const Batch& step, const Activations& a) const {
   if (!in_) return {apply(step, qkv_, a), apply(step, z_, a)};
   // Older files: one matrix, per key head [q | k | v of its value heads | z of its value heads].
-  const Rows all = apply(step, in_, a);
+  const Activations all = apply(step, in_, a);
   const int64_t d = shape_.dim, values = value_width() / shape_.key_heads, group = 2 * d + 2 * values;
-  Inputs in{Rows(a.count(), channels()), Rows(a.count(), value_width())};
+  Inputs in{Activations(a.count(), channels()), Activations(a.count(), value_width())};
   for (int64_t t = 0; t < a.count(); ++t)
     for (int64_t h = 0; h < shape_.key_heads; ++h) {
       const float* from = all.at(t) + h * group;
@@ -62,10 +62,10 @@ DeltaNet::Inputs DeltaNet::project(const Step& step, const Rows& a) const {
   return in;
 }
 
-DeltaNet::Gates DeltaNet::gate_inputs(const Step& step, const Rows& a) const {
-  Gates g{Rows(a.count(), shape_.value_heads), Rows(a.count(), shape_.value_heads)};
+DeltaNet::Gates DeltaNet::gate_inputs(const Batch& step, const Activations& a) const {
+  Gates g{Activations(a.count(), shape_.value_heads), Activations(a.count(), shape_.value_heads)};
   if (beta_alpha_) {
-    const Rows both = apply(step, beta_alpha_, a);
+    const Activations both = apply(step, beta_alpha_, a);
     const int64_t per_key =
         shape_.value_heads / shape_.key_heads;  // [b x per_key | alpha x per_key] per key head
     for (int64_t t = 0; t < a.count(); ++t)
@@ -92,9 +92,9 @@ DeltaNet::Gates DeltaNet::gates(Gates g) const {
 }
 
 /// Causal convolution of every channel by itself, then SiLU. Keeps the last inputs for the next step.
-void DeltaNet::convolve(const Lane& lane, const Rows& u, Rows& y) const {
+void DeltaNet::convolve(const SequenceSlice& lane, const Activations& u, Activations& y) const {
   const int64_t width = channels(), before = shape_.kernel - 1;
-  Rows all(before + lane.count, width);
+  Activations all(before + lane.count, width);
   std::vector<float>& tail = lane.memory->states[static_cast<size_t>(layer_)].conv;
   std::ranges::copy(tail, all.at(0));
   std::copy_n(u.at(lane.begin), lane.count * width, all.at(before));
@@ -113,8 +113,8 @@ void DeltaNet::convolve(const Lane& lane, const Rows& u, Rows& y) const {
 }
 
 /// S <- decay S;  S <- S + beta (v - S k) k^T;  o = S q / sqrt(dim).  state [dim values, dim keys]
-void DeltaNet::run_head(const Lane& lane, const Rows& qkv, const Gates& gates, int64_t head,
-                        Rows& out) const {
+void DeltaNet::run_head(const SequenceSlice& lane, const Activations& qkv, const Gates& gates, int64_t head,
+                        Activations& out) const {
   const int64_t d = shape_.dim;
   float* state = lane.memory->states[static_cast<size_t>(layer_)].state.data() + head * d * d;
   const int64_t from = key_head(head);
@@ -133,11 +133,11 @@ void DeltaNet::run_head(const Lane& lane, const Rows& qkv, const Gates& gates, i
   }
 }
 
-Rows DeltaNet::operator()(Step& step, const Rows& a) const {
+Activations DeltaNet::operator()(Batch& step, const Activations& a) const {
   const auto [u, z] = project(step, a);
   const Gates g = gates(gate_inputs(step, a));
-  Rows qkv(a.count(), channels());
-  for (const Lane& lane : step.lanes) convolve(lane, u, qkv);
+  Activations qkv(a.count(), channels());
+  for (const SequenceSlice& lane : step.lanes) convolve(lane, u, qkv);
   const int64_t d = shape_.dim;
   parallel_for(
       qkv.count(),
@@ -146,7 +146,7 @@ Rows DeltaNet::operator()(Step& step, const Rows& a) const {
           l2_norm(qkv.row(t).subspan(static_cast<size_t>(h * d), static_cast<size_t>(d)), shape_.eps);
       },
       4);
-  Rows o(a.count(), value_width());
+  Activations o(a.count(), value_width());
   const auto lanes = static_cast<int64_t>(step.lanes.size());
   parallel_for(lanes * shape_.value_heads, [&](int64_t i) {
     run_head(step.lanes[static_cast<size_t>(i % lanes)], qkv, g, i / lanes, o);

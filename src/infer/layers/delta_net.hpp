@@ -30,8 +30,8 @@ class DeltaNet {
   DeltaNet() = default;
   DeltaNet(Loader& loader, int64_t layer, const DeltaNetShape& shape);
 
-  Rows operator()(Step& step, const Rows& a) const;
-  LayerMemory memory() const;
+  Activations operator()(Batch& step, const Activations& a) const;
+  LayerCacheShape memory() const;
 
  private:
   friend class DeltaNetWay;
@@ -41,20 +41,21 @@ class DeltaNet {
   int64_t channels() const { return 2 * key_width() + value_width(); }
 
   struct Inputs {
-    Rows qkv, z;
+    Activations qkv, z;
   };
-  Inputs project(const Step& step, const Rows& a) const;
+  Inputs project(const Batch& step, const Activations& a) const;
   struct Gates {
-    Rows decay, beta;
+    Activations decay, beta;
   };  // [tokens, value heads]
-  Gates gate_inputs(const Step& step, const Rows& a) const;  // before sigmoid and decay
+  Gates gate_inputs(const Batch& step, const Activations& a) const;  // before sigmoid and decay
   Gates gates(Gates inputs) const;
   int64_t key_head(int64_t head) const {
     return shape_.order == HeadOrder::tiled ? head % shape_.key_heads
                                             : head / (shape_.value_heads / shape_.key_heads);
   }
-  void convolve(const Lane& lane, const Rows& u, Rows& y) const;
-  void run_head(const Lane& lane, const Rows& qkv, const Gates& gates, int64_t head, Rows& out) const;
+  void convolve(const SequenceSlice& lane, const Activations& u, Activations& y) const;
+  void run_head(const SequenceSlice& lane, const Activations& qkv, const Gates& gates, int64_t head,
+                Activations& out) const;
 
   DeltaNetShape shape_;
   int64_t layer_ = 0;

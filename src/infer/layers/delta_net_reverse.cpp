@@ -12,7 +12,7 @@
 
 namespace snug::infer {
 
-DeltaNetWay::DeltaNetWay(const DeltaNet& net, Reverse& reverse, Rows a)
+DeltaNetWay::DeltaNetWay(const DeltaNet& net, Reverse& reverse, Activations a)
     : net_{net},
       reverse_{reverse},
       a_{std::move(a)},
@@ -21,7 +21,7 @@ DeltaNetWay::DeltaNetWay(const DeltaNet& net, Reverse& reverse, Rows a)
       gates_{net.gates(raw_)} {
   convolve();
   normalise();
-  seen_ = Rows(tokens(), net_.value_width());
+  seen_ = Activations(tokens(), net_.value_width());
   parallel_for(net_.shape_.value_heads, [&](int64_t head) { run_head(head, &seen_, nullptr); });
   normed_ = seen_;
   rms_norm_groups(normed_, dim(), net_.norm_, net_.shape_.eps);
@@ -32,7 +32,7 @@ DeltaNetWay::DeltaNetWay(const DeltaNet& net, Reverse& reverse, Rows a)
 
 void DeltaNetWay::convolve() {
   const int64_t kernel = net_.shape_.kernel;
-  summed_ = Rows(tokens(), net_.channels());
+  summed_ = Activations(tokens(), net_.channels());
   for (int64_t t = 0; t < tokens(); ++t)
     for (int64_t j = std::max<int64_t>(0, kernel - 1 - t); j < kernel; ++j)
       for (int64_t c = 0; c < net_.channels(); ++c)
@@ -56,7 +56,7 @@ void DeltaNetWay::normalise() {
 }
 
 /// A head's columns of `seen`, or its states: [tokens + 1, dim values, dim keys], the first zero.
-void DeltaNetWay::run_head(int64_t head, Rows* seen, std::vector<float>* states) const {
+void DeltaNetWay::run_head(int64_t head, Activations* seen, std::vector<float>* states) const {
   const int64_t d = dim(), from = net_.key_head(head);
   const ExactKernels& kernels = exact_kernels();
   const float by = 1.0f / std::sqrt(static_cast<float>(d));
@@ -78,7 +78,7 @@ void DeltaNetWay::run_head(int64_t head, Rows* seen, std::vector<float>* states)
 
 /// With S' = decay S_before, r = v - S' k, S = S' + beta r k^T and o = S q / sqrt(dim), from the last token back:
 ///   dS += do q^T / sqrt(dim);  dr = beta dS k;  dk = beta dS^T r - S'^T dr;  dS' = dS - dr k^T.
-void DeltaNetWay::head_back(int64_t head, const std::vector<float>& states, int64_t draw, const Rows& by_o,
+void DeltaNetWay::head_back(int64_t head, const std::vector<float>& states, int64_t draw, const Activations& by_o,
                             Gradients& out) const {
   const int64_t d = dim(), from = net_.key_head(head);
   const ExactKernels& kernels = exact_kernels();
@@ -112,42 +112,42 @@ void DeltaNetWay::head_back(int64_t head, const std::vector<float>& states, int6
   }
 }
 
-Rows DeltaNetWay::back(const Rows& g) const {
-  const Rows by_product = reverse_linear(reverse_, net_.out_, product_, g);
-  Rows by_normed = by_product, by_z = by_product;
+Activations DeltaNetWay::back(const Activations& g) const {
+  const Activations by_product = reverse_linear(reverse_, net_.out_, product_, g);
+  Activations by_normed = by_product, by_z = by_product;
   for (int64_t i = 0; i < g.count(); ++i)
     for (int64_t k = 0; k < by_z.width(); ++k) {
       const float z = in_.z.at(i % tokens())[k];
       by_normed.at(i)[k] *= silu(z);
       by_z.at(i)[k] *= normed_.at(i % tokens())[k] * reverse_silu(z);
     }
-  const Rows by_o = reverse_rms_norm_groups(seen_, dim(), net_.norm_, net_.shape_.eps, by_normed);
-  Gradients by{Rows(g.count(), net_.channels()), Rows(g.count(), net_.shape_.value_heads),
-               Rows(g.count(), net_.shape_.value_heads)};
+  const Activations by_o = reverse_rms_norm_groups(seen_, dim(), net_.norm_, net_.shape_.eps, by_normed);
+  Gradients by{Activations(g.count(), net_.channels()), Activations(g.count(), net_.shape_.value_heads),
+               Activations(g.count(), net_.shape_.value_heads)};
   std::vector<float> states;
   for (int64_t head = 0; head < net_.shape_.value_heads; ++head) {
     run_head(head, nullptr, &states);
     parallel_for(reverse_.draws, [&](int64_t draw) { head_back(head, states, draw, by_o, by); });
   }
   norms_back(by.qkv);
-  Rows out = projection_back(convolution_back(by.qkv), by_z);
+  Activations out = projection_back(convolution_back(by.qkv), by_z);
   add(out, gates_back(by));
   return out;
 }
 
 /// In place: by what the norms of queries and keys were given.
-void DeltaNetWay::norms_back(Rows& by_qkv) const {
+void DeltaNetWay::norms_back(Activations& by_qkv) const {
   const int64_t width = 2 * net_.key_width();
   // x / sqrt(sum + eps) is the norm of the mean with eps / dim, over sqrt(dim).
-  Rows back = reverse_rms_norm_groups(columns(turned_, 0, width), dim(), {},
+  Activations back = reverse_rms_norm_groups(columns(turned_, 0, width), dim(), {},
                                       net_.shape_.eps / static_cast<float>(dim()), columns(by_qkv, 0, width));
   scale(back, 1.0f / std::sqrt(static_cast<float>(dim())));
   for (int64_t i = 0; i < back.count(); ++i) std::copy_n(back.at(i), width, by_qkv.at(i));
 }
 
-Rows DeltaNetWay::convolution_back(const Rows& by_turned) const {
+Activations DeltaNetWay::convolution_back(const Activations& by_turned) const {
   const int64_t kernel = net_.shape_.kernel;
-  Rows by_u(by_turned.count(), by_turned.width());
+  Activations by_u(by_turned.count(), by_turned.width());
   for (int64_t i = 0; i < by_turned.count(); ++i) {
     const int64_t t = i % tokens();
     for (int64_t c = 0; c < by_turned.width(); ++c) {
@@ -159,8 +159,8 @@ Rows DeltaNetWay::convolution_back(const Rows& by_turned) const {
   return by_u;
 }
 
-Rows DeltaNetWay::gates_back(const Gradients& by) const {
-  Rows beta = by.beta, decay = by.decay;
+Activations DeltaNetWay::gates_back(const Gradients& by) const {
+  Activations beta = by.beta, decay = by.decay;
   for (int64_t i = 0; i < beta.count(); ++i)
     for (int64_t h = 0; h < beta.width(); ++h) {
       const int64_t t = i % tokens();
@@ -170,12 +170,12 @@ Rows DeltaNetWay::gates_back(const Gradients& by) const {
                         sigmoid(raw_.decay.at(t)[h] + net_.dt_[static_cast<size_t>(h)]);
     }
   if (!net_.beta_alpha_) {
-    Rows out = reverse_linear(reverse_, net_.beta_, a_, beta);
+    Activations out = reverse_linear(reverse_, net_.beta_, a_, beta);
     add(out, reverse_linear(reverse_, net_.alpha_, a_, decay));
     return out;
   }
   const int64_t per_key = net_.shape_.value_heads / net_.shape_.key_heads;
-  Rows both(beta.count(), 2 * beta.width());
+  Activations both(beta.count(), 2 * beta.width());
   for (int64_t i = 0; i < both.count(); ++i)
     for (int64_t h = 0; h < beta.width(); ++h) {
       float* group = both.at(i) + h / per_key * 2 * per_key;
@@ -185,14 +185,14 @@ Rows DeltaNetWay::gates_back(const Gradients& by) const {
   return reverse_linear(reverse_, net_.beta_alpha_, a_, both);
 }
 
-Rows DeltaNetWay::projection_back(const Rows& by_u, const Rows& by_z) const {
+Activations DeltaNetWay::projection_back(const Activations& by_u, const Activations& by_z) const {
   if (!net_.in_) {
-    Rows out = reverse_linear(reverse_, net_.qkv_, a_, by_u);
+    Activations out = reverse_linear(reverse_, net_.qkv_, a_, by_u);
     add(out, reverse_linear(reverse_, net_.z_, a_, by_z));
     return out;
   }
   const int64_t d = dim(), values = net_.value_width() / net_.shape_.key_heads, group = 2 * d + 2 * values;
-  Rows all(by_u.count(), net_.channels() + net_.value_width());
+  Activations all(by_u.count(), net_.channels() + net_.value_width());
   for (int64_t i = 0; i < all.count(); ++i)
     for (int64_t h = 0; h < net_.shape_.key_heads; ++h) {
       float* to = all.at(i) + h * group;

@@ -11,35 +11,35 @@ namespace snug::infer {
 /// tokens while the head is on its way back: tokens * dim^2 values.
 class DeltaNetWay {
  public:
-  DeltaNetWay(const DeltaNet& net, Reverse& reverse, Rows a);
+  DeltaNetWay(const DeltaNet& net, Reverse& reverse, Activations a);
 
-  const Rows& result() const { return result_; }
+  const Activations& result() const { return result_; }
   /// By a, from g [draws * tokens, embedding] by the result.
-  Rows back(const Rows& g) const;
+  Activations back(const Activations& g) const;
 
  private:
   struct Gradients {
-    Rows qkv, beta, decay;
+    Activations qkv, beta, decay;
   };
   int64_t tokens() const { return a_.count(); }
   int64_t dim() const { return net_.shape_.dim; }
   void convolve();
   void normalise();
-  void run_head(int64_t head, Rows* seen, std::vector<float>* states) const;
-  void head_back(int64_t head, const std::vector<float>& states, int64_t draw, const Rows& by_o,
+  void run_head(int64_t head, Activations* seen, std::vector<float>* states) const;
+  void head_back(int64_t head, const std::vector<float>& states, int64_t draw, const Activations& by_o,
                  Gradients& out) const;
-  Rows convolution_back(const Rows& by_turned) const;
-  void norms_back(Rows& by_qkv) const;
-  Rows gates_back(const Gradients& by) const;
-  Rows projection_back(const Rows& by_u, const Rows& by_z) const;
+  Activations convolution_back(const Activations& by_turned) const;
+  void norms_back(Activations& by_qkv) const;
+  Activations gates_back(const Gradients& by) const;
+  Activations projection_back(const Activations& by_u, const Activations& by_z) const;
 
   const DeltaNet& net_;
   Reverse& reverse_;
-  Rows a_;
+  Activations a_;
   DeltaNet::Inputs in_;
   DeltaNet::Gates raw_, gates_;
-  Rows summed_, turned_, qkv_;  // convolved; behind SiLU; with q and k of length 1
-  Rows seen_, normed_, product_, result_;
+  Activations summed_, turned_, qkv_;  // convolved; behind SiLU; with q and k of length 1
+  Activations seen_, normed_, product_, result_;
 };
 
 }  // namespace snug::infer

@@ -75,7 +75,7 @@ std::vector<Choice> route(const Routing& routing, std::span<const float> logits)
   return choices;
 }
 
-Routing make_routing(const Keys& keys, const Hparams& hp, Routing::Gating fallback) {
+Routing make_routing(const ArchMetadata& keys, const Hparams& hp, Routing::Gating fallback) {
   Routing routing{.gating = fallback,
                   .experts = hp.experts,
                   .used = hp.experts_used,
@@ -100,23 +100,23 @@ Experts::Experts(Loader& loader, int64_t layer, int64_t embedding, int64_t width
   down_ = loader.linear(in_block(layer, "ffn_down_exps"), width, embedding, n);
 }
 
-Experts::Halves Experts::project(const Step& step, int64_t expert, const Rows& x) const {
+Experts::Halves Experts::project(const Batch& step, int64_t expert, const Activations& x) const {
   if (!gate_up_) {
-    std::vector<Rows> both = apply_each(step, {&gate_, &up_}, x, expert);
+    std::vector<Activations> both = apply_each(step, {&gate_, &up_}, x, expert);
     return {std::move(both[0]), std::move(both[1])};
   }
-  const Rows both = apply(step, gate_up_, x, expert);
+  const Activations both = apply(step, gate_up_, x, expert);
   const int64_t width = both.width() / 2;
   return {columns(both, 0, width), columns(both, width, width)};
 }
 
-Rows Experts::run(const Step& step, int64_t expert, const Rows& x) const {
+Activations Experts::run(const Batch& step, int64_t expert, const Activations& x) const {
   auto [gated, raised] = project(step, expert, x);
   gate_with(activation_, gated, raised, step.compute);
   return apply(step, down_, gated, expert);
 }
 
-Rows Experts::mix(const Step& step, const Rows& logits, const Rows& x) const {
+Activations Experts::mix(const Batch& step, const Activations& logits, const Activations& x) const {
   struct Slot {
     int64_t token, rank;
     float weight;
@@ -127,21 +127,21 @@ Rows Experts::mix(const Step& step, const Rows& logits, const Rows& x) const {
     for (const Choice& choice : route(routing_, logits.row(t)))
       slots[static_cast<size_t>(choice.expert)].push_back({t, rank++, choice.weight});
   }
-  Rows parts(x.count() * routing_.used, x.width());  // [tokens, rank]: so that they can be added by rank
+  Activations parts(x.count() * routing_.used, x.width());  // [tokens, rank]: so that they can be added by rank
   for (int64_t e = 0; e < routing_.experts; ++e) {
     const std::vector<Slot>& mine = slots[static_cast<size_t>(e)];
     if (mine.empty()) continue;
-    Rows in(static_cast<int64_t>(mine.size()), x.width());
+    Activations in(static_cast<int64_t>(mine.size()), x.width());
     for (size_t i = 0; i < mine.size(); ++i)
       std::copy_n(x.at(mine[i].token), x.width(), in.at(static_cast<int64_t>(i)));
-    const Rows out = run(step, e, in);
+    const Activations out = run(step, e, in);
     for (size_t i = 0; i < mine.size(); ++i) {
       float* part = parts.at(mine[i].token * routing_.used + mine[i].rank);
       const std::span<const float> row = out.row(static_cast<int64_t>(i));
       for (size_t k = 0; k < row.size(); ++k) part[k] = row[k] * mine[i].weight;
     }
   }
-  Rows sum(x.count(), x.width());
+  Activations sum(x.count(), x.width());
   for (int64_t t = 0; t < x.count(); ++t)
     for (int64_t rank = 0; rank < routing_.used; ++rank)
       for (int64_t k = 0; k < x.width(); ++k) sum.at(t)[k] += parts.at(t * routing_.used + rank)[k];

@@ -49,25 +49,28 @@ class Experts {
 
   explicit operator bool() const { return static_cast<bool>(down_); }
   /// Routed by the router of the same input.
-  Rows operator()(const Step& step, const Rows& x) const { return mix(step, apply(step, router_, x), x); }
+  Activations operator()(const Batch& step, const Activations& x) const {
+    return mix(step, apply(step, router_, x), x);
+  }
   /// Routed by these logits [tokens, experts].
-  Rows mix(const Step& step, const Rows& logits, const Rows& x) const;
+  Activations mix(const Batch& step, const Activations& logits, const Activations& x) const;
   const Linear& router() const { return router_; }
 
   /// By x, from g [draws * tokens, embedding] by the result; which experts are chosen stays as it is.
-  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
+  Activations reverse(const Reverse& reverse, const Activations& x, const Activations& g) const;
   /// The same of mix(): by logits and by x.
   struct Gradients {
-    Rows logits, x;
+    Activations logits, x;
   };
-  Gradients reverse_mix(const Reverse& reverse, const Rows& logits, const Rows& x, const Rows& g) const;
+  Gradients reverse_mix(const Reverse& reverse, const Activations& logits, const Activations& x,
+                        const Activations& g) const;
 
  private:
   struct Halves {
-    Rows gate, up;
+    Activations gate, up;
   };
-  Halves project(const Step& step, int64_t expert, const Rows& x) const;
-  Rows run(const Step& step, int64_t expert, const Rows& x) const;
+  Halves project(const Batch& step, int64_t expert, const Activations& x) const;
+  Activations run(const Batch& step, int64_t expert, const Activations& x) const;
   class Way;  // one expert's way back
 
   Routing routing_;
@@ -76,6 +79,6 @@ class Experts {
 };
 
 /// Reads expert_gating_func and its companions; `fallback` where the file does not say.
-Routing make_routing(const Keys& keys, const Hparams& hp, Routing::Gating fallback);
+Routing make_routing(const ArchMetadata& keys, const Hparams& hp, Routing::Gating fallback);
 
 }  // namespace snug::infer

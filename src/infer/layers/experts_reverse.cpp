@@ -72,18 +72,18 @@ std::vector<float> reverse_route(const Routing& routing, std::span<const float> 
 /// The tokens that one expert was chosen for, and the way back through it.
 class Experts::Way {
  public:
-  Way(const Experts& experts, const Reverse& reverse, int64_t expert, const Rows& x, const Rows& g)
+  Way(const Experts& experts, const Reverse& reverse, int64_t expert, const Activations& x, const Activations& g)
       : experts_{experts}, reverse_{reverse}, expert_{expert}, x_{x}, g_{g} {}
 
   void add_token(int64_t token, int64_t rank, float weight) { slots_.push_back({token, rank, weight}); }
 
   /// Adds to the gradients by x [draws * tokens] and by the weights [draws * tokens, used].
-  void run(Rows& by_x, Rows& by_weights) const {
+  void run(Activations& by_x, Activations& by_weights) const {
     if (slots_.empty()) return;
-    const Rows in = gather(x_, 1);
-    Rows g = gather(g_, draws());
+    const Activations in = gather(x_, 1);
+    Activations g = gather(g_, draws());
     const auto [gated, raised] = experts_.project(reverse_.step, expert_, in);
-    Rows product = gated;
+    Activations product = gated;
     gate_with(experts_.activation_, product, raised);
     weigh(apply(reverse_.step, experts_.down_, product, expert_), g, by_weights);
     const GateGradients by =
@@ -103,15 +103,15 @@ class Experts::Way {
   const Slot& slot(int64_t i) const { return slots_[static_cast<size_t>(i)]; }
 
   /// My tokens' rows of each draw.
-  Rows gather(const Rows& from, int64_t draws) const {
-    Rows rows = Rows::unset(draws * count(), from.width());
+  Activations gather(const Activations& from, int64_t draws) const {
+    Activations rows = Activations::unset(draws * count(), from.width());
     for (int64_t i = 0; i < rows.count(); ++i)
       std::copy_n(from.at(i / count() * x_.count() + slot(i % count()).token), from.width(), rows.at(i));
     return rows;
   }
 
   /// by_weights = <g, result>, then g by the unweighted result.
-  void weigh(const Rows& result, Rows& g, Rows& by_weights) const {
+  void weigh(const Activations& result, Activations& g, Activations& by_weights) const {
     for (int64_t i = 0; i < g.count(); ++i) {
       const Slot& s = slot(i % count());
       double along = 0;
@@ -123,15 +123,15 @@ class Experts::Way {
     }
   }
 
-  Rows back_to_input(const Rows& in, const GateGradients& by) const {
+  Activations back_to_input(const Activations& in, const GateGradients& by) const {
     if (experts_.gate_up_)
       return reverse_linear(reverse_, experts_.gate_up_, in, side_by_side({&by.gate, &by.up}), expert_);
-    Rows out = reverse_linear(reverse_, experts_.gate_, in, by.gate, expert_);
+    Activations out = reverse_linear(reverse_, experts_.gate_, in, by.gate, expert_);
     add(out, reverse_linear(reverse_, experts_.up_, in, by.up, expert_));
     return out;
   }
 
-  void scatter(const Rows& part, Rows& by_x) const {
+  void scatter(const Activations& part, Activations& by_x) const {
     for (int64_t i = 0; i < part.count(); ++i) {
       float* to = by_x.at(i / count() * x_.count() + slot(i % count()).token);
       for (int64_t k = 0; k < part.width(); ++k) to[k] += part.at(i)[k];
@@ -141,12 +141,12 @@ class Experts::Way {
   const Experts& experts_;
   const Reverse& reverse_;
   int64_t expert_;
-  const Rows &x_, &g_;
+  const Activations &x_, &g_;
   std::vector<Slot> slots_;
 };
 
-Experts::Gradients Experts::reverse_mix(const Reverse& reverse, const Rows& logits, const Rows& x,
-                                        const Rows& g) const {
+Experts::Gradients Experts::reverse_mix(const Reverse& reverse, const Activations& logits, const Activations& x,
+                                        const Activations& g) const {
   std::vector<Way> ways;
   for (int64_t e = 0; e < routing_.experts; ++e) ways.emplace_back(*this, reverse, e, x, g);
   std::vector<std::vector<Choice>> choices;
@@ -155,8 +155,8 @@ Experts::Gradients Experts::reverse_mix(const Reverse& reverse, const Rows& logi
     int64_t rank = 0;
     for (const Choice& c : choices.back()) ways[static_cast<size_t>(c.expert)].add_token(t, rank++, c.weight);
   }
-  Gradients out{Rows(g.count(), logits.width()), Rows(g.count(), x.width())};
-  Rows by_weights(g.count(), routing_.used);
+  Gradients out{Activations(g.count(), logits.width()), Activations(g.count(), x.width())};
+  Activations by_weights(g.count(), routing_.used);
   for (const Way& way : ways) way.run(out.x, by_weights);
   for (int64_t i = 0; i < g.count(); ++i) {
     const int64_t t = i % x.count();
@@ -166,7 +166,7 @@ Experts::Gradients Experts::reverse_mix(const Reverse& reverse, const Rows& logi
   return out;
 }
 
-Rows Experts::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+Activations Experts::reverse(const Reverse& reverse, const Activations& x, const Activations& g) const {
   Gradients by = reverse_mix(reverse, apply(reverse.step, router_, x), x, g);
   add(by.x, reverse_linear(reverse, router_, x, by.logits));
   return std::move(by.x);

@@ -4,13 +4,13 @@
 
 namespace snug::infer {
 
-Rows FeedForward::operator()(const Step& step, const Rows& x) const {
+Activations FeedForward::operator()(const Batch& step, const Activations& x) const {
   if (dense) return dense(step, x);
-  Rows y = experts(step, x);
+  Activations y = experts(step, x);
   if (!shared) return y;
-  Rows common = shared(step, x);
+  Activations common = shared(step, x);
   if (shared_gate) {
-    const Rows gate = apply(step, shared_gate, x);
+    const Activations gate = apply(step, shared_gate, x);
     for (int64_t t = 0; t < common.count(); ++t)
       for (float& v : common.row(t)) v *= sigmoid(gate.at(t)[0]);
   }

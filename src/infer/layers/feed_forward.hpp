@@ -15,9 +15,9 @@ struct FeedForward {
   GatedFfn shared;     // ffn_*_shexp, or empty
   Linear shared_gate;  // ffn_gate_inp_shexp: its sigmoid scales the shared expert; or empty
 
-  Rows operator()(const Step& step, const Rows& x) const;
+  Activations operator()(const Batch& step, const Activations& x) const;
   /// By x, from g [draws * tokens, embedding] by the result.
-  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
+  Activations reverse(const Reverse& reverse, const Activations& x, const Activations& g) const;
 };
 
 /// Loads ffn_gate_inp [embedding, experts] and the experts; `activation` SiLU unless said.

@@ -10,11 +10,11 @@ namespace {
 
 /// The shared expert's result times the sigmoid of one number for each token: the gradients by both.
 struct GatedGradients {
-  Rows result, gate;
+  Activations result, gate;
 };
 
-GatedGradients reverse_token_gate(const Rows& gate, const Rows& result, const Rows& g) {
-  GatedGradients by{g, Rows(g.count(), 1)};
+GatedGradients reverse_token_gate(const Activations& gate, const Activations& result, const Activations& g) {
+  GatedGradients by{g, Activations(g.count(), 1)};
   for (int64_t i = 0; i < g.count(); ++i) {
     const int64_t t = i % gate.count();
     const float s = sigmoid(gate.at(t)[0]);
@@ -30,21 +30,21 @@ GatedGradients reverse_token_gate(const Rows& gate, const Rows& result, const Ro
 
 }  // namespace
 
-Rows GatedFfn::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+Activations GatedFfn::reverse(const Reverse& reverse, const Activations& x, const Activations& g) const {
   const auto [gated, raised] = project(reverse.step, x);
-  Rows product = gated;
+  Activations product = gated;
   gate_with(activation, product, raised);
   const GateGradients by =
       reverse_gate(activation, gated, raised, reverse_linear(reverse, down, product, g));
   if (!gate) return reverse_linear(reverse, up, x, side_by_side({&by.gate, &by.up}));
-  Rows out = reverse_linear(reverse, up, x, by.up);
+  Activations out = reverse_linear(reverse, up, x, by.up);
   add(out, reverse_linear(reverse, gate, x, by.gate));
   return out;
 }
 
-Rows FeedForward::reverse(const Reverse& reverse, const Rows& x, const Rows& g) const {
+Activations FeedForward::reverse(const Reverse& reverse, const Activations& x, const Activations& g) const {
   if (dense) return dense.reverse(reverse, x, g);
-  Rows out = experts.reverse(reverse, x, g);
+  Activations out = experts.reverse(reverse, x, g);
   if (!shared) return out;
   if (!shared_gate) {
     add(out, shared.reverse(reverse, x, g));

@@ -13,17 +13,17 @@ GatedFfn::GatedFfn(Loader& loader, int64_t layer, int64_t embedding, int64_t wid
   gate.scales_bias = up.scales_bias = down.scales_bias = true;  // as the reference has it, here alone
 }
 
-GatedFfn::Halves GatedFfn::project(const Step& step, const Rows& x) const {
+GatedFfn::Halves GatedFfn::project(const Batch& step, const Activations& x) const {
   if (gate) {
-    std::vector<Rows> both = apply_each(step, {&up, &gate}, x);
+    std::vector<Activations> both = apply_each(step, {&up, &gate}, x);
     return {std::move(both[1]), std::move(both[0])};
   }
-  const Rows both = apply(step, up, x);
+  const Activations both = apply(step, up, x);
   const int64_t width = both.width() / 2;
   return {columns(both, 0, width), columns(both, width, width)};
 }
 
-Rows GatedFfn::operator()(const Step& step, const Rows& x) const {
+Activations GatedFfn::operator()(const Batch& step, const Activations& x) const {
   auto [gated, raised] = project(step, x);
   gate_with(activation, gated, raised, step.compute);
   return apply(step, down, gated);

@@ -21,15 +21,15 @@ struct GatedFfn {
            const std::string& suffix = {});
 
   explicit operator bool() const { return static_cast<bool>(down); }
-  Rows operator()(const Step& step, const Rows& x) const;
+  Activations operator()(const Batch& step, const Activations& x) const;
   /// By x, from g [draws * tokens, embedding] by the result.
-  Rows reverse(const Reverse& reverse, const Rows& x, const Rows& g) const;
+  Activations reverse(const Reverse& reverse, const Activations& x, const Activations& g) const;
 
  private:
   struct Halves {
-    Rows gate, up;
+    Activations gate, up;
   };
-  Halves project(const Step& step, const Rows& x) const;
+  Halves project(const Batch& step, const Activations& x) const;
 };
 
 }  // namespace snug::infer

@@ -51,20 +51,20 @@ void exponentials(std::span<float> values, float max, double extra) {
 
 }  // namespace
 
-Rows rms_norm(const Rows& x, std::span<const float> weight, float eps, Compute compute) {
+Activations rms_norm(const Activations& x, std::span<const float> weight, float eps, Compute compute) {
   if (compute == Compute::fast && static_cast<int64_t>(weight.size()) == x.width()) {
-    Rows y = Rows::unset(x.count(), x.width());
+    Activations y = Activations::unset(x.count(), x.width());
     parallel_for(
         x.count(), [&](int64_t t) { packed_kernels().norm(x.at(t), weight.data(), x.width(), eps, y.at(t)); },
         kGrain);
     return y;
   }
-  Rows y = x;
+  Activations y = x;
   rms_norm_groups(y, x.width(), weight, eps);
   return y;
 }
 
-void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, float eps) {
+void rms_norm_groups(Activations& x, int64_t group, std::span<const float> weight, float eps) {
   assert(weight.empty() || static_cast<int64_t>(weight.size()) == group);
   parallel_for(
       x.count(),
@@ -75,7 +75,7 @@ void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, floa
       kGrain);
 }
 
-void add(Rows& x, const Rows& y) {
+void add(Activations& x, const Activations& y) {
   assert(x.values().size() == y.values().size());
   parallel_for(
       x.count(),
@@ -87,16 +87,16 @@ void add(Rows& x, const Rows& y) {
       kGrain);
 }
 
-void scale(Rows& x, float by) {
+void scale(Activations& x, float by) {
   for (float& v : x.values()) v *= by;
 }
 
-void add_bias(Rows& x, std::span<const float> bias) {
+void add_bias(Activations& x, std::span<const float> bias) {
   for (int64_t t = 0; t < x.count(); ++t)
     for (size_t i = 0; i < bias.size(); ++i) x.row(t)[i] += bias[i];
 }
 
-void gate_with(Activation activation, Rows& gate, const Rows& up, Compute compute) {
+void gate_with(Activation activation, Activations& gate, const Activations& up, Compute compute) {
   assert(gate.values().size() == up.values().size());
   parallel_for(
       gate.count(),
@@ -117,7 +117,7 @@ void gate_with(Activation activation, Rows& gate, const Rows& up, Compute comput
       kGrain);
 }
 
-void soft_cap(Rows& x, float cap) {
+void soft_cap(Activations& x, float cap) {
   parallel_for(
       x.count(),
       [&](int64_t t) {

@@ -17,16 +17,18 @@ enum class Activation {
 /// y = x / sqrt(mean(x^2) + eps) * weight, over groups of `weight.size()` elements of each row (heads), or
 /// whole rows. The sum runs in double (fast: in f32). An empty weight multiplies with nothing; `group` then
 /// says the size of a group.
-Rows rms_norm(const Rows& x, std::span<const float> weight, float eps, Compute compute = Compute::exact);
-void rms_norm_groups(Rows& x, int64_t group, std::span<const float> weight, float eps);
+Activations rms_norm(const Activations& x, std::span<const float> weight, float eps,
+                     Compute compute = Compute::exact);
+void rms_norm_groups(Activations& x, int64_t group, std::span<const float> weight, float eps);
 
-void add(Rows& x, const Rows& y);  // x += y
-void scale(Rows& x, float by);
-void add_bias(Rows& x, std::span<const float> bias);  // to every row
+void add(Activations& x, const Activations& y);  // x += y
+void scale(Activations& x, float by);
+void add_bias(Activations& x, std::span<const float> bias);  // to every row
 /// gate = activation(gate) * up
-void gate_with(Activation activation, Rows& gate, const Rows& up, Compute compute = Compute::exact);
+void gate_with(Activation activation, Activations& gate, const Activations& up,
+               Compute compute = Compute::exact);
 /// x = cap * tanh(x / cap)
-void soft_cap(Rows& x, float cap);
+void soft_cap(Activations& x, float cap);
 
 float silu(float x);
 float sigmoid(float x);

@@ -101,7 +101,7 @@ RopeTable rope_table(const Rope& rope, std::span<const int64_t> positions, int64
   return table;
 }
 
-void rotate(const Rope& rope, const RopeTable& table, Rows& x, int64_t heads, int64_t head_dim,
+void rotate(const Rope& rope, const RopeTable& table, Activations& x, int64_t heads, int64_t head_dim,
             int64_t offset) {
   const int64_t pairs = table.pairs;
   const int64_t apart = rope.kind == RopeKind::norm ? 1 : pairs;

@@ -47,7 +47,7 @@ struct RopeTable {
 RopeTable rope_table(const Rope& rope, std::span<const int64_t> positions, int64_t context);
 
 /// Rotates elements [offset, offset + dims) of each of the `heads` heads of size `head_dim` in every row.
-void rotate(const Rope& rope, const RopeTable& table, Rows& x, int64_t heads, int64_t head_dim,
+void rotate(const Rope& rope, const RopeTable& table, Activations& x, int64_t heads, int64_t head_dim,
             int64_t offset = 0);
 
 }  // namespace snug::infer

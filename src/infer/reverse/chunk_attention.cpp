@@ -10,7 +10,7 @@
 
 namespace snug::infer {
 
-ChunkAttention::ChunkAttention(const AttendArgs& args, Rows q, Rows k, Rows v)
+ChunkAttention::ChunkAttention(const AttendArgs& args, Activations q, Activations k, Activations v)
     : args_{args},
       q_{std::move(q)},
       k_{std::move(k)},
@@ -54,8 +54,8 @@ void ChunkAttention::score(int64_t head) {
   }
 }
 
-Rows ChunkAttention::output() const {
-  Rows out(tokens(), args_.heads * args_.value_dim);
+Activations ChunkAttention::output() const {
+  Activations out(tokens(), args_.heads * args_.value_dim);
   const int64_t d = args_.value_dim;
   parallel_for(args_.heads, [&](int64_t head) {
     const int64_t kv = head / (args_.heads / args_.kv_heads);
@@ -67,7 +67,7 @@ Rows ChunkAttention::output() const {
 }
 
 /// With P the probabilities: dv = P^T g,  dS = P (g v^T - rowsum(P g v^T)),  dq = scale dS k,  dk = scale dS^T q.
-void ChunkAttention::reverse_head(int64_t head, int64_t draw, const Rows& g, Gradients& out) const {
+void ChunkAttention::reverse_head(int64_t head, int64_t draw, const Activations& g, Gradients& out) const {
   const int64_t kd = args_.key_dim, vd = args_.value_dim, kv = head / (args_.heads / args_.kv_heads);
   const ExactKernels& kernels = exact_kernels();
   std::vector<float> slope(static_cast<size_t>(tokens()));
@@ -90,8 +90,9 @@ void ChunkAttention::reverse_head(int64_t head, int64_t draw, const Rows& g, Gra
   }
 }
 
-ChunkAttention::Gradients ChunkAttention::reverse(const Rows& g) const {
-  Gradients out{Rows(g.count(), q_.width()), Rows(g.count(), k_.width()), Rows(g.count(), v_.width())};
+ChunkAttention::Gradients ChunkAttention::reverse(const Activations& g) const {
+  Gradients out{Activations(g.count(), q_.width()), Activations(g.count(), k_.width()),
+                Activations(g.count(), v_.width())};
   const int64_t group = args_.heads / args_.kv_heads, draws = g.count() / std::max<int64_t>(1, tokens());
   parallel_for(draws * args_.kv_heads, [&](int64_t i) {  // heads that share keys add to the same gradients
     for (int64_t h = 0; h < group; ++h) reverse_head(i % args_.kv_heads * group + h, i / args_.kv_heads, g, out);

@@ -13,18 +13,18 @@ class ChunkAttention {
  public:
   ChunkAttention() = default;
   /// q [tokens, heads * key_dim]; k, v [tokens, kv_heads * key_dim and * value_dim].
-  ChunkAttention(const AttendArgs& args, Rows q, Rows k, Rows v);
+  ChunkAttention(const AttendArgs& args, Activations q, Activations k, Activations v);
 
-  Rows output() const;  // [tokens, heads * value_dim]
+  Activations output() const;  // [tokens, heads * value_dim]
 
   /// By q, k and v as they were given, from g [draws * tokens, heads * value_dim] by output().
   struct Gradients {
-    Rows q, k, v;
+    Activations q, k, v;
   };
-  Gradients reverse(const Rows& g) const;
+  Gradients reverse(const Activations& g) const;
 
-  const Rows& keys() const { return k_; }
-  const Rows& values() const { return v_; }
+  const Activations& keys() const { return k_; }
+  const Activations& values() const { return v_; }
 
  private:
   int64_t tokens() const { return q_.count(); }
@@ -32,10 +32,10 @@ class ChunkAttention {
   float* scores(int64_t head, int64_t t);
   const float* scores(int64_t head, int64_t t) const;
   void score(int64_t head);
-  void reverse_head(int64_t head, int64_t draw, const Rows& g, Gradients& out) const;
+  void reverse_head(int64_t head, int64_t draw, const Activations& g, Gradients& out) const;
 
   AttendArgs args_;
-  Rows q_, k_, v_;
+  Activations q_, k_, v_;
   std::vector<float> probabilities_;  // [heads, tokens, tokens]
   std::vector<float> slopes_;         // of the soft cap, the same shape; empty without one
 };

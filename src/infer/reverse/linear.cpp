@@ -16,8 +16,8 @@ constexpr int64_t kDecodeRows = 8;
 
 }  // namespace
 
-Rows matmul_transposed(const Weight& w, int64_t matrix, const Rows& g) {
-  Rows x(g.count(), w.cols);
+Activations matmul_transposed(const Weight& w, int64_t matrix, const Activations& g) {
+  Activations x(g.count(), w.cols);
   FloatRow rows(static_cast<size_t>(std::min(kDepth, w.rows) * w.cols));
   for (int64_t first = 0; first < w.rows; first += kDepth) {
     const int64_t depth = std::min(kDepth, w.rows - first);
@@ -35,11 +35,11 @@ Rows matmul_transposed(const Weight& w, int64_t matrix, const Rows& g) {
   return x;
 }
 
-Rows reverse_linear(const Reverse& reverse, const Linear& linear, const Rows& x, const Rows& g,
+Activations reverse_linear(const Reverse& reverse, const Linear& linear, const Activations& x, const Activations& g,
                     int64_t matrix) {
   const Weight& weight = reverse.step.current(*linear.weight);
-  Rows scaled;
-  const Rows* of_product = &g;
+  Activations scaled;
+  const Activations* of_product = &g;
   if (!linear.scale.empty()) {
     scaled = g;
     scale(scaled, linear.scale[linear.scale.size() == 1 ? 0 : static_cast<size_t>(matrix)]);

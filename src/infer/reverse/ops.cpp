@@ -50,9 +50,9 @@ float reverse_gelu(float x) {
   return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * kRoot * (1 + 3 * kCubic * x * x);
 }
 
-Rows reverse_rms_norm_groups(const Rows& x, int64_t group, std::span<const float> weight, float eps,
-                             const Rows& g) {
-  Rows out = g;
+Activations reverse_rms_norm_groups(const Activations& x, int64_t group, std::span<const float> weight,
+                                    float eps, const Activations& g) {
+  Activations out = g;
   const auto size = static_cast<size_t>(group);
   parallel_for(
       g.count(),
@@ -65,8 +65,9 @@ Rows reverse_rms_norm_groups(const Rows& x, int64_t group, std::span<const float
   return out;
 }
 
-GateGradients reverse_gate(Activation activation, const Rows& gate, const Rows& up, const Rows& g) {
-  GateGradients out{Rows::unset(g.count(), g.width()), Rows::unset(g.count(), g.width())};
+GateGradients reverse_gate(Activation activation, const Activations& gate, const Activations& up,
+                           const Activations& g) {
+  GateGradients out{Activations::unset(g.count(), g.width()), Activations::unset(g.count(), g.width())};
   parallel_for(
       gate.count(),
       [&](int64_t t) {
@@ -82,7 +83,7 @@ GateGradients reverse_gate(Activation activation, const Rows& gate, const Rows& 
   return out;
 }
 
-void reverse_soft_cap(const Rows& y, float cap, Rows& g) {
+void reverse_soft_cap(const Activations& y, float cap, Activations& g) {
   parallel_for(
       g.count(),
       [&](int64_t i) {
@@ -92,7 +93,7 @@ void reverse_soft_cap(const Rows& y, float cap, Rows& g) {
       kGrain);
 }
 
-void reverse_rotate(const Rope& rope, const RopeTable& table, Rows& g, int64_t heads, int64_t head_dim,
+void reverse_rotate(const Rope& rope, const RopeTable& table, Activations& g, int64_t heads, int64_t head_dim,
                     int64_t offset) {
   const int64_t pairs = table.pairs, tokens = static_cast<int64_t>(table.cos.size()) / std::max<int64_t>(1, pairs);
   const int64_t apart = rope.kind == RopeKind::norm ? 1 : pairs, step = rope.kind == RopeKind::norm ? 2 : 1;

@@ -30,7 +30,7 @@ bool differentiable(const Model& model, std::string_view tensor) {
 }
 
 ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws,
-                         const ReverseHooks& hooks, std::function<const Rows&(int layer)> lender)
+                         const ReverseHooks& hooks, std::function<const Activations&(int layer)> lender)
     : model_{model},
       tokens_(tokens.begin(), tokens.end()),
       step_{.tokens = tokens_,
@@ -44,21 +44,21 @@ ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, in
   model.architecture().embed(step_);  // leaves Step::extra for the blocks
 }
 
-void ReversePass::head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients) {
+void ReversePass::head(const Activations& hidden, int64_t first_scored, const LogitGradients& gradients) {
   const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogits / model_.vocabulary(), 1, tokens);
   for (int64_t begin = first_scored; begin < tokens; begin += piece) {
     check_cancelled();
     const int64_t count = std::min(piece, tokens - begin);
-    Rows some = Rows::unset(count, hidden.width());
+    Activations some = Activations::unset(count, hidden.width());
     std::copy_n(hidden.at(begin), count * hidden.width(), some.at(0));
-    const Rows by = model_.architecture().reverse_head(
-        reverse_, some, [&](const Rows& logits) { return gradients(begin, logits); });
+    const Activations by = model_.architecture().reverse_head(
+        reverse_, some, [&](const Activations& logits) { return gradients(begin, logits); });
     for (int64_t draw = 0; draw < reverse_.draws; ++draw)
       std::copy_n(by.at(draw * count), count * by.width(), gradients_.at(draw * tokens + begin));
   }
 }
 
-void ReversePass::layer(int layer, const Rows& hidden) {
+void ReversePass::layer(int layer, const Activations& hidden) {
   check_cancelled();
   model_.architecture().reverse_layer(reverse_, layer, hidden, gradients_);
 }

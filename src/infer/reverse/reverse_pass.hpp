@@ -25,30 +25,30 @@ class ReversePass {
   /// The pass of a session of `context` positions over `tokens` from position 0 on, on the weights of the model.
   /// `lender` gives the stream before blocks that lend() keys and values, if there are any.
   ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws, const ReverseHooks& hooks,
-              std::function<const Rows&(int layer)> lender = {});
+              std::function<const Activations&(int layer)> lender = {});
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
 
   /// hidden [tokens, embedding] behind the last block. `gradients` is called for some tokens at a time: logits of
   /// tokens [first, first + logits.count()), `first` >= first_scored, and returns [draws * count, vocabulary].
-  using LogitGradients = std::function<Rows(int64_t first, const Rows& logits)>;
-  void head(const Rows& hidden, int64_t first_scored, const LogitGradients& gradients);
+  using LogitGradients = std::function<Activations(int64_t first, const Activations& logits)>;
+  void head(const Activations& hidden, int64_t first_scored, const LogitGradients& gradients);
   /// hidden [tokens, embedding] before block `layer`.
-  void layer(int layer, const Rows& hidden);
+  void layer(int layer, const Activations& hidden);
   void embed();
 
   /// By the residual stream where the pass has come to: [draws * tokens, embedding].
-  const Rows& gradients() const { return gradients_; }
+  const Activations& gradients() const { return gradients_; }
 
  private:
   const Model& model_;
   std::vector<int32_t> tokens_;
-  Memory memory_;
+  SequenceState memory_;
   Hooks none_;
   Replacements nothing_replaced_;
-  Step step_;
+  Batch step_;
   Reverse reverse_;
-  Rows gradients_;
+  Activations gradients_;
 };
 
 }  // namespace snug::infer

@@ -11,7 +11,7 @@ namespace snug::infer {
 namespace {
 
 /// Logits behind the tokens.
-Rows read(Session& session, std::span<const int32_t> tokens) {
+Activations read(Session& session, std::span<const int32_t> tokens) {
   return session.forward(tokens, static_cast<int64_t>(tokens.size()) - 1);
 }
 
@@ -24,17 +24,17 @@ size_t overlap(std::string_view text, std::string_view stop) {
 
 }  // namespace
 
-std::string_view name_of(Ended ended) {
+std::string_view name_of(FinishReason ended) {
   switch (ended) {
-    case Ended::by_itself:
+    case FinishReason::by_itself:
       return "end";
-    case Ended::at_stop:
+    case FinishReason::at_stop:
       return "stop";
-    case Ended::at_most_tokens:
+    case FinishReason::at_most_tokens:
       return "length";
-    case Ended::context_full:
+    case FinishReason::context_full:
       return "context";
-    case Ended::interrupted:
+    case FinishReason::interrupted:
       return "interrupted";
   }
   return "";
@@ -88,27 +88,27 @@ Generation generate(Session& session, const Tokenizer& tokenizer, Sampler& sampl
     show(text);
   };
   const auto draw = [&] {
-    for (Rows logits = read(session, prompt);; logits = read(session, {&out.tokens.back(), 1})) {
+    for (Activations logits = read(session, prompt);; logits = read(session, {&out.tokens.back(), 1})) {
       check_cancelled();
-      if (static_cast<int64_t>(out.tokens.size()) == options.most_tokens) return Ended::at_most_tokens;
+      if (static_cast<int64_t>(out.tokens.size()) == options.max_tokens) return FinishReason::at_most_tokens;
       // A padded output layer has rows that are no tokens.
       const int32_t token = sampler.next(logits.row(0).first(static_cast<size_t>(tokenizer.size())));
       out.tokens.push_back(token);
-      if (tokenizer.ends_generation(token)) return Ended::by_itself;
+      if (tokenizer.ends_generation(token)) return FinishReason::by_itself;
       give(stops.add(stream.add(token)));
-      if (stops.stopped()) return Ended::at_stop;
-      if (session.position() == session.context()) return Ended::context_full;
+      if (stops.stopped()) return FinishReason::at_stop;
+      if (session.position() == session.context()) return FinishReason::context_full;
     }
   };
   try {
     out.ended = draw();
   } catch (const Error& error) {
     if (error.fault() != Fault::interrupted) throw;
-    out.ended = Ended::interrupted;
+    out.ended = FinishReason::interrupted;
   }
   give(stops.add(stream.finish()));
   if (stops.stopped())
-    out.ended = Ended::at_stop;
+    out.ended = FinishReason::at_stop;
   else
     give(stops.finish());
   return out;

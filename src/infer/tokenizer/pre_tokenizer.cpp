@@ -78,9 +78,9 @@ const Text kPoro = " ?[^(" + kWs + R"(|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{09
 const Text kLines = "[^\\n]+|\\n+";
 const Text kThree = "[0-9][0-9][0-9]";
 
-using Rows = std::vector<PreTokenizer>;
+using Activations = std::vector<PreTokenizer>;
 
-Rows rows() {
+Activations rows() {
   return {
       {.names = "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
        .patterns = {llama3("\\p{N}{1,3}")},
@@ -149,7 +149,7 @@ bool digit(char c) {
 }  // namespace
 
 const std::vector<PreTokenizer>& pre_tokenizers() {
-  static const Rows all = rows();
+  static const Activations all = rows();
   return all;
 }
 

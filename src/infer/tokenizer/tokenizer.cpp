@@ -14,8 +14,8 @@
 namespace snug::infer {
 namespace {
 
-constexpr size_t kMostBytes = size_t{1}
-                              << 30;  // of a text: offsets are 32 bits wide and blanks grow threefold
+constexpr size_t kMaxBytes = size_t{1}
+                             << 30;  // of a text: offsets are 32 bits wide and blanks grow threefold
 
 /// SentencePiece has no patterns: only its defaults.
 const PreTokenizer& pre_of(const ModelSource& file, VocabularyKind kind) {
@@ -115,9 +115,8 @@ void Tokenizer::check(int32_t token) const {
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special, bool parse_special) const {
-  if (text.size() > kMostBytes)
-    throw Error{str("a text of ", text.size(), " bytes is too long"), str("at most ", kMostBytes),
-                "split it"};
+  if (text.size() > kMaxBytes)
+    throw Error{str("a text of ", text.size(), " bytes is too long"), str("at most ", kMaxBytes), "split it"};
   std::vector<int32_t> ids;
   if (add_special && adds_bos()) ids.push_back(bos());
   for (const Fragment& fragment : parts_->splitter.split(text, parse_special)) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kModelKey = "tokenizer.ggml.model";
 constexpr const char* kTokensKey = "tokenizer.ggml.tokens";
-constexpr uint64_t kMostTokens = 1u << 24;
+constexpr uint64_t kMaxTokens = 1u << 24;
 
 using Texts = std::initializer_list<std::string_view>;
 
@@ -156,7 +156,7 @@ int32_t Vocabulary::find(std::string_view text) const {
 void Vocabulary::read_tokens(const ModelSource& file) {
   const MetadataArray* tokens = file.metadata().array(kTokensKey);
   if (!tokens || !tokens->count) bad_list(file, kTokensKey, "the list of tokens is missing");
-  if (tokens->count > kMostTokens) bad_list(file, kTokensKey, str(tokens->count, " tokens are too many"));
+  if (tokens->count > kMaxTokens) bad_list(file, kTokensKey, str(tokens->count, " tokens are too many"));
   texts_ = file.metadata().strings(kTokensKey);
   ids_.reserve(texts_.size());
   for (size_t id = 0; id < texts_.size(); ++id) {

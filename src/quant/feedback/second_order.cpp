@@ -38,7 +38,7 @@ struct Setting {
   const Format& format;
   const BlockCodes& codes;
   const GroupSearch* search;  // codebook formats
-  const Curvature& curvature;
+  const HessianFactor& curvature;
   float along_row;
 
   int64_t unit() const { return search ? kGroup : 1; }  // columns that are coded together
@@ -75,7 +75,7 @@ class Row {
   }
   /// What the columns since begin_block() take from those to come, from the start of their span.
   PanelSum handed_on() {
-    return {target_.data() + block_ / Curvature::kSpan * Curvature::kSpan, moved_, told_};
+    return {target_.data() + block_ / HessianFactor::kSpan * HessianFactor::kSpan, moved_, told_};
   }
   /// What the columns that changed since begin_block() do to the others.
   PanelSum changed() { return {slope_.data(), moved_, told_}; }
@@ -227,7 +227,7 @@ class Row {
   }
 
   const Setting& setting_;
-  const Curvature& h_;
+  const HessianFactor& h_;
   const AddScaled add_scaled_ = kernels().add_scaled;
   std::span<const float> w_;
   std::byte* blocks_ = nullptr;
@@ -302,7 +302,7 @@ class Batch {
   }
 
   void feed_back() {
-    const Curvature& h = setting_.curvature;
+    const HessianFactor& h = setting_.curvature;
     for (int64_t block = 0; block < cols(); block += kBlock) {
       const int64_t end = std::min(block + kBlock, cols());
       sums_.clear();
@@ -314,7 +314,7 @@ class Batch {
         }
         sums_.push_back(row.handed_on());
       }
-      const int64_t span = block / Curvature::kSpan * Curvature::kSpan;
+      const int64_t span = block / HessianFactor::kSpan * HessianFactor::kSpan;
       panels_.add(h.feedback.data() + block * h.span(), h.span(), end - block, end - span,
                   h.span_end(block) - span, sums_);
     }
@@ -378,7 +378,7 @@ bool has_second_order(const Format& format) {
 }
 
 void encode_second_order(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                         const Curvature& curvature, Effort effort, std::span<std::byte> blocks) {
+                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks) {
   quantize(format, weights, columns, effort, blocks);
   const BlockCodes* codes = block_codes(format.id);
   if (!codes || weights.rows == 0) return;

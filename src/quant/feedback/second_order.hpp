@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <span>
 
-#include "quant/feedback/curvature.hpp"
+#include "quant/feedback/hessian_factor.hpp"
 #include "snug/format.hpp"
 #include "snug/matrix.hpp"
 
@@ -20,7 +20,7 @@ bool has_second_order(const Format& format);
 ///   overwritten
 ///
 /// Block by block from the left: what columns so far have done to the output is taken from the weights to
-/// come (Curvature), the format's encoder chooses the block's scales for those, and column by column
+/// come (HessianFactor), the format's encoder chooses the block's scales for those, and column by column
 /// (codebook formats: eight by eight) codes are chosen that leave the least. Then, over all columns, each
 /// code in turn is made the best for all others as they are, until none changes; before and after, the row's
 /// scales are brought to its gain (quant/gain.hpp). A row keeps the encoder's own blocks where they are as
@@ -30,6 +30,6 @@ bool has_second_order(const Format& format);
 /// larger numbers share the reading of `curvature`. O(rows * cols^2). Throws Error as quantize() does, and
 /// where `curvature` has another width.
 void encode_second_order(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                         const Curvature& curvature, Effort effort, std::span<std::byte> blocks);
+                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks);
 
 }  // namespace snug

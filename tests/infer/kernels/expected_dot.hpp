@@ -20,8 +20,8 @@ inline std::vector<float> normal_values(std::mt19937_64& random, int64_t count) 
   return values;
 }
 
-inline Rows normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
-  Rows rows(count, width);
+inline Activations normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
+  Activations rows(count, width);
   std::ranges::copy(normal_values(random, count * width), rows.at(0));
   return rows;
 }

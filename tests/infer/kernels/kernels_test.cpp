@@ -14,22 +14,22 @@ namespace {
 using namespace test;
 
 TEST(Packed, EveryFormatHasKernelsOnEveryInstructionSet) {
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const Format& format : formats())
       EXPECT_TRUE(kernels->find(format.id)) << kernels->isa << format.name;
 }
 
 TEST(Packed, DotsAreThoseOfDecodedWeightsAndRoundedActivations) {
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const Format& format : formats())
       for (uint64_t seed = 0; seed < 6; ++seed) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " seed " << seed);
         std::mt19937_64 random{seed};
         const int64_t cols = cols_for(format, seed), rows = 7;
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
-        const Rows x = normal_rows(random, 2, cols);
+        const Activations x = normal_rows(random, 2, cols);
         const PackedFormat& packed = *kernels->find(format.id);
-        const Activations in{*kernels, packed, x, Activations::Use::dots};
+        const QuantizedActivations in{*kernels, packed, x, QuantizedActivations::Use::dots};
         float y[7];
         packed.dots({w.data(), format.row_bytes(cols), rows, cols}, in.row(1), y);
         for (int64_t r = 0; r < rows; ++r) {
@@ -41,7 +41,7 @@ TEST(Packed, DotsAreThoseOfDecodedWeightsAndRoundedActivations) {
 }
 
 TEST(Packed, ProductsAreDotsForEveryShape) {
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const Format& format : formats())
       for (uint64_t seed = 0; seed < 6; ++seed) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " seed " << seed);
@@ -50,9 +50,9 @@ TEST(Packed, ProductsAreDotsForEveryShape) {
                    tokens = static_cast<int64_t>(1 + random() % 40);
         const int64_t cols = cols_for(format, seed), stride = rows + 3;
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
-        const Rows x = normal_rows(random, tokens, cols);
+        const Activations x = normal_rows(random, tokens, cols);
         const PackedFormat& packed = *kernels->find(format.id);
-        const Activations in{*kernels, packed, x, Activations::Use::product};
+        const QuantizedActivations in{*kernels, packed, x, QuantizedActivations::Use::product};
         std::vector<float> scratch(static_cast<size_t>(scratch_size(tokens))),
             y(static_cast<size_t>(tokens * stride), 7.0f);
         packed.product({w.data(), format.row_bytes(cols), rows, cols}, in.tiles(), scratch.data(), y.data(),
@@ -79,15 +79,15 @@ TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
       const int64_t cols = cols_for(format, seed), rows = 9, tokens = 11;
       std::vector<std::byte> w(static_cast<size_t>(rows * format.row_bytes(cols)));
       for (std::byte& b : w) b = static_cast<std::byte>(random());
-      const Rows x = normal_rows(random, tokens, cols);
+      const Activations x = normal_rows(random, tokens, cols);
       std::vector<std::vector<float>> results;
-      for (const PackedKernels* kernels : runnable_packed_kernels()) {
+      for (const MatmulKernels* kernels : runnable_packed_kernels()) {
         const PackedFormat& packed = *kernels->find(format.id);
         const PackedRows all{w.data(), format.row_bytes(cols), rows, cols};
         std::vector<float> y(static_cast<size_t>(rows * (tokens + 1))),
             scratch(static_cast<size_t>(scratch_size(tokens)));
-        const Activations one{*kernels, packed, x, Activations::Use::dots},
-            many{*kernels, packed, x, Activations::Use::product};
+        const QuantizedActivations one{*kernels, packed, x, QuantizedActivations::Use::dots},
+            many{*kernels, packed, x, QuantizedActivations::Use::product};
         packed.dots(all, one.row(0), y.data());
         packed.product(all, many.tiles(), scratch.data(), y.data() + rows, rows);
         for (float& v : y)
@@ -101,19 +101,19 @@ TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
 
 /// Rounding must not make a number of what is none.
 TEST(Packed, WhatIsNotFiniteStaysSo) {
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const Format& format : formats())
       for (const float bad : {NAN, INFINITY, -INFINITY}) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " " << bad);
         std::mt19937_64 random{5};
         const int64_t cols = 3 * std::max<int64_t>(format.block_weights, 32), rows = 5, tokens = 9;
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
-        Rows x = normal_rows(random, tokens, cols);
+        Activations x = normal_rows(random, tokens, cols);
         x.at(7)[cols - 3] = bad;
         const PackedFormat& packed = *kernels->find(format.id);
         const PackedRows all{w.data(), format.row_bytes(cols), rows, cols};
-        const Activations one{*kernels, packed, x, Activations::Use::dots},
-            many{*kernels, packed, x, Activations::Use::product};
+        const QuantizedActivations one{*kernels, packed, x, QuantizedActivations::Use::dots},
+            many{*kernels, packed, x, QuantizedActivations::Use::product};
         std::vector<float> y(static_cast<size_t>(rows)), products(static_cast<size_t>(rows * tokens)),
             scratch(static_cast<size_t>(scratch_size(tokens)));
         packed.dots(all, one.row(7), y.data());
@@ -127,13 +127,13 @@ TEST(Packed, WhatIsNotFiniteStaysSo) {
 
 TEST(Packed, RoundsAwkwardActivations) {
   const float tiny = 1e-41f, huge = 3e38f;
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const Rounding rounding : {Rounding::blocks32, Rounding::blocks256})
       for (const float value : {0.0f, tiny, huge, -huge}) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << value);
-        Rows x(1, 256);
+        Activations x(1, 256);
         x.at(0)[3] = value;
-        const Activations in{*kernels, {FormatId::f32, rounding}, x, Activations::Use::dots};
+        const QuantizedActivations in{*kernels, {FormatId::f32, rounding}, x, QuantizedActivations::Use::dots};
         for (int k = 0; k < 256; ++k) {
           EXPECT_LE(std::abs(in.row(0).q[k]), 127);
           if (k != 3) {

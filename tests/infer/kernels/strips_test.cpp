@@ -28,9 +28,9 @@ struct Strips {
   PackedRows packed() const { return {memory.data(), format.row_bytes(cols), rows, cols}; }
 
   /// Of token 0, then products of all.
-  std::vector<float> multiply(const PackedKernels& kernels, const Rows& x, int64_t stride) const {
-    const Activations one{kernels, format.products, x, Activations::Use::dots},
-        many{kernels, format.products, x, Activations::Use::product};
+  std::vector<float> multiply(const MatmulKernels& kernels, const Activations& x, int64_t stride) const {
+    const QuantizedActivations one{kernels, format.products, x, QuantizedActivations::Use::dots},
+        many{kernels, format.products, x, QuantizedActivations::Use::product};
     std::vector<float> y(static_cast<size_t>(rows + x.count() * stride), 7.0f),
         scratch(static_cast<size_t>(scratch_size(x.count())));
     format.products.dots(packed(), one.row(0), y.data());
@@ -47,7 +47,7 @@ struct Strips {
 /// f(kernels, repacked, format) for all there are.
 template <class F>
 void each_repacked(F&& f) {
-  for (const PackedKernels* kernels : runnable_packed_kernels())
+  for (const MatmulKernels* kernels : runnable_packed_kernels())
     for (const RepackedFormat& repacked : kernels->repacked) {
       const Format& format = *find_format(repacked.products.id);
       SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name);
@@ -56,14 +56,14 @@ void each_repacked(F&& f) {
 }
 
 TEST(Strips, DotsAndProductsAreThoseOfDecodedWeightsAndRoundedActivations) {
-  each_repacked([](const PackedKernels& kernels, const RepackedFormat& repacked, const Format& format) {
+  each_repacked([](const MatmulKernels& kernels, const RepackedFormat& repacked, const Format& format) {
     for (const int64_t tokens : {1, 2, 4, 7, 16, 24, 25, 40}) {
       SCOPED_TRACE(::testing::Message() << tokens << " tokens");
       std::mt19937_64 random{static_cast<uint64_t>(tokens)};
       const auto rows = static_cast<int64_t>(1 + random() % 5) * kStripRows, stride = rows + 3;
       const int64_t cols = cols_for(format, random());
       const std::vector<std::byte> w = encoded(random, format, rows, cols);
-      const Rows x = normal_rows(random, tokens, cols);
+      const Activations x = normal_rows(random, tokens, cols);
       const std::vector<float> y = Strips{repacked, format, w, rows, cols}.multiply(kernels, x, stride);
       const auto check = [&](float value, int64_t r, int64_t t) {
         const Expected e =
@@ -86,7 +86,7 @@ TEST(Strips, DotsAndProductsAreThoseOfDecodedWeightsAndRoundedActivations) {
 /// Any bytes: no undefined behaviour, and the same bits on every instruction set that repacks.
 TEST(Strips, InstructionSetsAgreeBitForBitOnRandomBlocks) {
   std::map<FormatId, std::vector<float>> first;
-  each_repacked([&](const PackedKernels& kernels, const RepackedFormat& repacked, const Format& format) {
+  each_repacked([&](const MatmulKernels& kernels, const RepackedFormat& repacked, const Format& format) {
     std::mt19937_64 random{static_cast<uint64_t>(format.id)};
     const int64_t rows = 2 * kStripRows, cols = 3 * std::max<int64_t>(format.block_weights, 32);
     std::vector<std::byte> w(static_cast<size_t>(rows * format.row_bytes(cols)));
@@ -101,13 +101,13 @@ TEST(Strips, InstructionSetsAgreeBitForBitOnRandomBlocks) {
 }
 
 TEST(Strips, WhatIsNotFiniteStaysSo) {
-  each_repacked([](const PackedKernels& kernels, const RepackedFormat& repacked, const Format& format) {
+  each_repacked([](const MatmulKernels& kernels, const RepackedFormat& repacked, const Format& format) {
     for (const int64_t tokens : {9, 33})
       for (const float bad : {NAN, INFINITY}) {
         std::mt19937_64 random{5};
         const int64_t rows = kStripRows, cols = 3 * std::max<int64_t>(format.block_weights, 32);
         const std::vector<std::byte> w = encoded(random, format, rows, cols);
-        Rows x = normal_rows(random, tokens, cols);
+        Activations x = normal_rows(random, tokens, cols);
         x.at(7)[cols - 3] = bad;
         const std::vector<float> y = Strips{repacked, format, w, rows, cols}.multiply(kernels, x, rows);
         for (int64_t t = 0; t < tokens; ++t)

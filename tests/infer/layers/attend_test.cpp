@@ -12,9 +12,9 @@
 namespace snug::infer {
 namespace {
 
-Rows normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
+Activations normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
   std::normal_distribution<float> normal;
-  Rows rows(count, width);
+  Activations rows(count, width);
   for (float& v : rows.values()) v = normal(random);
   return rows;
 }
@@ -22,7 +22,7 @@ Rows normal_rows(std::mt19937_64& random, int64_t count, int64_t width) {
 /// A cache that a batch of `batch` tokens after `before` others sees.
 KvCache filled(std::mt19937_64& random, FormatId format, const AttendArgs& args, int64_t before,
                int64_t batch) {
-  const LayerMemory memory{.key_width = args.kv_heads * args.key_dim,
+  const LayerCacheShape memory{.key_width = args.kv_heads * args.key_dim,
                            .value_width = args.kv_heads * args.value_dim};
   const int64_t cells = args.window > 0 ? std::min(before + batch, args.window + batch - 1) : before + batch;
   KvCache cache{*find_format(format), memory, cells};
@@ -53,10 +53,10 @@ TEST(Attend, FastIsExactButForRoundingForEveryShape) {
                  << "seed " << seed << " heads " << args.heads << "/" << args.kv_heads << " before " << before
                  << " batch " << batch << " window " << args.window);
     const KvCache cache = filled(random, FormatId::f32, args, before, batch);
-    const Rows q = normal_rows(random, batch, args.heads * args.key_dim);
-    const Rows exact = attend(args, cache, q, before);
+    const Activations q = normal_rows(random, batch, args.heads * args.key_dim);
+    const Activations exact = attend(args, cache, q, before);
     args.compute = Compute::fast;
-    const Rows fast = attend(args, cache, q, before);
+    const Activations fast = attend(args, cache, q, before);
     for (size_t k = 0; k < exact.values().size(); ++k)
       ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f) << k;
   }
@@ -72,13 +72,13 @@ TEST(Attend, WhatIsNotFiniteStaysSo) {
       const AttendArgs args{
           .heads = 4, .kv_heads = 2, .key_dim = 32, .value_dim = 32, .scale = 0.2f, .compute = Compute::fast};
       KvCache cache = filled(random, format, args, before, batch);
-      Rows key = normal_rows(random, 1, 64), value = normal_rows(random, 1, 64),
+      Activations key = normal_rows(random, 1, 64), value = normal_rows(random, 1, 64),
            queries = normal_rows(random, batch, 128);
       if (part == std::string_view{"key"}) key.at(0)[40] = NAN;
       if (part == std::string_view{"value"}) value.at(0)[7] = INFINITY;
       if (part == std::string_view{"query"}) queries.at(bad_token - before)[100] = NAN;
       cache.store(bad_token, key.row(0), value.row(0));
-      const Rows out = attend(args, cache, queries, before);
+      const Activations out = attend(args, cache, queries, before);
       for (int64_t t = 0; t < batch; ++t) {
         const bool of_query = part == std::string_view{"query"};
         if (!of_query && before + t < bad_token) continue;
@@ -98,10 +98,10 @@ TEST(Attend, FastIsExactAtTheBordersOfBlocksTilesAndWindows) {
         AttendArgs args{.heads = 2, .kv_heads = 1, .key_dim = 16, .value_dim = 16, .scale = 0.25f};
         args.window = window;
         const KvCache cache = filled(random, FormatId::f16, args, keys - batch, batch);
-        const Rows q = normal_rows(random, batch, 32);
-        const Rows exact = attend(args, cache, q, keys - batch);
+        const Activations q = normal_rows(random, batch, 32);
+        const Activations exact = attend(args, cache, q, keys - batch);
         args.compute = Compute::fast;
-        const Rows fast = attend(args, cache, q, keys - batch);
+        const Activations fast = attend(args, cache, q, keys - batch);
         for (size_t k = 0; k < exact.values().size(); ++k)
           ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f) << k;
       }
@@ -114,13 +114,13 @@ TEST(Attend, PackedCachesAreReadInBothModesAndLoseLittle) {
       SCOPED_TRACE(::testing::Message() << dim << " " << format_name(format));
       AttendArgs args{.heads = 4, .kv_heads = 2, .key_dim = dim, .value_dim = dim, .scale = 0.125f};
       std::mt19937_64 random{3};
-      const Rows q = normal_rows(random, 20, 4 * dim);
+      const Activations q = normal_rows(random, 20, 4 * dim);
       std::mt19937_64 again = random;
-      const Rows unrounded = attend(args, filled(again, FormatId::f32, args, 90, 20), q, 90);
+      const Activations unrounded = attend(args, filled(again, FormatId::f32, args, 90, 20), q, 90);
       const KvCache cache = filled(random, format, args, 90, 20);
-      const Rows exact = attend(args, cache, q, 90);
+      const Activations exact = attend(args, cache, q, 90);
       args.compute = Compute::fast;
-      const Rows fast = attend(args, cache, q, 90);
+      const Activations fast = attend(args, cache, q, 90);
       for (size_t k = 0; k < exact.values().size(); ++k) {
         ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-5f);
         ASSERT_NEAR(exact.values()[k], unrounded.values()[k], format == FormatId::f16 ? 2e-3f : 3e-2f);
@@ -131,21 +131,21 @@ TEST(Attend, PackedCachesAreReadInBothModesAndLoseLittle) {
 TEST(Ops, FastNormIsTheNormButForRounding) {
   for (const int64_t width : {1, 7, 8, 31, 32, 33, 300}) {
     std::mt19937_64 random{static_cast<uint64_t>(width)};
-    const Rows x = normal_rows(random, 20, width);
+    const Activations x = normal_rows(random, 20, width);
     const std::vector<float> weight(static_cast<size_t>(width), 1.25f);
-    const Rows exact = rms_norm(x, weight, 1e-5f), fast = rms_norm(x, weight, 1e-5f, Compute::fast);
+    const Activations exact = rms_norm(x, weight, 1e-5f), fast = rms_norm(x, weight, 1e-5f, Compute::fast);
     for (size_t k = 0; k < exact.values().size(); ++k)
       ASSERT_NEAR(fast.values()[k], exact.values()[k], 2e-6f) << width << " " << k;
   }
 }
 
 TEST(Ops, FastSiluIsSiluButForRounding) {
-  Rows gate(1, 1001), up(1, 1001);
+  Activations gate(1, 1001), up(1, 1001);
   for (int k = 0; k < 1001; ++k) {
     gate.at(0)[k] = static_cast<float>(k - 500) * 0.25f;
     up.at(0)[k] = 1.5f;
   }
-  Rows fast = gate;
+  Activations fast = gate;
   gate_with(Activation::silu, gate, up);
   gate_with(Activation::silu, fast, up, Compute::fast);
   for (int k = 0; k < 1001; ++k)

@@ -46,15 +46,15 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
   double likelihood(int64_t draw, const Weight* weight, std::span<const float> values) const {
     Session session{*model, {.context = kTokens, .batch = kTokens}};
     if (weight) session.replace(weight->name, *find_format(FormatId::f32), std::as_bytes(values));
-    const Rows logits = session.forward(tokens, kFirst);
+    const Activations logits = session.forward(tokens, kFirst);
     double sum = 0;
     for (int64_t r = 0; r < logits.count(); ++r)
       sum += static_cast<double>(logits.at(r)[label(draw, r + kFirst)]) - log_sum(logits.row(r));
     return sum;
   }
 
-  Rows logit_gradients(int64_t first, const Rows& logits) const {
-    Rows g(kDraws * logits.count(), logits.width());
+  Activations logit_gradients(int64_t first, const Activations& logits) const {
+    Activations g(kDraws * logits.count(), logits.width());
     for (int64_t i = 0; i < g.count(); ++i) {
       const int64_t t = i % logits.count();
       const double sum = log_sum(logits.row(t));
@@ -66,7 +66,8 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
 
   /// Of each weight and draw, all matrices after each other.
   using All = std::map<std::string, std::vector<double>>;
-  static void add_product(std::vector<double>& to, const Weight& w, int64_t matrix, const Rows& x, const Rows& g) {
+  static void add_product(std::vector<double>& to, const Weight& w, int64_t matrix, const Activations& x,
+                          const Activations& g) {
     const int64_t size = w.matrices * w.rows * w.cols;
     to.resize(static_cast<size_t>(kDraws * size));
     for (int64_t i = 0; i < g.count(); ++i)
@@ -75,7 +76,7 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
         for (int64_t k = 0; k < w.cols; ++k) row[k] += static_cast<double>(g.at(i)[r]) * x.at(i % x.count())[k];
       }
   }
-  void add_look_up(std::vector<double>& to, const Weight& w, const Rows& g) const {
+  void add_look_up(std::vector<double>& to, const Weight& w, const Activations& g) const {
     to.resize(static_cast<size_t>(kDraws * w.rows * w.cols));
     for (int64_t i = 0; i < g.count(); ++i) {
       const int64_t row = i / kTokens * w.rows + tokens[static_cast<size_t>(i % kTokens)];
@@ -84,24 +85,24 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
   }
 
   All gradients() const {
-    std::map<int, Rows> hidden;
+    std::map<int, Activations> hidden;
     Session session{*model, {.context = kTokens, .batch = kTokens}};
     session.hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> rows) {
-      Rows copy(rows.rows, rows.cols);
+      Activations copy(rows.rows, rows.cols);
       std::copy_n(rows.data, rows.rows * rows.cols, copy.at(0));
       hidden.emplace(layer, std::move(copy));
     };
     session.forward(tokens, kTokens);
     All all;
     ReverseHooks hooks;
-    hooks.on_linear = [&](const Weight& w, int64_t matrix, const Rows& x, const Rows& g) {
+    hooks.on_linear = [&](const Weight& w, int64_t matrix, const Activations& x, const Activations& g) {
       add_product(all[w.name], w, matrix, x, g);
     };
-    hooks.on_look_up = [&](const Weight& w, const Rows& g) { add_look_up(all[w.name], w, g); };
+    hooks.on_look_up = [&](const Weight& w, const Activations& g) { add_look_up(all[w.name], w, g); };
     ReversePass pass{*model, tokens, kDraws, hooks,
-                     [&](int layer) -> const Rows& { return hidden.at(layer); }};
+                     [&](int layer) -> const Activations& { return hidden.at(layer); }};
     pass.head(hidden.at(model->layers()), kFirst,
-              [&](int64_t first, const Rows& logits) { return logit_gradients(first, logits); });
+              [&](int64_t first, const Activations& logits) { return logit_gradients(first, logits); });
     for (int l = model->layers() - 1; l >= lowest_differentiable(*model); --l) pass.layer(l, hidden.at(l));
     if (lowest_differentiable(*model) == 0) pass.embed();
     return all;

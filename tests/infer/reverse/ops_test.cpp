@@ -18,19 +18,20 @@ using Values = std::vector<double>;
 
 constexpr int64_t kDraws = 2;
 
-Rows normal_rows(std::mt19937_64& random, int64_t count, int64_t width, float size = 1) {
+Activations normal_rows(std::mt19937_64& random, int64_t count, int64_t width, float size = 1) {
   std::normal_distribution<float> normal;
-  Rows rows(count, width);
+  Activations rows(count, width);
   for (float& v : rows.values()) v = size * normal(random);
   return rows;
 }
 
-Values values_of(const Rows& rows) {
+Values values_of(const Activations& rows) {
   return {rows.values().begin(), rows.values().end()};
 }
 
 /// `by` [draws * x] is what the reverse step makes of the gradients g [draws * y] at x; `forward` computes y from x.
-void expect_gradient(const Rows& x, const Rows& g, const Rows& by, const std::function<Values(const Values&)>& forward) {
+void expect_gradient(const Activations& x, const Activations& g, const Activations& by,
+                     const std::function<Values(const Values&)>& forward) {
   const Values at = values_of(x);
   ASSERT_EQ(by.values().size(), kDraws * at.size());
   for (size_t i = 0; i < at.size(); ++i) {
@@ -55,8 +56,8 @@ TEST(ReverseOps, NormOfRowsAndOfHeads) {
     for (const bool weighted : {true, false}) {
       SCOPED_TRACE(testing::Message() << width << "/" << group << " weighted " << weighted);
       std::mt19937_64 random{static_cast<uint64_t>(width + group)};
-      const Rows x = normal_rows(random, 3, width), g = normal_rows(random, 3 * kDraws, width);
-      const Rows weight = normal_rows(random, 1, weighted ? group : 0);
+      const Activations x = normal_rows(random, 3, width), g = normal_rows(random, 3 * kDraws, width);
+      const Activations weight = normal_rows(random, 1, weighted ? group : 0);
       expect_gradient(x, g, reverse_rms_norm_groups(x, group, weight.values(), 0.01f, g), [&](const Values& at) {
         Values y(at.size());
         for (size_t from = 0; from < at.size(); from += static_cast<size_t>(group)) {
@@ -83,8 +84,8 @@ TEST(ReverseOps, GatesOfEveryActivation) {
   for (const Activation activation : {Activation::silu, Activation::gelu, Activation::oai}) {
     SCOPED_TRACE(static_cast<int>(activation));
     std::mt19937_64 random{5};
-    const Rows gate = normal_rows(random, 2, 40, 3), up = normal_rows(random, 2, 40, 3);
-    const Rows g = normal_rows(random, 2 * kDraws, 40);
+    const Activations gate = normal_rows(random, 2, 40, 3), up = normal_rows(random, 2, 40, 3);
+    const Activations g = normal_rows(random, 2 * kDraws, 40);
     const GateGradients by = reverse_gate(activation, gate, up, g);
     const auto apply_to = [&](const Values& a, const Values& u) {
       Values y;
@@ -99,8 +100,8 @@ TEST(ReverseOps, GatesOfEveryActivation) {
 
 TEST(ReverseOps, SoftCap) {
   std::mt19937_64 random{6};
-  const Rows x = normal_rows(random, 3, 20, 4);
-  Rows g = normal_rows(random, 3 * kDraws, 20), by = g, y = x;
+  const Activations x = normal_rows(random, 3, 20, 4);
+  Activations g = normal_rows(random, 3 * kDraws, 20), by = g, y = x;
   soft_cap(y, 3);
   reverse_soft_cap(y, 3, by);
   expect_gradient(x, g, by, [](const Values& at) {
@@ -120,8 +121,8 @@ TEST(ReverseOps, RotationsOfBothKindsInPartOfAHead) {
     rope.magnitude = 1.25f;
     const std::vector<int64_t> positions{3, 4, 5};
     const RopeTable table = rope_table(rope, positions, 256);
-    const Rows x = normal_rows(random, 3, 20), g = normal_rows(random, 3 * kDraws, 20);
-    Rows by = g;
+    const Activations x = normal_rows(random, 3, 20), g = normal_rows(random, 3 * kDraws, 20);
+    Activations by = g;
     reverse_rotate(rope, table, by, 2, 10, 2);
     const size_t pairs = 3, step = kind == RopeKind::norm ? 2 : 1, apart = kind == RopeKind::norm ? 1 : pairs;
     expect_gradient(x, g, by, [&](Values at) {
@@ -176,8 +177,9 @@ TEST(ReverseOps, AttentionWithWindowsCapsSinksAndSharedKeys) {
     if (variant & 4) args.soft_cap = 1.5f;
     if (variant >= 6) args.sinks = sinks;
     constexpr int64_t tokens = 6;
-    const Rows q = normal_rows(random, tokens, 12), k = normal_rows(random, tokens, args.kv_heads * 3),
-               v = normal_rows(random, tokens, args.kv_heads * 5), g = normal_rows(random, tokens * kDraws, 20);
+    const Activations q = normal_rows(random, tokens, 12), k = normal_rows(random, tokens, args.kv_heads * 3),
+                      v = normal_rows(random, tokens, args.kv_heads * 5),
+                      g = normal_rows(random, tokens * kDraws, 20);
     const ChunkAttention attention{args, q, k, v};
     const auto by = attention.reverse(g);
     const Values at_q = values_of(q), at_k = values_of(k), at_v = values_of(v);
@@ -220,9 +222,9 @@ TEST(ReverseOps, RoutingOfEveryKind) {
         std::mt19937_64 random{static_cast<uint64_t>(gating)};
         const Routing routing{.gating = static_cast<Routing::Gating>(gating), .experts = 6, .used = 3,
                               .normalise = normalise, .scale = scale};
-        const Rows logits = normal_rows(random, 1, 6), g = normal_rows(random, kDraws, 3);
+        const Activations logits = normal_rows(random, 1, 6), g = normal_rows(random, kDraws, 3);
         const std::vector<Choice> choices = route(routing, logits.row(0));
-        Rows by(kDraws, 6);
+        Activations by(kDraws, 6);
         for (int64_t draw = 0; draw < kDraws; ++draw)
           std::ranges::copy(reverse_route(routing, logits.row(0), choices, g.row(draw)), by.at(draw));
         const Values weights = route_in_double(routing, values_of(logits), choices);

@@ -25,31 +25,31 @@ class GenerateOnTinyModel : public testing::Test {
 };
 
 TEST_F(GenerateOnTinyModel, SaysWhatOneForwardPassAfterAnotherWouldSay) {
-  const Generation out = say("Once upon a time", {.most_tokens = 12});
+  const Generation out = say("Once upon a time", {.max_tokens = 12});
   std::vector<int32_t> all = tokenizer.encode("Once upon a time", true, false);
   for (const int32_t token : out.tokens) {
-    const Rows logits = Session{model, {}}.forward(all, static_cast<int64_t>(all.size()) - 1);
+    const Activations logits = Session{model, {}}.forward(all, static_cast<int64_t>(all.size()) - 1);
     EXPECT_EQ(token, (Sampler{{.temperature = 0}}.next(logits.row(0))));
     all.push_back(token);
   }
   EXPECT_EQ(out.tokens.size(), 12u);
-  EXPECT_EQ(out.ended, Ended::at_most_tokens);
+  EXPECT_EQ(out.ended, FinishReason::at_most_tokens);
   EXPECT_EQ(out.text, shown);
   EXPECT_FALSE(shown.empty());
 }
 
 TEST_F(GenerateOnTinyModel, StopsBeforeAStopText) {
-  const std::string whole = say("Once upon a time", {.most_tokens = 20}).text;
+  const std::string whole = say("Once upon a time", {.max_tokens = 20}).text;
   const std::string stop = whole.substr(whole.size() / 2, 5);
-  const Generation cut = say("Once upon a time", {.most_tokens = 20, .stops = {"\x01", stop}});
-  EXPECT_EQ(cut.ended, Ended::at_stop);
+  const Generation cut = say("Once upon a time", {.max_tokens = 20, .stops = {"\x01", stop}});
+  EXPECT_EQ(cut.ended, FinishReason::at_stop);
   EXPECT_EQ(cut.text, whole.substr(0, whole.find(stop)));
   EXPECT_EQ(shown, cut.text);
 }
 
 TEST_F(GenerateOnTinyModel, AFullContextEndsTheAnswerAndATooLongPromptIsRefused) {
   const Generation out = say("Once upon a time", {}, {.context = 16});
-  EXPECT_TRUE(out.ended == Ended::context_full || out.ended == Ended::by_itself);
+  EXPECT_TRUE(out.ended == FinishReason::context_full || out.ended == FinishReason::by_itself);
   EXPECT_LE(out.tokens.size(), 16u);
   std::string text;
   for (int i = 0; i < 40; ++i) text += " word";
@@ -68,9 +68,9 @@ TEST_F(GenerateOnTinyModel, AnEmptyPromptIsRefused) {
 }
 
 TEST_F(GenerateOnTinyModel, NoTokensAreWanted) {
-  const Generation out = say("Once", {.most_tokens = 0});
+  const Generation out = say("Once", {.max_tokens = 0});
   EXPECT_TRUE(out.tokens.empty());
-  EXPECT_EQ(out.ended, Ended::at_most_tokens);
+  EXPECT_EQ(out.ended, FinishReason::at_most_tokens);
 }
 
 TEST(StopWatch, HoldsBackOnlyWhatMayBeginAStop) {

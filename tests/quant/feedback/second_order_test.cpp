@@ -60,13 +60,13 @@ std::vector<std::byte> plain(const Format& format, const Case& c) {
   return blocks;
 }
 
-std::vector<std::byte> second_order(const Format& format, const Case& c, const Curvature& curvature) {
+std::vector<std::byte> second_order(const Format& format, const Case& c, const HessianFactor& curvature) {
   std::vector<std::byte> blocks(static_cast<size_t>(kRows * format.row_bytes(kCols)));
   encode_second_order(format, c.rows(), c.columns(), curvature, Effort::normal, blocks);
   return blocks;
 }
 
-double error(const Format& format, const Case& c, const Curvature& curvature,
+double error(const Format& format, const Case& c, const HessianFactor& curvature,
              const std::vector<std::byte>& blocks, int64_t row) {
   Row decoded(kCols);
   format.decode(blocks.data() + row * format.row_bytes(kCols), decoded);
@@ -89,7 +89,7 @@ TEST(SecondOrder, KnowsEveryFormatBelowNineBitsButTritsInBytes) {
 TEST(SecondOrder, IsNeverWorseThanTheFormatsOwnEncoderAndMostlyMuchBetter) {
   for (const unsigned seed : {1u, 2u, 3u}) {
     const Case c = random_case(seed, 40);
-    const Curvature curvature = make_curvature(c.second_moment(), 0.05);
+    const HessianFactor curvature = make_curvature(c.second_moment(), 0.05);
     for (const Format* format : changeable()) {
       SCOPED_TRACE(str(format->name, ", seed ", seed));
       const auto before = plain(*format, c), after = second_order(*format, c, curvature);
@@ -108,7 +108,7 @@ TEST(SecondOrder, IsNeverWorseThanTheFormatsOwnEncoderAndMostlyMuchBetter) {
 
 TEST(SecondOrder, RowsByThemselvesAndTogetherGiveTheSameBytes) {
   const Case c = random_case(4, 60);
-  const Curvature curvature = make_curvature(c.second_moment(), 0.1);
+  const HessianFactor curvature = make_curvature(c.second_moment(), 0.1);
   for (const Format* format : changeable()) {
     const auto together = second_order(*format, c, curvature);
     std::vector<std::byte> one(static_cast<size_t>(format->row_bytes(kCols)));
@@ -126,7 +126,7 @@ TEST(SecondOrder, WithoutCorrelationsStaysAtLeastAsGood) {
   for (int64_t i = 0; i < kCols; ++i)
     for (int64_t j = 0; j < kCols; ++j)
       if (i != j) c.moment[static_cast<size_t>(i * kCols + j)] = 0;
-  const Curvature curvature = make_curvature(c.second_moment(), 0);
+  const HessianFactor curvature = make_curvature(c.second_moment(), 0);
   for (const Format* format : changeable()) {
     const auto before = plain(*format, c), after = second_order(*format, c, curvature);
     for (int64_t r = 0; r < kRows; ++r)
@@ -143,7 +143,7 @@ TEST(SecondOrder, ZeroRowsDeadColumnsAndNoActivationsAreFine) {
       c.moment[static_cast<size_t>(i * kCols + dead)] = c.moment[static_cast<size_t>(dead * kCols + i)] = 0;
   for (const bool silent : {false, true}) {
     if (silent) std::ranges::fill(c.moment, 0.0f);
-    const Curvature curvature = make_curvature(c.second_moment(), 0);
+    const HessianFactor curvature = make_curvature(c.second_moment(), 0);
     for (const Format* format : changeable()) {
       SCOPED_TRACE(str(format->name, silent ? ", silent" : ""));
       const auto blocks = second_order(*format, c, curvature);
@@ -161,7 +161,7 @@ TEST(SecondOrder, ExtremeWeightsStayFinite) {
   for (size_t j = 0; j < kCols; ++j) c.weights[j] *= 1e-7f;
   for (size_t j = kCols; j < 2 * kCols; ++j) c.weights[j] *= 1e5f;
   c.weights[2 * kCols] = 60000;
-  const Curvature curvature = make_curvature(c.second_moment(), 0.1);
+  const HessianFactor curvature = make_curvature(c.second_moment(), 0.1);
   for (const Format* format : changeable()) {
     Row decoded(kCols);
     const auto blocks = second_order(*format, c, curvature);
@@ -175,7 +175,7 @@ TEST(SecondOrder, ExtremeWeightsStayFinite) {
 
 TEST(SecondOrder, RefusesMomentsOfAnotherWidth) {
   const Row identity{1, 0, 0, 1};
-  const Curvature narrow = make_curvature({identity.data(), 2, 2}, 0);
+  const HessianFactor narrow = make_curvature({identity.data(), 2, 2}, 0);
   EXPECT_THROW(second_order(*find_format("q4_K"), random_case(8, 1), narrow), Error);
 }
 
@@ -270,7 +270,7 @@ TEST(GroupSearch, IsNeverWorseThanWhereItStarts) {
 // --- curvature
 
 /// R D R^T beside the damped moments.
-void expect_factors(const Curvature& c) {
+void expect_factors(const HessianFactor& c) {
   for (int64_t i = 0; i < c.cols; i += 7)
     for (int64_t j = i; j < c.cols; j += 5) {
       double sum = 0;
@@ -282,37 +282,37 @@ void expect_factors(const Curvature& c) {
     }
 }
 
-TEST(Curvature, FactorsGiveTheMomentsAgain) {
+TEST(HessianFactor, FactorsGiveTheMomentsAgain) {
   for (const double shrink : {0.02, 0.5, 1.0})
     expect_factors(make_curvature(random_case(12, 30).second_moment(), shrink));
 }
 
-TEST(Curvature, SingularMomentsAreDampedUntilFactorsExist) {
+TEST(HessianFactor, SingularMomentsAreDampedUntilFactorsExist) {
   const Case c = random_case(13, 2);
   Row moment = c.moment;
   for (int64_t i = 0; i < kCols; ++i)  // of rank one
     for (int64_t j = 0; j < kCols; ++j)
       moment[static_cast<size_t>(i * kCols + j)] =
           std::sqrt(c.mean_square[static_cast<size_t>(i)] * c.mean_square[static_cast<size_t>(j)]);
-  const Curvature curvature = make_curvature({moment.data(), kCols, kCols}, 0);
+  const HessianFactor curvature = make_curvature({moment.data(), kCols, kCols}, 0);
   EXPECT_LT(curvature.moment_row(0)[1], moment[1]);
   EXPECT_TRUE(std::ranges::all_of(curvature.weight, [](float w) { return w > 0 && std::isfinite(w); }));
   expect_factors(curvature);
 }
 
-TEST(Curvature, TheSameOnAnyNumberOfThreads) {
+TEST(HessianFactor, TheSameOnAnyNumberOfThreads) {
   const Case c = random_case(14, 30);
   const int before = threads();
   set_threads(1);
-  const Curvature one = make_curvature(c.second_moment(), 0.1);
+  const HessianFactor one = make_curvature(c.second_moment(), 0.1);
   set_threads(4);
-  const Curvature four = make_curvature(c.second_moment(), 0.1);
+  const HessianFactor four = make_curvature(c.second_moment(), 0.1);
   set_threads(before);
   EXPECT_EQ(one.feedback, four.feedback);
   EXPECT_EQ(one.weight, four.weight);
 }
 
-TEST(Curvature, RefusesWhatIsNoSecondMoment) {
+TEST(HessianFactor, RefusesWhatIsNoSecondMoment) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   for (const Row& bad : {Row{nan, 0, 0, 1}, Row{1, nan, nan, 1}, Row{1, inf, inf, 1}, Row{-1, 0, 0, 1},
                          Row{1, 0.5f, 0.4f, 1}, Row{0, 0.5f, 0.4f, 1}}) {
@@ -323,7 +323,7 @@ TEST(Curvature, RefusesWhatIsNoSecondMoment) {
 
 TEST(CurvedError, IsTheQuadraticFormAndItsPartAlongTheRow) {
   const Row moment{2, 1, 1, 3}, w{1, 2}, y{2, 1.5f};  // d = 1, -0.5; H d = 1.5, -0.5; H w = 4, 7
-  const Curvature c = make_curvature({moment.data(), 2, 2}, 0);
+  const HessianFactor c = make_curvature({moment.data(), 2, 2}, 0);
   EXPECT_NEAR(curved_error(w, y, c, 1), 1.75, 1e-6);
   EXPECT_NEAR(curved_error(w, y, c, 16), 1.75 + 15 * 0.25 / 18, 1e-6);
 }

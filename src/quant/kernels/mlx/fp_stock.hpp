@@ -107,13 +107,13 @@ int nearest_exponent(float d, const MlxRule& rule) noexcept {
 }
 
 /// The least e with 2^e >= d, d > 0.
-inline constexpr int kLeastExponent = -149;
+inline constexpr int kMinExponent = -149;
 template <Simd V>
 int exponent_above(float d) noexcept {
   const uint32_t u = bits_of_float(d);
   if (u >> 23) return static_cast<int>(u >> 23) - 127 + ((u & 0x7fffff) != 0);
-  int e = kLeastExponent;
-  while (u > 1u << (e - kLeastExponent)) ++e;
+  int e = kMinExponent;
+  while (u > 1u << (e - kMinExponent)) ++e;
   return e;
 }
 

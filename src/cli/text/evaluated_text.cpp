@@ -1,4 +1,4 @@
-#include "cli/text/judged_text.hpp"
+#include "cli/text/evaluated_text.hpp"
 
 #include <cstdio>
 
@@ -16,14 +16,14 @@ std::string shown(const char* form, double number) {
 }
 
 /// The last accepted one is what was chosen.
-size_t chosen_of(const std::vector<Judged>& all) {
+size_t chosen_of(const std::vector<EvaluatedRecipe>& all) {
   size_t chosen = 0;
   for (size_t i = 0; i < all.size(); ++i)
     if (all[i].accepted) chosen = i;
   return chosen;
 }
 
-std::string row(const Judged& judged, const std::string& verdict) {
+std::string row(const EvaluatedRecipe& judged, const std::string& verdict) {
   return str(left(str("  ", judged.label), 24), right(shown("%.6f", judged.predicted), 12),
              right(shown("%.6f", judged.measured.value), 12), right(shown("%.6f", judged.measured.error), 11), "  ",
              verdict, "\n");
@@ -31,9 +31,9 @@ std::string row(const Judged& judged, const std::string& verdict) {
 
 }  // namespace
 
-std::string judged_text(const std::vector<Judged>& all, int64_t held_tokens) {
+std::string judged_text(const std::vector<EvaluatedRecipe>& all, int64_t holdout_tokens) {
   if (all.empty()) return {};
-  std::string text = str("KL divergence from the original, nats per token, on ", show_count(held_tokens),
+  std::string text = str("KL divergence from the original, nats per token, on ", show_count(holdout_tokens),
                          " held-out tokens\n");
   text += str(left("  recipe", 24), right("predicted", 12), right("measured", 12), right("+-", 11), "\n");
   const size_t chosen = chosen_of(all);

@@ -1,4 +1,4 @@
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 
 #include <cmath>
 #include <cstdint>
@@ -29,19 +29,19 @@ bool is_gguf(const std::filesystem::path& path) {
   return file.bytes().size() >= 4 && std::memcmp(file.bytes().data(), "GGUF", 4) == 0;
 }
 
-[[noreturn]] void bad(const SecondMoment& moment, int64_t mat, const std::string& what) {
+[[noreturn]] void bad(const Hessian& moment, int64_t mat, const std::string& what) {
   throw Error{str("the second moment of '", printable(moment.input), "', matrix ", mat, ", ", what), "",
               kRemedy};
 }
 
-void check_diagonal(const SecondMoment& moment, int64_t mat, std::span<const float> sums) {
+void check_diagonal(const Hessian& moment, int64_t mat, std::span<const float> sums) {
   for (int64_t i = 0; i < moment.dim; ++i)
     if (const float value = sums[static_cast<size_t>(i * moment.dim + i)];
         !(value >= 0 && std::isfinite(value)))
       bad(moment, mat, str("has ", value, " as the mean square of column ", i));
 }
 
-void check_symmetry(const SecondMoment& moment, int64_t mat, std::span<const float> sums) {
+void check_symmetry(const Hessian& moment, int64_t mat, std::span<const float> sums) {
   const auto at = [&](int64_t i, int64_t j) { return sums[static_cast<size_t>(i * moment.dim + j)]; };
   for (int64_t i = 0; i < moment.dim; ++i)
     for (int64_t j = 0; j < i; ++j) {
@@ -59,7 +59,7 @@ std::string rows_input(std::string_view weight_tensor) {
   return str(weight_tensor, kRows);
 }
 
-std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat) {
+std::vector<float> mean_moment(const Hessian& moment, int64_t mat) {
   if (moment.mats == 1) mat = 0;
   const std::span<const float> sums = moment.matrix(mat);
   std::vector<float> mean(sums.size());
@@ -74,23 +74,23 @@ std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat) {
   return mean;
 }
 
-SecondMoments::SecondMoments(const std::filesystem::path& path) {
+Hessians::Hessians(const std::filesystem::path& path) {
   if (!is_gguf(path)) return;
   file_ = std::make_unique<ModelSource>(gguf::read_model(path));
   if (file_->metadata().find(kTensors)) read();
 }
 
-const SecondMoment* SecondMoments::find(std::string_view weight_tensor) const {
+const Hessian* Hessians::find(std::string_view weight_tensor) const {
   const auto input = input_of_.find(weight_tensor);
   return input == input_of_.end() ? nullptr : &moments_.find(input->second)->second;
 }
 
-const SecondMoment* SecondMoments::find_rows(std::string_view weight_tensor) const {
-  const SecondMoment* rows = find(rows_input(weight_tensor));
+const Hessian* Hessians::find_rows(std::string_view weight_tensor) const {
+  const Hessian* rows = find(rows_input(weight_tensor));
   return rows && !rows->row_groups.empty() ? rows : nullptr;
 }
 
-void SecondMoments::read() {
+void Hessians::read() {
   const std::string path = file_->path().string();
   const MetadataArray* inputs = file_->metadata().array(kInputs);
   const std::vector<std::string_view> tensors = file_->metadata().array(kTensors)->strings();
@@ -102,7 +102,7 @@ void SecondMoments::read() {
     if (!input_of_.emplace(tensors[i], names[i]).second)
       throw Error{str("'", printable(tensors[i]), "' is there twice in '", kTensors, "'"), path,
                   kRemedy};
-    SecondMoment& moment = moments_.try_emplace(std::string{names[i]}).first->second;
+    Hessian& moment = moments_.try_emplace(std::string{names[i]}).first->second;
     moment.tensors.emplace_back(tensors[i]);
   }
   for (auto& [name, moment] : moments_) {
@@ -112,7 +112,7 @@ void SecondMoments::read() {
   }
 }
 
-void SecondMoments::read_matrix(SecondMoment& moment) const {
+void Hessians::read_matrix(Hessian& moment) const {
   const auto want = [&](const char* ending) -> const Tensor& {
     const Tensor* tensor = file_->find(moment.input + ending);
     if (tensor && tensor->format == FormatId::f32) return *tensor;
@@ -137,7 +137,7 @@ void SecondMoments::read_matrix(SecondMoment& moment) const {
   moment.sums = {reinterpret_cast<const float*>(matrix.data), static_cast<size_t>(matrix.bytes()) / sizeof(float)};
 }
 
-void SecondMoments::read_row_groups(SecondMoment& moment) const {
+void Hessians::read_row_groups(Hessian& moment) const {
   const Tensor* groups = file_->find(moment.input + kRowGroups);
   if (!groups) return;
   const auto refuse = [&](const std::string& what) {

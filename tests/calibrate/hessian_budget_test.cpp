@@ -1,4 +1,4 @@
-#include "calibrate/moment_room.hpp"
+#include "calibrate/hessian_budget.hpp"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ class MomentRoomOfTiny : public testing::Test {
     return low;
   }
   const ModelSource model_ = open_model(test::tiny_model());
-  const int64_t widest_ = widest_moments_within(model_, {});
+  const int64_t widest_ = max_hessian_width(model_, {});
 };
 
 TEST_F(MomentRoomOfTiny, CountsAMatrixForEveryInput) {
@@ -46,7 +46,7 @@ TEST_F(MomentRoomOfTiny, CountsAMatrixForEveryInput) {
     if (tensor.cols() == widest_) bytes += widest_ * widest_ * 4;
   }
   ASSERT_LT(narrow, widest_);
-  const auto width = [&](int64_t room) { return widest_moments_within(model_, {.bytes = room}); };
+  const auto width = [&](int64_t room) { return max_hessian_width(model_, {.bytes = room}); };
   const int64_t first = least(width, 1), all = least(width, widest_);
   EXPECT_EQ(width(first), narrow);
   EXPECT_EQ(width(first - 1), 0);
@@ -55,7 +55,7 @@ TEST_F(MomentRoomOfTiny, CountsAMatrixForEveryInput) {
 
 TEST_F(MomentRoomOfTiny, TimeLimitsTheWidthAsRoomDoes) {
   const auto width = [&](int64_t microseconds) {
-    return widest_moments_within(model_, {.seconds = static_cast<double>(microseconds) * 1e-6});
+    return max_hessian_width(model_, {.seconds = static_cast<double>(microseconds) * 1e-6});
   };
   EXPECT_EQ(width(0), 0);
   const int64_t first = least(width, 1), all = least(width, widest_);

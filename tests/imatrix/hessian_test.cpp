@@ -1,4 +1,4 @@
-#include "imatrix/second_moment.hpp"
+#include "imatrix/hessian.hpp"
 
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ struct Example {
           x[static_cast<size_t>(i / n)] * x[static_cast<size_t>(i % n)];
   }
   std::vector<float> values;
-  SecondMoment moment;
+  Hessian moment;
 };
 
 Imatrix small_imatrix() {
@@ -49,21 +49,21 @@ Imatrix small_imatrix() {
   return imatrix;
 }
 
-TEST(SecondMoments, ComeBackAsTheyWereWritten) {
+TEST(Hessians, ComeBackAsTheyWereWritten) {
   const test::Scratch scratch;
   const Example q{"blk.0.attn_q.weight", {"blk.0.attn_q.weight", "blk.0.attn_v.weight"}, 4, 1, 1};
   const Example up{"blk.0.ffn_up_exps.weight", {"blk.0.ffn_up_exps.weight"}, 3, 4, 2};
   write_imatrix(scratch / "im.gguf", small_imatrix(), std::vector{q.moment, up.moment}, Existing::refuse);
 
-  const SecondMoments read{scratch / "im.gguf"};
+  const Hessians read{scratch / "im.gguf"};
   ASSERT_EQ(read.inputs().size(), 2u);
-  const SecondMoment* v = read.find("blk.0.attn_v.weight");
+  const Hessian* v = read.find("blk.0.attn_v.weight");
   ASSERT_TRUE(v);
   EXPECT_EQ(v, read.find("blk.0.attn_q.weight"));
   EXPECT_EQ(v->input, "blk.0.attn_q.weight");
   EXPECT_EQ(v->tensors, q.moment.tensors);
   EXPECT_EQ(std::vector(v->sums.begin(), v->sums.end()), q.values);
-  const SecondMoment* experts = read.find("blk.0.ffn_up_exps.weight");
+  const Hessian* experts = read.find("blk.0.ffn_up_exps.weight");
   ASSERT_TRUE(experts);
   EXPECT_EQ(experts->mats, 4);
   EXPECT_EQ(experts->counts, up.moment.counts);
@@ -74,7 +74,7 @@ TEST(SecondMoments, ComeBackAsTheyWereWritten) {
   EXPECT_EQ(beside.tensors().size(), 1u);
 }
 
-TEST(SecondMoments, OfGroupsOfRowsComeBackWithTheGroups) {
+TEST(Hessians, OfGroupsOfRowsComeBackWithTheGroups) {
   const test::Scratch scratch;
   const Example whole{"output.weight", {"output.weight"}, 4, 1, 1};
   Example rows{rows_input("output.weight"), {rows_input("output.weight")}, 4, 3, 2};
@@ -82,8 +82,8 @@ TEST(SecondMoments, OfGroupsOfRowsComeBackWithTheGroups) {
   const Example other{"z", {"z"}, 3, 1, 3};
   const std::vector all{whole.moment, rows.moment, other.moment};
   write_imatrix(scratch / "im.gguf", small_imatrix(), all, Existing::refuse);
-  const SecondMoments read{scratch / "im.gguf"};
-  const SecondMoment* found = read.find_rows("output.weight");
+  const Hessians read{scratch / "im.gguf"};
+  const Hessian* found = read.find_rows("output.weight");
   ASSERT_TRUE(found);
   EXPECT_EQ(found->row_groups, rows.moment.row_groups);
   EXPECT_EQ(std::vector(found->sums.begin(), found->sums.end()), rows.values);
@@ -94,11 +94,11 @@ TEST(SecondMoments, OfGroupsOfRowsComeBackWithTheGroups) {
   for (const int32_t bad : {3, -1}) {
     rows.moment.row_groups[1] = bad;
     write_imatrix(scratch / "bad.gguf", small_imatrix(), {&rows.moment, 1}, Existing::replace);
-    EXPECT_THROW(SecondMoments{scratch / "bad.gguf"}, Error) << bad;
+    EXPECT_THROW(Hessians{scratch / "bad.gguf"}, Error) << bad;
   }
 }
 
-TEST(SecondMoments, AreDividedByTheirTokens) {
+TEST(Hessians, AreDividedByTheirTokens) {
   const Example one{"a", {"a"}, 4, 1, 3}, experts{"b", {"b"}, 3, 3, 4};
   const std::vector<float> mean = mean_moment(one.moment, 0);
   for (size_t i = 0; i < mean.size(); ++i) EXPECT_FLOAT_EQ(mean[i], one.values[i] / 7);
@@ -107,15 +107,15 @@ TEST(SecondMoments, AreDividedByTheirTokens) {
   EXPECT_FLOAT_EQ(mean_moment(experts.moment, 2)[0], experts.values[18] / 6);
 }
 
-TEST(SecondMoments, AreMissingFromAnOrdinaryImatrix) {
+TEST(Hessians, AreMissingFromAnOrdinaryImatrix) {
   const test::Scratch scratch;
   write_imatrix(scratch / "im.gguf", small_imatrix(), Existing::refuse);
-  EXPECT_TRUE(SecondMoments{scratch / "im.gguf"}.empty());
+  EXPECT_TRUE(Hessians{scratch / "im.gguf"}.empty());
   write_legacy_imatrix(scratch / "im.dat", small_imatrix(), Existing::refuse);
-  EXPECT_TRUE(SecondMoments{scratch / "im.dat"}.empty());
+  EXPECT_TRUE(Hessians{scratch / "im.dat"}.empty());
 }
 
-TEST(SecondMoments, ThatContradictThemselvesAreRefused) {
+TEST(Hessians, ThatContradictThemselvesAreRefused) {
   Example e{"a", {"a"}, 2, 1, 5};
   const auto refusal = [&](size_t at, float value) -> std::string {
     const float before = std::exchange(e.values[at], value);
@@ -134,7 +134,7 @@ TEST(SecondMoments, ThatContradictThemselvesAreRefused) {
   EXPECT_NE(refusal(2, std::numeric_limits<float>::quiet_NaN()).find("mirrored"), std::string::npos);
 }
 
-TEST(SecondMoments, DamagedFilesAreRefused) {
+TEST(Hessians, DamagedFilesAreRefused) {
   const test::Scratch scratch;
   const auto strings = [](const std::vector<std::string>& texts) {
     std::string bytes = GgufBytes::le<uint32_t>(8) + GgufBytes::le<uint64_t>(texts.size());
@@ -144,7 +144,7 @@ TEST(SecondMoments, DamagedFilesAreRefused) {
   const auto refusal = [&](const GgufBytes& file) -> std::string {
     file.save(scratch / "im.gguf");
     try {
-      const SecondMoments moments{scratch / "im.gguf"};
+      const Hessians moments{scratch / "im.gguf"};
     } catch (const Error& error) {
       return error.what();
     }

@@ -84,7 +84,7 @@ Searched search(Rows rows, const Pick& start, double scale, double gap, Clock::t
   return best;
 }
 
-void give_up(Solution& s, Stop stop) {
+void give_up(Solution& s, SolveStatus stop) {
   s.stop = stop;
   s.pick.clear();
   s.bytes = s.loss = 0;
@@ -95,15 +95,15 @@ void give_up(Solution& s, Stop stop) {
 void conclude(Solution& s, const Problem& problem, const Searched& found, double scale) {
   using Status = IlpAnswer::Status;
   if (found.pick.empty())
-    return give_up(s, found.status == Status::infeasible ? Stop::infeasible : Stop::time_limit);
+    return give_up(s, found.status == Status::infeasible ? SolveStatus::infeasible : SolveStatus::time_limit);
   set_pick(s, problem, found.pick);
   const auto claimed =
       static_cast<int64_t>(std::min(std::floor(found.bound / scale), static_cast<double>(s.loss)));
   const bool optimal = found.status == Status::optimal || s.certified_bound == s.loss;
   s.claimed_bound = optimal ? s.loss : std::max(std::min(claimed, s.loss), s.certified_bound);
-  s.stop = optimal                               ? Stop::optimal
-           : found.status == Status::gap_reached ? Stop::gap_reached
-                                                 : Stop::time_limit;
+  s.stop = optimal                               ? SolveStatus::optimal
+           : found.status == Status::gap_reached ? SolveStatus::gap_reached
+                                                 : SolveStatus::time_limit;
 }
 
 /// The relaxation's prices, of the sums alone: with format limits it would take GLPK long and give no more.
@@ -122,15 +122,15 @@ Prices sum_prices(const Rows& rows, const Solution& s, double scale, Clock::time
 void solve_formats(Solution& s, const Rows& rows, const Pick& start, double gap, Clock::time_point deadline) {
   const FormatSearchResult found = search_formats(rows, start, gap, deadline);
   const bool ended = found.bound == std::numeric_limits<int64_t>::max();
-  if (found.pick.empty()) return give_up(s, ended ? Stop::infeasible : Stop::time_limit);
+  if (found.pick.empty()) return give_up(s, ended ? SolveStatus::infeasible : SolveStatus::time_limit);
   set_pick(s, rows.problem, found.pick);
   s.claimed_bound = std::max(found.bound, s.certified_bound);
   const auto open = static_cast<double>(s.loss - s.claimed_bound);
   const bool close = open <= gap * static_cast<double>(s.loss);
-  s.stop = open <= 0 ? Stop::optimal : close ? Stop::gap_reached : Stop::time_limit;
+  s.stop = open <= 0 ? SolveStatus::optimal : close ? SolveStatus::gap_reached : SolveStatus::time_limit;
 }
 
-void solve_rows(Solution& s, const Problem& problem, const Constraints& constraints, const Options& options,
+void solve_rows(Solution& s, const Problem& problem, const Constraints& constraints, const SolveOptions& options,
                 Clock::time_point deadline) {
   Rows rows = rows_of(problem, constraints);
   if (satisfies(rows, s.pick)) {
@@ -140,7 +140,7 @@ void solve_rows(Solution& s, const Problem& problem, const Constraints& constrai
   const double scale = scale_for(problem, s.loss);
   const Prices prices = sum_prices(rows, s, scale, deadline);
   set_proof(s, problem, constraints, prices);
-  const Pick start = good_pick(rows, prices, halfway_to(deadline));
+  const Pick start = find_incumbent(rows, prices, halfway_to(deadline));
   if (formats_alone(rows)) return solve_formats(s, rows, start, options.gap, deadline);
   if (!start.empty()) close_choices(rows, prices, loss_of(rows, start));
   conclude(s, problem, search(rows, start, scale, options.gap, deadline), scale);
@@ -149,11 +149,11 @@ void solve_rows(Solution& s, const Problem& problem, const Constraints& constrai
 }  // namespace
 }  // namespace solver
 
-Solution solve_with(const Problem& problem, const Constraints& constraints, const Options& options) {
+Solution solve_constrained(const Problem& problem, const Constraints& constraints, const SolveOptions& options) {
   solver::check_limits(problem, constraints);
   const auto deadline = solver::deadline_in(options.seconds);
   Solution s = solve(problem, options);
-  if (s.stop != Stop::infeasible) solver::solve_rows(s, problem, constraints, options, deadline);
+  if (s.stop != SolveStatus::infeasible) solver::solve_rows(s, problem, constraints, options, deadline);
   return s;
 }
 

@@ -1,4 +1,4 @@
-#include "fit/judged_store.hpp"
+#include "fit/measured_recipe_store.hpp"
 
 #include <gtest/gtest.h>
 
@@ -25,8 +25,8 @@ TEST_F(JudgedStore, GivesBackWhatWasPutInBySize) {
             std::as_bytes(std::span{std::string_view{"a note on something else"}}));
   const auto judged = judged_recipes(store, "model", "state");
   ASSERT_EQ(judged.size(), 2u);
-  EXPECT_EQ(judged[0], (JudgedRecipe{"plan", 100, 1e-9, 3.25, 0.0625}));
-  EXPECT_EQ(judged[1], (JudgedRecipe{"preset q4_k_m", 200, 0.25, 0.125, 0.5}));
+  EXPECT_EQ(judged[0], (MeasuredRecipe{"plan", 100, 1e-9, 3.25, 0.0625}));
+  EXPECT_EQ(judged[1], (MeasuredRecipe{"preset q4_k_m", 200, 0.25, 0.125, 0.5}));
 }
 
 TEST_F(JudgedStore, TheSameRecipeIsThereOnce) {

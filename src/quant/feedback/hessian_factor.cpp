@@ -1,4 +1,4 @@
-#include "quant/feedback/curvature.hpp"
+#include "quant/feedback/hessian_factor.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kPanel = 32;         // columns eliminated together
 constexpr float kFloor = 1e-6f;        // least weight of a column, of the mean
-constexpr float kLeastPivot = 1e-4f;   // of the column's diagonal: less is mostly rounding error
+constexpr float kMinPivot = 1e-4f;   // of the column's diagonal: less is mostly rounding error
 constexpr double kSymmetric = 1e-3;    // of the geometric mean of both diagonals
 constexpr double kFirstShrink = 1e-3;  // where none was asked for and there has to be some
 
@@ -46,7 +46,7 @@ std::vector<float> diagonal_of(Matrix<const float> h) {
   return diagonal;
 }
 
-void damp(Matrix<const float> h, const std::vector<float>& diagonal, double shrink, Curvature& c) {
+void damp(Matrix<const float> h, const std::vector<float>& diagonal, double shrink, HessianFactor& c) {
   const auto keep = static_cast<float>(1 - shrink);
   parallel_ranges(h.cols, 16, [&](int64_t from, int64_t to) {
     for (int64_t i = from; i < to; ++i) {
@@ -62,7 +62,7 @@ void damp(Matrix<const float> h, const std::vector<float>& diagonal, double shri
 /// c.feedback holds H and becomes R.
 class SpanFactors {
  public:
-  SpanFactors(Curvature& c, int64_t first)
+  SpanFactors(HessianFactor& c, int64_t first)
       : c_(c),
         first_(first),
         n_(c.span_end(first) - first),
@@ -94,7 +94,7 @@ class SpanFactors {
   /// Column k, and what the columns of its panel before it need.
   bool eliminate(int64_t k, int64_t begin) {
     const float pivot = rows_[k * stride_ + k], inverse = 1 / pivot;
-    if (!(pivot > kLeastPivot * c_.moment_row(first_ + k)[first_ + k])) return false;
+    if (!(pivot > kMinPivot * c_.moment_row(first_ + k)[first_ + k])) return false;
     pivots_[k] = pivot;
     float* column = turned(k);
     for (int64_t i = 0; i < k; ++i) column[i] = rows_[i * stride_ + k] *= inverse;
@@ -113,7 +113,7 @@ class SpanFactors {
     });
   }
 
-  Curvature& c_;
+  HessianFactor& c_;
   const int64_t first_, n_, stride_;
   float* rows_;
   float* pivots_;
@@ -121,17 +121,17 @@ class SpanFactors {
   const AddScaled add_scaled_ = kernels().add_scaled;
 };
 
-bool factor(Curvature& c) {
-  for (int64_t first = 0; first < c.cols; first += Curvature::kSpan)
+bool factor(HessianFactor& c) {
+  for (int64_t first = 0; first < c.cols; first += HessianFactor::kSpan)
     if (!SpanFactors{c, first}.run()) return false;
   return true;
 }
 
 }  // namespace
 
-Curvature make_curvature(Matrix<const float> h, double shrink) {
+HessianFactor make_curvature(Matrix<const float> h, double shrink) {
   check(h);
-  Curvature c;
+  HessianFactor c;
   c.cols = h.cols;
   c.moment.resize(static_cast<size_t>(h.cols * h.cols));
   c.feedback.resize(static_cast<size_t>(h.cols * c.span()));
@@ -144,7 +144,7 @@ Curvature make_curvature(Matrix<const float> h, double shrink) {
 }
 
 double curved_error(std::span<const float> original, std::span<const float> decoded,
-                    const Curvature& curvature, float along_row) {
+                    const HessianFactor& curvature, float along_row) {
   const size_t n = original.size();
   std::vector<double> d(n), slope(n), row_slope(n);  // H d, H w
   for (size_t j = 0; j < n; ++j) d[j] = static_cast<double>(decoded[j]) - original[j];

@@ -1,4 +1,4 @@
-#include "recipe/judged_recipe.hpp"
+#include "recipe/measured_recipe.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -11,7 +11,7 @@ constexpr std::string_view kStart = "{\"snug_judged\":1,";
 
 }  // namespace
 
-std::string to_text(const JudgedNote& note) {
+std::string to_text(const MeasuredRecipeNote& note) {
   return json_text(nlohmann::ordered_json{{"snug_judged", 1},
                                           {"model", note.model},
                                           {"label", note.recipe.label},
@@ -21,7 +21,7 @@ std::string to_text(const JudgedNote& note) {
                                           {"se", note.recipe.error}});
 }
 
-JudgedNote parse_judged_recipe(const std::string& text, const std::string& where) {
+MeasuredRecipeNote parse_judged_recipe(const std::string& text, const std::string& where) {
   const nlohmann::json document = parse_json(text, where);
   const JsonNode root{document, where};
   return {root.at("model").text(),

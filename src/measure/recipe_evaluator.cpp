@@ -1,4 +1,4 @@
-#include "measure/recipe_judge.hpp"
+#include "measure/recipe_evaluator.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -20,8 +20,8 @@ constexpr uint32_t kFeedbackVersion = 2;
 
 }  // namespace
 
-RecipeJudge::RecipeJudge(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
-                         std::span<const int32_t> tokens, const ProbeOptions& options)
+RecipeEvaluator::RecipeEvaluator(const infer::Model& model, const Importance* importance, Effort effort,
+                                 Store& state, std::span<const int32_t> tokens, const ProbeOptions& options)
     : model_(model), importance_(importance), effort_(effort), state_(state), base_(model, tokens, options) {
   Hasher hasher;
   hasher.add("recipe").add(uint64_t{kJudgeVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
@@ -30,8 +30,8 @@ RecipeJudge::RecipeJudge(const infer::Model& model, const Importance* importance
   origin_ = hasher.finish();
 }
 
-void RecipeJudge::set_moments(const SecondMoments* moments) {
-  base_.set_ground({});
+void RecipeEvaluator::set_moments(const Hessians* moments) {
+  base_.set_overrides({});
   ground_.clear();
   encoded_.clear();
   curvatures_.reset();
@@ -43,7 +43,7 @@ void RecipeJudge::set_moments(const SecondMoments* moments) {
   moments_digest_ = hasher.finish();
 }
 
-Digest RecipeJudge::key_of(const TensorFormats& formats, std::string_view without) const {
+Digest RecipeEvaluator::key_of(const TensorFormats& formats, std::string_view without) const {
   Hasher hasher;
   hasher.add_array<uint8_t>(origin_.bytes).add(without);
   if (curvatures_)
@@ -55,9 +55,9 @@ Digest RecipeJudge::key_of(const TensorFormats& formats, std::string_view withou
 
 /// Encodes what is not encoded yet, lets go of what `formats` has no use for, and runs the recipe on the
 /// first chunks.
-void RecipeJudge::stand_on(const TensorFormats& formats, int64_t chunks) {
+void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks) {
   if (ground_ != formats) {
-    base_.set_ground({});
+    base_.set_overrides({});
     std::erase_if(encoded_, [&](const auto& entry) {
       const auto found = formats.find(entry.first.first);
       return found == formats.end() || found->second != entry.first.second;
@@ -72,20 +72,20 @@ void RecipeJudge::stand_on(const TensorFormats& formats, int64_t chunks) {
                                                         effort_, curvatures_ ? &*curvatures_ : nullptr));
       ground.push_back(entry.get());
     }
-    base_.set_ground(std::move(ground));
+    base_.set_overrides(std::move(ground));
     ground_ = formats;
   }
   base_.prepare(chunks);
 }
 
-TensorFormats RecipeJudge::only_run(const TensorFormats& formats) const {
+TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
   TensorFormats used = formats;
   std::erase_if(used, [&](const auto& tensor) { return !runs(tensor.first); });
   return used;
 }
 
-std::vector<double> RecipeJudge::measure(const TensorFormats& all, std::string_view without, int64_t first,
-                                         int64_t last) {
+std::vector<double> RecipeEvaluator::measure(const TensorFormats& all, std::string_view without,
+                                             int64_t first, int64_t last) {
   const TensorFormats formats = only_run(all);
   const Digest recipe = key_of(formats, without);
   std::vector<double> kl(static_cast<size_t>(last - first));
@@ -105,7 +105,7 @@ std::vector<double> RecipeJudge::measure(const TensorFormats& all, std::string_v
     check_cancelled();
     const int64_t chunk = unknown[static_cast<size_t>(i)];
     kl[static_cast<size_t>(chunk - first)] =
-        without.empty() ? base_.ground_divergence(chunk)
+        without.empty() ? base_.overridden_divergence(chunk)
                         : base_.divergence_without(without, first_block_of(model_, without), chunk);
   });
   for (const int64_t c : unknown)
@@ -116,12 +116,12 @@ std::vector<double> RecipeJudge::measure(const TensorFormats& all, std::string_v
   return kl;
 }
 
-std::vector<double> RecipeJudge::divergence(const TensorFormats& formats, int64_t first, int64_t last) {
+std::vector<double> RecipeEvaluator::divergence(const TensorFormats& formats, int64_t first, int64_t last) {
   return measure(formats, "", first, last);
 }
 
-std::vector<double> RecipeJudge::divergence_without(const TensorFormats& formats, std::string_view tensor,
-                                                    int64_t first, int64_t last) {
+std::vector<double> RecipeEvaluator::divergence_without(const TensorFormats& formats, std::string_view tensor,
+                                                        int64_t first, int64_t last) {
   return measure(formats, tensor, first, last);
 }
 

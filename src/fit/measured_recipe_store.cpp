@@ -1,4 +1,4 @@
-#include "fit/judged_store.hpp"
+#include "fit/measured_recipe_store.hpp"
 
 #include <algorithm>
 #include <span>
@@ -8,23 +8,23 @@
 namespace snug {
 
 void save_judged(Store& state, const std::string& model_digest, const std::string& recipe_digest,
-                 const JudgedRecipe& recipe) {
-  const std::string text = to_text(JudgedNote{model_digest, recipe});
+                 const MeasuredRecipe& recipe) {
+  const std::string text = to_text(MeasuredRecipeNote{model_digest, recipe});
   const Digest key = Hasher{}.add("judged").add(model_digest).add(recipe_digest).finish();
   state.put(RecordKind::note, key, std::as_bytes(std::span{text}));
   state.sync();
 }
 
-std::vector<JudgedRecipe> judged_recipes(const Store& state, const std::string& model_digest,
+std::vector<MeasuredRecipe> judged_recipes(const Store& state, const std::string& model_digest,
                                          const std::string& where) {
-  std::vector<JudgedRecipe> judged;
+  std::vector<MeasuredRecipe> judged;
   state.for_each([&](const Record& record) {
     const std::string_view text{reinterpret_cast<const char*>(record.payload.data()), record.payload.size()};
     if (record.kind != RecordKind::note || !is_judged_recipe(text)) return;
-    JudgedNote note = parse_judged_recipe(std::string{text}, where);
+    MeasuredRecipeNote note = parse_judged_recipe(std::string{text}, where);
     if (note.model == model_digest) judged.push_back(std::move(note.recipe));
   });
-  std::ranges::sort(judged, {}, [](const JudgedRecipe& j) { return std::pair{j.bytes, j.label}; });
+  std::ranges::sort(judged, {}, [](const MeasuredRecipe& j) { return std::pair{j.bytes, j.label}; });
   return judged;
 }
 

@@ -20,7 +20,7 @@ std::string rows_input(std::string_view weight_tensor);
 
 /// What second-order rounding needs of one input: the sum over tokens of x xᵀ, once for every expert of a
 /// 3-D tensor. Tensors that read the same activations (q, k and v of a block) share it.
-struct SecondMoment {
+struct Hessian {
   std::string input;                   // named after the first weight tensor that reads it
   std::vector<std::string> tensors{};  // all weight tensors that read it, `input` first
   int64_t dim = 0, mats = 1;
@@ -36,7 +36,7 @@ struct SecondMoment {
 /// E[x xᵀ] of a matrix, [dim, dim]: sums / count; all zero where the count is. A moment of one matrix serves
 /// every matrix of a 3-D tensor. Throws Error where the sums are not finite, not symmetric, or have a
 /// negative diagonal.
-std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat);
+std::vector<float> mean_moment(const Hessian& moment, int64_t mat);
 
 /// The second moments of an imatrix written by `snug imatrix --full`: beside its in_sum2 records lie, for
 /// each input, `<input>.in_moment` F32 [dim, dim] or [dim, dim, mats] and `<input>.moment_counts` F32 [mats].
@@ -45,35 +45,35 @@ std::vector<float> mean_moment(const SecondMoment& moment, int64_t mat);
 ///
 /// Beside the output matrix stands `<tensor>.rows`, an input of its own: one matrix for each group of the
 /// tensor's rows (measure/head_importance.hpp), and `<tensor>.rows.row_groups` I32 [rows].
-class SecondMoments {
+class Hessians {
  public:
   /// Maps the file; matrices are read when they are used. An imatrix without moments, a legacy one included,
   /// has none. Throws Error for a file that contradicts itself.
-  explicit SecondMoments(const std::filesystem::path& path);
+  explicit Hessians(const std::filesystem::path& path);
 
   bool empty() const { return moments_.empty(); }
-  const std::map<std::string, SecondMoment, std::less<>>& inputs() const { return moments_; }  // by name
-  const SecondMoment* find(std::string_view weight_tensor) const;       // nullptr: none
-  const SecondMoment* find_rows(std::string_view weight_tensor) const;  // by groups of rows; nullptr: none
+  const std::map<std::string, Hessian, std::less<>>& inputs() const { return moments_; }  // by name
+  const Hessian* find(std::string_view weight_tensor) const;       // nullptr: none
+  const Hessian* find_rows(std::string_view weight_tensor) const;  // by groups of rows; nullptr: none
 
  private:
   void read();
-  void read_matrix(SecondMoment& moment) const;
-  void read_row_groups(SecondMoment& moment) const;
+  void read_matrix(Hessian& moment) const;
+  void read_row_groups(Hessian& moment) const;
 
   std::unique_ptr<ModelSource> file_;  // none for a legacy file
-  std::map<std::string, SecondMoment, std::less<>> moments_;
+  std::map<std::string, Hessian, std::less<>> moments_;
   std::map<std::string, std::string, std::less<>> input_of_;
 };
 
 /// An imatrix with second moments, in the form above. Throws Error where counts or sums do not have their
 /// size, or a name is longer than GGUF readers take.
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
-                   std::span<const SecondMoment> moments, Existing existing);
+                   std::span<const Hessian> moments, Existing existing);
 
 /// The same where the sums lie elsewhere: source(moment, mat) gives a matrix [dim, dim], asked for in order.
-using MatrixSource = std::function<std::span<const float>(const SecondMoment& moment, int64_t mat)>;
+using MatrixSource = std::function<std::span<const float>(const Hessian& moment, int64_t mat)>;
 void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
-                   std::span<const SecondMoment> moments, const MatrixSource& source, Existing existing);
+                   std::span<const Hessian> moments, const MatrixSource& source, Existing existing);
 
 }  // namespace snug

@@ -6,25 +6,25 @@
 
 #include "plan/plan.hpp"
 #include "snug/fit.hpp"
-#include "measure/recipe_judge.hpp"
+#include "measure/recipe_evaluator.hpp"
 
 namespace snug {
 
-struct LoopOptions {
+struct RefineOptions {
   int64_t tuning = 8;       // first chunks of the text: corrections are learnt from them
-  int64_t held_first = 24;  // chunks from here to the end are those that nothing is learnt from: they decide
+  int64_t holdout_first = 24;  // chunks from here to the end are those that nothing is learnt from: they decide
   int64_t marginal = 4;     // chunks that each tensor is looked at on
   int rounds = 3;           // corrections tried, at most
   double tolerance = 0.12;  // |ln(measured / predicted)| below which losses add up well enough
   bool presets = true;      // compare with the best preset of the size
-  const SecondMoments* moments = nullptr;  // of inputs: encode with error feedback, if that proves better
+  const Hessians* moments = nullptr;  // of inputs: encode with error feedback, if that proves better
 };
 
-struct LoopResult {
+struct RefinedPlan {
   Plan plan;  // the one to write
-  std::vector<Judged> judged;
-  int64_t held_tokens = 0;
-  const Judged& best() const;
+  std::vector<EvaluatedRecipe> judged;
+  int64_t holdout_tokens = 0;
+  const EvaluatedRecipe& best() const;
 };
 
 /// Plans, measures the plan as a whole, and mends what did not add up.
@@ -35,11 +35,11 @@ struct LoopResult {
 /// is lower by more than the standard error of the paired difference, and so are error feedback and the
 /// preset of llama.cpp that promises least loss within the budget. Stops by itself. Everything run is in the
 /// judge's state.
-LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
-                      const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop);
+RefinedPlan refine_plan(const Profile& profile, const ModelSource& model, const Importance* importance,
+                      const PlanOptions& options, RecipeEvaluator& judge, const RefineOptions& loop);
 
 /// Puts what was measured among the notes of `state`, for reports.
-void save_judgements(Store& state, const LoopResult& result);
+void save_judgements(Store& state, const RefinedPlan& result);
 
 /// Formats of the tensors that `recipe` changes.
 TensorFormats formats_of(const Recipe& recipe);

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "eval/divergence.hpp"
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
-#include "measure/probe_base.hpp"
+#include "measure/reference_run.hpp"
 #include "snug/state.hpp"
 
 namespace snug {
@@ -24,14 +24,14 @@ using TensorFormats = std::map<std::string, FormatId, std::less<>>;
 /// by token on chunks of a text. Exact mode, deterministic on any thread count. What is measured becomes
 /// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe
 /// in memory.
-class RecipeJudge {
+class RecipeEvaluator {
  public:
   /// Throws Error if the text is shorter than two chunks.
-  RecipeJudge(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
+  RecipeEvaluator(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
               std::span<const int32_t> tokens, const ProbeOptions& options);
 
   /// With moments, recipes are encoded by encode_second_order() from now on; null: as before.
-  void set_moments(const SecondMoments* moments);
+  void set_moments(const Hessians* moments);
 
   Effort effort() const { return effort_; }
   int64_t chunks() const { return base_.chunks(); }
@@ -58,8 +58,8 @@ class RecipeJudge {
   const Importance* importance_;
   Effort effort_;
   Store& state_;
-  std::optional<Curvatures> curvatures_;
-  ProbeBase base_;
+  std::optional<HessianFactors> curvatures_;
+  ReferenceRun base_;
   Digest moments_digest_;
   Digest origin_;  // of the model's contents, the importance and the effort
   std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;

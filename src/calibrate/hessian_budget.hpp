@@ -8,7 +8,7 @@
 namespace snug {
 
 /// What error feedback may take.
-struct MomentRoom {
+struct HessianBudget {
   int64_t bytes = std::numeric_limits<int64_t>::max();       // of second moments
   double seconds = std::numeric_limits<double>::infinity();  // of one core, to encode the model once
 };
@@ -17,6 +17,6 @@ struct MomentRoom {
 /// them by encode_second_order(), take no more than that; 0 if the narrowest take more. Told from the
 /// tensors' names and shapes alone: q, k and v, and gate and up, share their input. Seconds are about right
 /// on a core of 2023.
-int64_t widest_moments_within(const ModelSource& model, const MomentRoom& room);
+int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room);
 
 }  // namespace snug

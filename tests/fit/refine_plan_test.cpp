@@ -1,4 +1,4 @@
-#include "fit/closed_loop.hpp"
+#include "fit/refine_plan.hpp"
 
 #include <gtest/gtest.h>
 
@@ -33,10 +33,10 @@ class LoopOnTiny : public testing::Test {
     test::Scratch scratch;
     infer::Model model{open_model(test::tiny_model())};
     Importance importance = Importance::load(test::tiny_imatrix());
-    Calibration text;
+    CalibrationTokens text;
     Profile profile;
     Shared() {
-      CalibrationSource source;
+      CalibrationText source;
       source.text = kSelfText;
       source.self.tokens = kContext * kChunks;
       source.self.document_tokens = kContext;
@@ -49,7 +49,7 @@ class LoopOnTiny : public testing::Test {
     }
   };
 
-  static ProbeOptions running(const Calibration& text, int64_t chunks) {
+  static ProbeOptions running(const CalibrationTokens& text, int64_t chunks) {
     ProbeOptions options;
     options.chunks = chunks;
     options.context = kContext;
@@ -57,20 +57,20 @@ class LoopOnTiny : public testing::Test {
     return options;
   }
 
-  static LoopResult close(const Profile& profile, double bpw, const LoopOptions& loop,
+  static RefinedPlan close(const Profile& profile, double bpw, const RefineOptions& loop,
                           const std::string& state) {
     PlanOptions options;
     options.budget = Budget::of_tensors(bpw);
     Store store = Store::open(shared_->scratch / state, Access::write);
-    RecipeJudge judge{shared_->model, &shared_->importance, Effort::normal,
+    RecipeEvaluator judge{shared_->model, &shared_->importance, Effort::normal,
                       store,          shared_->text.tokens, running(shared_->text, kChunks)};
-    return close_loop(profile, shared_->model.source(), &shared_->importance, options, judge, loop);
+    return refine_plan(profile, shared_->model.source(), &shared_->importance, options, judge, loop);
   }
 
-  static LoopOptions options() {
-    LoopOptions loop;
+  static RefineOptions options() {
+    RefineOptions loop;
     loop.tuning = 4;
-    loop.held_first = kChunks / 2;
+    loop.holdout_first = kChunks / 2;
     loop.marginal = 2;
     return loop;
   }
@@ -96,7 +96,7 @@ class LoopOnTiny : public testing::Test {
 LoopOnTiny::Shared* LoopOnTiny::shared_;
 
 /// Both models run from the first token to the last.
-double kl_of_file(const std::filesystem::path& path, const infer::Model& original, const Calibration& text) {
+double kl_of_file(const std::filesystem::path& path, const infer::Model& original, const CalibrationTokens& text) {
   const infer::Model model{open_model(path)};
   double sum = 0;
   int64_t count = 0;
@@ -104,7 +104,7 @@ double kl_of_file(const std::filesystem::path& path, const infer::Model& origina
     std::vector<int32_t> chunk(text.tokens.begin() + c * kContext, text.tokens.begin() + (c + 1) * kContext);
     if (text.bos) chunk.front() = *text.bos;
     infer::Session a{original, {}}, b{model, {}};
-    const infer::Rows p = a.forward(chunk, kContext / 8), q = b.forward(chunk, kContext / 8);
+    const infer::Activations p = a.forward(chunk, kContext / 8), q = b.forward(chunk, kContext / 8);
     for (int64_t r = 0; r < p.count(); ++r, ++count) {
       const infer::BaseRow base{p.row(r), infer::log_sum_exp(p.row(r)),
                                 -std::numeric_limits<double>::infinity()};
@@ -115,7 +115,7 @@ double kl_of_file(const std::filesystem::path& path, const infer::Model& origina
 }
 
 TEST_F(LoopOnTiny, WhatIsReportedIsTheDivergenceOfTheFileWritten) {
-  const LoopResult result = close(shared_->profile, 3, options(), "a");
+  const RefinedPlan result = close(shared_->profile, 3, options(), "a");
   const Recipe& recipe = result.plan.recipe;
   const auto out = shared_->scratch / "out.gguf";
   quantize_model(shared_->model.source(), &shared_->importance, recipe, out, Existing::replace);
@@ -129,7 +129,7 @@ TEST_F(LoopOnTiny, WhatIsReportedIsTheDivergenceOfTheFileWritten) {
 TEST_F(LoopOnTiny, TakesOnlyWhatIsBetterBeyondItsStandardErrorAndStaysWithinTheBudget) {
   for (const double bpw : {2.1, 2.6, 3.5, 5.0}) {
     SCOPED_TRACE(bpw);
-    const LoopResult result = close(shared_->profile, bpw, options(), "a");
+    const RefinedPlan result = close(shared_->profile, bpw, options(), "a");
     ASSERT_FALSE(result.judged.empty());
     EXPECT_TRUE(result.judged.front().accepted);
     for (size_t i = 1; i < result.judged.size(); ++i) {
@@ -141,7 +141,7 @@ TEST_F(LoopOnTiny, TakesOnlyWhatIsBetterBeyondItsStandardErrorAndStaysWithinTheB
 }
 
 TEST_F(LoopOnTiny, CorrectsLossesThatAreWrong) {
-  LoopOptions none = options(), some = options();
+  RefineOptions none = options(), some = options();
   none.presets = some.presets = false;
   none.rounds = 0;
   some.rounds = 4;
@@ -153,9 +153,9 @@ TEST_F(LoopOnTiny, CorrectsLossesThatAreWrong) {
 }
 
 TEST_F(LoopOnTiny, UsesThePresetWhereThatIsBetter) {
-  LoopOptions loop = options();
+  RefineOptions loop = options();
   loop.rounds = 0;
-  const LoopResult result = close(misled(contrary), 3.6, loop, "a");
+  const RefinedPlan result = close(misled(contrary), 3.6, loop, "a");
   EXPECT_EQ(result.judged.size(), 2u);
   EXPECT_TRUE(result.judged.back().accepted);
   EXPECT_EQ(result.plan.recipe.method, result.judged.back().label);
@@ -166,9 +166,9 @@ TEST_F(LoopOnTiny, UsesThePresetWhereThatIsBetter) {
 
 TEST_F(LoopOnTiny, IsTheSameOnAnyThreadsResumedOrNot) {
   set_threads(1);
-  const LoopResult one = close(shared_->profile, 2.6, options(), "one");
+  const RefinedPlan one = close(shared_->profile, 2.6, options(), "one");
   set_threads(4);
-  const LoopResult four = close(shared_->profile, 2.6, options(), "four"),
+  const RefinedPlan four = close(shared_->profile, 2.6, options(), "four"),
                    again = close(shared_->profile, 2.6, options(), "four");
   set_threads(0);
   EXPECT_EQ(one.plan.recipe, four.plan.recipe);
@@ -176,8 +176,8 @@ TEST_F(LoopOnTiny, IsTheSameOnAnyThreadsResumedOrNot) {
 }
 
 TEST_F(LoopOnTiny, NeedsChunksToJudgeBy) {
-  LoopOptions loop = options();
-  loop.held_first = kChunks;
+  RefineOptions loop = options();
+  loop.holdout_first = kChunks;
   EXPECT_THROW(close(shared_->profile, 3, loop, "a"), Error);
 }
 

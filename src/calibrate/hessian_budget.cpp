@@ -1,4 +1,4 @@
-#include "calibrate/moment_room.hpp"
+#include "calibrate/hessian_budget.hpp"
 
 #include <map>
 #include <set>
@@ -50,7 +50,7 @@ double encoding_seconds(const Tensor& tensor) {
 
 }  // namespace
 
-int64_t widest_moments_within(const ModelSource& model, const MomentRoom& room) {
+int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room) {
   std::set<std::tuple<int, Role, int64_t>> seen;
   struct Need {
     double bytes = 0, seconds = 0;

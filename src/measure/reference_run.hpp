@@ -21,10 +21,10 @@ int first_block_of(const infer::Model& model, std::string_view tensor);
 
 /// The original's run over the chunks of a text: the hidden states from which probes start again, and what
 /// its predictions are compared with. Chunks are run when they are first needed. Exact mode.
-class ProbeBase {
+class ReferenceRun {
  public:
   /// Throws Error if the text is shorter than two chunks or a token is not in the vocabulary.
-  ProbeBase(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options);
+  ReferenceRun(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options);
 
   int64_t chunks() const { return static_cast<int64_t>(chunks_.size()); }
   int64_t scored() const { return text_.scored(); }  // tokens of a chunk
@@ -36,9 +36,9 @@ class ProbeBase {
 
   /// From now on runs have these in place (empty: nothing), and probes are on top of them; what they are
   /// compared with stays the original. The caller keeps them alive. Not while runs are under way.
-  void set_ground(std::vector<const Encoded*> ground);
+  void set_overrides(std::vector<const Encoded*> ground);
   /// Mean KL(original || with the ground in place) of a prepared chunk.
-  double ground_divergence(int64_t chunk) const;
+  double overridden_divergence(int64_t chunk) const;
 
   /// Mean KL(original || with `probe` in place) over the chunk's scored tokens, in nats. `layer` is the first
   /// block that reads the tensor; layers() for the head. The chunk was prepared. May be called from several
@@ -50,18 +50,18 @@ class ProbeBase {
  private:
   struct Chunk {
     std::span<const int32_t> tokens;
-    std::map<int, infer::Rows> hidden;  // with the ground, before a block: [context, embedding]
-    infer::Rows last;                   // with the ground, behind the last block, of scored tokens
-    infer::Rows original_last;
-    infer::Rows logits;  // of the original: [scored, vocabulary]; empty where memory does not allow
+    std::map<int, infer::Activations> hidden;  // with the ground, before a block: [context, embedding]
+    infer::Activations last;                   // with the ground, behind the last block, of scored tokens
+    infer::Activations original_last;
+    infer::Activations logits;  // of the original: [scored, vocabulary]; empty where memory does not allow
   };
-  class Borrowed;  // a session of the pool
+  class PooledSession;  // a session of the pool
 
   void choose_what_to_keep(int64_t memory_bytes);
   double from(infer::Session& session, int layer, const Chunk& chunk) const;
   void run_original(Chunk& chunk) const;
   void run_ground(Chunk& chunk) const;
-  double compare(infer::Session& session, const Chunk& chunk, const infer::Rows& last) const;
+  double compare(infer::Session& session, const Chunk& chunk, const infer::Activations& last) const;
   int start_for(int layer, const Chunk& chunk) const;
   std::span<const int32_t> scored_tokens(const Chunk& chunk) const;
 

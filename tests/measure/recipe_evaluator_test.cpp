@@ -1,4 +1,4 @@
-#include "measure/recipe_judge.hpp"
+#include "measure/recipe_evaluator.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ class JudgeOnTinyLlama : public test::OnTinyLlama<ProbeOptions> {
     tokens.resize(64);
   }
 
-  RecipeJudge judge() {
+  RecipeEvaluator judge() {
     if (!model) model.emplace(open_model(scratch / "model.gguf"));
     return {*model, nullptr, Effort::normal, store, tokens, options};
   }
@@ -43,7 +43,7 @@ TEST_F(JudgeOnTinyLlama, OneTensorIsItsProbe) {
     const std::vector<double> kl = all({{name, FormatId::q4_0}});
     const Encoded encoded =
         encode_tensor(*model->source().find(name), *find_format(FormatId::q4_0), nullptr);
-    ProbeBase base{*model, tokens, options};
+    ReferenceRun base{*model, tokens, options};
     base.prepare(4);
     for (int64_t c = 0; c < 4; ++c)
       EXPECT_NEAR(kl[static_cast<size_t>(c)], base.divergence(encoded, first_block_of(*model, name), c),
@@ -81,7 +81,7 @@ TEST_F(JudgeOnTinyLlama, IsTheSameOnAnyThreadsAndInAnyOrder) {
   const std::vector<double> one = all(mixed);
   store = Store::open(scratch / "other state", Access::write);
   set_threads(4);
-  RecipeJudge late = judge();
+  RecipeEvaluator late = judge();
   late.divergence_without(mixed, "output.weight", 1, 3);  // leaves another ground, other chunks
   EXPECT_EQ(late.divergence(mixed, 0, 4), one);
   set_threads(0);

@@ -14,7 +14,7 @@ namespace snug {
 /// Columns come in spans of at most kSpan; of each span's block of H there are the factors R D R^T, R unit
 /// upper triangular. Read from the left that is  sum_k D_k (d_k + sum_{j<k} R_jk d_j)^2:  once columns before
 /// k are rounded, the best value of column k is its weight less sum_{j<k} R_jk d_j, whatever follows.
-struct Curvature {
+struct HessianFactor {
   static constexpr int64_t kSpan =
       4096;  // a multiple of every block; the cost of factoring grows with its square
 
@@ -38,11 +38,11 @@ struct Curvature {
 /// drawn further where factors would not exist otherwise, and columns without activations get next to no
 /// weight. On all threads; the same result on any number and any instruction set. O(cols^2 (span + 1)).
 /// Throws Error where a number is not finite, H is not symmetric or its diagonal is negative.
-Curvature make_curvature(Matrix<const float> second_moment, double shrink);
+HessianFactor make_curvature(Matrix<const float> second_moment, double shrink);
 
 /// d^T H d + (along_row - 1) (w^T H d)^2 / (w^T H w) of a row w and what it decodes to; in double, in a fixed
 /// order. O(cols^2).
 double curved_error(std::span<const float> original, std::span<const float> decoded,
-                    const Curvature& curvature, float along_row);
+                    const HessianFactor& curvature, float along_row);
 
 }  // namespace snug

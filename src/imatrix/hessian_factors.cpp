@@ -1,4 +1,4 @@
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 
 #include <algorithm>
 
@@ -17,18 +17,18 @@ constexpr double kPrior = 10;      // tokens; 3 to 50 give the same KL within 3 
 constexpr const char* kRemedy = "use the imatrix made with this very model";
 
 double shrink_of(const Tensor& tensor, double tokens) {
-  const double shrink = Curvatures::shrink(tensor.cols(), tokens);
+  const double shrink = HessianFactors::shrink(tensor.cols(), tokens);
   return tensor.name == "token_embd.weight" ? std::max(shrink, kLookedUp) : shrink;
 }
 
 }  // namespace
 
-double Curvatures::shrink(int64_t dim, double tokens) {
+double HessianFactors::shrink(int64_t dim, double tokens) {
   return std::min(1.0,
                   kAlways + static_cast<double>(dim) / (static_cast<double>(dim) + std::max(tokens, 0.0)));
 }
 
-std::shared_ptr<const Curvature> Curvatures::keep(const SecondMoment& moment, int64_t mat, double shrink,
+std::shared_ptr<const HessianFactor> HessianFactors::keep(const Hessian& moment, int64_t mat, double shrink,
                                                   const std::function<std::vector<float>()>& mean) {
   const auto found = std::ranges::find_if(
       kept_, [&](const Kept& k) { return k.mat == mat && k.input == moment.input && k.shrink == shrink; });
@@ -38,14 +38,14 @@ std::shared_ptr<const Curvature> Curvatures::keep(const SecondMoment& moment, in
   }
   const std::vector<float> values = mean();
   auto made =
-      std::make_shared<const Curvature>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
+      std::make_shared<const HessianFactor>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
   kept_.push_front({moment.input, mat, shrink, made});
   if (kept_.size() > kKept) kept_.pop_back();
   return made;
 }
 
-std::shared_ptr<const Curvature> Curvatures::find(const Tensor& tensor, int64_t mat) {
-  const SecondMoment* moment = moments_.find(tensor.name);
+std::shared_ptr<const HessianFactor> HessianFactors::find(const Tensor& tensor, int64_t mat) {
+  const Hessian* moment = moments_.find(tensor.name);
   if (!moment) return nullptr;
   if (moment->dim != tensor.cols() || (moment->mats != 1 && moment->mats != tensor.experts()))
     throw Error{
@@ -59,9 +59,9 @@ std::shared_ptr<const Curvature> Curvatures::find(const Tensor& tensor, int64_t 
 }
 
 /// The groups of the tensor's rows; nullptr where there are none, or nothing to draw them towards.
-const SecondMoment* Curvatures::row_groups(const Tensor& tensor) const {
-  const SecondMoment* rows = moments_.find_rows(tensor.name);
-  const SecondMoment* whole = moments_.find(tensor.name);
+const Hessian* HessianFactors::row_groups(const Tensor& tensor) const {
+  const Hessian* rows = moments_.find_rows(tensor.name);
+  const Hessian* whole = moments_.find(tensor.name);
   if (!rows || !whole || whole->counts.front() <= 0) return nullptr;
   if (rows->dim != tensor.cols() || whole->dim != rows->dim || whole->mats != 1 ||
       static_cast<int64_t>(rows->row_groups.size()) != tensor.rows())
@@ -72,8 +72,8 @@ const SecondMoment* Curvatures::row_groups(const Tensor& tensor) const {
   return rows;
 }
 
-std::vector<std::vector<int64_t>> Curvatures::row_sets(const Tensor& tensor) const {
-  const SecondMoment* groups = row_groups(tensor);
+std::vector<std::vector<int64_t>> HessianFactors::row_sets(const Tensor& tensor) const {
+  const Hessian* groups = row_groups(tensor);
   if (!groups) return matrix_rows(tensor);
   std::vector<std::vector<int64_t>> sets(static_cast<size_t>(groups->mats));
   for (int64_t r = 0; r < tensor.rows(); ++r)
@@ -88,10 +88,10 @@ std::vector<std::vector<int64_t>> matrix_rows(const Tensor& tensor) {
   return sets;
 }
 
-std::shared_ptr<const Curvature> Curvatures::find_row(const Tensor& tensor, int64_t row) {
-  const SecondMoment* groups = row_groups(tensor);
+std::shared_ptr<const HessianFactor> HessianFactors::find_row(const Tensor& tensor, int64_t row) {
+  const Hessian* groups = row_groups(tensor);
   if (!groups) return find(tensor, row / tensor.shape[1]);
-  const SecondMoment& whole = *moments_.find(tensor.name);
+  const Hessian& whole = *moments_.find(tensor.name);
   const int64_t group = groups->row_groups[static_cast<size_t>(row)];
   return keep(*groups, group, shrink_of(tensor, whole.counts.front()),
               [&] { return group_moment(whole, *groups, group); });
@@ -99,7 +99,7 @@ std::shared_ptr<const Curvature> Curvatures::find_row(const Tensor& tensor, int6
 
 /// Drawn towards the moment of all tokens as far as the group saw few: sums of both, the latter as kPrior
 /// tokens. How many a group saw is its trace beside theirs.
-std::vector<float> Curvatures::group_moment(const SecondMoment& whole, const SecondMoment& rows,
+std::vector<float> HessianFactors::group_moment(const Hessian& whole, const Hessian& rows,
                                             int64_t group) const {
   std::vector<float> mean = mean_moment(whole, 0);
   if (rows.counts[static_cast<size_t>(group)] <= 0) return mean;

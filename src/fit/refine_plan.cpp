@@ -1,17 +1,17 @@
-#include "fit/closed_loop.hpp"
+#include "fit/refine_plan.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <memory>
 
+#include "artifact/artifact.hpp"
 #include "base/events.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "fit/judged_store.hpp"
-#include "artifact/artifact.hpp"
-#include "plan/predict_loss.hpp"
+#include "fit/measured_recipe_store.hpp"
 #include "plan/baseline_recipes.hpp"
+#include "plan/predict_loss.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
 
@@ -19,14 +19,14 @@ namespace snug {
 namespace {
 
 /// A figure from few chunks must not throw a plan about.
-constexpr double kLeastCorrection = 0.3, kMostCorrection = 6;
+constexpr double kMinCorrection = 0.3, kMaxCorrection = 6;
 /// Share of an average tensor's loss at which a correction counts half: those of small ones are noise.
 constexpr double kHalf = 0.1;
 
 class Loop {
  public:
   Loop(const Profile& profile, const ModelSource& model, const Importance* importance,
-       const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop)
+       const PlanOptions& options, RecipeEvaluator& judge, const RefineOptions& loop)
       : profile_(profile),
         model_(model),
         importance_(importance),
@@ -34,13 +34,13 @@ class Loop {
         options_(options),
         judge_(judge),
         loop_(loop) {
-    if (loop.held_first < 1 || loop.held_first >= judge.chunks())
-      throw Error{str("no chunk is left to judge by behind the first ", loop.held_first), "",
+    if (loop.holdout_first < 1 || loop.holdout_first >= judge.chunks())
+      throw Error{str("no chunk is left to judge by behind the first ", loop.holdout_first), "",
                   "give a longer text"};
-    loop_.tuning = std::min(loop.tuning, loop.held_first);
+    loop_.tuning = std::min(loop.tuning, loop.holdout_first);
   }
 
-  LoopResult run() {
+  RefinedPlan run() {
     tell_of_unused();
     result_.plan = plan(profile_);
     held_ = hold(result_.plan.recipe);
@@ -49,9 +49,9 @@ class Loop {
     for (int round = 1; round <= loop_.rounds && correct(round); ++round) {
     }
     if (loop_.presets && options_.is_plain()) try_preset();
-    result_.held_tokens = (judge_.chunks() - loop_.held_first) * judge_.scored();
+    result_.holdout_tokens = (judge_.chunks() - loop_.holdout_first) * judge_.scored();
     const infer::Estimate measured = result_.best().measured;
-    result_.plan.recipe.measured = {measured.value, measured.error, result_.held_tokens};
+    result_.plan.recipe.measured = {measured.value, measured.error, result_.holdout_tokens};
     return std::move(result_);
   }
 
@@ -64,7 +64,7 @@ class Loop {
   }
 
   std::vector<double> hold(const Recipe& recipe) {
-    return judge_.divergence(formats_of(recipe), loop_.held_first, judge_.chunks());
+    return judge_.divergence(formats_of(recipe), loop_.holdout_first, judge_.chunks());
   }
 
   void record(const std::string& label, const Recipe& recipe, const std::vector<double>& held,
@@ -76,9 +76,10 @@ class Loop {
   void tell_of_unused() const {
     const auto is_unused = [&](const ProfiledTensor& tensor) { return !judge_.runs(tensor.name); };
     if (const auto unused = std::ranges::count_if(profile_.tensors, is_unused); unused > 0)
-      log_line(str(unused,
-                 " tensors are not used by the model's own run, such as those of blocks that draft: they are "
-                 "planned by priors and left out where recipes are judged"));
+      log_line(
+          str(unused,
+              " tensors are not used by the model's own run, such as those of blocks that draft: they are "
+              "planned by priors and left out where recipes are judged"));
   }
 
   /// Of what is run: the loss that measuring can show.
@@ -151,7 +152,7 @@ class Loop {
       }
       const double gain = whole - mean_of(judge_.divergence_without(formats, tensor.name, 0, chunks)).value;
       const double ratio = std::clamp((gain + prior * scale) / (found->second + prior),
-                                      kLeastCorrection * scale, kMostCorrection * scale);
+                                      kMinCorrection * scale, kMaxCorrection * scale);
       tensor.alpha *= ratio;
       sum += found->second * ratio;
       progress.advance(1, tensor.name);
@@ -209,22 +210,23 @@ class Loop {
   const Importance* importance_;
   const std::unique_ptr<Artifact> artifact_;
   const PlanOptions& options_;
-  RecipeJudge& judge_;
-  LoopOptions loop_;
+  RecipeEvaluator& judge_;
+  RefineOptions loop_;
   std::vector<double> held_;  // of the best so far
   bool feedback_ = false;
-  LoopResult result_;
+  RefinedPlan result_;
 };
 
 }  // namespace
 
-const Judged& LoopResult::best() const {
-  const auto found = std::find_if(judged.rbegin(), judged.rend(), [](const Judged& j) { return j.accepted; });
+const EvaluatedRecipe& RefinedPlan::best() const {
+  const auto found =
+      std::find_if(judged.rbegin(), judged.rend(), [](const EvaluatedRecipe& j) { return j.accepted; });
   return *found;
 }
 
-void save_judgements(Store& state, const LoopResult& result) {
-  for (const Judged& judged : result.judged)
+void save_judgements(Store& state, const RefinedPlan& result) {
+  for (const EvaluatedRecipe& judged : result.judged)
     save_judged(
         state, result.plan.recipe.model_digest, judged.digest,
         {judged.label, judged.file_bytes, judged.predicted, judged.measured.value, judged.measured.error});
@@ -237,8 +239,8 @@ TensorFormats formats_of(const Recipe& recipe) {
   return formats;
 }
 
-LoopResult close_loop(const Profile& profile, const ModelSource& model, const Importance* importance,
-                      const PlanOptions& options, RecipeJudge& judge, const LoopOptions& loop) {
+RefinedPlan refine_plan(const Profile& profile, const ModelSource& model, const Importance* importance,
+                        const PlanOptions& options, RecipeEvaluator& judge, const RefineOptions& loop) {
   return Loop{profile, model, importance, options, judge, loop}.run();
 }
 

@@ -1,4 +1,4 @@
-#include "imatrix/curvatures.hpp"
+#include "imatrix/hessian_factors.hpp"
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ class Moments : public ::testing::Test {
                 x[static_cast<size_t>(i)] * x[static_cast<size_t>(j)];
       }
     for (float& w : weights_) w = 0.02f * normal(random);
-    SecondMoment moment{"blk.0.ffn_down_exps.weight",
+    Hessian moment{"blk.0.ffn_down_exps.weight",
                         {"blk.0.ffn_down_exps.weight"},
                         kCols,
                         kExperts,
@@ -54,8 +54,8 @@ class Moments : public ::testing::Test {
 };
 
 TEST_F(Moments, AreFoundByExpertAndKept) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   const auto first = curvatures.find(tensor_, 0);
   ASSERT_TRUE(first);
   EXPECT_EQ(first->cols, kCols);
@@ -69,8 +69,8 @@ TEST_F(Moments, AreFoundByExpertAndKept) {
 }
 
 TEST_F(Moments, OfAnotherShapeAreRefused) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   Tensor other = tensor_;
   other.shape = {kCols / 2, kRows * 2, kExperts, 1};
   EXPECT_THROW(curvatures.find(other, 0), Error);
@@ -79,8 +79,8 @@ TEST_F(Moments, OfAnotherShapeAreRefused) {
 }
 
 TEST_F(Moments, MakeEncodeTensorBetterWhereThereAreSome) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   const Format& format = *find_format("iq2_s");
   const Encoded before = encode_tensor(tensor_, format, nullptr),
                 after = encode_tensor(tensor_, format, nullptr, Effort::normal, &curvatures);
@@ -112,12 +112,12 @@ class GroupMoments : public Moments {
     tensor_.dims = 2;
     tensor_.shape = {kCols, kRows, 1, 1};
     const size_t one = kCols * kCols;
-    const SecondMoment whole{"output.weight", {"output.weight"},          kCols, 1,
+    const Hessian whole{"output.weight", {"output.weight"},          kCols, 1,
                              {kTokens},       std::span{sums_}.first(one)};
     groups_.assign(sums_.begin() + one, sums_.begin() + 2 * one);
     for (size_t i = 0; i < one; ++i) groups_.push_back(1e-4f * groups_[i]);
     const std::string name = rows_input("output.weight");
-    SecondMoment rows{name, {name}, kCols, 2, {kTokens, kTokens}, groups_};
+    Hessian rows{name, {name}, kCols, 2, {kTokens, kTokens}, groups_};
     for (int r = 0; r < kRows; ++r) rows.row_groups.push_back(r % 3 == 0);
     write_imatrix(path_, {}, std::vector{whole, rows}, Existing::replace);
   }
@@ -125,8 +125,8 @@ class GroupMoments : public Moments {
 };
 
 TEST_F(GroupMoments, AreDrawnTowardsTheWholeWhereTheySawLittle) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   const auto sets = curvatures.row_sets(tensor_);
   ASSERT_EQ(sets.size(), 2u);
   EXPECT_EQ(sets[0].size(), 16u);
@@ -152,8 +152,8 @@ TEST_F(GroupMoments, AreDrawnTowardsTheWholeWhereTheySawLittle) {
 }
 
 TEST_F(GroupMoments, EncodeEachRowForItsGroup) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   const Format& format = *find_format("iq3_xxs");
   const Encoded encoded = encode_tensor(tensor_, format, nullptr, Effort::normal, &curvatures);
   const auto bytes = static_cast<size_t>(format.row_bytes(kCols));
@@ -169,17 +169,17 @@ TEST_F(GroupMoments, EncodeEachRowForItsGroup) {
 }
 
 TEST_F(GroupMoments, OfAnotherModelAreRefused) {
-  const SecondMoments moments{path_};
-  Curvatures curvatures{moments};
+  const Hessians moments{path_};
+  HessianFactors curvatures{moments};
   tensor_.shape = {kCols, kRows - 1, 1, 1};
   EXPECT_THROW(curvatures.row_sets(tensor_), Error);
 }
 
 TEST(Shrink, FallsWithTokensAndNeverVanishes) {
-  EXPECT_EQ(Curvatures::shrink(256, 0), 1);
-  EXPECT_GT(Curvatures::shrink(256, 100), Curvatures::shrink(256, 1000));
-  EXPECT_NEAR(Curvatures::shrink(256, 1e9), 0.1, 1e-3);
-  EXPECT_GT(Curvatures::shrink(4096, 1000), Curvatures::shrink(256, 1000));
+  EXPECT_EQ(HessianFactors::shrink(256, 0), 1);
+  EXPECT_GT(HessianFactors::shrink(256, 100), HessianFactors::shrink(256, 1000));
+  EXPECT_NEAR(HessianFactors::shrink(256, 1e9), 0.1, 1e-3);
+  EXPECT_GT(HessianFactors::shrink(4096, 1000), HessianFactors::shrink(256, 1000));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "measure/probe_base.hpp"
+#include "measure/reference_run.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -19,17 +19,18 @@ constexpr int64_t kHeadRows =
 
 constexpr double kAll = -std::numeric_limits<double>::infinity();  // the floor below which nothing counts
 
-using infer::Rows;
+using infer::Activations;
 using infer::Session;
 
-Rows rows_from(Matrix<const float> m, int64_t first) {
-  Rows rows(m.rows - first, m.cols);
+Activations rows_from(Matrix<const float> m, int64_t first) {
+  Activations rows(m.rows - first, m.cols);
   std::copy_n(m.data + first * m.cols, (m.rows - first) * m.cols, rows.at(0));
   return rows;
 }
 
 /// Logits of rows behind the last block; the session's memory is not touched.
-Rows head(Session& session, std::span<const int32_t> tokens, const Rows& hidden, int64_t begin, int64_t end) {
+Activations head(Session& session, std::span<const int32_t> tokens, const Activations& hidden, int64_t begin,
+                 int64_t end) {
   session.reset();
   return session.resume(session.model().layers(),
                         tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
@@ -44,9 +45,9 @@ int first_block_of(const infer::Model& model, std::string_view tensor) {
 }
 
 /// Taken from the pool for as long as it lives, with the ground in place or as the original.
-class ProbeBase::Borrowed {
+class ReferenceRun::PooledSession {
  public:
-  explicit Borrowed(const ProbeBase& base, bool original = false) : base_(base) {
+  explicit PooledSession(const ReferenceRun& base, bool original = false) : base_(base) {
     {
       const std::lock_guard lock{base.mutex_};
       if (!base.idle_.empty()) {
@@ -58,33 +59,35 @@ class ProbeBase::Borrowed {
       session_ = std::make_unique<Session>(
           base.model_, infer::SessionOptions{.context = base.text_.context(), .batch = base.text_.context()});
     if (original) return;
-    for (const Encoded* encoded : base.ground_) session_->replace(encoded->tensor, *encoded->format, encoded->data);
+    for (const Encoded* encoded : base.ground_)
+      session_->replace(encoded->tensor, *encoded->format, encoded->data);
   }
-  ~Borrowed() {
+  ~PooledSession() {
     session_->restore_all();
     session_->hooks = {};
     const std::lock_guard lock{base_.mutex_};
     base_.idle_.push_back(std::move(session_));
   }
-  Borrowed(const Borrowed&) = delete;
-  Borrowed& operator=(const Borrowed&) = delete;
+  PooledSession(const PooledSession&) = delete;
+  PooledSession& operator=(const PooledSession&) = delete;
 
   Session& operator*() const { return *session_; }
   Session* operator->() const { return session_.get(); }
 
  private:
-  const ProbeBase& base_;
+  const ReferenceRun& base_;
   std::unique_ptr<Session> session_;
 };
 
-ProbeBase::ProbeBase(const infer::Model& model, std::span<const int32_t> tokens, const ProbeOptions& options)
+ReferenceRun::ReferenceRun(const infer::Model& model, std::span<const int32_t> tokens,
+                           const ProbeOptions& options)
     : model_(model), text_(model, tokens, {options.chunks, options.context, options.bos}) {
   for (int64_t c = 0; c < text_.chunks(); ++c) chunks_.push_back({text_.tokens(c), {}, {}, {}, {}});
   choose_what_to_keep(options.memory_bytes);
 }
 
 /// Logits save a head per probe, hidden states up to all blocks of it: the latter go first.
-void ProbeBase::choose_what_to_keep(int64_t memory_bytes) {
+void ReferenceRun::choose_what_to_keep(int64_t memory_bytes) {
   const int64_t each = memory_bytes / std::max<int64_t>(chunks(), 1);
   const int64_t hidden = text_.context() * model_.hparams().embedding * 4;
   int64_t left = each - hidden;
@@ -94,12 +97,12 @@ void ProbeBase::choose_what_to_keep(int64_t memory_bytes) {
   keep_logits_ = scored() * model_.vocabulary() * 4 <= left;
 }
 
-std::span<const int32_t> ProbeBase::scored_tokens(const Chunk& chunk) const {
+std::span<const int32_t> ReferenceRun::scored_tokens(const Chunk& chunk) const {
   return chunk.tokens.subspan(static_cast<size_t>(text_.first_scored()));
 }
 
-void ProbeBase::run_ground(Chunk& chunk) const {
-  const Borrowed session{*this};
+void ReferenceRun::run_ground(Chunk& chunk) const {
+  const PooledSession session{*this};
   const int layers = model_.layers();
   chunk.hidden.clear();
   session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
@@ -111,8 +114,8 @@ void ProbeBase::run_ground(Chunk& chunk) const {
   session->forward(chunk.tokens, text_.context());
 }
 
-void ProbeBase::run_original(Chunk& chunk) const {
-  const Borrowed session{*this, true};
+void ReferenceRun::run_original(Chunk& chunk) const {
+  const PooledSession session{*this, true};
   if (ground_.empty()) {
     run_ground(chunk);
     chunk.original_last = chunk.last;
@@ -125,15 +128,15 @@ void ProbeBase::run_original(Chunk& chunk) const {
     session->hooks = {};
   }
   if (!keep_logits_) return;
-  chunk.logits = Rows(scored(), model_.vocabulary());
+  chunk.logits = Activations(scored(), model_.vocabulary());
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
-    const Rows logits = head(*session, scored_tokens(chunk), chunk.original_last, begin, end);
+    const Activations logits = head(*session, scored_tokens(chunk), chunk.original_last, begin, end);
     std::ranges::copy(logits.values(), chunk.logits.at(begin));
   }
 }
 
-void ProbeBase::prepare(int64_t count) {
+void ReferenceRun::prepare(int64_t count) {
   const auto start = std::chrono::steady_clock::now();
   const int64_t known = originals_;
   if (count > known) {
@@ -143,36 +146,37 @@ void ProbeBase::prepare(int64_t count) {
     if (ground_.empty() && prepared_ == known) prepared_ = count;
   }
   if (count <= prepared_) return;
-  parallel_for(count - prepared_, [&](int64_t c) { run_ground(chunks_[static_cast<size_t>(prepared_ + c)]); });
+  parallel_for(count - prepared_,
+               [&](int64_t c) { run_ground(chunks_[static_cast<size_t>(prepared_ + c)]); });
   prepared_ = count;
 }
 
-void ProbeBase::set_ground(std::vector<const Encoded*> ground) {
+void ReferenceRun::set_overrides(std::vector<const Encoded*> ground) {
   ground_ = std::move(ground);
   prepared_ = 0;
 }
 
 /// The latest block at or before `layer` whose input was kept; 0 is where every run can start.
-int ProbeBase::start_for(int layer, const Chunk& chunk) const {
+int ReferenceRun::start_for(int layer, const Chunk& chunk) const {
   const auto after = chunk.hidden.upper_bound(model_.architecture().restart(layer));
   return after == chunk.hidden.begin() ? 0 : std::prev(after)->first;
 }
 
-double ProbeBase::divergence(const Encoded& probe, int layer, int64_t at) const {
-  const Borrowed session{*this};
+double ReferenceRun::divergence(const Encoded& probe, int layer, int64_t at) const {
+  const PooledSession session{*this};
   session->replace(probe.tensor, *probe.format, probe.data);
   return from(*session, layer, chunks_[static_cast<size_t>(at)]);
 }
 
-double ProbeBase::divergence_without(std::string_view tensor, int layer, int64_t at) const {
-  const Borrowed session{*this};
+double ReferenceRun::divergence_without(std::string_view tensor, int layer, int64_t at) const {
+  const PooledSession session{*this};
   session->restore(tensor);
   return from(*session, layer, chunks_[static_cast<size_t>(at)]);
 }
 
 /// What the session says from block `layer` on; before it nothing differs from the ground.
-double ProbeBase::from(Session& session, int layer, const Chunk& chunk) const {
-  Rows computed;
+double ReferenceRun::from(Session& session, int layer, const Chunk& chunk) const {
+  Activations computed;
   if (layer < model_.layers()) {
     session.hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
       if (l == model_.layers()) computed = rows_from(hidden, text_.first_scored());
@@ -187,20 +191,20 @@ double ProbeBase::from(Session& session, int layer, const Chunk& chunk) const {
   return compare(session, chunk, layer < model_.layers() ? computed : chunk.last);
 }
 
-double ProbeBase::ground_divergence(int64_t at) const {
+double ReferenceRun::overridden_divergence(int64_t at) const {
   const Chunk& chunk = chunks_[static_cast<size_t>(at)];
-  return compare(*Borrowed{*this}, chunk, chunk.last);
+  return compare(*PooledSession{*this}, chunk, chunk.last);
 }
 
 /// The head of `session` on `last` against the original.
-double ProbeBase::compare(Session& session, const Chunk& chunk, const Rows& last) const {
-  std::optional<Borrowed> original;
+double ReferenceRun::compare(Session& session, const Chunk& chunk, const Activations& last) const {
+  std::optional<PooledSession> original;
   if (!keep_logits_) original.emplace(*this, true);
   std::vector<double> kl(static_cast<size_t>(scored()));
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
-    const Rows logits = head(session, scored_tokens(chunk), last, begin, end);
-    Rows base;
+    const Activations logits = head(session, scored_tokens(chunk), last, begin, end);
+    Activations base;
     if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.original_last, begin, end);
     parallel_for(end - begin, [&](int64_t r) {
       const std::span<const float> row = keep_logits_ ? chunk.logits.row(begin + r) : base.row(r);

@@ -180,7 +180,7 @@ class Heuristic {
 
 }  // namespace
 
-Pick good_pick(const Rows& rows, const Prices& prices, Clock::time_point deadline) {
+Pick find_incumbent(const Rows& rows, const Prices& prices, Clock::time_point deadline) {
   const Heuristic heuristic{rows, prices, deadline};
   LeftOut left_out(rows.constraints.formats.size());
   for (size_t k = 0; k < left_out.size(); ++k) heuristic.leave_out(k, left_out);

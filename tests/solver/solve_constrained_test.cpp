@@ -79,16 +79,16 @@ TEST(SolveWith, SmallProblemsWithFurtherRowsAreSolvedExactly) {
     const Problem p = test::random_feasible_problem(seed);
     if (!within_doubles(p)) continue;
     const Constraints all = random_constraints(p, seed);
-    const Solution s = solve_with(p, all);
+    const Solution s = solve_constrained(p, all);
     const auto least = least_by_enumeration(p, all);
     if (!least) {
-      EXPECT_EQ(s.stop, Stop::infeasible);
+      EXPECT_EQ(s.stop, SolveStatus::infeasible);
       EXPECT_TRUE(s.pick.empty());
       ++infeasible;
       continue;
     }
     ++solved;
-    EXPECT_EQ(s.stop, Stop::optimal);
+    EXPECT_EQ(s.stop, SolveStatus::optimal);
     EXPECT_EQ(s.loss, *least);
     EXPECT_LE(s.bytes, p.budget_bytes);
     EXPECT_TRUE(keeps(all, s.pick));
@@ -102,8 +102,8 @@ TEST(SolveWith, SmallProblemsWithFurtherRowsAreSolvedExactly) {
 
 TEST(SolveWith, WithoutRowsItIsTheKnapsack) {
   const Problem p = test::synthetic_problem(100, 10, 1);
-  EXPECT_EQ(solve_with(p, {}).pick, solve(p).pick);
-  EXPECT_EQ(solve_with(p, {}).stop, Stop::optimal);
+  EXPECT_EQ(solve_constrained(p, {}).pick, solve(p).pick);
+  EXPECT_EQ(solve_constrained(p, {}).stop, SolveStatus::optimal);
 }
 
 TEST(SolveWith, RowsThatDoNotFitTheProblemAreRefused) {
@@ -114,7 +114,7 @@ TEST(SolveWith, RowsThatDoNotFitTheProblemAreRefused) {
   for (const Constraints& bad :
        {side({}), side({{1}}), side({{1, 2}, {1, 2}}), side({{-1, 2}}), side({{kSumLimit + 1, 2}}),
         Constraints{{}, {{{}, 1}}}, Constraints{{}, {{{{1}}, 1}}}, Constraints{{}, {{{{1, -2}}, 1}}}})
-    EXPECT_THROW(solve_with(p, bad), Error);
+    EXPECT_THROW(solve_constrained(p, bad), Error);
   const Constraints good = side({{1, 2}});
   EXPECT_THROW(proven_bound(p, good, {1, 1}, {}), Error);
   EXPECT_THROW(proven_bound(p, good, {1, 2}, std::vector<Price>{{1, 1}}), Error);
@@ -167,14 +167,14 @@ TEST(SolveWith, AFormatLimitAloneIsSolvedToTheOptimum) {
   for (const int at_most : {20, 6, 4, 2, 1}) {
     SCOPED_TRACE(at_most);
     const Constraints all{{}, {limit_of(c, at_most)}};
-    const Solution s = solve_with(c.problem, all, {.seconds = 20});
-    EXPECT_EQ(s.stop, Stop::optimal);
+    const Solution s = solve_constrained(c.problem, all, {.seconds = 20});
+    EXPECT_EQ(s.stop, SolveStatus::optimal);
     EXPECT_TRUE(keeps(all, s.pick));
     EXPECT_GE(s.loss, last);
     last = s.loss;
   }
   const Constraints none{{}, {limit_of(c, 0)}};
-  EXPECT_EQ(solve_with(c.problem, none).stop, Stop::infeasible);
+  EXPECT_EQ(solve_constrained(c.problem, none).stop, SolveStatus::infeasible);
 }
 
 TEST(SolveWith, ACapIsSolvedCloseToItsBound) {
@@ -191,13 +191,13 @@ TEST(SolveWith, ACapIsSolvedCloseToItsBound) {
     side.limit += c.problem.tensors[t][free.pick[t]].bytes;
   }
   side.limit = side.limit / 100 * 97;
-  const Solution capped = solve_with(c.problem, all, {.seconds = 3});
+  const Solution capped = solve_constrained(c.problem, all, {.seconds = 3});
   ASSERT_FALSE(capped.pick.empty());
   EXPECT_TRUE(keeps(all, capped.pick));
   EXPECT_GE(capped.loss, free.loss);
   EXPECT_LT(capped.gap(), 0.002);
   all.formats.push_back(limit_of(c, 4));
-  const Solution both = solve_with(c.problem, all, {.seconds = 3});
+  const Solution both = solve_constrained(c.problem, all, {.seconds = 3});
   ASSERT_FALSE(both.pick.empty());
   EXPECT_TRUE(keeps(all, both.pick));
   EXPECT_LE(both.bytes, c.problem.budget_bytes);
