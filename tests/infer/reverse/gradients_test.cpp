@@ -121,7 +121,7 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
       if (along[i] != 0) size += static_cast<double>(values[i]) * values[i];
     }
     length = std::sqrt(length);
-    ASSERT_GT(length, 0) << weight.name << ", draw " << draw;
+    if (length == 0) return expect_no_influence(weight, draw, values, gradient);
     const auto slope = [&](double h) {
       const auto at = [&](double by) {
         std::vector<float> moved = values;
@@ -133,12 +133,20 @@ class Gradients : public testing::TestWithParam<tools::ArchModel> {
     };
     const Slope found = steady_slope(slope, std::min(0.2 / length, 0.05 * std::sqrt(size)));
     ratios.push_back(found.value / length);
-    if (std::getenv("SHOW")) std::printf("RATIO %s %s %ld %.4f doubt %.4f\n", std::string(GetParam().name).c_str(), weight.name.c_str(), (long)draw, ratios.back(), found.doubt / length);
     if (rounded() ? std::abs(ratios.back() - 1) > 0.1 : found.doubt > 0.01 * length)
       ++doubtful;
     else
       EXPECT_NEAR(ratios.back(), 1, rounded() ? 0.1 : 0.015) << weight.name << ", draw " << draw;
   }
+  /// The router of a single expert whose weight is always made 1: scaling it changes nothing.
+  void expect_no_influence(const Weight& weight, int64_t draw, const std::vector<float>& values,
+                           std::span<const double> gradient) {
+    if (std::ranges::any_of(gradient, [](double g) { return g != 0; })) return;  // the mask left nothing
+    std::vector<float> larger = values;
+    for (float& v : larger) v *= 2;
+    EXPECT_EQ(likelihood(draw, &weight, larger), likelihood(draw, &weight, values)) << weight.name;
+  }
+
   /// GELU is rounded to f16 and back: the forward pass is a staircase, and a single slope tells little.
   bool rounded() const { return GetParam().arch.starts_with("gemma"); }
 
@@ -190,7 +198,6 @@ TEST_P(Gradients, AreThoseOfTheForwardPass) {
     }
   }
   ASSERT_GE(ratios.size(), 8u);
-  std::printf("%zu tensors and draws, %zu doubtful\n", ratios.size(), doubtful);
   EXPECT_LE(doubtful, ratios.size() / (rounded() ? 3 : 10));
   const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
   std::ranges::nth_element(ratios, middle);
