@@ -111,7 +111,7 @@ class RealDisk final : public Disk {
     if (fd < 0)
       throw io_error(read ? "open the state store" : "open the state store for writing", path.string(),
                      read ? "check the path and its permissions; `snug measure` makes a store"
-                          : "name a file in a folder that exists and can be written, with --state");
+                          : "name another store, in a folder that exists and can be written");
     auto file = std::make_unique<RealFile>(fd, path);
     struct stat info {};
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))

@@ -100,7 +100,7 @@ class Scanner {
     if (header.magic == expected.magic && header.crc32c == crc32c(bytes.first(offsetof(FileHeader, crc32c))))
       throw Error{str("the state store has format version ", header.version, ", this snug reads version ",
                       kFormatVersion),
-                  where_, "use the snug that wrote it, or start a new store with --state"};
+                  where_, "use the snug that wrote it, or name another store"};
     const int64_t first = next_record(kFileHeaderBytes);
     if (first == window_.size()) refuse();
     found_.damage.push_back({0, first, "the file header is damaged"});

@@ -132,7 +132,7 @@ std::set<RecordName> all_names(std::span<const Source> sources) {
 std::unique_ptr<File> claim(Disk& disk, const std::filesystem::path& out, Overwrite overwrite) {
   if (!disk.exists(out)) return nullptr;
   if (overwrite == Overwrite::refuse)
-    throw Error{"the output exists already", out.string(), "name another output, or replace it with --force",
+    throw Error{"the output exists already", out.string(), "name another output, or ask for it to be replaced",
                 Fault::io};
   auto file = open_locked(disk, out, Disk::Open::write);
   scan(*file, out.string());

@@ -56,7 +56,7 @@ void check_f16(const Tensor& tensor, std::span<const float> row, int64_t r) {
   const auto bad = std::ranges::find_if(row, [](float w) { return std::abs(w) > kLargestF16; });
   if (bad != row.end())
     throw Error{str("tensor '", printable(tensor.name), "' holds ", *bad, " in row ", r, ", too large for f16"),
-                std::string{tensor.file}, "convert to bf16 (--type bf16), or keep the types (--type source)"};
+                std::string{tensor.file}, "convert to bf16, or keep the types of the source"};
 }
 
 /// One row in its new format.

@@ -188,7 +188,7 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
   if (bytes <= recipe.budget_bytes) return;
   throw Error{
       str("the recipe takes ", bytes, " bytes, more than its own budget of ", recipe.budget_bytes), "",
-      "it was changed by hand: plan again (--pin keeps single tensors), or set its budget to what it takes"};
+      "it was changed by hand: plan again (single tensors can be pinned), or set its budget to what it takes"};
 }
 
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,

@@ -67,7 +67,7 @@ void AtomicFile::open_temporary() {
     lock(fd_);
   else if (errno == EMFILE || errno == ENFILE)
     throw io_error("create the output", path_.string(),
-                   "allow more open files (ulimit -n), or larger ones of a split (--split-size)");
+                   "allow more open files (ulimit -n), or write larger files");
   else
     open_named();
 }

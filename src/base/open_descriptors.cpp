@@ -42,7 +42,7 @@ void check_open_files(size_t files) {
     ++open_now;
   if (open_now + files + kSpare <= limit.rlim_cur) return;
   throw Error{str("the output is a split of ", files, " files, and ", limit.rlim_cur, " may be open at once"),
-              "", "write larger files (--split-size), or allow more of them (ulimit -n)", Fault::io};
+              "", "write larger files, or allow more of them (ulimit -n)", Fault::io};
 }
 
 }  // namespace snug

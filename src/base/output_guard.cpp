@@ -42,7 +42,7 @@ void check_kept(const fs::path& store) {
   if (!S_ISREG(info.st_mode))
     throw Error{"not a regular file", store.string(), "name a file, not a folder or a device", Fault::io};
   if (faccessat(AT_FDCWD, store.c_str(), R_OK | W_OK, AT_EACCESS) != 0)
-    throw io_error("open the state store for writing", store.string(), "name another with --state");
+    throw io_error("open the state store for writing", store.string(), "name another store");
 }
 
 }  // namespace

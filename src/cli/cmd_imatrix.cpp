@@ -133,15 +133,17 @@ void add_text(CLI::App& command, Args& args) {
 void add_collecting(CLI::App& command, Args& args) {
   command.add_flag("--output-weights,--process-output", args.options.output,
                    "also the output matrix (the token embedding where it is that)");
-  command.add_flag("--full", args.options.full,
-                   "also the second moments of each input, for second-order rounding: n x n values");
+  command.add_flag("--collect-hessians", args.options.full,
+                   "also the second moments of each input, for error feedback: n x n values");
+  command.add_flag("--full", args.options.full)->group("");
   command
-      .add_option("--full-width", args.options.full_width,
-                  "with --full: inputs wider than that get none; 16384 columns are 1 GiB")
+      .add_option("--hessian-width", args.options.full_width,
+                  "with --collect-hessians: inputs wider than that get none; 16384 columns are 1 GiB")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
+  command.add_option("--full-width", args.options.full_width)->group("")->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
   command.add_option("--memory", args.memory,
-                     "with --full: most memory for sums; more passes over the text where they take more "
+                     "with --collect-hessians: most memory for sums; more passes over the text where they take more "
                      "(default: half of what is free)");
   command.add_option("--compute", args.compute, "how the model is run: exact gives the same file anywhere")
       ->check(CLI::IsMember({"exact", "fast"}))

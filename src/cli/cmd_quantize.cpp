@@ -59,7 +59,7 @@ std::optional<Hessians> moments_for(Recipe& recipe, const Args& args) {
                 "give the file of then with --moments, or as --imatrix"};
   if (!moments)
     log_line(
-        "no second moments: errors are not fed back; `snug imatrix --full` makes an imatrix that has them");
+        "no second moments: errors are not fed back; `snug imatrix --collect-hessians` makes an imatrix that has them");
   recipe.error_feedback = moments.has_value();
   return moments;
 }

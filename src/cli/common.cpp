@@ -87,11 +87,19 @@ constexpr std::pair<std::string_view, std::string_view> kSpellings[] = {
     {"a shorter context", "a shorter context (--ctx)"},
     {"a longer context", "a longer context (--ctx)"},
     {"say how many tokens the context is to have", "say how many tokens the context is to have (--ctx)"},
-    {"leave wide inputs out", "leave wide inputs out (--full-width)"},
+    {"leave wide inputs out", "leave wide inputs out (--hessian-width)"},
     {"allow requantizing", "add --allow-requantize"},
     {"raise the bits per weight", "raise --bpw"},
     {"a size, e.g. 11GB, or bits per weight, e.g. 4.25", "--size, e.g. 11GB, or --bpw, e.g. 4.25"},
     {"name another runtime", "name another --runtime"},
+    {"with second moments", "with second moments (`snug imatrix --collect-hessians`)"},
+    {"save the logits of the original again", "`snug eval --save-logits` makes one"},
+    {"name another store", "name another store with --state"},
+    {"write larger files", "write larger files (--split-size)"},
+    {"single tensors can be pinned", "--pin keeps single tensors"},
+    {"convert to bf16, or keep the types of the source",
+     "convert to bf16 (--type bf16), or keep the types of the source (--type source)"},
+    {"name a built-in template", "give --chat-template the name of a built-in one"},
 };
 
 std::string with_options(std::string text) {

@@ -69,7 +69,7 @@ BaseLogits::BaseLogits(const std::filesystem::path& path) : file_{path} {
   const std::span<const std::byte> bytes = file_.bytes();
   refuse_foreign("base-logits file", bytes, path.string());
   if (bytes.size() < kHeader || std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
-    throw Error{"this is not a base-logits file", path.string(), "`snug eval --save-logits` makes one"};
+    throw Error{"this is not a base-logits file", path.string(), "save the logits of the original again"};
   const int64_t context = read_at<uint32_t>(bytes, 8);
   vocabulary_ = read_at<int32_t>(bytes, 12);
   const int64_t count = read_at<int32_t>(bytes, 16);

@@ -96,7 +96,7 @@ std::optional<Hessians> load_moments(const InputFiles& files) {
   Hessians loaded{path};
   if (!loaded.empty()) return loaded;
   if (!files.moments.empty())
-    throw Error{"the file has no second moments", files.moments.string(), "`snug imatrix --full` makes one that has"};
+    throw Error{"the file has no second moments", files.moments.string(), "make the imatrix with second moments"};
   return std::nullopt;
 }
 

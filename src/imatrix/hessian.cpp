@@ -20,7 +20,7 @@ constexpr const char* kMatrix = ".in_moment";
 constexpr const char* kCounts = ".moment_counts";
 constexpr const char* kRows = ".rows";
 constexpr const char* kRowGroups = ".row_groups";
-constexpr const char* kRemedy = "make the imatrix again with `snug imatrix --full`";
+constexpr const char* kRemedy = "make the imatrix again with second moments";
 constexpr float kAsymmetry =
     1e-4f;  // of the geometric mean of the two diagonal values: rounding of other writers
 

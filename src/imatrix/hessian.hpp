@@ -38,7 +38,7 @@ struct Hessian {
 /// negative diagonal.
 std::vector<float> mean_moment(const Hessian& moment, int64_t mat);
 
-/// The second moments of an imatrix written by `snug imatrix --full`: beside its in_sum2 records lie, for
+/// The second moments of an imatrix written by `snug imatrix --collect-hessians`: beside its in_sum2 records lie, for
 /// each input, `<input>.in_moment` F32 [dim, dim] or [dim, dim, mats] and `<input>.moment_counts` F32 [mats].
 /// The keys imatrix.moment_tensors and imatrix.moment_inputs, string arrays of the same length, say which
 /// weight tensor reads which input. Other readers pass all of it over.

@@ -26,7 +26,7 @@ struct TargetFormat {
 
 /// A program that loads what snug writes. Nothing else says which formats it knows.
 struct Target {
-  std::string_view name;  // "llama.cpp", as --runtime and --to have it
+  std::string_view name;  // llama.cpp, as a person types it
   Family family;          // of the files it loads, and so of all its formats
   std::span<const TargetFormat> formats;  // sorted by id
   ExportSyntax syntax;

@@ -137,8 +137,8 @@ std::string measured_section(const Report& report) {
   if (a.points == 0)
     return section(
         "Predicted against measured", "",
-        "<p class=\"notice\">No whole recipe was measured. <code>snug eval OUT.gguf -f TEXT --base "
-        "MODEL</code> measures one; give the results with <code>--measured</code>.</p>\n");
+        "<p class=\"notice\">No whole recipe was measured. Evaluate a quantized file against its original, and "
+        "give the report what came of it.</p>\n");
   std::string lead = str("Divergence of ", a.points,
                          " whole recipes, measured by running them, against what was predicted. ");
   if (a.points >= 3) lead += str("Rank correlation ", fixed(a.rank_correlation, 3), "; ");

@@ -47,7 +47,7 @@ TEST_F(ImatrixCommand, WritesWhatFitReads) {
 }
 
 TEST_F(ImatrixCommand, ASplitRunAndOneInterruptedManyTimesGiveTheSameBytes) {
-  for (const std::string options : {"", "--full --memory 700kB "}) {
+  for (const std::string options : {"", "--collect-hessians --memory 700kB "}) {
     SCOPED_TRACE(options);
     const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(collect(options + "-o whole.gguf --force").exit_code, 0);
@@ -139,7 +139,7 @@ TEST_F(ImatrixCommand, BadInputIsAMessageAndAnExitCode) {
   expect(snug("imatrix text.txt -f text.txt -o im.gguf"), 1, "GGUF");
   expect(snug("imatrix " + test::tiny_imatrix().string() + " -f text.txt -o im.gguf"), 1, "imatrix");
   expect(collect("-o nowhere/im.gguf"), 5, "nowhere");
-  expect(collect("-o im.gguf --memory lots --full"), 2, "lots");
+  expect(collect("-o im.gguf --memory lots --collect-hessians"), 2, "lots");
   expect(collect("-o im.gguf", "ulimit -f 8;"), 5, "im.gguf");
   expect(snug("imatrix --merge a.gguf -o b.gguf"), 2, "two files");
   expect(snug("imatrix --merge a.gguf b.gguf"), 2, "-o");

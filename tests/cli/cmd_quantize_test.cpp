@@ -41,7 +41,7 @@ class QuantizeCli : public test::RunProgram {
 
 TEST_F(QuantizeCli, MaxUsesTheSecondMomentsOfAFullImatrix) {
   ASSERT_EQ(collect("-o plain.gguf").exit_code, 0);
-  ASSERT_EQ(collect("--full -o full.gguf").exit_code, 0);
+  ASSERT_EQ(collect("--full -o full.gguf").exit_code, 0);  // the spelling of before
   const Hessians moments{scratch_ / "full.gguf"};
   ASSERT_TRUE(moments.find_rows("token_embd.weight")) << "the head of this model";
   HessianFactors curvatures{moments};
@@ -52,7 +52,7 @@ TEST_F(QuantizeCli, MaxUsesTheSecondMomentsOfAFullImatrix) {
     const test::Outcome told = quantize("--imatrix plain.gguf -o max.gguf " + max);
     ASSERT_EQ(told.exit_code, 0) << told.err;
     EXPECT_NE(told.err.find("no second moments"), std::string::npos) << told.err;
-    EXPECT_NE(told.err.find("snug imatrix --full"), std::string::npos) << told.err;
+    EXPECT_NE(told.err.find("snug imatrix --collect-hessians"), std::string::npos) << told.err;
     const test::Outcome fed = quantize("--imatrix full.gguf -o fed.gguf " + max);
     ASSERT_EQ(fed.exit_code, 0) << fed.err;
     EXPECT_EQ(fed.err.find("no second moments"), std::string::npos) << fed.err;
@@ -65,7 +65,7 @@ TEST_F(QuantizeCli, MaxUsesTheSecondMomentsOfAFullImatrix) {
 }
 
 TEST_F(QuantizeCli, AnyThreadsWriteTheSameBytes) {
-  ASSERT_EQ(collect("--full -o full.gguf").exit_code, 0);
+  ASSERT_EQ(collect("--collect-hessians -o full.gguf").exit_code, 0);
   for (const std::string threads : {"1", "3"})
     ASSERT_EQ(
         quantize("--imatrix full.gguf --effort max --format q2_K --threads " + threads + " -o " + threads)

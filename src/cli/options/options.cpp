@@ -40,7 +40,7 @@ void ModelArgs::add_imatrix_to(CLI::App& command) {
 
 void ModelArgs::add_moments_to(CLI::App& command) {
   command.add_option("--hessians", moments,
-                     "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --full` or by "
+                     "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --collect-hessians` or by "
                      "`snug fit` (default: those of --imatrix)");
   add_old_spelling(command, "--moments", moments);
 }

@@ -26,7 +26,7 @@ using minja::Value;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
-constexpr const char* kRemedy = "give --chat-template NAME (chatml, llama-3, ...) or another template's file";
+constexpr const char* kRemedy = "name a built-in template (chatml, llama-3, ...) or another template's file";
 
 const char* name_of(Role role) {
   return role == Role::system ? "system" : role == Role::user ? "user" : "assistant";
@@ -241,7 +241,7 @@ ChatTemplate ChatTemplate::built_in(std::string_view name) {
   if (const ChatForm* form = find_chat_form(name)) return {jinja_of(*form), std::string{name}};
   std::string known;
   for (const std::string_view each : built_in_names()) known += str(known.empty() ? "" : ", ", each);
-  throw Error{str("no chat template '", printable(name), "'"), "--chat-template", str("known: ", known),
+  throw Error{str("no chat template '", printable(name), "'"), "the name of a built-in template", str("known: ", known),
               Fault::usage};
 }
 

@@ -19,7 +19,7 @@ constexpr double kFirstShrink = 1e-3;  // where none was asked for and there has
 
 void check(Matrix<const float> h) {
   const auto refuse = [](const std::string& what) {
-    throw Error{what, "second moments", "make the imatrix again with `snug imatrix --full`"};
+    throw Error{what, "second moments", "make the imatrix again with second moments"};
   };
   if (h.rows != h.cols) refuse(str("second moments of ", h.rows, " x ", h.cols, " columns"));
   const auto at = [&](int64_t i, int64_t j) { return h.data[i * h.cols + j]; };
