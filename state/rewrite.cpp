@@ -32,6 +32,7 @@ class NewStore {
  public:
   NewStore(Disk& disk, const std::filesystem::path& path)
       : disk_(disk), path_(path), part_(create_locked_beside(disk, path)) {
+    pending_.reserve(2 * kFlushBytes);
     append_bytes(bytes_of(header_));
   }
   ~NewStore() {
