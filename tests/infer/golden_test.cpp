@@ -1,4 +1,4 @@
-// Logits of tiny random models against those of llama.cpp (../shared/reference/golden_arch).
+// Logits of tiny random models against those of llama.cpp (tests/data/golden_arch).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -47,8 +47,7 @@ float largest_difference(std::span<const float> a, std::span<const float> b) {
 class Golden : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (test::shared_folder().empty()) GTEST_SKIP() << "the shared folder is not here";
-    const auto folder = test::shared_folder() / "reference" / "golden_arch";
+    const auto folder = test::data_folder() / "golden_arch";
     const std::string name = GetParam().name;
     model = std::make_unique<Model>(open_model(folder / (name + ".gguf")));
     tokens = read_tokens(folder / (name + ".tokens.txt"));

@@ -137,10 +137,8 @@ TEST(Roles, KeepsWhatLlamaQuantizeKeeps) {
 
 /// The preset cases list tensors that llama-quantize gives a type other than the default: all are quantized.
 TEST(Roles, KnowsEveryTensorOfThePresetCases) {
-  const std::filesystem::path shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "no shared folder beside the project";
   size_t names = 0;
-  for (const auto& entry : std::filesystem::directory_iterator{shared / "cases" / "presets"}) {
+  for (const auto& entry : std::filesystem::directory_iterator{test::data_folder() / "presets"}) {
     std::ifstream file{entry.path()};
     for (std::string line; std::getline(file, line);) {
       if (line.empty() || line[0] == '#' || line[0] == '[') continue;

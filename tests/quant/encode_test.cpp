@@ -55,8 +55,7 @@ Row random_importance(unsigned seed) {
 }
 
 TEST(Encode, GoldenErrorsAreAtMostTheReferenceEncoders) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the reference encodings are there";
-  const auto golden = test::shared_folder() / "reference" / "golden";
+  const auto golden = test::data_folder() / "golden";
   const Row input = test::read_floats(golden / "input_16x512.f32");
   const Row importance = test::read_floats(golden / "imatrix_512.f32");
   ASSERT_EQ(input.size(), 16u * kCols);

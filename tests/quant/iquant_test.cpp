@@ -61,8 +61,7 @@ Row importance_row(size_t cols, uint32_t seed) {
 class IqGolden : public testing::TestWithParam<FormatId> {};
 
 TEST_P(IqGolden, ErrorIsBelowTheReferenceEncodersAndMaxIsBelowNormal) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the reference encodings are there";
-  const auto golden = test::shared_folder() / "reference" / "golden";
+  const auto golden = test::data_folder() / "golden";
   const Row input = test::read_floats(golden / "input_16x512.f32");
   const Row imatrix = test::read_floats(golden / "imatrix_512.f32");
   ASSERT_EQ(imatrix.size(), 512u);

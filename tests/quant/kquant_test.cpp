@@ -63,9 +63,7 @@ Row positive_row(size_t cols, uint32_t seed) {
 class KQuantGolden : public testing::TestWithParam<FormatId> {
  protected:
   void SetUp() override {
-    if (test::shared_folder().empty())
-      GTEST_SKIP() << "no ../shared folder: the reference encodings are there";
-    const auto golden = test::shared_folder() / "reference" / "golden";
+    const auto golden = test::data_folder() / "golden";
     input_ = test::read_floats(golden / "input_16x512.f32");
     const Row imatrix = test::read_floats(golden / "imatrix_512.f32");
     ASSERT_EQ(imatrix.size(), 512u);

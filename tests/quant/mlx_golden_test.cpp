@@ -13,7 +13,7 @@
 #include "quant/planes.hpp"
 #include "support/scratch.hpp"
 
-// The golden values of ../shared/reference/golden_mlx: what MLX makes of given weights, byte for byte.
+// The golden values of tests/data/mlx: what MLX makes of given weights, byte for byte.
 
 namespace snug {
 namespace {
@@ -23,7 +23,7 @@ using Bytes = std::vector<std::byte>;
 
 /// Lines that are no comment, split at blanks.
 std::vector<Words> lines_of(const char* name) {
-  std::ifstream file{test::shared_folder() / "reference" / "golden_mlx" / name};
+  std::ifstream file{test::data_folder() / "mlx" / name};
   std::vector<Words> lines;
   for (std::string line; std::getline(file, line);) {
     std::istringstream in{line};
@@ -136,14 +136,7 @@ void expect_hashes(const Format& format, const Bytes& blocks, const Words& line)
   }
 }
 
-class MlxGolden : public testing::Test {
- protected:
-  void SetUp() override {
-    if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the golden values are there";
-  }
-};
-
-TEST_F(MlxGolden, LongRowsAreEncodedAsBothDevicesDo) {
+TEST(MlxGolden, LongRowsAreEncodedAsBothDevicesDo) {
   const std::vector<float> input = vector_input();
   int rows = 0;
   for (const Words& line : lines_of("vectors.txt")) {
@@ -158,7 +151,7 @@ TEST_F(MlxGolden, LongRowsAreEncodedAsBothDevicesDo) {
   EXPECT_GT(rows, 20);
 }
 
-TEST_F(MlxGolden, EdgeCasesAreEncodedAsBothDevicesDo) {
+TEST(MlxGolden, EdgeCasesAreEncodedAsBothDevicesDo) {
   const auto inputs = edge_inputs();
   int rows = 0;
   for (const Words& line : lines_of("edge.txt")) {
@@ -182,7 +175,7 @@ TEST_F(MlxGolden, EdgeCasesAreEncodedAsBothDevicesDo) {
   EXPECT_GT(rows, 300);
 }
 
-TEST_F(MlxGolden, RealMlxEncodesAndDecodesTheSame) {
+TEST(MlxGolden, RealMlxEncodesAndDecodesTheSame) {
   const auto inputs = edge_inputs();
   const std::vector<float> input = vector_input();
   int rows = 0;

@@ -16,7 +16,7 @@
 namespace snug {
 namespace {
 
-/// A model's tensor types under every preset, as llama.cpp's own tests state them (shared/cases/presets).
+/// A model's tensor types under every preset, as llama.cpp's own tests state them (tests/data/presets).
 struct Schema {
   std::map<std::string, int64_t> header;  // "n_embd" -> 2560
   struct Section {
@@ -129,10 +129,8 @@ PresetModel model_of(const Schema& schema, const Structure& structure) {
 class RealModels : public testing::TestWithParam<Structure> {};
 
 TEST_P(RealModels, GetTheTypesLlamaQuantizeGivesThem) {
-  const auto shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "needs the shared folder beside the project";
   const Structure& structure = GetParam();
-  const Schema schema = read_schema(shared / "cases/presets" / str(structure.file, ".schema"));
+  const Schema schema = read_schema(test::data_folder() / "presets" / str(structure.file, ".schema"));
   ASSERT_EQ(schema.sections.size(), 33u);
   const auto names = tensor_names(schema, structure);
   const auto tensors = tensors_of(names, structure);

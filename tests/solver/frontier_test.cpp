@@ -81,8 +81,7 @@ TEST(Frontier, AWindowOfBudgetsHasWhatEachOfThemNeeds) {
 }
 
 TEST(Frontier, ACaseHasThousandsOfSizesAtOnce) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
-  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
+  auto c = test::read_solver_case(test::data_folder() / "solver" / "qwen3-4b.json");
   const auto points = frontier(c.problem, {.exact_points = 50});
   expect_consistent(c.problem, points);
   EXPECT_GT(points.size(), 2000u);

@@ -122,10 +122,9 @@ TEST(SolveWith, RowsThatDoNotFitTheProblemAreRefused) {
 
 /// GLPK and our own search are two ways to the same number.
 TEST(SolveWith, GlpkAgreesWithTheKnapsackWhereverItEnds) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
   int agreed = 0;
   const Constraints none;
-  for (test::SolverCase& c : test::read_solver_cases(test::shared_folder() / "cases" / "solver"))
+  for (test::SolverCase& c : test::read_solver_cases(test::data_folder() / "solver"))
     for (size_t k = 0; k < c.budgets.size(); k += 4) {
       SCOPED_TRACE(c.name + " at " + std::to_string(c.budgets[k]));
       c.problem.budget_bytes = c.budgets[k];
@@ -160,8 +159,7 @@ FormatLimit limit_of(const test::SolverCase& c, int at_most) {
 }
 
 TEST(SolveWith, AFormatLimitAloneIsSolvedToTheOptimum) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
-  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
+  auto c = test::read_solver_case(test::data_folder() / "solver" / "qwen3-4b.json");
   c.problem.budget_bytes = c.budgets[6];
   int64_t last = solve(c.problem).loss;
   for (const int at_most : {20, 6, 4, 2, 1}) {
@@ -178,8 +176,7 @@ TEST(SolveWith, AFormatLimitAloneIsSolvedToTheOptimum) {
 }
 
 TEST(SolveWith, ACapIsSolvedCloseToItsBound) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
-  auto c = test::read_solver_case(test::shared_folder() / "cases" / "solver" / "qwen3-4b.json");
+  auto c = test::read_solver_case(test::data_folder() / "solver" / "qwen3-4b.json");
   c.problem.budget_bytes = c.budgets[6];
   Constraints all;
   SideConstraint& side = all.side.emplace_back(SideConstraint{"first half", {}, 0});

@@ -131,9 +131,8 @@ TEST(Solver, AHundredThousandTensorsEndWithinAHundredthOfAPercent) {
 }
 
 TEST(SolverCases, EveryPublishedCaseIsProvenOptimalWithinASecond) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no shared folder with cases/solver";
   int solved = 0;
-  for (test::SolverCase& c : test::read_solver_cases(test::shared_folder() / "cases" / "solver"))
+  for (test::SolverCase& c : test::read_solver_cases(test::data_folder() / "solver"))
     for (const int64_t budget : c.budgets) {
       SCOPED_TRACE(c.name + " at " + std::to_string(budget));
       c.problem.budget_bytes = budget;

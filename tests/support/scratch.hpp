@@ -28,6 +28,9 @@ class Scratch {
   std::filesystem::path path_;
 };
 
+/// Facts and figures that tests compare with; its README says where each comes from.
+inline std::filesystem::path data_folder() { return std::filesystem::path{SNUG_SOURCE_DIR} / "tests" / "data"; }
+
 /// The folder ../shared beside the project, or empty where there is none: tests that need it then skip and say so.
 inline std::filesystem::path shared_folder() {
   const std::filesystem::path folder = std::filesystem::path{SNUG_SOURCE_DIR} / ".." / "shared";
