@@ -153,7 +153,7 @@ class Joining {
     const Source* scales = find(base + ".scales");
     if (!scales) return;
     const Parts parts{weight, *scales, find(base + ".biases")};
-    if (find(base + ".global_scale")) parts.refuse("has a global scale, which neither snug nor mlx_lm reads");
+    if (find(base + ".global_scale")) parts.refuse("has a global scale, which snug does not read");
     const std::string& name = weight.raw->name;
     const MlxMode mode = mode_for(name.substr(0, name.size() - kWeight.size()));
     check_types(parts, mode);
