@@ -32,8 +32,8 @@ std::string_view in_layer(std::string_view name) {
   return name.substr(name.find('.', std::string_view{"layers."}.size()) + 1);
 }
 
-bool is_norm_less_one(const Family& family, const Source& source) {
-  return family.norms_plus_one && source.name.ends_with("norm.weight") &&
+bool is_norm_less_one(const Family& family, const Checkpoint& checkpoint, const Source& source) {
+  return family.norms_plus_one && !stores_whole_norms(checkpoint.sources) && source.name.ends_with("norm.weight") &&
          source.name.find("linear_attn.norm") == std::string::npos;
 }
 
@@ -44,7 +44,7 @@ void add_one(std::span<float> values) {
 void apply(const Family& family, const Piece& piece, const Match& match, Output& out) {
   if (match.rule->transform)
     match.rule->transform(piece, out);
-  else if (is_norm_less_one(family, piece.source))
+  else if (is_norm_less_one(family, piece.checkpoint, piece.source))
     out.add(piece.name(), changed(piece.weights(), add_one));
   else
     out.add(piece.name(), piece.weights());

@@ -4,6 +4,7 @@
 
 #include "base/str.hpp"
 #include "hf/assemble.hpp"
+#include "hf/mlx_codes.hpp"
 #include "hf/tokenizer/tokenizer.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
@@ -19,12 +20,10 @@ struct Kept {
   safetensors::Checkpoint weights;
 };
 
-void refuse_mlx(const Config& config, const safetensors::Checkpoint& weights) {
+/// Whether MLX wrote the folder: it names and orders some tensors in its own way.
+bool is_mlx(const Config& config, const safetensors::Checkpoint& weights) {
   const auto format = weights.metadata().find("format");
-  const bool is_mlx = format != weights.metadata().end() && format->second == "mlx";
-  if (is_mlx || config.file().contains("quantization"))
-    config.refuse("this is a folder of MLX, whose weights are named, ordered and quantized in its own way",
-                  "name the folder of the checkpoint it was made from");
+  return (format != weights.metadata().end() && format->second == "mlx") || has_mlx_quantization(config);
 }
 
 /// The format of the first large tensor that is stored in half precision or packed; that of the file.
@@ -73,7 +72,6 @@ ModelSource open_checkpoint(const fs::path& folder) {
   Config config{folder};
   const Family& family = family_of(config);
   const auto kept = std::make_shared<const Kept>(Kept{std::move(config), safetensors::Checkpoint{folder}});
-  refuse_mlx(kept->config, kept->weights);
   ModelSource::Contents model;
   const Sources sources{kept->weights, kept->config, family.rename, model.remarks};
   const int64_t layers = kept->config.layers();
@@ -93,7 +91,7 @@ ModelSource open_checkpoint(const fs::path& folder) {
   model.path = folder;
   model.files.assign(kept->weights.files().begin(), kept->weights.files().end());
   model.bytes = kept->weights.bytes();
-  model.container = "safetensors";
+  model.container = is_mlx(kept->config, kept->weights) ? "safetensors of MLX" : "safetensors";
   model.metadata = metadata.finish(folder.string());
   model.storage = {kept, metadata.storage(), out.storage()};
   return ModelSource{std::move(model)};

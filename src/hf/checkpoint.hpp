@@ -11,7 +11,7 @@ bool is_checkpoint(const std::filesystem::path& path);
 
 /// Opens the folder of a checkpoint as a model with GGUF's names and keys. Weights stay where they are and are read
 /// in place wherever their rows lie as GGUF wants them. Parts that belong to no text model are left out and said in
-/// remarks(). Throws Error where a file is missing or damaged, the class of the model or its way of quantizing is
+/// remarks(). So does a folder that MLX wrote, quantized or not. Throws Error where a file is missing or damaged, the class of the model or its way of quantizing is
 /// unknown, or a tensor is missing or has no place.
 ModelSource open_checkpoint(const std::filesystem::path& folder);
 

@@ -42,6 +42,9 @@ constexpr Rule kExperts[] = {
     {"mlp.experts.#.down_proj", "ffn_down_exps", add_expert},
     {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_gate_up_halves},
     {"mlp.experts.down_proj", "ffn_down_exps.weight"},
+    {"mlp.switch_mlp.gate_proj", "ffn_gate_exps"},
+    {"mlp.switch_mlp.up_proj", "ffn_up_exps"},
+    {"mlp.switch_mlp.down_proj", "ffn_down_exps"},
     {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
     {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
     {"mlp.shared_expert.down_proj", "ffn_down_shexp"},
@@ -138,6 +141,15 @@ void Piece::need_shape(std::initializer_list<int64_t> shape) const {
     throw Error{str("the tensor ", quoted(source.raw->name), " has the shape ", shape_text(is), ", not ",
                     shape_text({shape.begin(), shape.size()}), " (0: any)"),
                 std::string{source.raw->file}, "config.json and the weights are not of the same checkpoint"};
+}
+
+bool stores_whole_norms(const Sources& sources) {
+  for (const Source& source : sources.all()) {
+    const std::vector<int64_t>& shape = source.raw->shape;
+    if (source.name.ends_with("linear_attn.conv1d.weight") && shape.size() == 3)
+      return shape[1] != 1 && shape[2] == 1;
+  }
+  return false;
 }
 
 void leave_out(const Piece&, Output&) {}

@@ -74,6 +74,10 @@ const Family& family_of(const Config& config);
 extern const Family kLlama, kMistral3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe, kQwen3Next, kQwen35, kQwen35Moe, kGemma2,
     kGemma3, kGemma4, kPhi3, kGptOss, kGlm4Moe, kDeepseek2;
 
+/// Whether norms that checkpoints store less 1 are stored whole: MLX's folders of models with delta nets, which are
+/// known by their convolutions [channels, taps, 1].
+bool stores_whole_norms(const Sources& sources);
+
 // Transforms that several families share.
 void leave_out(const Piece& piece, Output& out);
 void add_expert(const Piece& piece, Output& out);        // one expert's matrix

@@ -7,6 +7,7 @@
 
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
+#include "hf/mlx_codes.hpp"
 #include "hf/packed_codes.hpp"
 #include "hf/scaled_codes.hpp"
 
@@ -140,6 +141,7 @@ class Pairing {
 }  // namespace
 
 void decode_quantized(std::vector<Source>& sources, const Config& config, std::vector<std::string>& remarks) {
+  if (has_mlx_quantization(config)) return join_mlx_codes(sources, config);
   const json* quantization = config.find({"quantization_config"});
   if (!quantization) return;
   if (!quantization->is_object()) config.refuse("quantization_config is no object");

@@ -169,7 +169,22 @@ void gather(const Tensor& from, int64_t row, std::span<std::byte> to) {
 
 }  // namespace
 
+Tensor side_by_side(const Tensor& first, const Tensor& second) {
+  Tensor out = first;
+  const int64_t rows = first.shape[1];
+  out.shape[1] = 2 * rows;
+  out.data = nullptr;
+  out.places = makes([first, second, rows](int64_t row, std::span<std::byte> to) {
+    const int64_t expert = row / (2 * rows), r = row % (2 * rows);
+    read_one(r < rows ? first : second, expert * rows + r % rows, to);
+  });
+  return out;
+}
+
+bool is_unquantized(const Tensor& tensor) { return block_shape(tensor.format).block_weights == 1; }
+
 Tensor transposed(const Tensor& from) {
+  if (!is_unquantized(from)) return transposed(as_f32(from));
   Tensor out = from;
   std::swap(out.shape[0], out.shape[1]);
   out.data = nullptr;
@@ -194,6 +209,7 @@ Tensor changed(const Tensor& from, std::function<void(std::span<float>)> change)
 Tensor as_f32(const Tensor& from) { return changed(from, {}); }
 
 Tensor selected_columns(const Tensor& from, std::vector<int64_t> from_column) {
+  if (!is_unquantized(from)) return selected_columns(as_f32(from), std::move(from_column));
   Tensor out = from;
   out.shape[0] = static_cast<int64_t>(from_column.size());
   out.data = nullptr;

@@ -32,7 +32,7 @@ Tensor reshaped(Tensor tensor, std::initializer_list<int64_t> shape);
 /// Whether every row lies somewhere as it is stored.
 bool in_place(const Tensor& tensor);
 
-/// Decodes a row of an unquantized tensor; values are not checked.
+/// Decodes a row of a tensor of a known format; values are not checked.
 void decode_row(const Tensor& tensor, int64_t row, std::span<float> out);
 
 /// Rows of `from` in another order, as one matrix: runs of `run_rows` rows, run r from row first_rows[r] on.
@@ -41,17 +41,24 @@ Tensor selected(const Tensor& from, int64_t run_rows, std::vector<int64_t> first
 /// Matrices of one shape and format behind each other, as the experts of one tensor.
 Tensor stacked(std::vector<Tensor> parts);
 
+/// Experts' matrices of two tensors of one shape and format: of every expert first the rows of `first`, then those of
+/// `second`.
+Tensor side_by_side(const Tensor& first, const Tensor& second);
+
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/// Every matrix of an unquantized tensor transposed: rows made by gathering columns.
+/// Whether its elements are plain numbers, each by itself.
+bool is_unquantized(const Tensor& tensor);
+
+/// Every matrix of a tensor transposed: rows made by gathering columns. A quantized one becomes f32.
 Tensor transposed(const Tensor& from);
 
-/// As f32, after `change` on every row (null: no change).
+/// As f32, after `change` on every row (null: no change). Quantized ones are decoded.
 Tensor changed(const Tensor& from, std::function<void(std::span<float>)> change);
 Tensor as_f32(const Tensor& from);
 
-/// Columns of an unquantized tensor in another order: column c is column from_column[c] of `from`, which may have
-/// more of them.
+/// Columns of a tensor in another order: column c is column from_column[c] of `from`, which may have more of them. A
+/// quantized one becomes f32.
 Tensor selected_columns(const Tensor& from, std::vector<int64_t> from_column);
 
 }  // namespace snug::hf

@@ -66,7 +66,7 @@ MakeRow numbers(const safetensors::Tensor& raw) {
   }
 }
 
-bool is_unquantized(FormatId format) {
+bool is_float(FormatId format) {
   return format == FormatId::f32 || format == FormatId::f16 || format == FormatId::bf16;
 }
 
@@ -83,7 +83,7 @@ Tensor stored_tensor(const safetensors::Tensor& raw, FormatId format) {
 std::optional<Tensor> weights_of(const safetensors::Tensor& raw) {
   const auto format = safetensors::format_of(raw.dtype);
   if (!format || raw.bytes.empty()) return {};
-  if (is_unquantized(*format)) return stored_tensor(raw, *format);
+  if (is_float(*format)) return stored_tensor(raw, *format);
   MakeRow make = numbers(raw);
   if (!make) return {};
   return tensor_made(FormatId::f32, raw.shape, raw.file, std::move(make));

@@ -15,7 +15,31 @@ constexpr Rule kPerLayer[] = {
     {"per_layer_projection_norm", "per_layer_proj_norm"},
 };
 
+constexpr std::string_view kGate = ".experts.switch_glu.gate_proj.weight", kUp = ".experts.switch_glu.up_proj.weight";
+
+/// The other half of MLX's pair of expert tensors in the same layer, where it is of the same format.
+const Tensor* other_half(const Piece& piece, std::string_view own, std::string_view other) {
+  const std::string& name = piece.source.name;
+  const Source* source = piece.checkpoint.sources.find(name.substr(0, name.size() - own.size()) + std::string{other});
+  if (!source) return nullptr;
+  const Tensor &mine = piece.weights(), &others = source->need_weights();
+  return mine.format == others.format && mine.shape == others.shape ? &others : nullptr;
+}
+
+/// MLX keeps gates and ups apart. Together where they have one format, as every other container has them.
+void add_gates(const Piece& piece, Output& out) {
+  const Tensor* ups = other_half(piece, kGate, kUp);
+  out.add(piece.name(ups ? 0 : 1), ups ? side_by_side(piece.weights(), *ups) : piece.weights());
+}
+
+void add_ups(const Piece& piece, Output& out) {
+  if (!other_half(piece, kUp, kGate)) out.add(piece.name(), piece.weights());
+}
+
 constexpr Rule kRules[] = {
+    {"experts.switch_glu.gate_proj", "ffn_gate_up_exps.weight ffn_gate_exps.weight", add_gates},
+    {"experts.switch_glu.up_proj", "ffn_up_exps.weight", add_ups},
+    {"experts.switch_glu.down_proj", "ffn_down_exps.weight"},
     {"post_attention_layernorm", "post_attention_norm"},
     {"pre_feedforward_layernorm", "ffn_norm"},
     {"post_feedforward_layernorm", "post_ffw_norm"},

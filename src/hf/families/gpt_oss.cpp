@@ -90,6 +90,10 @@ constexpr Rule kRules[] = {
     {"mlp.experts.gate_up_proj_scales", "", leave_out},
     {"mlp.experts.down_proj_blocks", "ffn_down_exps.weight", add_packed_down},
     {"mlp.experts.down_proj_scales", "", leave_out},
+    {"mlp.experts.gate_proj", "ffn_gate_exps"},  // this and the next three are MLX's, output by output
+    {"mlp.experts.up_proj", "ffn_up_exps"},
+    {"mlp.experts.down_proj.weight", "ffn_down_exps.weight"},
+    {"mlp.experts.down_proj.bias", "ffn_down_exps.bias"},
     {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_plain_gate_up},
     {"mlp.experts.down_proj", "ffn_down_exps.weight", add_plain_down},
     {"mlp.experts.gate_up_proj_bias", "ffn_gate_exps.bias ffn_up_exps.bias", add_gate_up_bias},

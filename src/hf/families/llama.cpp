@@ -41,6 +41,9 @@ constexpr Rule kRules[] = {
     {"block_sparse_moe.experts.#.w1", "ffn_gate_exps", add_expert},
     {"block_sparse_moe.experts.#.w2", "ffn_down_exps", add_expert},
     {"block_sparse_moe.experts.#.w3", "ffn_up_exps", add_expert},
+    {"block_sparse_moe.switch_mlp.gate_proj", "ffn_gate_exps"},
+    {"block_sparse_moe.switch_mlp.down_proj", "ffn_down_exps"},
+    {"block_sparse_moe.switch_mlp.up_proj", "ffn_up_exps"},
 };
 
 /// Divisors of the frequencies, one for every rotated pair: long waves are stretched, short ones are not.

@@ -115,13 +115,14 @@ void add_step(const Piece& piece, Output& out) {
   out.add(piece.name(), per_head(piece, kTile));
 }
 
-/// [channels, 1, taps] becomes [channels, taps].
+/// [channels, 1, taps], or MLX's [channels, taps, 1], becomes [channels, taps].
 template <bool kTile>
 void add_convolution(const Piece& piece, Output& out) {
   const Heads heads{piece.config()};
-  piece.need_shape({2 * heads.key_rows() + heads.value_rows(), 1, 0});
+  const int64_t channels = 2 * heads.key_rows() + heads.value_rows();
+  if (!stores_whole_norms(piece.checkpoint.sources)) piece.need_shape({channels, 1, 0});
   const Tensor& from = piece.weights();
-  const Tensor taps = reshaped(from, {from.cols(), from.rows()});
+  const Tensor taps = reshaped(from, {from.weights() / channels, channels});
   out.add(piece.name(), kTile ? tiled_rows(taps, heads, 2 * heads.key_rows(), heads.value_dim) : taps);
 }
 
