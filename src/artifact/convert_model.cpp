@@ -101,4 +101,8 @@ WrittenModel convert_model(const ModelSource& model, const std::filesystem::path
   return writer->commit();
 }
 
+int64_t converted_bytes(const ModelSource& model, const ConvertOptions& options) {
+  return make_artifact(model, nullptr)->layout(converting_recipe(model, options)).bytes;
+}
+
 }  // namespace snug
