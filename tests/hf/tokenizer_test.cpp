@@ -155,7 +155,8 @@ TEST_F(TokenizerFolder, WhatGgufCannotSayIsRefused) {
     EXPECT_NE(problem("llama", 9).find(words), std::string::npos) << pointer << ": " << problem("llama", 9);
   };
   refused("/model/type", "Unigram", "Unigram");
-  refused("/model", {{"type", "Unigram"}, {"vocab", {{"a", -1.5}, {"b", -2}}}}, "Unigram");
+  const json scored = json::array({json::array({"a", -1.5}), json::array({"b", -2})});
+  refused("/model", {{"type", "Unigram"}, {"vocab", scored}}, "Unigram");
   refused("/model/vocab/a", {1}, "no number");
   refused("/model/end_of_word_suffix", "</w>", "end_of_word_suffix");
   refused("/normalizer", {{"type", "Lowercase"}}, "Lowercase");
