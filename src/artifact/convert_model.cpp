@@ -17,7 +17,8 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kPieceBytes = 1 << 20;  // that a thread holds; rows are never cut
+constexpr int64_t kPieceBytes = 1 << 20;         // that a thread holds; rows are never cut
+constexpr int64_t kSpanBytes = int64_t{64} << 20;  // of the source that is mapped at once
 constexpr float kLargestF16 = 65504;
 
 bool is_unquantized(FormatId format) {
@@ -67,11 +68,13 @@ void write_row(const Tensor& tensor, int64_t r, const Format& to, std::vector<fl
   to.encode(values, {}, Effort::normal, out);
 }
 
-void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactWriter& writer, Progress& progress) {
+void write_span(const Tensor& tensor, size_t index, FormatId target, int64_t first, int64_t count,
+                ArtifactWriter& writer, Progress& progress) {
   const int64_t out_bytes = row_bytes_of(tensor, target);
   const int64_t step = std::max<int64_t>(1, kPieceBytes / out_bytes);
-  parallel_ranges(tensor.rows(), step, [&](int64_t begin, int64_t end) {
+  parallel_ranges(count, step, [&](int64_t from, int64_t to) {
     check_cancelled();
+    const int64_t begin = first + from, end = first + to;
     thread_local std::vector<std::byte> piece;
     thread_local std::vector<float> values;
     piece.resize(static_cast<size_t>((end - begin) * out_bytes));
@@ -85,6 +88,15 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactW
   });
 }
 
+/// Pages of the source are given back span by span: the experts of one layer alone are a gigabyte.
+void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactWriter& writer, Progress& progress) {
+  const int64_t span = std::max<int64_t>(1, kSpanBytes / tensor.row_bytes());
+  for (int64_t first = 0; first < tensor.rows(); first += span) {
+    write_span(tensor, index, target, first, std::min(span, tensor.rows() - first), writer, progress);
+    tensor.done_with();
+  }
+}
+
 }  // namespace
 
 WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
@@ -93,12 +105,13 @@ WrittenModel convert_model(const ModelSource& model, const std::filesystem::path
   int64_t bytes = 0;
   for (const Tensor& tensor : model.tensors()) bytes += tensor.bytes();
   Progress progress{"convert", bytes, Progress::Unit::bytes};
-  for (size_t i = 0; i < recipe.tensors.size(); ++i) {
-    const Tensor& source = *model.find(recipe.tensors[i].name);
-    write_tensor(source, i, recipe.tensors[i].format, *writer, progress);
-    source.done_with();
-  }
+  for (size_t i = 0; i < recipe.tensors.size(); ++i)
+    write_tensor(*model.find(recipe.tensors[i].name), i, recipe.tensors[i].format, *writer, progress);
   return writer->commit();
+}
+
+int64_t converted_bytes(const ModelSource& model, const ConvertOptions& options) {
+  return make_artifact(model, nullptr)->layout(converting_recipe(model, options)).bytes;
 }
 
 }  // namespace snug

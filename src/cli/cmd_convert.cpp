@@ -4,6 +4,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
+#include "cli/projector.hpp"
 #include "snug/error.hpp"
 #include "source/open_model.hpp"
 
@@ -13,6 +14,7 @@ namespace {
 struct Args {
   CommonArgs common;
   std::string model, out, type = "source";
+  ProjectorArgs projector;
   bool force = false;
 };
 
@@ -21,11 +23,14 @@ int run(const Args& args) {
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   OutputGuard{existing}.reads(model_files(args.model)).writes(args.out).check();
   const ModelSource model = open_model(args.model);
+  const Projector projector{args.projector, args.model, args.out, existing};
   const Format* type = args.type == "source" ? nullptr : find_format(args.type);
   const WrittenModel written = convert_model(
       model, args.out, {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing});
+  projector.write();
   if (args.common.json)
-    print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes, "}"));
+    print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes,
+                  ", \"mmproj_bytes\": ", projector.bytes(), "}"));
   else
     print_out(str("wrote ", model.tensors().size(), " tensors, ", written.bytes, " bytes\n"));
   return 0;
@@ -42,12 +47,14 @@ void add_convert(CLI::App& app, int& exit_code) {
       ->add_option("--type", args->type, "of the matrices: f16, bf16, f32, or source, which keeps what they are")
       ->check(CLI::IsMember({"source", "f32", "f16", "bf16"}))
       ->capture_default_str();
+  args->projector.add_to(*command);
   command->add_flag("--force", args->force, "replace an existing output");
   args->common.add_to(*command);
   command->footer(
       "fit, measure, plan, quantize, eval and run take the folder itself: nothing has to be converted for them.\n"
       "Example:\n"
-      "  snug convert ./SmolLM2-135M -o smollm2-bf16.gguf");
+      "  snug convert ./SmolLM2-135M -o smollm2-bf16.gguf\n"
+      "  snug convert ./gemma-3-4b-it -o gemma-bf16.gguf --mmproj mmproj-gemma.gguf");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

@@ -2,6 +2,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
+#include "cli/projector.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
 #include "snug/fit.hpp"
@@ -16,8 +17,11 @@ struct Args {
   MeasureArgs measure;
   CalibrationArgs calibration;
   PlanArgs plan;
+  ProjectorArgs projector;
   std::string out, recipe, feedback = "auto";
   bool dry_run = false, force = false;
+
+  Existing existing() const { return force ? Existing::replace : Existing::refuse; }
 };
 
 Feedback parse_feedback(const std::string& text) {
@@ -31,7 +35,7 @@ FitRequest request_of(const Args& args) {
           .dry_run = args.dry_run,
           .recipe = args.recipe,
           .state = args.measure.state,
-          .existing = args.force ? Existing::replace : Existing::refuse,
+          .existing = args.existing(),
           .inputs = args.model.files(),
           .plan = args.plan.options(),
           .measuring = args.measure.options(),
@@ -43,7 +47,11 @@ int run(const Args& args) {
   args.common.apply();
   if (!args.dry_run && args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
-  const FitResult result = fit(request_of(args), terminal_events());
+  const Projector projector{args.projector, args.model.model, args.out, args.existing()};
+  FitRequest request = request_of(args);
+  request.plan.budget = projector.rest_of(request.plan.budget);
+  const FitResult result = fit(request, terminal_events());
+  if (!args.dry_run) projector.write();
   print_out(args.common.json ? fit_json(result) : fit_text(result));
   return 0;
 }
@@ -57,6 +65,8 @@ void add_fit(CLI::App& app, int& exit_code) {
   args->model.add_moments_to(*command);
   args->plan.add_to(*command);
   command->add_option("-o,--out", args->out, "the GGUF to write");
+  args->projector.add_to(*command);
+  args->projector.add_counting_to(*command);
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON");
   command
       ->add_option("--gptq", args->feedback,

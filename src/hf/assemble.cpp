@@ -12,8 +12,6 @@
 namespace snug::hf {
 namespace {
 
-constexpr std::string_view kSuffixes[] = {"", ".weight", ".bias"};
-
 /// Whether a name is the pattern with a number for '#'.
 bool fits(std::string_view pattern, std::string_view name, int64_t& expert) {
   const size_t hash = pattern.find('#');
@@ -111,8 +109,9 @@ void check_head(const Config& config, const Output& out, std::vector<std::string
 
 }  // namespace
 
-Match find_rule(std::span<const std::span<const Rule>> rules, std::string_view name) {
-  for (const std::string_view suffix : kSuffixes) {
+Match find_rule(std::span<const std::span<const Rule>> rules, std::string_view name,
+                std::span<const std::string_view> suffixes) {
+  for (const std::string_view suffix : suffixes) {
     if (!name.ends_with(suffix)) continue;
     const std::string_view base = name.substr(0, name.size() - suffix.size());
     for (const auto& part : rules)

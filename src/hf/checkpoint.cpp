@@ -26,14 +26,6 @@ bool is_mlx(const Config& config, const safetensors::Checkpoint& weights) {
   return (format != weights.metadata().end() && format->second == "mlx") || has_mlx_quantization(config);
 }
 
-/// The format of the first large tensor that is stored in half precision or packed; that of the file.
-FormatId main_format(std::span<const Tensor> tensors) {
-  for (const FormatId format : {FormatId::mxfp4, FormatId::bf16, FormatId::f16})
-    for (const Tensor& tensor : tensors)
-      if (tensor.dims > 1 && tensor.format == format) return format;
-  return FormatId::f32;
-}
-
 void add_tokenizer_keys(const fs::path& folder, const Config& config, const Output& out, Keys& keys,
                         std::vector<std::string>& remarks) {
   const TokenizerContext context{keys.architecture(), out.find("token_embd.weight")->rows(), &config.file(),

@@ -92,6 +92,17 @@ void Config::read_rope() {
   for (const char* name : {"partial_rotary_factor", "original_max_position_embeddings"}) fill(rope_, text_, name);
 }
 
+Config Config::part(const char* name) const {
+  const auto found = file_.find(name);
+  if (found == file_.end() || !found->is_object())
+    refuse(str("config.json has no ", name, ": this is no multimodal checkpoint"));
+  json part = *found;
+  part["architectures"] = json::array({class_});
+  const std::string whole = text_or(file_, "model_type", ""), type = text_or(part, "model_type", "");
+  if (!type.empty() && type == whole) part["model_type"] = type + "_vision";  // as older files have it
+  return Config{part.dump(), where_};
+}
+
 const json* Config::find(Names names) const {
   for (const std::string_view name : names) {
     const auto found = text_.find(name);

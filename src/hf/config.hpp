@@ -57,6 +57,10 @@ class Config {
   /// The share of `size` that is rotated, rounded down. Error unless it is one.
   int64_t rotated(int64_t size, std::optional<double> share) const;
 
+  /// Another part of a multimodal model's file, as "vision_config", by itself, with what its own class fills in. Error
+  /// where the file has none.
+  Config part(const char* name) const;
+
   [[noreturn]] void refuse(const std::string& problem, const std::string& remedy = {}) const;
 
  private:

@@ -107,6 +107,15 @@ constexpr Row kRows[] = {
       "qk_nope_head_dim":128,"n_group":8,"topk_group":4,"num_experts_per_tok":8,"first_k_dense_replace":3,
       "norm_topk_prob":true,"max_position_embeddings":4096,"rms_norm_eps":1e-6,"rope_theta":10000.0,
       "head_dim":"=qk_rope_head_dim","scoring_func":"sigmoid","tie_word_embeddings":false,"bos_token_id":0,"eos_token_id":1})"},
+    {"siglip_vision_model", "", R"({"hidden_size":768,"intermediate_size":3072,"num_hidden_layers":12,
+      "num_attention_heads":12,"image_size":224,"patch_size":16,"layer_norm_eps":1e-6})"},
+    {"gemma4_vision", "", R"({"hidden_size":768,"intermediate_size":3072,"num_hidden_layers":16,
+      "num_attention_heads":12,"patch_size":16})"},
+    {"pixtral", "", R"({"hidden_size":1024,"intermediate_size":4096,"num_hidden_layers":24,
+      "num_attention_heads":16,"image_size":1024,"patch_size":16,"hidden_act":"gelu"})"},
+    {"qwen3_5_vision", "", R"({"depth":27,"hidden_size":1152,"intermediate_size":4304,"num_heads":16,"patch_size":16,
+      "spatial_merge_size":2,"num_position_embeddings":2304})"},
+    {"qwen3_5_moe_vision", "qwen3_5_vision", "{}"},
 };
 
 struct TextType {

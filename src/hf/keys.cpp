@@ -173,6 +173,13 @@ uint32_t file_type(FormatId weights) {
 
 }  // namespace
 
+FormatId main_format(std::span<const Tensor> tensors) {
+  for (const FormatId format : {FormatId::mxfp4, FormatId::bf16, FormatId::f16})
+    for (const Tensor& tensor : tensors)
+      if (tensor.dims > 1 && tensor.format == format) return format;
+  return FormatId::f32;
+}
+
 void add_general_keys(const std::filesystem::path& folder, FormatId weights, Keys& keys) {
   MetadataBuilder& metadata = keys.metadata();
   metadata.set("general.architecture", std::string_view{keys.architecture()});

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ void add_common_keys(const Config& config, int64_t blocks, Keys& keys);
 
 /// Scaling of the rotary embedding: part of add_common_keys().
 void add_rope_scaling(const Config& config, Keys& keys);
+
+/// The format that a file of these tensors goes by: the first of mxfp4, bf16 and f16 that a matrix has, else f32.
+FormatId main_format(std::span<const Tensor> tensors);
 
 /// general.*, and the sampling values of generation_config.json beside config.json.
 void add_general_keys(const std::filesystem::path& folder, FormatId weights, Keys& keys);

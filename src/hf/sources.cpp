@@ -148,11 +148,23 @@ Sources::Sources(const safetensors::Checkpoint& checkpoint, const Config& config
     if (name) sources_.push_back({rename ? rename(*name, layers) : *name, &raw, weights_of(raw)});
   }
   if (dropped > 0) remarks.push_back(left_out(dropped, example));
+  finish(config, remarks);
+}
+
+Sources::Sources(const safetensors::Checkpoint& checkpoint, const Config& config, PartName part,
+                 std::vector<std::string>& remarks) {
+  for (const safetensors::Tensor& raw : checkpoint.tensors())
+    if (auto name = part(raw.name))
+      sources_.push_back({std::move(*name), &raw, raw.shape.size() > 4 ? std::nullopt : weights_of(raw)});
+  finish(config, remarks);
+}
+
+void Sources::finish(const Config& config, std::vector<std::string>& remarks) {
   decode_quantized(sources_, config, remarks);
   std::ranges::sort(sources_, {}, [](const Source& s) { return std::pair{layer_of_name(s.name), s.name}; });
   for (size_t i = 0; i < sources_.size(); ++i)
     if (!index_.emplace(sources_[i].name, i).second)
-      sources_[i].refuse(str("two tensors of the text model are called ", quoted(sources_[i].name)));
+      sources_[i].refuse(str("two tensors of the checkpoint are called ", quoted(sources_[i].name)));
 }
 
 const Source* Sources::find(std::string_view name) const {

@@ -29,6 +29,9 @@ struct Source {
 /// Another name for a tensor of a model with so many layers; null: the same.
 using Rename = std::string (*)(const std::string& name, int64_t layers);
 
+/// The name of a tensor within the part of a checkpoint that is wanted, or nothing for one of another part.
+using PartName = std::optional<std::string> (*)(std::string_view name);
+
 /// The tensors of the text model by name; those of other parts of a multimodal checkpoint are left out.
 class Sources {
  public:
@@ -37,10 +40,16 @@ class Sources {
   Sources(const safetensors::Checkpoint& checkpoint, const Config& config, Rename rename,
           std::vector<std::string>& remarks);
 
+  /// Those of another part. A tensor of more than four dimensions has no weights, only raw bytes.
+  Sources(const safetensors::Checkpoint& checkpoint, const Config& config, PartName part,
+          std::vector<std::string>& remarks);
+
   const std::vector<Source>& all() const { return sources_; }  // by layer, then by name
   const Source* find(std::string_view name) const;             // nullptr if missing
 
  private:
+  void finish(const Config& config, std::vector<std::string>& remarks);
+
   std::vector<Source> sources_;
   std::map<std::string, size_t, std::less<>> index_;
 };

@@ -6,13 +6,25 @@
 #include "gguf/reader.hpp"
 #include "gguf/split.hpp"
 #include "hf/checkpoint.hpp"
+#include "hf/projector.hpp"
 
 namespace snug {
 
-ModelSource open_model(const std::filesystem::path& path) {
-  ModelSource model = hf::is_checkpoint(path) ? hf::open_checkpoint(path) : gguf::read_model(path);
+namespace {
+
+ModelSource with_remarks_logged(ModelSource model) {
   for (const std::string& remark : model.remarks()) log_line(remark);
   return model;
+}
+
+}  // namespace
+
+ModelSource open_model(const std::filesystem::path& path) {
+  return with_remarks_logged(hf::is_checkpoint(path) ? hf::open_checkpoint(path) : gguf::read_model(path));
+}
+
+ModelSource open_projector(const std::filesystem::path& folder) {
+  return with_remarks_logged(hf::open_projector(folder));
 }
 
 std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {

@@ -137,7 +137,7 @@ def fill(model, kind, generator):
     def noise(tensor):
         return torch.randn(tensor.shape, generator=generator, dtype=torch.float32)
     for name, tensor in list(model.named_parameters()) + list(model.named_buffers()):
-        if not tensor.is_floating_point() or 'inv_freq' in name or 'embed_scale' in name:
+        if not tensor.is_floating_point() or tensor.dim() == 0 or 'inv_freq' in name:
             continue
         plain_norm = not kind.startswith(WITHOUT_ONE) or 'linear_attn.norm' in name
         if name.endswith('A_log'):

@@ -1,0 +1,191 @@
+#include "hf/projector.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <sstream>
+
+#include "base/json_reader.hpp"
+#include "base/read_file.hpp"
+#include "base/str.hpp"
+#include "hf/assemble.hpp"
+#include "hf/checkpoint.hpp"
+#include "hf/projectors/projector_kind.hpp"
+#include "hf/rows.hpp"
+#include "safetensors/checkpoint.hpp"
+#include "snug/error.hpp"
+
+namespace snug::hf {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// Besides the weights and biases of other parts, where a tower's matrices are clipped.
+constexpr std::string_view kSuffixes[] = {"",          ".weight",    ".bias",      ".input_min",
+                                          ".input_max", ".output_min", ".output_max"};
+
+struct Known {
+  std::string_view class_name, tower;  // tower: model_type of vision_config; empty: any
+  const ProjectorKind* kind;
+};
+constexpr Known kKnown[] = {
+    {"Gemma3ForConditionalGeneration", "", &kGemma3Projector},
+    {"Gemma4ForConditionalGeneration", "", &kGemma4Projector},
+    {"LlavaForConditionalGeneration", "pixtral", &kPixtralProjector},
+    {"Mistral3ForConditionalGeneration", "pixtral", &kPixtralProjector},
+    {"Qwen3_5ForConditionalGeneration", "", &kQwen3VlProjector},
+    {"Qwen3_5MoeForConditionalGeneration", "", &kQwen3VlProjector},
+};
+
+const ProjectorKind& kind_of(const Config& config, const Config& vision) {
+  const auto fits = [&](const Known& known) {
+    return known.class_name == config.class_name() && (known.tower.empty() || known.tower == vision.model_type());
+  };
+  const auto found = std::ranges::find_if(kKnown, fits);
+  if (found != std::end(kKnown)) return *found->kind;
+  std::string names;
+  for (const Known& known : kKnown) names += str(names.empty() ? "" : ", ", known.class_name);
+  config.refuse(str("the vision tower ", quoted(vision.model_type()), " of a ", quoted(config.class_name()),
+                    ", whose tensors snug cannot name"),
+                str("leave --mmproj out, and get the projector with llama.cpp's converter; known are the towers of ",
+                    names));
+}
+
+/// Members of both files, those of an "image_processor" among them; the processor's count first.
+json read_processor(const fs::path& folder) {
+  json all = json::object();
+  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
+    const fs::path file = folder / name;
+    if (!fs::exists(file)) continue;
+    const json one = parse_json(read_file(file), file.string());
+    if (!one.is_object()) continue;
+    all.update(one);
+    if (one.contains("image_processor") && one["image_processor"].is_object()) all.update(one["image_processor"]);
+  }
+  return all;
+}
+
+/// '#' replaced by a number.
+std::string numbered(std::string_view pattern, int64_t number) {
+  std::string name{pattern};
+  if (const size_t at = name.find('#'); at != name.npos) name.replace(at, 1, std::to_string(number));
+  return name;
+}
+
+void place(const ProjectorKind& kind, const Checkpoint& checkpoint, const Source& source, Output& out) {
+  const std::span<const Rule> rules[] = {kind.rules};
+  const Match match = find_rule(rules, source.name, kSuffixes);
+  if (!match.rule)
+    throw Error{str("the tensor ", quoted(source.raw->name), " has no place in a projector of the kind ", kind.type),
+                std::string{source.raw->file}, "leave --mmproj out, and get the projector with llama.cpp's converter"};
+  const std::string to = numbered(match.rule->to, match.expert);
+  const Piece piece{checkpoint, source, "", to, match.suffix};
+  if (match.rule->transform)
+    match.rule->transform(piece, out);
+  else
+    out.add(piece.name(), piece.weights());
+}
+
+void need(const Output& out, const Config& config, const std::string& name) {
+  if (!out.has(name))
+    throw Error{str("the checkpoint lacks the tensor that becomes '", name, "'"), config.where(),
+                "fetch all files of the checkpoint; config.json and the weights must be of the same one"};
+}
+
+void check(const ProjectorKind& kind, const Config& vision, const Output& out) {
+  std::istringstream names{std::string{kind.needed}};
+  for (std::string name; names >> name;) need(out, vision, name);
+  for (int64_t layer = 0, layers = vision_layers(vision); layer < layers; ++layer) {
+    std::istringstream of_layer{std::string{kind.needed_layer}};
+    for (std::string name; of_layer >> name;) need(out, vision, str("v.blk.", layer, ".", name, ".weight"));
+  }
+  if (out.has(str("v.blk.", vision_layers(vision), ".ln1.weight")))
+    vision.refuse("the tower has more layers than vision_config says",
+                  "config.json and the weights are not of the same checkpoint");
+}
+
+void add_keys(const Images& images, const ProjectorKind& kind, Keys& keys) {
+  const Config& vision = images.vision;
+  keys.flag("has_vision_encoder", true);
+  keys.number("vision.projection_dim", images.model.hidden());
+  keys.number("vision.patch_size", vision.need_integer({"patch_size"}));
+  keys.number("vision.embedding_length", vision.need_integer({"hidden_size", "width"}));
+  keys.number("vision.feed_forward_length", vision.need_integer({"intermediate_size"}));
+  keys.number("vision.block_count", vision_layers(vision));
+  keys.number("vision.attention.head_count", vision_heads(vision));
+  for (const char* key : {"image_mean", "image_std"})
+    keys.metadata().set_array(str("clip.vision.", key), images.processor_reals(key));
+  kind.keys(images, keys);
+}
+
+struct Kept {
+  Config config;
+  safetensors::Checkpoint weights;
+};
+
+void fill(const Kept& kept, const Images& images, ModelSource::Contents& model, MetadataBuilder& metadata, Output& out) {
+  const ProjectorKind& kind = kind_of(images.model, images.vision);
+  const Sources sources{kept.weights, kept.config, kind.name, model.remarks};
+  const Checkpoint checkpoint{images.vision, sources, 0, 0, model.remarks};
+  if (kind.generate) kind.generate(images, sources, out);
+  for (const Source& source : sources.all()) place(kind, checkpoint, source, out);
+  check(kind, images.vision, out);
+  model.tensors = out.tensors();
+  Keys keys{"clip", metadata};
+  add_general_keys(images.folder, main_format(model.tensors), keys);
+  metadata.set("general.type", "mmproj");
+  add_keys(images, kind, keys);
+}
+
+}  // namespace
+
+std::vector<float> Images::processor_reals(const char* key) const {
+  const auto found = processor.find(key);
+  std::vector<float> values;
+  if (found != processor.end() && found->is_array())
+    for (const json& value : *found)
+      if (value.is_number()) values.push_back(value.get<float>());
+  if (values.size() != 3)
+    throw Error{str("'", key, "' is not said, of red, green and blue"), folder.string(),
+                "fetch preprocessor_config.json (or processor_config.json) of the checkpoint"};
+  return values;
+}
+
+int64_t vision_layers(const Config& vision) {
+  return vision.need_integer({"num_hidden_layers", "n_layers", "n_layer", "num_layers", "depth", "layers"});
+}
+
+int64_t vision_heads(const Config& vision) {
+  const int64_t heads = vision.need_integer({"num_attention_heads", "num_heads", "heads"});
+  if (heads < 1) vision.refuse("the tower has 0 attention heads");
+  return heads;
+}
+
+std::optional<std::string> behind(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return {};
+  return std::string{name.substr(prefix.size())};
+}
+
+void add_as_f32(const Piece& piece, Output& out) { out.add(piece.name(), as_f32(piece.weights())); }
+
+ModelSource open_projector(const fs::path& folder) {
+  if (!is_checkpoint(folder))
+    throw Error{"this is no folder of a checkpoint, with a config.json", folder.string(),
+                "a projector is made from the folder of a multimodal checkpoint"};
+  const auto kept = std::make_shared<const Kept>(Kept{Config{folder}, safetensors::Checkpoint{folder}});
+  const Config vision = kept->config.part("vision_config");
+  const json processor = read_processor(folder);
+  ModelSource::Contents model;
+  MetadataBuilder metadata;
+  Output out{folder.string()};
+  fill(*kept, {folder, kept->config, vision, processor}, model, metadata, out);
+  model.path = folder;
+  model.files.assign(kept->weights.files().begin(), kept->weights.files().end());
+  model.bytes = kept->weights.bytes();
+  model.container = "safetensors";
+  model.metadata = metadata.finish(folder.string());
+  model.storage = {kept, metadata.storage(), out.storage()};
+  return ModelSource{std::move(model)};
+}
+
+}  // namespace snug::hf
