@@ -39,6 +39,8 @@ constexpr Rule kRules[] = {
     {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
     {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
     {"self_attn.kv_b_proj", "attn_k_b attn_v_b", split_kv},
+    {"self_attn.embed_q", "attn_k_b"},  // MLX has split it already
+    {"self_attn.unembed_out", "attn_v_b"},
     {"mlp.gate.e_score_correction_bias", "exp_probs_b.bias"},
 };
 
