@@ -58,7 +58,12 @@ OutputGuard& OutputGuard::reads(std::initializer_list<path> inputs) {
 }
 
 OutputGuard& OutputGuard::writes(const path& output, int64_t bytes) {
-  if (!output.empty()) outputs_.push_back({output, bytes, false});
+  if (!output.empty()) outputs_.push_back({output, bytes, false, existing_});
+  return *this;
+}
+
+OutputGuard& OutputGuard::writes(const path& output, Existing existing) {
+  if (!output.empty()) outputs_.push_back({output, 0, false, existing});
   return *this;
 }
 
@@ -68,7 +73,7 @@ OutputGuard& OutputGuard::writes(std::span<const path> outputs) {
 }
 
 OutputGuard& OutputGuard::keeps(const path& store) {
-  if (!store.empty()) outputs_.push_back({store, 0, true});
+  if (!store.empty()) outputs_.push_back({store, 0, true, existing_});
   return *this;
 }
 
@@ -97,7 +102,7 @@ void OutputGuard::check_places() const {
     if (output.is_kept)
       check_kept(output.file);
     else
-      output_path(output.file, existing_);
+      output_path(output.file, output.existing);
 }
 
 void OutputGuard::check_room() const {

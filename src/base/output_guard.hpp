@@ -24,6 +24,8 @@ class OutputGuard {
   OutputGuard& reads(std::initializer_list<path> inputs);
   /// A file that will be replaced whole; `bytes` is the least it will take, 0 where that is not known.
   OutputGuard& writes(const path& output, int64_t bytes = 0);
+  /// One with a word of its own on whether it may be replaced.
+  OutputGuard& writes(const path& output, Existing existing);
   OutputGuard& writes(std::span<const path> outputs);
   /// A file that is made where it is missing, else added to: a state.
   OutputGuard& keeps(const path& store);
@@ -37,6 +39,7 @@ class OutputGuard {
     path file;
     int64_t bytes = 0;
     bool is_kept = false;
+    Existing existing{};
   };
 
   void check_identities() const;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
@@ -16,6 +17,20 @@ namespace snug {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Root is allowed everything: while this lives, the process is somebody else where it was root.
+class AsNobody {
+ public:
+  AsNobody() : was_root_(geteuid() == 0 && seteuid(65534) == 0) {}
+  ~AsNobody() {
+    if (was_root_ && seteuid(0) != 0) std::abort();
+  }
+  AsNobody(const AsNobody&) = delete;
+  AsNobody& operator=(const AsNobody&) = delete;
+
+ private:
+  bool was_root_;
+};
 
 class Outputs : public testing::Test {
  protected:
@@ -97,10 +112,27 @@ TEST_F(Outputs, RoomIsAddedUpOverOutputs) {
 }
 
 TEST_F(Outputs, AFolderThatMayNotBeWrittenIsToldBeforehand) {
-  if (geteuid() == 0) GTEST_SKIP() << "nothing is forbidden to root";
+  const auto may_be_passed = fs::perms::owner_read | fs::perms::owner_exec | fs::perms::others_exec;
   fs::create_directory(scratch_ / "sub");
-  fs::permissions(scratch_ / "sub", fs::perms::owner_read | fs::perms::owner_exec);
+  fs::permissions(scratch_ / "sub", may_be_passed);
+  fs::permissions(scratch_.path(), may_be_passed | fs::perms::owner_write);
+  const AsNobody nobody;
+  if (geteuid() == 0) GTEST_SKIP() << "nothing is forbidden to root, which nobody else may be here";
   EXPECT_EQ(checked(OutputGuard{Existing::refuse}.writes(scratch_ / "sub/out")), Fault::io);
+  EXPECT_EQ(fault_of([&] { AtomicFile{scratch_ / "sub/out", Existing::refuse}; }), Fault::io);
+}
+
+TEST_F(Outputs, AFolderThatIsAFileIsToldBeforehand) {
+  file("sub");
+  EXPECT_EQ(checked(OutputGuard{Existing::replace}.writes(scratch_ / "sub/out")), Fault::io);
+  EXPECT_EQ(checked(OutputGuard{Existing::replace}.keeps(scratch_ / "sub/state")), Fault::io);
+}
+
+TEST_F(Outputs, OneMayBeReplacedWhereOthersMayNot) {
+  const fs::path there = file("there");
+  EXPECT_EQ(checked(OutputGuard{Existing::refuse}.writes(there, Existing::refuse)), Fault::io);
+  EXPECT_FALSE(checked(OutputGuard{Existing::refuse}.writes(there, Existing::replace)));
+  EXPECT_EQ(checked(OutputGuard{Existing::refuse}.writes(there, Existing::replace).writes(file("other"))), Fault::io);
 }
 
 TEST_F(Outputs, ALinkStaysAndItsTargetIsWritten) {
