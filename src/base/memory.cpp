@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -34,16 +35,27 @@ int64_t free_in_process() {
   return std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - pages * sysconf(_SC_PAGE_SIZE));
 }
 
+std::atomic<int64_t> limit{0};  // what a person allowed; 0: whatever is free
+
 }  // namespace
 
+void set_memory_limit(int64_t bytes) {
+  limit = bytes;
+}
+
+bool stays_in_memory(int64_t model_bytes) {
+  return model_bytes <= memory_for(MemoryUse::all);
+}
+
 int64_t memory_for(MemoryUse use) {
-  const int64_t available = std::min(free_in_machine(), free_in_process());
+  const int64_t available = std::min(limit > 0 ? limit.load() : free_in_machine(), free_in_process());
   switch (use) {
     case MemoryUse::all:
       break;
     case MemoryUse::context:
     case MemoryUse::hessians:
       return available / 2;
+    case MemoryUse::hidden_states:
     case MemoryUse::documents:
       return available / 4;
     case MemoryUse::repacked:

@@ -10,13 +10,21 @@ enum class MemoryUse {
   all,        // what is needed to go on at all
   context,    // keys and values of a context that nobody asked for
   documents,  // sequences written side by side
+  hidden_states,  // of sequences that go through a model together
   hessians,   // second moments that are collected together
   repacked,   // a second copy of weights, in an order that is faster to multiply
 };
 
+/// From now on memory_for() shares out so many bytes instead of what is free: what `--memory` says. 0: what is free.
+void set_memory_limit(int64_t bytes);
+
 /// Bytes that this program may take for `use`: a share of what is free without swapping, as the kernel estimates
 /// it, and within the process's own limit.
 int64_t memory_for(MemoryUse use);
+
+/// Whether a model of so many bytes stays in memory while it is read again and again. Where not, all of a text goes
+/// through a layer before the next is read.
+bool stays_in_memory(int64_t model_bytes);
 
 /// Says, where a model of so many bytes does not fit, that it is read from the disk again `when`, e.g. "for every
 /// chunk".

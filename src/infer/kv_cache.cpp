@@ -90,6 +90,15 @@ void KvCache::copy(const ZeroedBytes& from, int64_t bytes, int64_t position, int
   }
 }
 
+void KvCache::copy_to(std::span<std::byte> out) const {
+  std::ranges::copy(values_, std::ranges::copy(keys_, out.begin()).out);
+}
+
+void KvCache::restore(std::span<const std::byte> cells) {
+  std::copy_n(cells.begin(), keys_.size(), keys_.begin());
+  std::copy_n(cells.begin() + std::ssize(keys_), values_.size(), values_.begin());
+}
+
 void KvCache::copy_keys(int64_t position, int64_t rows, int64_t first, int64_t count, float* to) const {
   copy(keys_, key_bytes_, position, rows, first, count, to);
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "infer/rows.hpp"
@@ -41,6 +43,9 @@ class KvCache {
   /// Of all cells, before there is a cache.
   static int64_t bytes_of(const Format& format, const LayerCacheShape& memory, int64_t cells);
   int64_t bytes() const { return static_cast<int64_t>(keys_.size() + values_.size()); }
+  /// All cells as they are, bytes() of them, to be kept elsewhere; and back, from a cache of the same shape.
+  void copy_to(std::span<std::byte> out) const;
+  void restore(std::span<const std::byte> cells);
 
  private:
   const float* read(const ZeroedBytes& rows, int64_t row_bytes, int64_t position, int64_t first,

@@ -13,34 +13,6 @@
 namespace snug::infer {
 namespace {
 
-const Format& cache_format(FormatId id) {
-  const Format* format = find_format(id);
-  if (!format || (id != FormatId::f32 && id != FormatId::f16 && id != FormatId::q8_0))
-    throw Error{str("a KV cache cannot be kept in the format ", format_name(id)), "", "use f32, f16 or q8_0",
-                Fault::usage};
-  return *format;
-}
-
-/// Cells of a layer: all positions, or what a batch's queries can see through the window.
-int64_t cells_of(const LayerCacheShape& layer, const SessionOptions& options) {
-  if (layer.key_width == 0) return 1;
-  if (layer.window == 0) return options.context;
-  return std::min(options.context, layer.window + options.batch - 1);
-}
-
-/// With the context and batch that will be used.
-SessionOptions settled(SessionOptions options, const Model& model) {
-  if (options.context <= 0) options.context = model.hparams().context;
-  if (options.context <= 0)
-    throw Error{"the model does not say how long its context is", model.source().path().string(),
-                "say how many tokens the context is to have"};
-  if (options.context > kLongestContext)
-    throw Error{str("a context of ", options.context, " tokens is too long"), model.source().path().string(),
-                str("give a context of ", kLongestContext, " or less"), Fault::usage};
-  options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
-  return options;
-}
-
 /// A pass of few tokens is a quick series of short loops. With more tokens they are long, and better shared
 /// out as they usually are: a thread then has rows that are neighbours.
 template <class Pass>
@@ -59,6 +31,43 @@ Activations copy_of(Matrix<const float> m) {
 
 }  // namespace
 
+const Format& cache_format(FormatId id) {
+  const Format* format = find_format(id);
+  if (!format || (id != FormatId::f32 && id != FormatId::f16 && id != FormatId::q8_0))
+    throw Error{str("a KV cache cannot be kept in the format ", format_name(id)), "", "use f32, f16 or q8_0",
+                Fault::usage};
+  return *format;
+}
+
+int64_t cache_cells(const LayerCacheShape& layer, const SessionOptions& options) {
+  if (layer.key_width == 0) return 1;
+  if (layer.window == 0) return options.context;
+  return std::min(options.context, layer.window + options.batch - 1);
+}
+
+SessionOptions settled(SessionOptions options, const Model& model) {
+  if (options.context <= 0) options.context = model.hparams().context;
+  if (options.context <= 0)
+    throw Error{"the model does not say how long its context is", model.source().path().string(),
+                "say how many tokens the context is to have"};
+  if (options.context > kLongestContext)
+    throw Error{str("a context of ", options.context, " tokens is too long"), model.source().path().string(),
+                str("give a context of ", kLongestContext, " or less"), Fault::usage};
+  options.batch = std::clamp<int64_t>(options.batch, 1, options.context);
+  return options;
+}
+
+int64_t rounded_context(const SessionOptions& options) {
+  return (options.context + 255) / 256 * 256;
+}
+
+void check_tokens(const Model& model, std::span<const int32_t> tokens) {
+  for (const int32_t token : tokens)
+    if (token < 0 || token >= model.vocabulary())
+      throw Error{str("token ", token, " is not in the vocabulary of ", model.vocabulary()),
+                  model.source().path().string(), "use the tokenizer of this model"};
+}
+
 Session::Session(const Model& model, const SessionOptions& options)
     : model_{model}, options_{settled(options, model)} {
   const int64_t needed = cache_bytes(model, options_), free = memory_for(MemoryUse::all);
@@ -69,7 +78,7 @@ Session::Session(const Model& model, const SessionOptions& options)
   const Format& format = cache_format(options_.cache);
   for (int l = 0; l < model.layers(); ++l) {
     const LayerCacheShape layer = model.architecture().memory(l);
-    memory_.kv.emplace_back(format, layer, cells_of(layer, options_));
+    memory_.kv.emplace_back(format, layer, cache_cells(layer, options_));
     memory_.states.push_back({std::vector<float>(static_cast<size_t>(layer.conv_values)),
                               std::vector<float>(static_cast<size_t>(layer.state_values))});
   }
@@ -80,7 +89,7 @@ int64_t Session::cache_bytes(const Model& model, const SessionOptions& options) 
   int64_t sum = 0;
   for (int l = 0; l < model.layers(); ++l) {
     const LayerCacheShape layer = model.architecture().memory(l);
-    sum += KvCache::bytes_of(cache_format(used.cache), layer, cells_of(layer, used));
+    sum += KvCache::bytes_of(cache_format(used.cache), layer, cache_cells(layer, used));
   }
   return sum;
 }
@@ -117,10 +126,7 @@ int64_t Session::memory_bytes() const {
 }
 
 void Session::check(std::span<const int32_t> tokens) const {
-  for (const int32_t token : tokens)
-    if (token < 0 || token >= model_.vocabulary())
-      throw Error{str("token ", token, " is not in the vocabulary of ", model_.vocabulary()),
-                  model_.source().path().string(), "use the tokenizer of this model"};
+  check_tokens(model_, tokens);
   if (static_cast<int64_t>(tokens.size()) > options_.context - position_)
     throw Error{str("the context of ", options_.context, " tokens is full: ", position_, " are in it and ",
                     tokens.size(), " more were given"),
@@ -137,14 +143,14 @@ Activations Session::forward_each(std::span<Session* const> sessions, std::span<
   const Session& first = *sessions.front();
   Batch step{.tokens = tokens,
             .lanes = {},
-            .context = first.rounded_context(),
+            .context = rounded_context(first.options_),
             .compute = first.options_.compute,
             .hooks = first.hooks,
             .replaced = first.replaced_};
   for (size_t i = 0; i < sessions.size(); ++i) {
     Session& s = *sessions[i];
     const bool plain = s.replaced_.empty() && !s.hooks.on_linear && !s.hooks.on_boundary;
-    if (&s.model_ != &first.model_ || s.rounded_context() != step.context ||
+    if (&s.model_ != &first.model_ || rounded_context(s.options_) != step.context ||
         s.options_.compute != step.compute || !plain)
       throw Error{"sessions that do not go together"};
     s.check(tokens.subspan(i, 1));
@@ -181,7 +187,7 @@ Activations Session::run(int layer, std::span<const int32_t> tokens, const Matri
     const int64_t end = std::min(count, begin + options_.batch);
     Batch step{.tokens = tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)),
               .lanes = {{&memory_, position_, 0, end - begin}},
-              .context = rounded_context(),
+              .context = rounded_context(options_),
               .compute = options_.compute,
               .hooks = hooks,
               .replaced = replaced_};

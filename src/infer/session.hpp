@@ -20,6 +20,18 @@ struct SessionOptions {
   Compute compute = Compute::exact;
 };
 
+/// With the context and batch that will be used. Throws Error where nobody says how long the context is, or it is
+/// beyond kLongestContext.
+SessionOptions settled(SessionOptions options, const Model& model);
+/// What Batch::context is.
+int64_t rounded_context(const SessionOptions& options);
+/// Throws Error of Fault::usage unless keys and values can be kept in it.
+const Format& cache_format(FormatId id);
+/// Cells of a layer's cache: all positions, or what a batch's queries can see through the window.
+int64_t cache_cells(const LayerCacheShape& layer, const SessionOptions& options);
+/// Throws Error where a token is not in the model's vocabulary.
+void check_tokens(const Model& model, std::span<const int32_t> tokens);
+
 /// One sequence of tokens going through a model: its memory, and what is to be different from the model as it
 /// is. Exact mode gives the same bits for every batch size and thread count. Not for use by several threads
 /// at once.
@@ -61,6 +73,7 @@ class Session {
   int64_t context() const { return options_.context; }
   int64_t memory_bytes() const;
   const Model& model() const { return model_; }
+  const SessionOptions& options() const { return options_; }
 
   Hooks hooks;
   /// From now on `data` stand in for the named tensor: same shape, packed in `format`. The caller keeps them
@@ -71,7 +84,6 @@ class Session {
 
  private:
   void check(std::span<const int32_t> tokens) const;
-  int64_t rounded_context() const { return (options_.context + 255) / 256 * 256; }
   Activations run(int layer, std::span<const int32_t> tokens, const Matrix<const float>* hidden,
            int64_t first_wanted);
 

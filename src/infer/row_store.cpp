@@ -1,0 +1,70 @@
+#include "infer/row_store.hpp"
+
+#include <utility>
+
+namespace snug::infer {
+namespace {
+
+int64_t bytes_of(int64_t count, int64_t width) {
+  return count * width * static_cast<int64_t>(sizeof(float));
+}
+
+}  // namespace
+
+StoredRows::StoredRows(RowStore& store, Activations rows)
+    : store_{store}, count_{rows.count()}, width_{rows.width()}, offset_{store.place_for(bytes_of(count_, width_))} {
+  replace(std::move(rows));
+}
+
+StoredRows::~StoredRows() {
+  store_.give_back(bytes_of(count_, width_), offset_);
+}
+
+Activations StoredRows::read() const {
+  if (!offset_) return rows_;
+  Activations rows = Activations::unset(count_, width_);
+  store_.file().read(*offset_, std::as_writable_bytes(rows.values()));
+  return rows;
+}
+
+void StoredRows::replace(Activations rows) {
+  if (offset_)
+    store_.file().write(*offset_, std::as_bytes(std::as_const(rows).values()));
+  else
+    rows_ = std::move(rows);
+}
+
+int64_t RowStore::spilled_bytes() const {
+  const std::lock_guard lock{mutex_};
+  return file_bytes_;
+}
+
+std::optional<int64_t> RowStore::place_for(int64_t bytes) {
+  const std::lock_guard lock{mutex_};
+  if (in_memory_ + bytes <= memory_bytes_) {
+    in_memory_ += bytes;
+    return {};
+  }
+  if (!file_) file_ = std::make_unique<ScratchFile>();
+  if (const auto found = free_.find(bytes); found != free_.end()) {
+    const int64_t offset = found->second;
+    free_.erase(found);
+    return offset;
+  }
+  return std::exchange(file_bytes_, file_bytes_ + bytes);
+}
+
+void RowStore::give_back(int64_t bytes, std::optional<int64_t> offset) {
+  const std::lock_guard lock{mutex_};
+  if (offset)
+    free_.emplace(bytes, *offset);
+  else
+    in_memory_ -= bytes;
+}
+
+ScratchFile& RowStore::file() {
+  const std::lock_guard lock{mutex_};
+  return *file_;
+}
+
+}  // namespace snug::infer
