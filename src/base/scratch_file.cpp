@@ -13,7 +13,7 @@
 namespace snug {
 namespace {
 
-constexpr const char* kRemedy = "free some space there, name another folder in TMPDIR, or allow more --memory";
+constexpr const char* kRemedy = "free some space there, name another folder in TMPDIR, or allow more memory";
 
 /// Where a filesystem has no nameless files, one whose name is taken away at once.
 int open_and_unlink(const std::filesystem::path& folder) {

@@ -131,7 +131,10 @@ void add_bench(CLI::App& app, int& exit_code) {
   args->common.add_to(*command);
   command->footer(
       "The limits are measured in the same run: reading memory for decoding (what stays in the caches\n"
-      "passes it), multiply-adds on registers for the prompt.");
+      "passes it), multiply-adds on registers for the prompt.\n"
+      "Examples:\n"
+      "  snug bench model.gguf\n"
+      "  snug bench model.gguf -p 0 -n 128 --threads 4");
   add_bench_encode(*command, exit_code);
   command->callback([args, command, &exit_code] {
     if (command->get_subcommands().empty())

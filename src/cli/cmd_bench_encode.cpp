@@ -73,11 +73,15 @@ void add_bench_encode(CLI::App& bench, int& exit_code) {
   auto* command =
       bench.add_subcommand("encode", "error and speed of every encoder, beside ggml's where it is given");
   command->add_option("--model", c.models, "GGUF files in f16 or f32 whose rows join the synthetic ones")
+      ->type_name("FILE")
       ->check(CLI::ExistingFile);
   command->add_option("--imatrix", c.importances, "their imatrix files, in the same order")
+      ->type_name("FILE")
       ->check(CLI::ExistingFile);
-  command->add_option("--ggml", c.ggml, "libggml-base.so, or the folder it is in")->check(CLI::ExistingPath);
-  command->add_option("--formats", args->formats, "only these, comma-separated");
+  command->add_option("--ggml", c.ggml, "libggml-base.so, or the folder it is in")
+      ->type_name("PATH")
+      ->check(CLI::ExistingPath);
+  command->add_option("--formats", args->formats, "only these, comma-separated")->type_name("LIST");
   command->add_option("--rows", c.rows, "rows of each set of data")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

@@ -7,10 +7,12 @@
 #include <vector>
 
 #include "base/atomic_file.hpp"
+#include "base/closest.hpp"
 #include "base/mapped_file.hpp"
 #include "base/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/common.hpp"
+#include "recipe/format_names.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
 
@@ -31,7 +33,8 @@ const Format& format_named(const std::string& name) {
   if (const Format* format = find_format(name)) return *format;
   std::string known;
   for (const Format& format : all_formats()) known += str(known.empty() ? "" : ", ", format.name);
-  throw Error{str("no format '", name, "'"), "FORMAT", str("known formats: ", known), Fault::usage};
+  throw Error{str("no format '", name, "'"), "FORMAT",
+              did_you_mean(name, all_format_names(), str("known formats: ", known)), Fault::usage};
 }
 
 /// Little-endian floats, copied: a mapped file has no say in alignment.
@@ -119,17 +122,21 @@ void add_codec(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<CodecArgs>();
   auto* codec = app.add_subcommand("codec", "encode or decode one matrix of floats in a raw file");
   codec->require_subcommand(1);
+  codec->footer("Example:\n  snug codec encode q4_K rows.f32 rows.q4_K --cols 4096");
 
   auto* encode = codec->add_subcommand("encode", "32-bit floats into blocks");
   add_shared(*encode, *args);
   encode
       ->add_option("--importance", args->importance, "mean squared activation of each column, 32-bit floats")
+      ->type_name("FILE")
       ->check(CLI::ExistingFile);
   encode->add_option("--effort", args->effort, "how hard to search")->check(CLI::IsMember({"normal", "max"}));
+  encode->footer("Example:\n  snug codec encode q4_K rows.f32 rows.q4_K --cols 4096");
   encode->callback([args, &exit_code] { exit_code = guarded([&] { return run_encode(*args); }); });
 
   auto* decode = codec->add_subcommand("decode", "blocks into 32-bit floats");
   add_shared(*decode, *args);
+  decode->footer("Example:\n  snug codec decode q4_K rows.q4_K rows.f32 --cols 4096");
   decode->callback([args, &exit_code] { exit_code = guarded([&] { return run_decode(*args); }); });
 }
 

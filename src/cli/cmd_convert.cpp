@@ -42,7 +42,7 @@ void add_convert(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
   auto* command = app.add_subcommand("convert", "write the checkpoint in a folder as a GGUF file");
   command->add_option("CHECKPOINT", args->model, "folder of a Hugging Face checkpoint, or a GGUF file")->required();
-  command->add_option("-o,--out", args->out, "the GGUF to write")->required();
+  command->add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE")->required();
   command
       ->add_option("--type", args->type, "of the matrices: f16, bf16, f32, or source, which keeps what they are")
       ->check(CLI::IsMember({"source", "f32", "f16", "bf16"}))

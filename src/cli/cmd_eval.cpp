@@ -41,17 +41,18 @@ struct EvalArgs {
   std::string model, text, token_file, base, base_logits, save_logits, logits, task, cache_type;
   std::vector<int32_t> tokens;
   int64_t context = 256, chunks = 0;
-  Compute compute = Compute::exact;
+  std::string compute = "exact";
   bool force = false;
   CLI::Option* context_given = nullptr;
 
   Existing existing() const { return force ? Existing::replace : Existing::refuse; }
 
+  bool is_fast() const { return compute == "fast"; }
   /// Fast as llama.cpp computes: keys and values in f16 too.
   SessionOptions session(int64_t positions) const {
     return {.context = positions,
-            .cache = cache_format_of(cache_type, compute == Compute::fast ? FormatId::f16 : FormatId::f32),
-            .compute = compute};
+            .cache = cache_format_of(cache_type, is_fast() ? FormatId::f16 : FormatId::f32),
+            .compute = is_fast() ? Compute::fast : Compute::exact};
   }
 };
 
@@ -97,7 +98,7 @@ int write_logits(const EvalArgs& args) {
 void tell_of_length(const Model& model, int64_t chunk) {
   if (const int64_t trained = model.hparams().context; trained > 0 && chunk > trained)
     log_line(str("chunks of ", chunk, " tokens are longer than the context of ", trained,
-               " that the model was trained for"));
+                 " that the model was trained for"));
 }
 
 /// Running figures as a progress line.
@@ -240,31 +241,35 @@ int run_eval(const EvalArgs& args) {
 
 void add_options(CLI::App& cmd, EvalArgs& args) {
   cmd.add_option("MODEL", args.model, "GGUF file (of a split model the first)")->required();
-  auto* text = cmd.add_option("-f,--file", args.text, "text to evaluate on");
+  auto* text = cmd.add_option("-f,--file", args.text, "text to evaluate on")->type_name("FILE");
   auto* token_file = cmd.add_option("--token-file", args.token_file,
-                                    "the same as token ids, with spaces or line ends between them");
-  auto* base = cmd.add_option("--base", args.base, "the original: also say how far MODEL is from it");
-  auto* base_logits =
-      cmd.add_option("--base-logits", args.base_logits,
-                     "the original's logits, as --save-logits or llama-perplexity wrote them");
-  auto* save = cmd.add_option("--save-logits", args.save_logits,
-                              "write the logits of the original (or of MODEL) here");
+                                    "the same as token ids, with spaces or line ends between them")
+                         ->type_name("FILE");
+  auto* base = cmd.add_option("--base", args.base, "the original: also say how far MODEL is from it")
+                   ->type_name("MODEL");
+  auto* base_logits = cmd.add_option("--base-logits", args.base_logits,
+                                     "the original's logits, as --save-logits or llama-perplexity wrote them")
+                          ->type_name("FILE");
+  auto* save =
+      cmd.add_option("--save-logits", args.save_logits, "write the logits of the original (or of MODEL) here")
+          ->type_name("FILE");
   args.context_given = cmd.add_option("--ctx", args.context, "tokens in a chunk; the second half is scored")
                            ->check(CLI::Range(4, 1 << 24))
                            ->capture_default_str();
   cmd.add_option("--chunks", args.chunks, "stop after so many; 0 is all")->check(at_least(0));
   auto* tokens =
       cmd.add_option("--tokens", args.tokens, "token ids 1,2,3: only write --logits of every position")
+          ->type_name("IDS")
           ->delimiter(',')
           ->check(at_least(0));
-  auto* logits = cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]");
+  auto* logits =
+      cmd.add_option("--logits", args.logits, "where to: f32, [tokens, vocabulary]")->type_name("FILE");
   cmd.add_option(
          "--compute", args.compute,
          "exact: 32-bit activations, same figures everywhere; fast: activations in 8 bits, figures as "
          "llama.cpp gives them")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, Compute>{{"exact", Compute::exact}, {"fast", Compute::fast}}))
-      ->default_str("exact");
+      ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
   auto* task =
       cmd.add_option("--task", args.task,
                      "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")

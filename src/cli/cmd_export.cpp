@@ -66,9 +66,13 @@ void add_export(CLI::App& app, int& exit_code) {
   cmd->add_option("--to", args->target, "llama.cpp, ik_llama.cpp, json or csv")
       ->required()
       ->check(CLI::IsMember(export_names()));
-  cmd->add_option("-o,--output", args->out, "file to write; standard output without it");
+  cmd->add_option("-o,--output", args->out, "file to write; standard output without it")->type_name("FILE");
   cmd->add_flag("--force", args->force, "replace an existing file");
   args->common.add_to(*cmd);
+  cmd->footer(
+      "Examples:\n"
+      "  snug export recipe.json --to llama.cpp -o types.txt\n"
+      "  snug export recipe.json --to csv");
   cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_export(*args); }); });
 }
 

@@ -1,12 +1,13 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
 #include "cli/projector.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
-#include "snug/fit.hpp"
 #include "snug/error.hpp"
+#include "snug/fit.hpp"
 
 namespace snug::cli {
 namespace {
@@ -64,19 +65,22 @@ void add_fit(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->model.add_moments_to(*command);
   args->plan.add_to(*command);
-  command->add_option("-o,--out", args->out, "the GGUF to write");
+  under(*command, kWhere).add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE");
   args->projector.add_to(*command);
   args->projector.add_counting_to(*command);
-  command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON");
-  command
-      ->add_option("--gptq", args->feedback,
-                   "GPTQ error feedback; about halves the loss below 4 bits. auto: use it if it costs under 16 "
-                   "core-hours and lowers held-out KL")
+  command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON")->type_name("FILE");
+  command->add_flag("--force", args->force, "replace an existing output");
+  under(*command, kHow)
+      .add_option(
+          "--gptq", args->feedback,
+          "GPTQ error feedback; about halves the loss below 4 bits. auto: use it if it costs under 16 "
+          "core-hours and lowers held-out KL")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
-  command->add_option("--feedback", args->feedback)->check(CLI::IsMember({"auto", "on", "off"}))->group("");  // old name
+  command->add_option("--feedback", args->feedback)
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->group("");  // old name
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
-  command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
   args->common.add_to(*command);

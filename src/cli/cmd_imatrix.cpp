@@ -48,7 +48,7 @@ int64_t chunk_for(const Args& args, const infer::Model& model) {
   if (args.chunk == 0) return std::min(kUsualChunk, trained > 0 ? trained : kUsualChunk);
   if (trained > 0 && args.chunk > trained)
     log_line(str("chunks of ", args.chunk, " tokens are longer than the context of ", trained,
-               " that the model was trained for"));
+                 " that the model was trained for"));
   return args.chunk;
 }
 
@@ -108,8 +108,10 @@ int run(Args& args) {
 }
 
 void add_text(CLI::App& command, Args& args) {
-  command.add_option("-f,--file,--calib", args.source.text,
-                     "calibration text, UTF-8; `self`: what the model writes itself");
+  command
+      .add_option("-f,--file,--calib", args.source.text,
+                  "calibration text, UTF-8; `self`: what the model writes itself")
+      ->type_name("FILE");
   command
       .add_option("--chunk", args.chunk, "tokens of a chunk (default: 512, or the model's context if less)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
@@ -142,9 +144,11 @@ void add_collecting(CLI::App& command, Args& args) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   command.add_option("--full-width", args.options.full_width)->group("")->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
-  command.add_option("--memory", args.memory,
-                     "with --collect-hessians: most memory for sums; more passes over the text where they take more "
-                     "(default: half of what is free)");
+  command
+      .add_option("--memory", args.memory,
+                  "with --collect-hessians: most memory for sums; more passes over the text where they take more "
+                  "(default: half of what is free)")
+      ->type_name("SIZE");
   command.add_option("--compute", args.compute, "how the model is run: exact gives the same file anywhere")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
@@ -159,13 +163,15 @@ void add_imatrix(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
   auto* command = app.add_subcommand("imatrix", "collect the importance of every input column from a text");
   command->add_option("MODEL", args->model, "GGUF file (of a split model the first)");
-  command->add_option("-o,--out", args->out,
-                      "the imatrix to write: GGUF, or the legacy form if it ends in .dat");
+  command
+      ->add_option("-o,--out", args->out, "the imatrix to write: GGUF, or the legacy form if it ends in .dat")
+      ->type_name("FILE");
   command->add_flag("--force", args->force, "replace an existing output");
   add_text(*command, *args);
   add_collecting(*command, *args);
-  command->add_option("--merge", args->merge, "add up imatrix files of one model instead");
-  command->add_option("--statistics", args->statistics, "show what an imatrix says of each tensor instead");
+  command->add_option("--merge", args->merge, "add up imatrix files of one model instead")->type_name("FILE");
+  command->add_option("--statistics", args->statistics, "show what an imatrix says of each tensor instead")
+      ->type_name("FILE");
   args->common.add_to(*command);
   command->footer(
       "Stopped at any instant, the same command goes on where it was.\n"

@@ -29,6 +29,10 @@ void add_inspect(CLI::App& app, int& exit_code) {
   cmd->add_option("FILE", args->file, "GGUF file (of a split model the first), imatrix, state or recipe.json")
       ->required();
   args->common.add_to(*cmd);
+  cmd->footer(
+      "Examples:\n"
+      "  snug inspect model.gguf\n"
+      "  snug inspect imatrix.gguf --json");
   cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_inspect(*args); }); });
 }
 

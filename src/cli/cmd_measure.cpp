@@ -5,6 +5,7 @@
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/text_table.hpp"
 #include "fit/check_recipes.hpp"
@@ -115,15 +116,16 @@ void add_measure(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->measure.add_to(*command, true);
   args->calibration.add_to(*command);
-  command->add_option("--profile", args->profile,
-                      "write losses and bytes of every tensor and format here, as JSON");
-  command
-      ->add_option("--check", args->check,
+  under(*command, kWhere)
+      .add_option("--profile", args->profile, "write losses and bytes of every tensor and format here, as JSON")
+      ->type_name("FILE");
+  command->add_flag("--force", args->force, "replace an existing --profile");
+  under(*command, kHow)
+      .add_option("--check", args->check,
                    "then run so many whole recipes, optimal, presets and random ones, to see how far "
                    "predictions hold; "
                    "`snug report` shows them")
       ->check(CLI::Range(3, 10000));
-  command->add_flag("--force", args->force, "replace an existing --profile");
   args->common.add_to(*command);
   command->footer(
       "Examples:\n"

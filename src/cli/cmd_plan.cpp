@@ -5,6 +5,7 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/report_table.hpp"
 #include "fit/evidence.hpp"
@@ -101,14 +102,16 @@ void add_plan(CLI::App& app, int& exit_code) {
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
   args->plan.add_to(*command);
-  command->add_option("-o,--out", args->out, "write the recipe here, as JSON");
-  command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON");
-  command->add_option("--curve", args->curve, "loss against size for every budget, on stdout")
+  under(*command, kWhere).add_option("-o,--out", args->out, "write the recipe here, as JSON")->type_name("FILE");
+  command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON")
+      ->type_name("FILE");
+  command->add_flag("--force", args->force, "replace existing files");
+  under(*command, kSay)
+      .add_option("--curve", args->curve, "loss against size for every budget, on stdout")
       ->check(CLI::IsMember({"csv", "json"}));
   command->add_option("--curve-points", args->curve_points, "points to solve exactly between those of the hull")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
-  command->add_flag("--force", args->force, "replace existing files");
   args->common.add_to(*command);
   command->footer("What the state does not know yet is measured first.\n"
                   "Examples:\n"

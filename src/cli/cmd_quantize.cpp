@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
@@ -9,6 +10,8 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/budgets.hpp"
+#include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/written_text.hpp"
@@ -25,6 +28,7 @@ struct Args {
   CommonArgs common;
   ModelArgs model;
   std::string recipe, preset, format, out, effort = "normal";
+  std::vector<std::string> as_llama;  // [OUT] TYPE [THREADS], as llama-quantize is called
   bool force = false, dry_run = false, allow_requantize = false;
 };
 
@@ -64,7 +68,34 @@ std::optional<Hessians> moments_for(Recipe& recipe, const Args& args) {
   return moments;
 }
 
-int run(const Args& args) {
+/// llama-quantize's own call, IN [OUT] TYPE [THREADS], in our options.
+void take_as_llama(Args& args) {
+  std::vector<std::string>& words = args.as_llama;
+  if (words.empty()) return;
+  const auto is_number = [](const std::string& word) {
+    return word.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (words.size() > 1 && is_number(words.back())) {
+    args.common.threads = std::atoi(words.back().c_str());
+    words.pop_back();
+  }
+  const std::string type = words.back();
+  if (words.size() > 2 || !(args.recipe + args.preset + args.format).empty())
+    throw Error{str("'", type, "' is one argument too many"), "`snug quantize`", "`snug quantize --help` tells more",
+                Fault::usage};
+  if (words.size() == 2 && args.out.empty()) args.out = words.front();
+  if (find_preset(type))
+    args.preset = type;
+  else
+    args.format = type;
+  if (args.out.empty()) args.out = default_output(args.model.model, {Budget{}, type});
+  log_line(str("as `snug quantize ", args.model.model, find_preset(type) ? " --preset " : " --format ", type, " -o ",
+               args.out, "`"));
+}
+
+int run(Args args) {
+  args.common.apply();
+  take_as_llama(args);
   args.common.apply();
   if (!args.recipe.empty() + !args.preset.empty() + !args.format.empty() != 1)
     throw Error{"name what to quantize to", "", "one of --recipe F, --preset q4_k_m, --format q6_K",
@@ -109,23 +140,29 @@ void add_quantize(CLI::App& app, int& exit_code) {
       app.add_subcommand("quantize", "write a model as a recipe, a preset or a single format says");
   args->model.add_to(*command);
   args->model.add_moments_to(*command);
+  command->add_option("words", args->as_llama, "llama-quantize's own call is understood: MODEL OUT Q4_K_M")->group("");
   command->add_option("--recipe", args->recipe,
-                      "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
-  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()));
-  command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K");
-  command->add_option("-o,--out", args->out, "the GGUF to write");
-  command->add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
+                      "recipe.json of `snug plan`; gives the same bytes as `snug fit`")
+      ->type_name("FILE");
+  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()))
+      ->type_name("NAME");
+  command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K")
+      ->type_name("NAME");
+  under(*command, kWhere).add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE");
+  command->add_flag("--force", args->force, "replace an existing output");
+  under(*command, kHow)
+      .add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
       ->check(CLI::IsMember({"normal", "max"}))
       ->capture_default_str();
   command->add_flag("--allow-requantize", args->allow_requantize,
                     "accept a source that is quantized already");
   command->add_flag("--dry-run", args->dry_run, "show the formats, write no model");
-  command->add_flag("--force", args->force, "replace an existing output");
   args->common.add_to(*command);
   command->footer(
       "Examples:\n"
       "  snug quantize model-f16.gguf --imatrix imatrix.gguf --recipe recipe.json -o out.gguf\n"
-      "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf");
+      "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf\n"
+      "  snug quantize model-f16.gguf out.gguf Q4_K_M");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

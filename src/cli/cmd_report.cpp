@@ -120,7 +120,7 @@ Known profile_of_state(const Args& args) {
                 Fault::usage};
   if (saved.size() > 1)
     log_line(str("the state holds ", saved.size(), " profiles; this is the one with most measured, ",
-               saved.front().profile.state_digest));
+                 saved.front().profile.state_digest));
   return known_of(std::move(saved.front()), state, args.source);
 }
 
@@ -186,16 +186,19 @@ void add_report(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("report", "write an HTML report on a recipe: size, loss, confidence");
   command->add_option("source", args->source, "a recipe, or the state of a model that was measured")
       ->required();
-  command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)");
+  command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)")
+      ->type_name("FILE");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
       ->add_option("--measured", args->measured,
                    "further divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, "
                    "measured, se")
+      ->type_name("FILE")
       ->check(CLI::ExistingFile);
   command->add_option("--bpw", args->bpw, "with a state: plan at this many bits per weight (default: 4.25)")
       ->check(CLI::Range(0.1, 64.0));
   command->add_option("--model", args->model.model, "the model, where state or recipe are not enough")
+      ->type_name("MODEL")
       ->check(CLI::ExistingFile);
   args->model.add_imatrix_to(*command);
   args->measure.add_to(*command, false);

@@ -20,11 +20,11 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/whole_number.hpp"
-#include "infer/text/chat_template.hpp"
-#include "infer/text/generate.hpp"
 #include "cli/typed_lines.hpp"
 #include "infer/model.hpp"
 #include "infer/session.hpp"
+#include "infer/text/chat_template.hpp"
+#include "infer/text/generate.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
@@ -63,8 +63,9 @@ ChatTemplate template_for(const RunArgs& args, const ModelSource& model) {
   if (const auto own = model.metadata().text("tokenizer.chat_template"); own && !own->empty())
     return {std::string{*own}, "the model's chat template"};
   if (!args.common.quiet)
-    std::fprintf(stderr,
-                 "snug: the model has no chat template; chatting as ChatML does (--chat-template names another)\n");
+    std::fprintf(
+        stderr,
+        "snug: the model has no chat template; chatting as ChatML does (--chat-template names another)\n");
   return ChatTemplate::built_in("chatml");
 }
 
@@ -82,7 +83,7 @@ int64_t usual_context(const RunArgs& args, const infer::Model& model) {
     context /= 2;
   if (context < trained)
     log_line(str("a context of ", context, " tokens, for memory's sake; the model was trained for ", trained,
-               " (--ctx)"));
+                 " (--ctx)"));
   return context;
 }
 
@@ -260,14 +261,17 @@ void add_run(CLI::App& app, int& exit_code) {
       command->add_option("-p,--prompt", args->prompt, "the text to go on from; with --chat, what to answer");
   auto* file =
       command->add_option("-f,--file", args->file, "the same from a file or pipe; - is standard input")
+          ->type_name("FILE")
           ->excludes(prompt);
   auto* chat = command->add_flag("--chat", args->chat,
                                  "use the model's chat template; without -p, one turn per line of stdin");
   command->add_option("--system", args->system, "with --chat: what the model is told first")->needs(chat);
   command
-      ->add_option("--chat-template", args->chat_template,
-                   "with --chat: a template other than the model's: a family's name, such as chatml, or a file of "
-                   "Jinja")
+      ->add_option(
+          "--chat-template", args->chat_template,
+          "with --chat: a template other than the model's: a family's name, such as chatml, or a file of "
+          "Jinja")
+      ->type_name("NAME")
       ->needs(chat);
   command->add_option("--form", args->chat_template, "")->needs(chat)->group("");  // as it was called once
   command->add_option("-c,--ctx", args->context, "tokens of context; 0: as many as the model was trained for")

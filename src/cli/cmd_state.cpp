@@ -168,7 +168,7 @@ CLI::App* add_work(CLI::App& parent, int& exit_code, const char* name, const cha
   auto* command = parent.add_subcommand(name, help);
   if (work == merge_stores) {
     command->add_option("inputs", args->inputs, "stores to join")->required();
-    command->add_option("-o,--out", args->out, "the store to write")->required();
+    command->add_option("-o,--out", args->out, "the store to write")->type_name("FILE")->required();
     command->add_flag("--force", args->force, "replace an existing store; it may be one of the inputs");
   } else {
     command->add_option("store", args->path, "a store of `snug measure` or `snug fit`")->required();
@@ -188,14 +188,17 @@ CLI::App* add_work(CLI::App& parent, int& exit_code, const char* name, const cha
 void add_state(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("state", "show, verify, merge or compact a measurement store");
   command->require_subcommand(1);
-  add_work(*command, exit_code, "show", "records, sizes and digest", show);
-  add_work(*command, exit_code, "verify", "read everything; exit code 1 if anything is damaged",
-           verify_store);
+  command->footer("Examples:\n  snug state show model.snug-state\n  snug state merge shard-*.state -o model.state");
+  add_work(*command, exit_code, "show", "records, sizes and digest", show)
+      ->footer("Example:\n  snug state show model.snug-state");
+  add_work(*command, exit_code, "verify", "read everything; exit code 1 if anything is damaged", verify_store)
+      ->footer("Example:\n  snug state verify model.snug-state");
   add_work(*command, exit_code, "merge", "join the stores of several shards", merge_stores)
       ->footer(
           "Example:\n"
           "  snug state merge shard-*.state -o model.state");
-  add_work(*command, exit_code, "compact", "rewrite without damaged and superseded records", compact_store);
+  add_work(*command, exit_code, "compact", "rewrite without damaged and superseded records", compact_store)
+      ->footer("Example:\n  snug state compact model.snug-state");
 }
 
 }  // namespace snug::cli

@@ -53,7 +53,10 @@ void add_tokenize(CLI::App& app, int& exit_code) {
                     "no BOS in front and no EOS behind, even where the model wants them");
   command->add_flag("--special", args->special, "control tokens written in the text become those tokens");
   args->common.add_to(*command);
-  command->footer("With --json an array of ids, without it an id and its text a line.");
+  command->footer("With --json an array of ids, without it an id and its text a line.\n"
+                  "Examples:\n"
+                  "  snug tokenize model.gguf text.txt\n"
+                  "  echo 'Once upon a time' | snug tokenize model.gguf - --json");
   command->callback(
       [args, &exit_code] { exit_code = guarded([&] { return run_tokenize(*args); }, Keeps::nothing); });
 }

@@ -7,7 +7,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string_view>
-#include <utility>
 
 #include "base/events.hpp"
 #include "base/memory.hpp"
@@ -15,18 +14,19 @@
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "base/without_controls.hpp"
+#include "cli/options/groups.hpp"
+#include "cli/report_error.hpp"
 #include "cli/terminal_events.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
 
 void CommonArgs::add_to(CLI::App& command) {
-  command.add_option("--threads", threads, "threads to use; 0 is all cores")
+  under(command, kHow).add_option("--threads", threads, "threads to use; 0 is all cores")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  command.add_flag("-q,--quiet", quiet, "no progress and no notices");
-  command.add_flag("--json", json, "one JSON document on stdout, everything else on stderr");
+  under(command, kSay).add_flag("-q,--quiet", quiet, "no progress and no notices");
+  command.add_flag("--json", json, "one JSON document on stdout, also of an error; everything else on stderr");
 }
 
 void CommonArgs::apply() const {
@@ -79,59 +79,22 @@ bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std:
   }
 }
 
-namespace {
-
-/// The library's advice knows no command lines: what a person types for it.
-constexpr std::pair<std::string_view, std::string_view> kSpellings[] = {
-    {"ask for it to be replaced", "replace it with --force"},
-    {"a shorter context", "a shorter context (--ctx)"},
-    {"a longer context", "a longer context (--ctx)"},
-    {"say how many tokens the context is to have", "say how many tokens the context is to have (--ctx)"},
-    {"leave wide inputs out", "leave wide inputs out (--hessian-width)"},
-    {"allow requantizing", "add --allow-requantize"},
-    {"raise the bits per weight", "raise --bpw"},
-    {"a size, e.g. 11GB, or bits per weight, e.g. 4.25", "--size, e.g. 11GB, or --bpw, e.g. 4.25"},
-    {"name another runtime", "name another --runtime"},
-    {"with second moments", "with second moments (`snug imatrix --collect-hessians`)"},
-    {"save the logits of the original again", "`snug eval --save-logits` makes one"},
-    {"name another store", "name another store with --state"},
-    {"write larger files", "write larger files (--split-size)"},
-    {"single tensors can be pinned", "--pin keeps single tensors"},
-    {"convert to bf16, or keep the types of the source",
-     "convert to bf16 (--type bf16), or keep the types of the source (--type source)"},
-    {"name a built-in template", "give --chat-template the name of a built-in one"},
-};
-
-std::string with_options(std::string text) {
-  for (const auto& [advice, spelling] : kSpellings)
-    if (const size_t at = text.find(advice); at != std::string::npos) text.replace(at, advice.size(), spelling);
-  return text;
-}
-
-}  // namespace
-
 int guarded(const std::function<int()>& work, Keeps keeps) {
   const EventScope scope{terminal_events()};
   try {
     return work();
   } catch (const Error& error) {
-    if (error.fault() == Fault::interrupted && keeps == Keeps::nothing)
-      std::fprintf(stderr, "snug: interrupted; nothing was written\n");
-    else
-      std::fprintf(stderr, "snug: %s\n", without_controls(with_options(error.what())).c_str());
-    return static_cast<int>(error.fault());
+    const bool empty_handed = error.fault() == Fault::interrupted && keeps == Keeps::nothing;
+    return report_error(empty_handed ? Error{"interrupted; nothing was written", "", "", Fault::interrupted} : error);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "snug: out of memory\n  try:   --threads 1, or a machine with more memory\n");
+    return report_error(Error{"out of memory", "", "--threads 1, or a machine with more memory"});
   } catch (const std::runtime_error& error) {  // as TBB says that it got no thread
     const bool thread = std::string_view{error.what()}.find("pthread_create") != std::string_view::npos;
-    std::fprintf(
-        stderr, "snug: %s%s\n", without_controls(error.what()).c_str(),
-        thread ? "\n  try:   --threads 1, or raise the limit of threads or memory (ulimit -u, ulimit -v)"
-               : "");
+    return report_error(Error{
+        error.what(), "", thread ? "--threads 1, or raise the limit of threads or memory (ulimit -u, ulimit -v)" : ""});
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "snug: %s\n", without_controls(error.what()).c_str());
+    return report_error(Error{error.what()});
   }
-  return static_cast<int>(Fault::bad_input);
 }
 
 void print_out(const std::string& text) {

@@ -11,8 +11,10 @@
 namespace snug::cli {
 
 void ProjectorArgs::add_to(CLI::App& command) {
-  command.add_option("--mmproj", out,
-                     "write what a multimodal checkpoint sees images with here, as llama.cpp's projector file");
+  command
+      .add_option("--mmproj", out,
+                  "write what a multimodal checkpoint sees images with here, as llama.cpp's projector file")
+      ->type_name("FILE");
 }
 
 void ProjectorArgs::add_counting_to(CLI::App& command) {

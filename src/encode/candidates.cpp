@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/closest.hpp"
 #include "base/str.hpp"
+#include "recipe/format_names.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -38,7 +40,9 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
     const std::string_view name = list.substr(0, comma);
     list.remove_prefix(std::min(comma + 1, list.size()));
     const Format* format = find_format(name);
-    if (!format) throw Error{str("unknown format '", name, "'"), "the list of formats", str("known are ", known_formats()), Fault::usage};
+    if (!format)
+      throw Error{str("unknown format '", name, "'"), "the list of formats",
+                  did_you_mean(name, all_format_names(), str("known are ", known_formats())), Fault::usage};
     if (!target.loads(format->id))
       throw Error{str(target.name, " does not load ", format->name), "the list of formats", "leave it out, or name another runtime",
                   Fault::usage};

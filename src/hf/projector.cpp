@@ -47,7 +47,7 @@ const ProjectorKind& kind_of(const Config& config, const Config& vision) {
   for (const Known& known : kKnown) names += str(names.empty() ? "" : ", ", known.class_name);
   config.refuse(str("the vision tower ", quoted(vision.model_type()), " of a ", quoted(config.class_name()),
                     ", whose tensors snug cannot name"),
-                str("leave --mmproj out, and get the projector with llama.cpp's converter; known are the towers of ",
+                str("leave the projector out, and get it with llama.cpp's converter; known are the towers of ",
                     names));
 }
 
@@ -77,7 +77,7 @@ void place(const ProjectorKind& kind, const Checkpoint& checkpoint, const Source
   const Match match = find_rule(rules, source.name, kSuffixes);
   if (!match.rule)
     throw Error{str("the tensor ", quoted(source.raw->name), " has no place in a projector of the kind ", kind.type),
-                std::string{source.raw->file}, "leave --mmproj out, and get the projector with llama.cpp's converter"};
+                std::string{source.raw->file}, "leave the projector out, and get it with llama.cpp's converter"};
   const std::string to = numbered(match.rule->to, match.expert);
   const Piece piece{checkpoint, source, "", to, match.suffix};
   if (match.rule->transform)

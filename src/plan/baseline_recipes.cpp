@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/closest.hpp"
 #include "base/str.hpp"
 #include "artifact/tensor_order.hpp"
 #include "encode/candidates.hpp"
@@ -64,7 +65,10 @@ Recipe uniform_recipe(const ModelSource& model, const std::string& name) {
   if (!format || !format->gguf_type) {
     std::vector<std::string_view> known;
     for (const Format& f : formats()) known.push_back(f.name);
-    throw Error{str("unknown format '", name, "'"), "the format", str("known are ", join(known)), Fault::usage};
+    if (find_preset(name))
+      throw Error{str("'", name, "' is a preset, not a single format"), "the format", str("name it as a preset: ", name), Fault::usage};
+    throw Error{str("unknown format '", name, "'"), "the format",
+                did_you_mean(name, known, str("known are ", join(known))), Fault::usage};
   }
   return recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const Tensor& tensor) {
     return is_quantizable(tensor) ? fitting_format(format->id, tensor.cols()) : tensor.format;
@@ -74,7 +78,8 @@ Recipe uniform_recipe(const ModelSource& model, const std::string& name) {
 Recipe preset_recipe(const ModelSource& model, const Importance* importance, const std::string& name) {
   const Preset* preset = find_preset(name);
   if (!preset)
-    throw Error{str("unknown preset '", name, "'"), "the preset", str("known are ", join(preset_names())), Fault::usage};
+    throw Error{str("unknown preset '", name, "'"), "the preset",
+                did_you_mean(name, preset_names(), str("known are ", join(preset_names()))), Fault::usage};
   const ModelShape shape = shape_of(model);
   const Recipe order = copy_recipe(model);  // llama-quantize counts layers in the order of its output
   std::vector<PresetTensor> tensors;

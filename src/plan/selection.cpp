@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "base/closest.hpp"
 #include "base/str.hpp"
+#include "recipe/format_names.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -15,7 +17,9 @@ Pattern compile(const std::string& pattern, std::string_view option) {
 
 const Format& format_named(const std::string& name, std::string_view option) {
   const Format* format = find_format(name);
-  if (!format) throw Error{str("unknown format '", name, "'"), std::string(option), "e.g. q4_K, iq4_xs, q8_0", Fault::usage};
+  if (!format)
+    throw Error{str("unknown format '", name, "'"), std::string(option),
+                did_you_mean(name, all_format_names(), "e.g. q4_K, iq4_xs, q8_0"), Fault::usage};
   return *format;
 }
 

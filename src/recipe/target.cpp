@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/closest.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -71,7 +72,8 @@ const Target& find_target(std::string_view name) {
   if (found != std::end(kTargets)) return *found;
   std::string known;
   for (const Target& target : kTargets) known += str(known.empty() ? "" : ", ", target.name);
-  throw Error{str("unknown runtime '", name, "'"), "the runtime", str("known are ", known), Fault::usage};
+  throw Error{str("unknown runtime '", name, "'"), "the runtime",
+              did_you_mean(name, target_names(), str("known are ", known)), Fault::usage};
 }
 
 }  // namespace snug

@@ -4,6 +4,7 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/options/groups.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -30,25 +31,34 @@ CLI::Option* add_old_spelling(CLI::App& command, const std::string& name, Value&
 }  // namespace
 
 void ModelArgs::add_to(CLI::App& command) {
-  command.add_option("model", model, "GGUF model in F32, F16 or BF16 (the first file of a split one)")->required();
+  command.add_option("MODEL", model,
+                     "a model in F32, F16 or BF16: a GGUF file (of a split one the first), or the folder of a Hugging Face "
+                     "checkpoint")
+      ->required();
   add_imatrix_to(command);
 }
 
 void ModelArgs::add_imatrix_to(CLI::App& command) {
-  command.add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file");
+  under(command, kWhat)
+      .add_option("--imatrix", imatrix, "importance of each input column: a GGUF or legacy imatrix file")
+      ->type_name("FILE");
 }
 
 void ModelArgs::add_moments_to(CLI::App& command) {
-  command.add_option("--hessians", moments,
-                     "second moments of inputs, for error feedback: an imatrix made by `snug imatrix --collect-hessians` or by "
-                     "`snug fit` (default: those of --imatrix)");
+  under(command, kWhat)
+      .add_option("--hessians", moments,
+                  "second moments of inputs, for error feedback: an imatrix made by `snug imatrix "
+                  "--collect-hessians` or by `snug fit` (default: those of --imatrix)")
+      ->type_name("FILE");
   add_old_spelling(command, "--moments", moments);
 }
 
 void CalibrationArgs::add_to(CLI::App& command) {
-  command.add_option("--calib", calib,
-                     "text on which the model is run to measure what each tensor does to the output; 'self' (the "
-                     "default) lets the model write it");
+  under(command, kRun)
+      .add_option("--calib", calib,
+                  "text on which the model is run to measure what each tensor does to the output; 'self' (the "
+                  "default) lets the model write it")
+      ->type_name("FILE");
   command.add_flag("--no-probe", no_probe, "do not run the model: weigh tensors by role and position");
   command
       .add_option("--probe", probe,
@@ -80,18 +90,25 @@ CalibrationRequest CalibrationArgs::request() const {
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
   for (const std::string_view name : target_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
-  command.add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)");
+  under(command, kWhere)
+      .add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)")
+      ->type_name("FILE");
+  under(command, kHow);
   command.add_option("--precision", precision, "wanted relative standard error of each measured error")
       ->check(CLI::Range(1e-4, 0.5))
       ->capture_default_str();
-  command.add_option("--formats", formats, "only these, comma-separated (default: all the runtime loads)");
-  command.add_option("--runtime", runtime, str("program that will load the output: ", runtimes))->capture_default_str();
+  command.add_option("--formats", formats, "only these, comma-separated (default: all the runtime loads)")
+      ->type_name("LIST");
+  command.add_option("--runtime", runtime, str("program that will load the output: ", runtimes))
+      ->type_name("NAME")
+      ->capture_default_str();
   command.add_option("--effort", effort, "how hard encoders search")
       ->check(CLI::IsMember({"normal", "max"}))
       ->capture_default_str();
   command.add_flag("--allow-requantize", allow_requantize, "accept a source that is quantized already");
   if (with_shard)
-    command.add_option("--shard", shard, "measure part i of n, e.g. 0/4; join with `snug state merge`");
+    command.add_option("--shard", shard, "measure part i of n, e.g. 0/4; join with `snug state merge`")
+        ->type_name("I/N");
 }
 
 MeasureOptions MeasureArgs::options() const {
@@ -111,17 +128,32 @@ std::filesystem::path MeasureArgs::state_path(const std::string& model, const st
 }
 
 void PlanArgs::add_to(CLI::App& command) {
-  command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes");
+  under(command, kWhat);
+  command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes")->type_name("SIZE");
   command.add_option("--bpw", bpw, "most bits per weight, counted over all tensors")->excludes("--size");
-  command.add_option("--pin", rules.pins, "REGEX=FORMAT: tensors it finds get that format (repeatable)")->allow_extra_args(false);
-  command.add_option("--min", rules.mins, "[REGEX=]FORMAT: no fewer bits per weight than FORMAT has")->allow_extra_args(false);
-  command.add_option("--max", rules.maxs, "[REGEX=]FORMAT: no more bits per weight than FORMAT has")->allow_extra_args(false);
-  command.add_option("--group", rules.groups, "REGEX: matching tensors with equal capture groups get one format")->allow_extra_args(false);
-  command.add_option("--cap", caps, "REGEX=SIZE: cap the total size of matching tensors")->allow_extra_args(false);
+  under(command, kWishes);
+  command.add_option("--pin", rules.pins, "tensors it finds get that format (repeatable)")
+      ->type_name("REGEX=FORMAT")
+      ->allow_extra_args(false);
+  command.add_option("--min", rules.mins, "no fewer bits per weight than FORMAT has")
+      ->type_name("[REGEX=]FORMAT")
+      ->allow_extra_args(false);
+  command.add_option("--max", rules.maxs, "no more bits per weight than FORMAT has")
+      ->type_name("[REGEX=]FORMAT")
+      ->allow_extra_args(false);
+  command.add_option("--group", rules.groups, "matching tensors with equal capture groups get one format")
+      ->type_name("REGEX")
+      ->allow_extra_args(false);
+  command.add_option("--cap", caps, "cap the total size of matching tensors")
+      ->type_name("REGEX=SIZE")
+      ->allow_extra_args(false);
   command.add_option("--max-formats", max_formats, "use at most N distinct formats")->check(CLI::Range(1, 64));
-  command.add_option("--active-size", active_size, "most bytes read per token (experts count by their share)");
-  command.add_option("--split-size", split_size, "write files of at most this size each, e.g. 5GB");
-  command.add_option("--solve-seconds", seconds, "most time for the solver")->check(CLI::Range(0.01, 1e6))->capture_default_str();
+  command.add_option("--active-size", active_size, "most bytes read per token (experts count by their share)")
+      ->type_name("SIZE");
+  under(command, kWhere)
+      .add_option("--split-size", split_size, "write files of at most this size each, e.g. 5GB")
+      ->type_name("SIZE");
+  under(command, kHow).add_option("--solve-seconds", seconds, "most time for the solver")->check(CLI::Range(0.01, 1e6))->capture_default_str();
 }
 
 PlanOptions PlanArgs::options() const {
