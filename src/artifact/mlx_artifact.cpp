@@ -142,12 +142,12 @@ bool has_head(const std::vector<mlx::Module>& modules) {
 }  // namespace
 
 MlxArtifact::MlxArtifact(ModelSource model)
-    : model_(checkpoint_only(std::move(model))), modules_(mlx::modules_of(model_)) {}
+    : model_(checkpoint_only(std::move(model))), modules_(std::make_shared<const std::vector<mlx::Module>>(mlx::modules_of(model_))) {}
 
 mlx::StoredModel MlxArtifact::stored(const Recipe& recipe) const {
   std::vector<mlx::StoredModel::Choice> choices;
   for (const RecipeTensor& tensor : recipe.tensors) choices.push_back({tensor.name, tensor.format});
-  return {modules_, choices};
+  return {model_, modules_, choices};
 }
 
 /// Headers, less what is counted for tensors that MLX has no place for.
@@ -171,7 +171,7 @@ std::unique_ptr<ArtifactWriter> MlxArtifact::open(const Recipe& recipe, const fs
   if (fs::equivalent(out, model_.path(), missing))
     throw Error{"the output is the model itself, which would be lost", out.string(), "name another folder", Fault::usage};
   mlx::StoredModel planned = stored(recipe);
-  std::string config = mlx::config_text(model_, planned.quantized(), planned.floats(), !has_head(modules_));
+  std::string config = mlx::config_text(model_, planned.quantized(), planned.floats(), !has_head(*modules_));
   return std::make_unique<MlxWriter>(model_, recipe, std::move(planned), std::move(config), out, existing);
 }
 

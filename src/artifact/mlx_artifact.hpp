@@ -26,7 +26,7 @@ class MlxArtifact final : public Artifact {
   mlx::StoredModel stored(const Recipe& recipe) const;
 
   const ModelSource model_;
-  const std::vector<mlx::Module> modules_;
+  const mlx::StoredModel::Modules modules_;
 };
 
 }  // namespace snug

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/json_reader.hpp"
 #include "hf/config.hpp"
@@ -65,6 +66,8 @@ void say_full_attention(const ModelSource& model, json& text) {
 void say_of_text(const ModelSource& model, const hf::Config& config, json& text) {
   say_full_attention(model, text);
   say_rope(config, text);
+  for (const auto& [name, other] : {std::pair{"num_experts", "num_local_experts"}, std::pair{"num_local_experts", "num_experts"}})
+    if (is_missing(text, name) && !is_missing(text, other)) text[name] = text[other];  // either name serves in the source
   hf::fill_defaults(text, config.model_type());
   if (!is_missing(text, "num_experts") && is_missing(text, "mlp_only_layers")) text["mlp_only_layers"] = json::array();
   if (!is_missing(text, "_sliding_window_pattern") && is_missing(text, "sliding_window_pattern"))

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <utility>
 
 #include "base/str.hpp"
 #include "quant/mlx_modes.hpp"
@@ -81,14 +82,14 @@ int64_t stored_bytes(FormatId format, int64_t data_bytes) {
   return data_bytes / from.block_bytes * from.block_weights / to.block_weights * to.block_bytes;
 }
 
-StoredModel::StoredModel(std::span<const Module> modules, std::span<const Choice> choices)
-    : floats_(float_format(modules, choices)) {
+StoredModel::StoredModel(ModelSource model, Modules modules, std::span<const Choice> choices)
+    : model_(std::move(model)), modules_(std::move(modules)), floats_(float_format(*modules_, choices)) {
   std::unordered_map<std::string_view, size_t> index;
   for (const Choice& choice : choices) {
     index.emplace(choice.tensor, entries_.size());
     entries_.push_back({choice.format, stored_format(choice.format, floats_, choice.tensor), nullptr, {}});
   }
-  for (const Module& module : modules) {
+  for (const Module& module : *modules_) {
     const auto found = index.find(module.tensor->name);
     if (found == index.end())
       throw Error{str("tensor '", module.tensor->name, "' has no format"), "", "use a recipe of the whole model"};

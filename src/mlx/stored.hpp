@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,8 +31,9 @@ class StoredModel {
     FormatId format{};
   };
 
-  /// The modules, and the model they are views of, outlive it.
-  StoredModel(std::span<const Module> modules, std::span<const Choice> choices);
+  using Modules = std::shared_ptr<const std::vector<Module>>;
+
+  StoredModel(ModelSource model, Modules modules, std::span<const Choice> choices);
 
   std::span<const safetensors::Planned> tensors() const { return planned_; }  // in the order of the modules
   int64_t bytes() const;                         // of them all
@@ -47,7 +49,7 @@ class StoredModel {
 
  private:
   struct Part {
-    const Module* module;
+    const Module* module;  // of modules_
     size_t planned;  // the first of its tensors: planes follow each other
   };
   struct Entry {
@@ -60,6 +62,8 @@ class StoredModel {
   std::vector<std::byte> converted(const Entry& entry, const Module& module, std::span<const std::byte> blocks) const;
   void emit(const Entry& entry, const Part& part, int64_t row, std::span<const std::byte> blocks, const Sink& sink) const;
 
+  ModelSource model_;  // that the modules are views of
+  Modules modules_;
   FormatId floats_;
   std::vector<safetensors::Planned> planned_;
   std::vector<Entry> entries_;  // one a choice
