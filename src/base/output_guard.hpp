@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/atomic_folder.hpp"
 #include "base/output_path.hpp"
 
 namespace snug {
@@ -27,6 +28,8 @@ class OutputGuard {
   /// One with a word of its own on whether it may be replaced.
   OutputGuard& writes(const path& output, Existing existing);
   OutputGuard& writes(std::span<const path> outputs);
+  /// A folder that will be replaced whole, or made.
+  OutputGuard& writes_folder(const path& output, MayReplace may_replace);
   /// A file that is made where it is missing, else added to: a state.
   OutputGuard& keeps(const path& store);
 
@@ -40,9 +43,11 @@ class OutputGuard {
     int64_t bytes = 0;
     bool is_kept = false;
     Existing existing{};
+    MayReplace may_replace = {};  // of a folder
   };
 
   void check_identities() const;
+  void check_contents() const;
   void check_places() const;
   void check_room() const;
 

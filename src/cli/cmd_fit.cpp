@@ -65,7 +65,9 @@ void add_fit(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->model.add_moments_to(*command);
   args->plan.add_to(*command);
-  under(*command, kWhere).add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE");
+  under(*command, kWhere)
+      .add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write")
+      ->type_name("FILE");
   args->projector.add_to(*command);
   args->projector.add_counting_to(*command);
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON")->type_name("FILE");

@@ -19,6 +19,7 @@
 #include "model/finite_weights.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -27,7 +28,7 @@ namespace {
 struct Args {
   CommonArgs common;
   ModelArgs model;
-  std::string recipe, preset, format, out, effort = "normal";
+  std::string recipe, preset, format, out, runtime = "llama.cpp", effort = "normal";
   std::vector<std::string> as_llama;  // [OUT] TYPE [THREADS], as llama-quantize is called
   bool force = false, dry_run = false, allow_requantize = false;
 };
@@ -48,7 +49,7 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
     check_within_budget(model, importance, recipe);
     return recipe;
   }
-  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format)
+  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format, args.runtime)
                                       : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
@@ -104,7 +105,7 @@ int run(Args args) {
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  guard_for(existing, args.model, "", args.dry_run ? "" : args.out).reads({args.recipe}).check();
+  guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();
   const ModelSource model = open_model(args.model.model);
   const std::optional<Importance> importance = load_importance(args.model.files(), model);
   const Importance* columns = importance ? &*importance : nullptr;
@@ -148,7 +149,14 @@ void add_quantize(CLI::App& app, int& exit_code) {
       ->type_name("NAME");
   command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K")
       ->type_name("NAME");
-  under(*command, kWhere).add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE");
+  command
+      ->add_option("--runtime", args->runtime,
+                   "program that will load the output: llama.cpp, ik_llama.cpp or mlx (a recipe brings its own)")
+      ->check(CLI::IsMember(target_names()))
+      ->capture_default_str();
+  under(*command, kWhere)
+      .add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write")
+      ->type_name("FILE");
   command->add_flag("--force", args->force, "replace an existing output");
   under(*command, kHow)
       .add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")

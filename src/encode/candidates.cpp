@@ -5,6 +5,7 @@
 #include "base/closest.hpp"
 #include "base/str.hpp"
 #include "recipe/format_names.hpp"
+#include "quant/mlx_modes.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -17,9 +18,9 @@ std::string join(const auto& names) {
   return text;
 }
 
-std::string known_formats() {
+std::string known_formats(Family family) {
   std::vector<std::string_view> names;
-  for (const Format& format : formats()) names.push_back(format.name);
+  for (const Format& format : formats(family)) names.push_back(format.name);
   return join(names);
 }
 
@@ -42,7 +43,7 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
     const Format* format = find_format(name);
     if (!format)
       throw Error{str("unknown format '", name, "'"), "the list of formats",
-                  did_you_mean(name, all_format_names(), str("known are ", known_formats())), Fault::usage};
+                  did_you_mean(name, all_format_names(), str("known are ", known_formats(target.family))), Fault::usage};
     if (!target.loads(format->id))
       throw Error{str(target.name, " does not load ", format->name), "the list of formats", "leave it out, or name another runtime",
                   Fault::usage};
@@ -56,10 +57,12 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
 std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted) {
   const Format* source = find_format(tensor.format);
   std::vector<const Format*> candidates;
-  for (const Format* format : wanted)
-    if (format != source && format->fits(tensor.cols()) &&
+  for (const Format* any : wanted) {
+    const Format* format = find_format(with_scales_of(any->id, tensor.format));
+    if (format != source && format->fits(tensor.cols()) && std::ranges::find(candidates, format) == candidates.end() &&
         format->row_bytes(tensor.cols()) < source->row_bytes(tensor.cols()))
       candidates.push_back(format);
+  }
   candidates.push_back(source);
   return candidates;
 }
