@@ -32,6 +32,7 @@ struct PlanOptions {
   std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
   int64_t split_bytes = 0;
   double seconds = 60;                 // the solver's time
+  std::string runtime = "llama.cpp";   // that will load the output; fit() takes that of MeasureOptions
   bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
 
   /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".

@@ -11,8 +11,9 @@ enum class Existing { refuse, replace };
 
 /// An output that is in place.
 struct WrittenModel {
-  int64_t bytes = 0;  // of all files
-  std::vector<std::filesystem::path> files;
+  int64_t bytes = 0;  // of all files that hold weights
+  std::vector<std::filesystem::path> files;             // those
+  std::vector<std::filesystem::path> companions = {};   // others of an output that is a folder
 };
 
 }  // namespace snug

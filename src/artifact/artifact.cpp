@@ -1,15 +1,22 @@
 #include "artifact/artifact.hpp"
 
 #include "artifact/gguf_artifact.hpp"
+#include "artifact/mlx_artifact.hpp"
+#include "mlx/folder_files.hpp"
+#include "recipe/target.hpp"
 
 namespace snug {
 
-std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance) {
+std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance, std::string_view runtime) {
+  if (find_target(runtime).family == Family::mlx) return std::make_unique<MlxArtifact>(model);
   return std::make_unique<GgufArtifact>(model, importance);
 }
 
-std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& out, int64_t split_bytes) {
-  return GgufArtifact::possible_outputs(out, split_bytes);
+void guard_output(OutputGuard& guard, const std::filesystem::path& out, int64_t split_bytes, std::string_view runtime) {
+  if (find_target(runtime).family == Family::mlx)
+    guard.writes_folder(out, mlx::is_model_folder);
+  else
+    guard.writes(GgufArtifact::possible_outputs(out, split_bytes));
 }
 
 }  // namespace snug

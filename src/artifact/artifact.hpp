@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/atomic_file.hpp"
+#include "base/output_guard.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/model.hpp"
 #include "snug/output.hpp"
@@ -36,6 +37,9 @@ class OutputSizes {
   /// What a tensor adds to the output, padding included, where its blocks of `format` take `data_bytes`.
   virtual int64_t stored_bytes(FormatId format, int64_t data_bytes) const = 0;
 
+  /// Whether Recipe::notes are written, and so take bytes.
+  virtual bool has_notes() const = 0;
+
   /// Exact, for every file, split as the recipe says.
   virtual FileLayout layout(const Recipe& recipe) const = 0;
 };
@@ -53,13 +57,13 @@ class ArtifactWriter {
   virtual WrittenModel commit() = 0;
 };
 
-/// Gives back the rows of an output that was written.
+/// Compares the rows of an output that was written.
 class ArtifactReader {
  public:
   virtual ~ArtifactReader() = default;
 
-  /// Whole rows as write_rows() took them; as many as `blocks` has room for.
-  virtual void read_rows(size_t tensor, int64_t first_row, std::span<std::byte> blocks) const = 0;
+  /// Whether the output has for these rows what write_rows() makes of them.
+  virtual bool holds_rows(size_t tensor, int64_t first_row, std::span<const std::byte> blocks) const = 0;
 };
 
 /// What will be written of a model: its container, to the byte, and writing it. Recipes name the model's tensors;
@@ -75,11 +79,13 @@ class Artifact : public OutputSizes {
   virtual std::unique_ptr<ArtifactReader> read_back(const Recipe& recipe, const WrittenModel& written) const = 0;
 };
 
-/// The names that writing `out` may take: its own, and where it may be split, of those in place the ones that its files
-/// may have. None where `out` is empty.
-std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& out, int64_t split_bytes);
+/// Has `guard` watch the names that writing `out` for a runtime may take: a folder, or a file and, where it may be split,
+/// of those in place the ones that its files may have. None where `out` is empty.
+void guard_output(OutputGuard& guard, const std::filesystem::path& out, int64_t split_bytes, std::string_view runtime);
 
-/// The artifact that recipes of `model` are written as. `importance`, which may be nullptr, outlives it.
-std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance);
+/// The artifact that recipes of `model` are written as for a runtime ("mlx"). `importance`, which may be nullptr,
+/// outlives it. Throws Error where the runtime is not known, or has no place for the model.
+std::unique_ptr<Artifact> make_artifact(const ModelSource& model, const Importance* importance,
+                                        std::string_view runtime = "llama.cpp");
 
 }  // namespace snug

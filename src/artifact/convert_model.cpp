@@ -12,6 +12,7 @@
 #include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -41,9 +42,12 @@ int64_t row_bytes_of(const Tensor& tensor, FormatId target) {
 }
 
 Recipe converting_recipe(const ModelSource& model, const ConvertOptions& options) {
+  if (options.type == FormatId::f32 && find_target(options.runtime).family == Family::mlx)
+    throw Error{"models of MLX are not stored in f32, which it would be slow with", "the type", "choose bf16 or f16", Fault::usage};
   Recipe recipe;
   recipe.method = kConverted;
   recipe.notes = false;
+  recipe.runtime = options.runtime;
   for (const Tensor* tensor : in_recipe_order(model)) {
     const FormatId target = target_of(*tensor, options);
     recipe.tensors.push_back({std::string{tensor->name}, target, row_bytes_of(*tensor, target) * tensor->rows(), 0,
@@ -89,7 +93,7 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactW
 
 WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
   const Recipe recipe = converting_recipe(model, options);
-  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, nullptr)->open(recipe, out, options.existing);
+  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, nullptr, recipe.runtime)->open(recipe, out, options.existing);
   int64_t bytes = 0;
   for (const Tensor& tensor : model.tensors()) bytes += tensor.bytes();
   Progress progress{"convert", bytes, Progress::Unit::bytes};

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "snug/model.hpp"
 #include "snug/output.hpp"
@@ -13,9 +14,10 @@ struct ConvertOptions {
   /// tensors that are f32 stay f32, and quantized ones what they are.
   std::optional<FormatId> type;
   Existing existing = Existing::refuse;
+  std::string runtime = "llama.cpp";  // that will load the output
 };
 
-/// Writes a model as one GGUF file, whatever it was read from: its keys, and its weights unquantized. Memory for a few
+/// Writes a model as one GGUF file or, for MLX, as a folder, whatever it was read from: its keys, and its weights unquantized. Memory for a few
 /// rows a thread. Throws Error naming the tensor where a weight is not finite or too large for f16.
 WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
 

@@ -94,9 +94,11 @@ class GgufReader final : public ArtifactReader {
   GgufReader(ModelSource file, std::vector<const Tensor*> tensors)
       : file_(std::move(file)), tensors_(std::move(tensors)) {}
 
-  void read_rows(size_t tensor, int64_t first_row, std::span<std::byte> blocks) const override {
+  bool holds_rows(size_t tensor, int64_t first_row, std::span<const std::byte> blocks) const override {
     const Tensor& source = *tensors_.at(tensor);
-    source.read_blocks(first_row, static_cast<int64_t>(blocks.size()) / source.row_bytes(), blocks);
+    std::vector<std::byte> got(blocks.size());
+    source.read_blocks(first_row, static_cast<int64_t>(blocks.size()) / source.row_bytes(), got);
+    return std::ranges::equal(got, blocks);
   }
 
  private:

@@ -14,6 +14,7 @@ class GgufArtifact final : public Artifact {
 
   int64_t fixed_bytes(const Recipe& recipe) const override;
   int64_t stored_bytes(FormatId format, int64_t data_bytes) const override;
+  bool has_notes() const override { return true; }
   FileLayout layout(const Recipe& recipe) const override;
   std::unique_ptr<ArtifactWriter> open(const Recipe& recipe, const std::filesystem::path& out,
                                        Existing existing) const override;
@@ -31,6 +32,7 @@ class GgufSizes final : public OutputSizes {
 
   int64_t fixed_bytes(const Recipe&) const override { return header_bytes_; }
   int64_t stored_bytes(FormatId format, int64_t data_bytes) const override;
+  bool has_notes() const override { return true; }
   FileLayout layout(const Recipe& recipe) const override;
 
  private:

@@ -184,7 +184,7 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
     const Format* format = find_format(tensor.format);
     bytes += format ? format->row_bytes(source.cols()) * source.rows() : source.bytes();
   }
-  if (recipe.budget_kind == BudgetKind::file) bytes = make_artifact(model, importance)->layout(recipe).bytes;
+  if (recipe.budget_kind == BudgetKind::file) bytes = make_artifact(model, importance, recipe.runtime)->layout(recipe).bytes;
   if (bytes <= recipe.budget_bytes) return;
   throw Error{
       str("the recipe takes ", bytes, " bytes, more than its own budget of ", recipe.budget_bytes), "",
@@ -194,7 +194,7 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing, const Hessians* moments) {
   check_recipe_fits(model, recipe);
-  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance)->open(recipe, out, existing);
+  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance, recipe.runtime)->open(recipe, out, existing);
   int64_t total = 0;
   for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
@@ -217,15 +217,12 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
 
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                     const WrittenModel& written, const Hessians* moments) {
-  const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance)->read_back(recipe, written);
+  const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance, recipe.runtime)->read_back(recipe, written);
   HessianFactorsOf curvatures{moments};
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
     for (const int64_t row : {int64_t{0}, source.rows() / 2, source.rows() - 1}) {
-      const auto wanted = encoded_row(source, row, recipe.tensors[i].format, importance, recipe.effort, curvatures);
-      std::vector<std::byte> got(wanted.size());
-      reader->read_rows(i, row, got);
-      if (got != wanted)
+      if (!reader->holds_rows(i, row, encoded_row(source, row, recipe.tensors[i].format, importance, recipe.effort, curvatures)))
         throw Error{str("row ", row, " of '", source.name, "' differs"), written.files.front().string(),
                     "the disk or memory may be faulty; write it again", Fault::io};
     }

@@ -10,6 +10,8 @@
 #include <map>
 #include <set>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -58,7 +60,7 @@ OutputGuard& OutputGuard::reads(std::initializer_list<path> inputs) {
 }
 
 OutputGuard& OutputGuard::writes(const path& output, int64_t bytes) {
-  if (!output.empty()) outputs_.push_back({output, bytes, false});
+  if (!output.empty()) outputs_.push_back({output, bytes, false, {}});
   return *this;
 }
 
@@ -67,13 +69,19 @@ OutputGuard& OutputGuard::writes(std::span<const path> outputs) {
   return *this;
 }
 
+OutputGuard& OutputGuard::writes_folder(const path& output, MayReplace may_replace) {
+  if (!output.empty()) outputs_.push_back({output, 0, false, std::move(may_replace)});
+  return *this;
+}
+
 OutputGuard& OutputGuard::keeps(const path& store) {
-  if (!store.empty()) outputs_.push_back({store, 0, true});
+  if (!store.empty()) outputs_.push_back({store, 0, true, {}});
   return *this;
 }
 
 void OutputGuard::check() const {
   check_identities();
+  check_contents();
   check_places();
   check_room();
 }
@@ -92,10 +100,22 @@ void OutputGuard::check_identities() const {
   }
 }
 
+/// A folder that is replaced loses what is in it.
+void OutputGuard::check_contents() const {
+  std::set<Identity> folders;
+  for (const path& input : inputs_) folders.insert(identity_of(folder_of(follow_links(input))));
+  for (const Output& output : outputs_)
+    if (std::error_code ignored; output.may_replace && fs::exists(output.file, ignored) && folders.contains(identity_of(output.file)))
+      throw Error{"one of the inputs lies in the folder of the output, and would be lost", output.file.string(),
+                  "name another output", Fault::usage};
+}
+
 void OutputGuard::check_places() const {
   for (const Output& output : outputs_)
     if (output.is_kept)
       check_kept(output.file);
+    else if (output.may_replace)
+      output_folder(output.file, existing_, output.may_replace);
     else
       output_path(output.file, existing_);
 }

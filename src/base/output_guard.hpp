@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/atomic_folder.hpp"
 #include "base/output_path.hpp"
 
 namespace snug {
@@ -25,6 +26,8 @@ class OutputGuard {
   /// A file that will be replaced whole; `bytes` is the least it will take, 0 where that is not known.
   OutputGuard& writes(const path& output, int64_t bytes = 0);
   OutputGuard& writes(std::span<const path> outputs);
+  /// A folder that will be replaced whole, or made.
+  OutputGuard& writes_folder(const path& output, MayReplace may_replace);
   /// A file that is made where it is missing, else added to: a state.
   OutputGuard& keeps(const path& store);
 
@@ -37,9 +40,11 @@ class OutputGuard {
     path file;
     int64_t bytes = 0;
     bool is_kept = false;
+    MayReplace may_replace = {};  // of a folder
   };
 
   void check_identities() const;
+  void check_contents() const;
   void check_places() const;
   void check_room() const;
 

@@ -1,9 +1,11 @@
+#include "artifact/artifact.hpp"
 #include "artifact/convert_model.hpp"
 #include "base/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 #include "source/open_model.hpp"
 
@@ -12,18 +14,22 @@ namespace {
 
 struct Args {
   CommonArgs common;
-  std::string model, out, type = "source";
+  std::string model, out, type = "source", runtime = "llama.cpp";
   bool force = false;
 };
 
 int run(const Args& args) {
   args.common.apply();
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  OutputGuard{existing}.reads(model_files(args.model)).writes(args.out).check();
+  OutputGuard guard{existing};
+  guard.reads(model_files(args.model)).reads({args.model});
+  guard_output(guard, args.out, 0, args.runtime);
+  guard.check();
   const ModelSource model = open_model(args.model);
   const Format* type = args.type == "source" ? nullptr : find_format(args.type);
   const WrittenModel written = convert_model(
-      model, args.out, {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing});
+      model, args.out, {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing,
+       .runtime = args.runtime});
   if (args.common.json)
     print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes, "}"));
   else
@@ -35,12 +41,15 @@ int run(const Args& args) {
 
 void add_convert(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
-  auto* command = app.add_subcommand("convert", "write the checkpoint in a folder as a GGUF file");
+  auto* command = app.add_subcommand("convert", "write the checkpoint in a folder as a GGUF file, or for MLX");
   command->add_option("CHECKPOINT", args->model, "folder of a Hugging Face checkpoint, or a GGUF file")->required();
-  command->add_option("-o,--out", args->out, "the GGUF to write")->required();
+  command->add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write")->required();
   command
       ->add_option("--type", args->type, "of the matrices: f16, bf16, f32, or source, which keeps what they are")
       ->check(CLI::IsMember({"source", "f32", "f16", "bf16"}))
+      ->capture_default_str();
+  command->add_option("--runtime", args->runtime, "program that will load the output: llama.cpp, ik_llama.cpp or mlx")
+      ->check(CLI::IsMember(target_names()))
       ->capture_default_str();
   command->add_flag("--force", args->force, "replace an existing output");
   args->common.add_to(*command);

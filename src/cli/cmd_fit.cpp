@@ -56,7 +56,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->model.add_moments_to(*command);
   args->plan.add_to(*command);
-  command->add_option("-o,--out", args->out, "the GGUF to write");
+  command->add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write");
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON");
   command
       ->add_option("--gptq", args->feedback,

@@ -65,7 +65,8 @@ std::string certificate_json(const Plan& plan) {
 int run(Args args) {
   args.common.apply();
   if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
-  const PlanOptions options = args.plan.options();
+  PlanOptions options = args.plan.options();
+  options.runtime = args.measure.runtime;
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
   guard_for(existing, args.model, args.calibration.calib)

@@ -16,6 +16,7 @@
 #include "model/finite_weights.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "recipe/presets.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -24,7 +25,7 @@ namespace {
 struct Args {
   CommonArgs common;
   ModelArgs model;
-  std::string recipe, preset, format, out, effort = "normal";
+  std::string recipe, preset, format, out, runtime = "llama.cpp", effort = "normal";
   bool force = false, dry_run = false, allow_requantize = false;
 };
 
@@ -44,7 +45,7 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
     check_within_budget(model, importance, recipe);
     return recipe;
   }
-  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format)
+  Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format, args.runtime)
                                       : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
@@ -73,7 +74,7 @@ int run(const Args& args) {
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  guard_for(existing, args.model, "", args.dry_run ? "" : args.out).reads({args.recipe}).check();
+  guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();
   const ModelSource model = open_model(args.model.model);
   const std::optional<Importance> importance = load_importance(args.model.files(), model);
   const Importance* columns = importance ? &*importance : nullptr;
@@ -113,7 +114,10 @@ void add_quantize(CLI::App& app, int& exit_code) {
                       "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
   command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()));
   command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K");
-  command->add_option("-o,--out", args->out, "the GGUF to write");
+  command->add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write");
+  command->add_option("--runtime", args->runtime, "program that will load the output: llama.cpp, ik_llama.cpp or mlx (a recipe brings its own)")
+      ->check(CLI::IsMember(target_names()))
+      ->capture_default_str();
   command->add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
       ->check(CLI::IsMember({"normal", "max"}))
       ->capture_default_str();

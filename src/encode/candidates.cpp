@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/str.hpp"
+#include "quant/mlx_modes.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -15,9 +16,9 @@ std::string join(const auto& names) {
   return text;
 }
 
-std::string known_formats() {
+std::string known_formats(Family family) {
   std::vector<std::string_view> names;
-  for (const Format& format : formats()) names.push_back(format.name);
+  for (const Format& format : formats(family)) names.push_back(format.name);
   return join(names);
 }
 
@@ -38,7 +39,7 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
     const std::string_view name = list.substr(0, comma);
     list.remove_prefix(std::min(comma + 1, list.size()));
     const Format* format = find_format(name);
-    if (!format) throw Error{str("unknown format '", name, "'"), "the list of formats", str("known are ", known_formats()), Fault::usage};
+    if (!format) throw Error{str("unknown format '", name, "'"), "the list of formats", str("known are ", known_formats(target.family)), Fault::usage};
     if (!target.loads(format->id))
       throw Error{str(target.name, " does not load ", format->name), "the list of formats", "leave it out, or name another runtime",
                   Fault::usage};
@@ -52,10 +53,12 @@ std::vector<const Format*> wanted_formats(std::string_view list, std::string_vie
 std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted) {
   const Format* source = find_format(tensor.format);
   std::vector<const Format*> candidates;
-  for (const Format* format : wanted)
-    if (format != source && format->fits(tensor.cols()) &&
+  for (const Format* any : wanted) {
+    const Format* format = find_format(with_scales_of(any->id, tensor.format));
+    if (format != source && format->fits(tensor.cols()) && std::ranges::find(candidates, format) == candidates.end() &&
         format->row_bytes(tensor.cols()) < source->row_bytes(tensor.cols()))
       candidates.push_back(format);
+  }
   candidates.push_back(source);
   return candidates;
 }

@@ -13,7 +13,7 @@ namespace snug {
 /// Error on a name that is not known, with the list of those that are.
 std::vector<const Format*> wanted_formats(std::string_view list, std::string_view runtime);
 
-/// Those of `wanted` that fit the tensor's row length and are smaller than its source; the source format itself comes
+/// Those of `wanted` that fit the tensor's row length and are smaller than its source, with scales of the source's type where MLX has two; the source format itself comes
 /// last, as the lossless choice.
 std::vector<const Format*> candidates_of(const Tensor& tensor, const std::vector<const Format*>& wanted);
 

@@ -17,7 +17,8 @@ namespace {
 
 /// Where what is made on the way is kept.
 std::filesystem::path work_folder(const FitRequest& request) {
-  return request.output.empty() ? "." : folder_of(request.output);
+  const std::filesystem::path& out = request.output;  // a folder may be named with a slash behind it
+  return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
 }
 
 std::filesystem::path state_of(const FitRequest& request) {
@@ -27,14 +28,15 @@ std::filesystem::path state_of(const FitRequest& request) {
 /// What can be refused before hours of work is refused now.
 void check_outputs(const FitRequest& request) {
   const std::filesystem::path out = request.dry_run ? "" : request.output;
-  guard_for(request.existing, request.model, request.inputs, request.calibration.text, out, request.plan.split_bytes)
+  guard_for(request.existing, request.model, request.inputs, request.calibration.text, out, request.plan.split_bytes,
+            request.measuring.runtime)
       .writes(request.recipe)
       .keeps(state_of(request))
       .check();
   if (request.dry_run) return;
   if (request.output.empty()) throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
   std::error_code unknown;
-  const auto space = std::filesystem::space(folder_of(request.output), unknown);
+  const auto space = std::filesystem::space(work_folder(request), unknown);
   const Budget& budget = request.plan.budget;
   if (!unknown && budget.counts_whole_files() && static_cast<int64_t>(space.available) < budget.bytes(0))
     log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
@@ -79,7 +81,6 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
 RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
   RefinedPlan result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
                                                     : plan_unjudged(request, model, evidence);
-  result.plan.recipe.runtime = request.measuring.runtime;
   save_judgements(evidence.state, result);
   return result;
 }
@@ -104,8 +105,10 @@ std::filesystem::path default_state(const std::filesystem::path& model, const st
   return folder / model.stem().concat(".snug-state");
 }
 
-FitResult fit(const FitRequest& request, Events& events) {
+FitResult fit(const FitRequest& given, Events& events) {
   const EventScope scope{events};
+  FitRequest request = given;
+  request.plan.runtime = request.measuring.runtime;
   check_outputs(request);
   const ModelSource model = open_model(request.model);
   Evidence evidence = gather(model, evidence_request(request));

@@ -71,10 +71,12 @@ int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, c
 }  // namespace
 
 OutputGuard guard_for(Existing existing, const std::filesystem::path& model, const InputFiles& inputs,
-                      const std::filesystem::path& text, const std::filesystem::path& out, int64_t split_bytes) {
+                      const std::filesystem::path& text, const std::filesystem::path& out, int64_t split_bytes,
+                      std::string_view runtime) {
   OutputGuard guard{existing};
-  guard.reads(model_files(model)).reads({inputs.imatrix, inputs.moments, text});
-  return guard.writes(possible_outputs(out, split_bytes));
+  guard.reads(model_files(model)).reads({model, inputs.imatrix, inputs.moments, text});
+  guard_output(guard, out, split_bytes, runtime);
+  return guard;
 }
 
 std::optional<Importance> load_importance(const InputFiles& files, const ModelSource& model) {

@@ -11,10 +11,10 @@
 namespace snug {
 
 /// A guard of what is read, the model's files, its inputs and its text, and of the output that is written
-/// (empty: none), whole or in pieces. Further outputs are added and check() called by whoever asks for it.
+/// for a runtime (empty: none), whole or in pieces. Further outputs are added and check() called by whoever asks for it.
 OutputGuard guard_for(Existing existing, const std::filesystem::path& model, const InputFiles& inputs,
                       const std::filesystem::path& text, const std::filesystem::path& out = {},
-                      int64_t split_bytes = 0);
+                      int64_t split_bytes = 0, std::string_view runtime = "llama.cpp");
 
 /// Logs what does not match; throws Error where it cannot be used. Nothing without an imatrix, which is logged.
 std::optional<Importance> load_importance(const InputFiles& files, const ModelSource& model);

@@ -30,7 +30,7 @@ class Loop {
       : profile_(profile),
         model_(model),
         importance_(importance),
-        artifact_(make_artifact(model, importance)),
+        artifact_(make_artifact(model, importance, options.runtime)),
         options_(options),
         judge_(judge),
         loop_(loop) {
@@ -48,7 +48,7 @@ class Loop {
     if (loop_.moments) try_feedback();
     for (int round = 1; round <= loop_.rounds && correct(round); ++round) {
     }
-    if (loop_.presets && options_.is_plain()) try_preset();
+    if (loop_.presets && options_.is_plain() && artifact_->has_notes()) try_preset();
     result_.holdout_tokens = (judge_.chunks() - loop_.holdout_first) * judge_.scored();
     const infer::Estimate measured = result_.best().measured;
     result_.plan.recipe.measured = {measured.value, measured.error, result_.holdout_tokens};

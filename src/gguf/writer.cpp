@@ -6,7 +6,7 @@
 #include "base/open_descriptors.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
-#include "gguf/covered.hpp"
+#include "base/covered.hpp"
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
 

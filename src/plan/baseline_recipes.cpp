@@ -6,7 +6,9 @@
 #include "artifact/tensor_order.hpp"
 #include "encode/candidates.hpp"
 #include "model/roles.hpp"
+#include "quant/mlx_modes.hpp"
 #include "recipe/presets.hpp"
+#include "recipe/target.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -16,6 +18,15 @@ std::string join(const auto& names) {
   std::string text;
   for (const auto& name : names) text += str(text.empty() ? "" : ", ", name);
   return text;
+}
+
+/// The mode with the largest group that fits, at most the one asked for.
+FormatId fitting_mlx_format(FormatId wanted, const Tensor& tensor) {
+  MlxMode mode = *mlx_mode_of(wanted);
+  for (; mode.group_size >= 16; mode.group_size /= 2)
+    if (const auto format = mlx_format_of(mode, tensor.format); format && find_format(*format)->fits(tensor.cols()))
+      return *format;
+  return tensor.format;
 }
 
 }  // namespace
@@ -59,16 +70,22 @@ Recipe recipe_with(const ModelSource& model, const Importance* importance, std::
   return recipe;
 }
 
-Recipe uniform_recipe(const ModelSource& model, const std::string& name) {
+Recipe uniform_recipe(const ModelSource& model, const std::string& name, const std::string& runtime) {
+  const Family family = find_target(runtime).family;
   const Format* format = find_format(name);
-  if (!format || !format->gguf_type) {
+  if (!format || format->family != family) {
     std::vector<std::string_view> known;
-    for (const Format& f : formats()) known.push_back(f.name);
+    for (const Format& f : formats(family)) known.push_back(f.name);
     throw Error{str("unknown format '", name, "'"), "the format", str("known are ", join(known)), Fault::usage};
   }
-  return recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const Tensor& tensor) {
-    return is_quantizable(tensor) ? fitting_format(format->id, tensor.cols()) : tensor.format;
+  const auto fitting = [&](const Tensor& tensor) {
+    return family == Family::mlx ? fitting_mlx_format(format->id, tensor) : fitting_format(format->id, tensor.cols());
+  };
+  Recipe recipe = recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const Tensor& tensor) {
+    return is_quantizable(tensor) ? fitting(tensor) : tensor.format;
   });
+  recipe.runtime = runtime;
+  return recipe;
 }
 
 Recipe preset_recipe(const ModelSource& model, const Importance* importance, const std::string& name) {

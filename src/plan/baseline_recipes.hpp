@@ -14,8 +14,9 @@ namespace snug {
 /// Every tensor as it is, in the order of the output file (llama-quantize's).
 Recipe copy_recipe(const ModelSource& model);
 
-/// `format` wherever it fits, and what llama-quantize falls back to elsewhere.
-Recipe uniform_recipe(const ModelSource& model, const std::string& format);
+/// `format` wherever it fits; elsewhere what llama-quantize falls back to or, for MLX, the same in smaller groups, or the
+/// tensor as it is.
+Recipe uniform_recipe(const ModelSource& model, const std::string& format, const std::string& runtime = "llama.cpp");
 
 /// llama.cpp's mix of that name, as llama-quantize would choose with the same importance.
 Recipe preset_recipe(const ModelSource& model, const Importance* importance, const std::string& preset);

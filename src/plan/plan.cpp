@@ -49,6 +49,7 @@ Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& 
   copy.imatrix_digest = profile.imatrix_digest;
   copy.state_digest = profile.state_digest;
   copy.method = "optimal";
+  copy.runtime = options.runtime;
   copy.notes = options.notes;
   copy.limits = options.limits();
   if (options.budget.counts_whole_files()) header_bytes_ = model_.sizes->fixed_bytes(copy);
@@ -199,7 +200,7 @@ void Planner::certify(Recipe& recipe, const Solution& solution) const {
                           (in_whole_numbers || solution.certified_bound >= solution.loss);
 }
 
-bool Planner::may_be_bare() const { return options_.notes && options_.budget.counts_whole_files() && options_.is_plain(); }
+bool Planner::may_be_bare() const { return options_.notes && model_.sizes->has_notes() && options_.budget.counts_whole_files() && options_.is_plain(); }
 
 Planner Planner::bare() const {
   PlanOptions options = options_;

@@ -28,7 +28,7 @@ class Planner {
   Planner(const Profile& profile, PlannedModel model, const PlanOptions& options);
   Planner(const SavedProfile& saved, const PlanOptions& options) : Planner(saved.profile, planned_model(saved), options) {}
   Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options)
-      : Planner(profile, planned_model(model, importance), options) {}
+      : Planner(profile, planned_model(model, importance, options.runtime), options) {}
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;

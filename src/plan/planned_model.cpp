@@ -29,10 +29,10 @@ Recipe copy_recipe(const SavedProfile& saved) {
 
 }  // namespace
 
-PlannedModel planned_model(const ModelSource& model, const Importance* importance) {
+PlannedModel planned_model(const ModelSource& model, const Importance* importance, std::string_view runtime) {
   const ModelShape shape = shape_of(model);
   return {copy_recipe(model), shape.experts, shape.experts_used, shape.tied_output,
-          make_artifact(model, importance)};
+          make_artifact(model, importance, runtime)};
 }
 
 PlannedModel planned_model(const SavedProfile& saved) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "artifact/artifact.hpp"
 #include "recipe/saved_profile.hpp"
@@ -17,7 +18,7 @@ struct PlannedModel {
 };
 
 /// The sizes are exact: those of make_artifact().
-PlannedModel planned_model(const ModelSource& model, const Importance* importance);
+PlannedModel planned_model(const ModelSource& model, const Importance* importance, std::string_view runtime);
 
 /// Without the model at hand. The output is one file, and every expert counts as used.
 PlannedModel planned_model(const SavedProfile& saved);

@@ -221,7 +221,7 @@ std::string pattern_options(const Recipe& recipe, const Target& target, const st
 
 std::optional<ExportTarget> export_target(std::string_view name) {
   for (const Target& target : targets())
-    if (name == target.name) return ExportTarget{ExportTarget::Form::patterns, &target};
+    if (name == target.name && target.syntax != ExportSyntax::none) return ExportTarget{ExportTarget::Form::patterns, &target};
   if (name == "json") return ExportTarget{ExportTarget::Form::json, nullptr};
   if (name == "csv") return ExportTarget{ExportTarget::Form::csv, nullptr};
   return std::nullopt;
@@ -229,7 +229,8 @@ std::optional<ExportTarget> export_target(std::string_view name) {
 
 std::vector<std::string> export_names() {
   std::vector<std::string> names;
-  for (const Target& target : targets()) names.emplace_back(target.name);
+  for (const Target& target : targets())
+    if (target.syntax != ExportSyntax::none) names.emplace_back(target.name);
   names.insert(names.end(), {"json", "csv"});
   return names;
 }

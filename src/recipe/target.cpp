@@ -28,6 +28,16 @@ constexpr TargetFormat kIkLlama[] = {
     {q1_0, never, "q1_0_g128"},
 };
 
+constexpr TargetFormat kMlx[] = {
+    {mlx_q2_g32}, {mlx_q2_g64}, {mlx_q2_g128}, {mlx_q3_g32}, {mlx_q3_g64}, {mlx_q3_g128},
+    {mlx_q4_g32}, {mlx_q4_g64}, {mlx_q4_g128}, {mlx_q5_g32}, {mlx_q5_g64}, {mlx_q5_g128},
+    {mlx_q6_g32}, {mlx_q6_g64}, {mlx_q6_g128}, {mlx_q8_g32}, {mlx_q8_g64}, {mlx_q8_g128},
+    {mlx_q2_g32_f16}, {mlx_q2_g64_f16}, {mlx_q2_g128_f16}, {mlx_q3_g32_f16}, {mlx_q3_g64_f16}, {mlx_q3_g128_f16},
+    {mlx_q4_g32_f16}, {mlx_q4_g64_f16}, {mlx_q4_g128_f16}, {mlx_q5_g32_f16}, {mlx_q5_g64_f16}, {mlx_q5_g128_f16},
+    {mlx_q6_g32_f16}, {mlx_q6_g64_f16}, {mlx_q6_g128_f16}, {mlx_q8_g32_f16}, {mlx_q8_g64_f16}, {mlx_q8_g128_f16},
+    {mlx_mxfp4}, {mlx_nvfp4}, {mlx_mxfp8},
+};
+
 constexpr std::string_view kLlamaEnds[] = {"token_embd.weight", "per_layer_token_embd.weight",
                                            "output.weight"};
 constexpr std::string_view kIkLlamaEnds[] = {"token_embd.weight", "output.weight"};
@@ -35,6 +45,7 @@ constexpr std::string_view kIkLlamaEnds[] = {"token_embd.weight", "output.weight
 constexpr Target kTargets[] = {
     {"llama.cpp", Family::gguf, kLlama, ExportSyntax::tensor_type_file, kLlamaEnds, true},
     {"ik_llama.cpp", Family::gguf, kIkLlama, ExportSyntax::custom_q, kIkLlamaEnds, false},
+    {"mlx", Family::mlx, kMlx, ExportSyntax::none, {}, false},
 };
 
 constexpr bool are_sorted() {

@@ -9,8 +9,9 @@
 
 namespace snug {
 
-/// How the target's own quantizer takes a recipe: a pattern a line in a file, or all of them in one argument.
-enum class ExportSyntax : uint8_t { tensor_type_file, custom_q };
+/// How the target's own quantizer takes a recipe: a pattern a line in a file, or all of them in one argument; none
+/// where it has no words for one.
+enum class ExportSyntax : uint8_t { tensor_type_file, custom_q, none };
 
 /// Whether the target's own quantizer can do without importance for a tensor: `for_layers` is where it refuses
 /// all but the ends of the model (Target::ends), and `always` where it aborts on those, too.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -47,7 +48,7 @@ int64_t total_bytes(const std::vector<Entry>& entries, const std::string& header
 }
 
 /// The number of the file each tensor goes to, in order.
-std::vector<size_t> shards_of(const std::vector<Planned>& tensors, uint64_t shard_bytes) {
+std::vector<size_t> shards_of(std::span<const Planned> tensors, uint64_t shard_bytes) {
   std::vector<size_t> shards;
   uint64_t used = 0;
   size_t shard = 0;
@@ -100,28 +101,38 @@ void Writer::commit() {
   file_.commit();
 }
 
-FolderWriter::FolderWriter(const std::filesystem::path& folder, const std::vector<Planned>& tensors,
-                           const TextMetadata& metadata, uint64_t shard_bytes, Index index, Existing existing)
-    : folder_(folder), existing_(existing) {
+FolderPlan::FolderPlan(std::span<const Planned> tensors, const TextMetadata& metadata, uint64_t shard_bytes, Index index)
+    : metadata_(metadata) {
   const std::vector<size_t> shard = shards_of(tensors, shard_bytes);
   const size_t count = shard.empty() ? 1 : shard.back() + 1;
-  std::vector<std::vector<Planned>> parts(count);
+  for (size_t i = 0; i < count; ++i) names_.push_back(shard_name(i, count));
+  shards_.resize(count);
   nlohmann::json weight_map = nlohmann::json::object();
   uint64_t total = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    places_.push_back({shard[i], parts[shard[i]].size()});
-    parts[shard[i]].push_back(tensors[i]);
-    weight_map[tensors[i].name] = shard_name(shard[i], count);
+    places_.push_back({shard[i], shards_[shard[i]].size()});
+    shards_[shard[i]].push_back(tensors[i]);
+    weight_map[tensors[i].name] = names_[shard[i]];
     total += size_of(tensors[i]);
   }
-  for (size_t i = 0; i < count; ++i)
-    shards_.push_back(std::make_unique<Writer>(folder / shard_name(i, count), parts[i], metadata, existing));
+  for (size_t i = 0; i < count; ++i) {
+    const std::vector<Entry> entries = laid_out(shards_[i], names_[i]);
+    file_bytes_.push_back(total_bytes(entries, checked_header(entries, metadata, names_[i])));
+  }
   if (count > 1 || index == Index::always)
     index_ = nlohmann::json{{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}}.dump(2) + "\n";
 }
 
+int64_t FolderPlan::bytes() const { return std::accumulate(file_bytes_.begin(), file_bytes_.end(), int64_t{0}); }
+
+FolderWriter::FolderWriter(const std::filesystem::path& folder, const FolderPlan& plan, Existing existing)
+    : folder_(folder), places_(plan.places_), index_(plan.index_), existing_(existing) {
+  for (size_t i = 0; i < plan.shards_.size(); ++i)
+    shards_.push_back(std::make_unique<Writer>(folder / plan.names_[i], plan.shards_[i], plan.metadata_, existing));
+}
+
 void FolderWriter::write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes) {
-  const Place place = places_.at(tensor);
+  const FolderPlan::Place place = places_.at(tensor);
   shards_[place.shard]->write(place.tensor, offset, bytes);
 }
 

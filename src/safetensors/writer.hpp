@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,27 +47,49 @@ class Writer {
   std::atomic<uint64_t> written_ = 0;
 };
 
-/// A checkpoint's weights: model.safetensors, or several files of at most `shard_bytes` each (a larger tensor has
-/// one of its own) and their index. Nothing appears before commit(), and the index last.
-class FolderWriter {
+/// A checkpoint's weights, planned to the byte: model.safetensors, or several files of at most `shard_bytes` of tensors
+/// each (a larger tensor has one of its own), and their index. Throws as Writer does.
+class FolderPlan {
  public:
   enum class Index { where_sharded, always };
 
-  FolderWriter(const std::filesystem::path& folder, const std::vector<Planned>& tensors,
-               const TextMetadata& metadata, uint64_t shard_bytes, Index index, Existing existing);
+  FolderPlan(std::span<const Planned> tensors, const TextMetadata& metadata, uint64_t shard_bytes, Index index);
+
+  int64_t bytes() const;  // of all files, without the index
+  std::span<const int64_t> file_bytes() const { return file_bytes_; }
+
+ private:
+  friend class FolderWriter;
+  struct Place {
+    size_t shard, tensor;
+  };
+
+  TextMetadata metadata_;
+  std::vector<std::vector<Planned>> shards_;
+  std::vector<std::string> names_;  // of the files
+  std::vector<int64_t> file_bytes_;
+  std::vector<Place> places_;       // of each tensor
+  std::string index_;               // empty where none is written
+};
+
+/// Writes a plan. Nothing appears before commit(), and the index last.
+class FolderWriter {
+ public:
+  using Index = FolderPlan::Index;
+
+  FolderWriter(const std::filesystem::path& folder, const FolderPlan& plan, Existing existing);
+  FolderWriter(const std::filesystem::path& folder, std::span<const Planned> tensors, const TextMetadata& metadata,
+               uint64_t shard_bytes, Index index, Existing existing)
+      : FolderWriter(folder, FolderPlan{tensors, metadata, shard_bytes, index}, existing) {}
 
   void write(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);  // as Writer::write
   void commit();
 
  private:
-  struct Place {
-    size_t shard, tensor;
-  };
-
   std::filesystem::path folder_;
   std::vector<std::unique_ptr<Writer>> shards_;
-  std::vector<Place> places_;
-  std::string index_;  // empty where none is written
+  std::vector<FolderPlan::Place> places_;
+  std::string index_;
   Existing existing_;
 };
 

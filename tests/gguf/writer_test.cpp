@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/str.hpp"
-#include "gguf/covered.hpp"
+#include "base/covered.hpp"
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
 #include "gguf/reader.hpp"

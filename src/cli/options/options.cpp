@@ -69,8 +69,8 @@ void CalibrationArgs::add_to(CLI::App& command) {
 }
 
 OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
-                      const std::string& out, int64_t split_bytes) {
-  return snug::guard_for(existing, model.model, model.files(), text, out, split_bytes);
+                      const std::string& out, int64_t split_bytes, const std::string& runtime) {
+  return snug::guard_for(existing, model.model, model.files(), text, out, split_bytes, runtime);
 }
 
 CalibrationRequest CalibrationArgs::request() const {

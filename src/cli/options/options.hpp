@@ -27,7 +27,7 @@ struct ModelArgs {
 
 /// snug::guard_for() of a command's options.
 OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::string& text,
-                      const std::string& out = {}, int64_t split_bytes = 0);
+                      const std::string& out = {}, int64_t split_bytes = 0, const std::string& runtime = "llama.cpp");
 
 /// How measuring is done, and where it is kept.
 struct MeasureArgs {

@@ -4,12 +4,12 @@
 #include <iterator>
 #include <map>
 
-namespace snug::gguf {
+namespace snug {
 
-/// Which bytes of a tensor have been written: disjoint ranges, neighbours joined.
+/// Which bytes or rows of a tensor have been written: disjoint ranges, neighbours joined.
 class Covered {
  public:
-  /// Adds [begin, end); false, and nothing added, if a byte of it was there already.
+  /// Adds [begin, end); false, and nothing added, if a part of it was there already.
   bool add(int64_t begin, int64_t end) {
     if (begin >= end) return true;
     auto next = ranges_.lower_bound(begin);
@@ -30,13 +30,13 @@ class Covered {
     return true;
   }
 
-  bool is_whole(int64_t bytes) const {
-    return bytes == 0 ||
-           (ranges_.size() == 1 && ranges_.begin()->first == 0 && ranges_.begin()->second == bytes);
+  bool is_whole(int64_t size) const {
+    return size == 0 ||
+           (ranges_.size() == 1 && ranges_.begin()->first == 0 && ranges_.begin()->second == size);
   }
 
  private:
   std::map<int64_t, int64_t> ranges_;  // begin to end
 };
 
-}  // namespace snug::gguf
+}  // namespace snug

@@ -1,0 +1,179 @@
+#include "mlx/stored.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "base/str.hpp"
+#include "quant/mlx_modes.hpp"
+#include "quant/lossless.hpp"
+#include "quant/planes.hpp"
+#include "snug/error.hpp"
+
+namespace snug::mlx {
+namespace {
+
+using safetensors::Dtype;
+
+bool is_float(FormatId format) { return format == FormatId::f32 || format == FormatId::f16 || format == FormatId::bf16; }
+
+Dtype dtype_of(PlaneType type) {
+  switch (type) {
+    case PlaneType::u32: return Dtype::u32;
+    case PlaneType::u8: return Dtype::u8;
+    case PlaneType::f16: return Dtype::f16;
+    case PlaneType::bf16: return Dtype::bf16;
+  }
+  return Dtype::u8;
+}
+
+/// The shape of a plane: that of the weights with another last dimension.
+std::vector<int64_t> plane_shape(const Module& module, const Format& format, const Plane& plane) {
+  std::vector<int64_t> shape = module.shape;
+  const int64_t groups = module.cols() / format.block_weights;
+  shape.back() = groups * plane.bytes * 8 / safetensors::bits_of(dtype_of(plane.type));
+  return shape;
+}
+
+/// The values of a vector in the order of the module.
+void reorder(const RowOrder& order, std::vector<float>& values) {
+  const std::vector<float> old = values;
+  for (size_t i = 0; i < old.size(); ++i)
+    if (const int64_t at = order.place(static_cast<int64_t>(i)); at >= 0) values[static_cast<size_t>(at)] = old[i];
+}
+
+bool orders_values(const Module& module) { return module.shape.size() == 1 && module.order.head > 0; }
+
+/// The type in which a format computes: its own, that of its scales or, of those that have none, the source's.
+bool is_half(FormatId format, const Tensor& source) {
+  const Format* known = find_format(format);
+  const bool scaled = known && known->planes.size() == 3;
+  return scaled ? known->planes[1].type == PlaneType::f16
+                : (format == FormatId::f16 || (mlx_mode_of(format) && source.format == FormatId::f16));
+}
+
+FormatId float_format(std::span<const Module> modules, std::span<const StoredModel::Choice> choices) {
+  std::unordered_map<std::string_view, FormatId> chosen;
+  for (const auto& [tensor, format] : choices) chosen.emplace(tensor, format);
+  int64_t halves = 0, others = 0;
+  for (const Module& module : modules)
+    if (const auto found = chosen.find(module.tensor->name); module.quantizable && found != chosen.end())
+      (is_half(found->second, *module.tensor) ? halves : others) += module.weights();
+  return halves > others ? FormatId::f16 : FormatId::bf16;
+}
+
+void check_fits(const Format& format, const Tensor& tensor) {
+  if (!format.fits(tensor.cols()))
+    throw Error{str("tensor '", tensor.name, "' cannot be ", format.name, ": rows of ", tensor.cols(), " weights")};
+}
+
+}  // namespace
+
+FormatId stored_format(FormatId format, FormatId floats, std::string_view tensor) {
+  if (format == FormatId::f32) return floats;
+  if (is_float(format) || mlx_mode_of(format)) return format;
+  if (const auto same = lossless_in_mlx(format)) return *same;
+  throw Error{str("MLX has no format ", format_name(format), ", which tensor '", tensor, "' is to have"), "",
+              "choose a format of MLX, such as mlx_q4_g64, or start from the model in BF16"};
+}
+
+int64_t stored_bytes(FormatId format, int64_t data_bytes) {
+  const BlockShape from = block_shape(format), to = block_shape(stored_format(format, FormatId::bf16, ""));
+  return data_bytes / from.block_bytes * from.block_weights / to.block_weights * to.block_bytes;
+}
+
+StoredModel::StoredModel(std::span<const Module> modules, std::span<const Choice> choices)
+    : floats_(float_format(modules, choices)) {
+  std::unordered_map<std::string_view, size_t> index;
+  for (const Choice& choice : choices) {
+    index.emplace(choice.tensor, entries_.size());
+    entries_.push_back({choice.format, stored_format(choice.format, floats_, choice.tensor), nullptr, {}});
+  }
+  for (const Module& module : modules) {
+    const auto found = index.find(module.tensor->name);
+    if (found == index.end())
+      throw Error{str("tensor '", module.tensor->name, "' has no format"), "", "use a recipe of the whole model"};
+    add_module(module, planned_.size(), entries_[found->second]);
+  }
+}
+
+int64_t StoredModel::bytes() const {
+  int64_t bytes = 0;
+  for (const auto& planned : planned_) bytes += static_cast<int64_t>(*safetensors::bytes_of(planned.dtype, planned.shape));
+  return bytes;
+}
+
+void StoredModel::add_module(const Module& module, size_t number, Entry& entry) {
+  const Format& format = *find_format(entry.to);
+  entry.tensor = module.tensor;
+  entry.parts.push_back({&module, number});
+  if (format.planes.empty()) {
+    planned_.push_back({module.name, *safetensors::dtype_of(entry.to), module.shape});
+    return;
+  }
+  check_fits(format, *module.tensor);
+  if (!module.quantizable)
+    throw Error{str("mlx_lm cannot load '", module.path, "' quantized"), "", "leave its tensor unquantized"};
+  quantized_.emplace(module.path, entry.to);
+  for (const Plane& plane : format.planes)
+    planned_.push_back({str(module.path, ".", plane.name), dtype_of(plane.type), plane_shape(module, format, plane)});
+}
+
+/// Rows in the format of the file.
+std::vector<std::byte> StoredModel::converted(const Entry& entry, const Module& module,
+                                              std::span<const std::byte> blocks) const {
+  const int64_t cols = entry.tensor->cols();
+  const Format &from = *find_format(entry.from), &to = *find_format(entry.to);
+  const int64_t from_bytes = from.row_bytes(cols), to_bytes = to.row_bytes(cols);
+  const int64_t rows = static_cast<int64_t>(blocks.size()) / from_bytes;
+  std::vector<std::byte> out(static_cast<size_t>(rows * to_bytes));
+  std::vector<float> values(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto row = blocks.subspan(static_cast<size_t>(r * from_bytes), static_cast<size_t>(from_bytes));
+    std::byte* const at = out.data() + r * to_bytes;
+    if (!is_float(entry.from) && !to_mlx(entry.from, row, cols, at))
+      throw Error{str("a scale of tensor '", entry.tensor->name, "' is too large for MLX's ", to.name), "",
+                  "choose a format of MLX for it"};
+    if (!is_float(entry.from)) continue;
+    from.decode(row.data(), values);
+    if (module.less_one)
+      for (float& value : values) value -= 1;
+    if (orders_values(module)) reorder(module.order, values);
+    to.encode(values, {}, Effort::normal, at);
+  }
+  return out;
+}
+
+void StoredModel::emit(const Entry& entry, const Part& part, int64_t row, std::span<const std::byte> blocks,
+                       const Sink& sink) const {
+  const Format& format = *find_format(entry.to);
+  const int64_t cols = entry.tensor->cols(), rows = static_cast<int64_t>(blocks.size()) / format.row_bytes(cols);
+  if (format.planes.empty()) return sink(part.planned, static_cast<uint64_t>(row * format.row_bytes(cols)), blocks);
+  std::vector<std::byte> plane_bytes;
+  for (size_t p = 0; p < format.planes.size(); ++p) {
+    const int64_t row_bytes = cols / format.block_weights * format.planes[p].bytes;
+    plane_bytes.resize(static_cast<size_t>(rows * row_bytes));
+    split_plane(format, format.planes[p], blocks, plane_bytes);
+    sink(part.planned + p, static_cast<uint64_t>(row * row_bytes), plane_bytes);
+  }
+}
+
+void StoredModel::place_rows(size_t choice, int64_t first_row, std::span<const std::byte> blocks, const Sink& sink) const {
+  const Entry& entry = entries_.at(choice);
+  for (const Part& part : entry.parts) {
+    const Module& module = *part.module;
+    std::vector<std::byte> made;
+    std::span<const std::byte> rows = blocks;
+    if (entry.from != entry.to || module.less_one || orders_values(module)) rows = made = converted(entry, module, blocks);
+    const RowOrder order = orders_values(module) ? RowOrder{} : module.order;
+    const auto row_bytes = static_cast<size_t>(find_format(entry.to)->row_bytes(entry.tensor->cols()));
+    const int64_t count = static_cast<int64_t>(rows.size() / row_bytes);
+    for (int64_t r = 0, last = 0; r < count; r = last) {  // rows that stay together are written together
+      const int64_t place = order.place(first_row + r);
+      for (last = r + 1; last < count && place >= 0 && order.place(first_row + last) == place + last - r;) ++last;
+      if (place >= 0)
+        emit(entry, part, place, rows.subspan(static_cast<size_t>(r) * row_bytes, static_cast<size_t>(last - r) * row_bytes), sink);
+    }
+  }
+}
+
+}  // namespace snug::mlx
