@@ -42,6 +42,7 @@ int run(int argc, char** argv) {
   snug::cli::add_report(app, exit_code);
   snug::cli::add_imatrix(app, exit_code);
   snug::cli::add_inspect(app, exit_code);
+  snug::cli::add_audit(app, exit_code);
   snug::cli::add_codec(app, exit_code);
   snug::cli::add_state(app, exit_code);
   snug::cli::add_bench(app, exit_code);
