@@ -15,6 +15,7 @@
 #include "measure/measure.hpp"
 #include "model/finite_weights.hpp"
 #include "plan/baseline_recipes.hpp"
+#include "plan/mlx_recipe.hpp"
 #include "recipe/presets.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
@@ -46,7 +47,8 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
     return recipe;
   }
   Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format, args.runtime)
-                                      : preset_recipe(model, importance, args.preset);
+                  : args.runtime == "mlx" ? mlx_preset_recipe(model, importance, args.preset)
+                                          : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
 }
@@ -112,7 +114,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
   args->model.add_moments_to(*command);
   command->add_option("--recipe", args->recipe,
                       "recipe.json of `snug plan`; gives the same bytes as `snug fit`");
-  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()));
+  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets(), "; for mlx a published recipe, e.g. ud_mxfp4"));
   command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K");
   command->add_option("-o,--out", args->out, "the GGUF, or for mlx the folder, to write");
   command->add_option("--runtime", args->runtime, "program that will load the output: llama.cpp, ik_llama.cpp or mlx (a recipe brings its own)")
