@@ -24,6 +24,7 @@
 #include "cli/options/whole_number.hpp"
 #include "cli/text/eval_report.hpp"
 #include "eval/evaluate.hpp"
+#include "eval/same_tokens.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"
 #include "source/open_model.hpp"
@@ -163,20 +164,6 @@ void evaluate_against_file(const EvalArgs& args, const Model& model, EvalReport&
   const std::optional<Tokenizer> tokenizer = tokenizer_of(model.source(), false);
   fill(chunks, compare_chunks(session, base, report.chunks, bos_of(tokenizer), watch.callback()), tokenizer,
        report);
-}
-
-/// Logits of different tokens say nothing beside each other. Files without a tokenizer are taken on trust.
-void check_same_tokens(const ModelSource& model, const ModelSource& original) {
-  constexpr const char* key = "tokenizer.ggml.tokens";
-  const MetadataArray *a = model.metadata().array(key), *b = original.metadata().array(key);
-  if (!a || !b || a->count != b->count) return;  // how many there are is checked with the logits
-  const std::vector<std::string_view> ours = model.metadata().strings(key),
-                                      theirs = original.metadata().strings(key);
-  const auto [at, other] = std::ranges::mismatch(ours, theirs);
-  if (at == ours.end()) return;
-  throw Error{str("the vocabularies differ: token ", at - ours.begin(), " is '", printable(*at),
-                  "' in the model and '", printable(*other), "' in the original"),
-              original.path().string(), "compare a model with what it was made from"};
 }
 
 void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report) {

@@ -7,8 +7,10 @@
 #include "cli/common.hpp"
 #include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
+#include "cli/text/module_report.hpp"
 #include "cli/text/report_table.hpp"
 #include "fit/evidence.hpp"
+#include "plan/mlx_recipe.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -20,7 +22,7 @@ struct Args {
   MeasureArgs measure;
   CalibrationArgs calibration;
   PlanArgs plan;
-  std::string out, curve, certificate;
+  std::string out, curve, certificate, preset;
   int64_t curve_points = 200;
   bool force = false;
 };
@@ -63,8 +65,28 @@ std::string certificate_json(const Plan& plan) {
       .dump();
 }
 
+/// A published recipe, which nothing is measured for.
+int show_preset(const Args& args) {
+  if (args.measure.runtime != "mlx")
+    throw Error{str("presets are planned for MLX alone, not for ", args.measure.runtime), "--preset",
+                "add --runtime mlx, or see `snug quantize --preset NAME --dry-run`", Fault::usage};
+  const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  guard_for(existing, args.model, args.calibration.calib).writes(args.out).check();
+  const ModelSource model = open_model(args.model.model);
+  const std::optional<Importance> importance = load_importance(args.model.files(), model);
+  const Importance* columns = importance ? &*importance : nullptr;
+  Recipe recipe = mlx_preset_recipe(model, columns, args.preset);
+  const FileLayout files = make_artifact(model, columns, recipe.runtime)->layout(recipe);
+  const ModuleTable table = module_table(model, recipe);
+  recipe.file_bytes = files.bytes;
+  if (!args.out.empty()) write_file(args.out, to_json(recipe), existing);
+  print_out(args.common.json ? module_report_json(table, recipe, files).dump(1) : module_report(table, recipe, files));
+  return 0;
+}
+
 int run(Args args) {
   args.common.apply();
+  if (!args.preset.empty()) return show_preset(args);
   if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
   PlanOptions options = args.plan.options();
   options.runtime = args.measure.runtime;
@@ -103,6 +125,11 @@ void add_plan(CLI::App& app, int& exit_code) {
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
   args->plan.add_to(*command);
+  command
+      ->add_option("--preset", args->preset,
+                   "with --runtime mlx: show a published recipe, module by module, instead of planning")
+      ->type_name("NAME")
+      ->excludes("--size", "--bpw");
   under(*command, kWhere).add_option("-o,--out", args->out, "write the recipe here, as JSON")->type_name("FILE");
   command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON")
       ->type_name("FILE");
@@ -117,7 +144,8 @@ void add_plan(CLI::App& app, int& exit_code) {
   command->footer("What the state does not know yet is measured first.\n"
                   "Examples:\n"
                   "  snug plan model-f16.gguf --imatrix imatrix.gguf --bpw 4.25 -o recipe.json\n"
-                  "  snug plan model-f16.gguf --imatrix imatrix.gguf --curve csv > frontier.csv");
+                  "  snug plan model-f16.gguf --imatrix imatrix.gguf --curve csv > frontier.csv\n"
+                  "  snug plan ./gemma-4-26b-a4b-it --preset ud_mxfp4 --runtime mlx");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
 }
 

@@ -18,6 +18,7 @@
 #include "measure/measure.hpp"
 #include "model/finite_weights.hpp"
 #include "plan/baseline_recipes.hpp"
+#include "plan/mlx_recipe.hpp"
 #include "recipe/presets.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
@@ -50,7 +51,8 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
     return recipe;
   }
   Recipe recipe = args.preset.empty() ? uniform_recipe(model, args.format, args.runtime)
-                                      : preset_recipe(model, importance, args.preset);
+                  : args.runtime == "mlx" ? mlx_preset_recipe(model, importance, args.preset)
+                                          : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
 }
@@ -145,7 +147,9 @@ void add_quantize(CLI::App& app, int& exit_code) {
   command->add_option("--recipe", args->recipe,
                       "recipe.json of `snug plan`; gives the same bytes as `snug fit`")
       ->type_name("FILE");
-  command->add_option("--preset", args->preset, str("llama.cpp's mix of that name: ", known_presets()))
+  command
+      ->add_option("--preset", args->preset,
+                   str("llama.cpp's mix of that name: ", known_presets(), "; for mlx a published recipe, e.g. ud_mxfp4"))
       ->type_name("NAME");
   command->add_option("--format", args->format, "one format for every tensor it fits, e.g. q6_K")
       ->type_name("NAME");

@@ -15,6 +15,7 @@ void add_eval(CLI::App& app, int& exit_code);
 void add_report(CLI::App& app, int& exit_code);
 void add_imatrix(CLI::App& app, int& exit_code);
 void add_inspect(CLI::App& app, int& exit_code);
+void add_audit(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_bench_encode(CLI::App& bench, int& exit_code);  // its subcommand
 void add_state(CLI::App& app, int& exit_code);

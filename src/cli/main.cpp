@@ -55,6 +55,7 @@ void add_commands(CLI::App& app, int& exit_code) {
   snug::cli::add_bench(app, exit_code);
   snug::cli::add_report(app, exit_code);
   snug::cli::add_inspect(app, exit_code);
+  snug::cli::add_audit(app, exit_code);
   snug::cli::add_tokenize(app, exit_code);
   snug::cli::add_state(app, exit_code);
   snug::cli::add_export(app, exit_code);

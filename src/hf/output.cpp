@@ -25,7 +25,7 @@ void Output::add(const std::string& name, const Tensor& tensor) {
                 "the checkpoint holds the same weights under two names; remove one of them"};
   if (tensor.weights() == 0) throw Error{str("the tensor that becomes '", name, "' is empty"), where_};
   Tensor& added = tensors_[name];
-  added = becomes_f32(name, tensor) && is_unquantized(tensor) ? as_f32(tensor) : tensor;
+  added = becomes_f32(name, tensor) && tensor.format != FormatId::mxfp4 ? as_f32(tensor) : tensor;
   added.name = names_->emplace_back(name);
   order_.push_back(name);
 }

@@ -17,7 +17,7 @@ struct PresetModule {
   int64_t cols = 0;       // inputs: the last dimension
 };
 
-/// A published way of choosing formats by the names of modules. docs/mlx.md says where each comes from.
+/// A published way of choosing formats by the names of modules. docs/mlx-presets.md has their rules.
 struct Preset {
   enum class Kind : uint8_t { standard, mixed, mixed_4_8, config_i, unsloth, classes };
   /// What Config-I does to routers in its readings.

@@ -7,6 +7,7 @@
 #include "base/str.hpp"
 #include "mlx/modules.hpp"
 #include "mlx/presets.hpp"
+#include "mlx/stored.hpp"
 #include "plan/baseline_recipes.hpp"
 #include "quant/mlx_modes.hpp"
 #include "snug/error.hpp"
@@ -31,17 +32,15 @@ std::map<std::string_view, FormatId> formats_by_tensor(const std::vector<mlx::Mo
     quantizable.push_back({module.path, module.cols()});
     tensors.push_back(module.tensor);
   }
+  // Routers are f32 by now; scales are of the type that the model has.
+  const bool is_f16 = std::ranges::any_of(tensors, [](const Tensor* t) { return t->format == FormatId::f16; });
+  const FormatId scales = is_f16 ? FormatId::f16 : FormatId::bf16;
   const auto chosen = mlx::preset_formats(preset, quantizable);
   std::map<std::string_view, FormatId> formats;
   for (size_t i = 0; i < chosen.size(); ++i)
-    if (chosen[i]) formats[tensors[i]->name] = with_scales_of(*chosen[i], tensors[i]->format);
+    if (chosen[i]) formats[tensors[i]->name] = with_scales_of(*chosen[i], scales);
   return formats;
 }
-
-bool is_half(FormatId format) { return format == FormatId::f16 || format == FormatId::bf16; }
-
-/// What MLX stores of a tensor that a recipe has in `format`: it has no use for f32.
-FormatId stored_format(FormatId format) { return mlx_mode_of(format) || is_half(format) ? format : FormatId::bf16; }
 
 }  // namespace
 
@@ -66,7 +65,7 @@ ModuleTable module_table(const ModelSource& model, const Recipe& recipe) {
   for (const RecipeTensor& tensor : recipe.tensors) formats[tensor.name] = tensor.format;
   ModuleTable table;
   for (const mlx::Module& module : mlx::modules_of(model)) {
-    const FormatId format = stored_format(formats.at(module.tensor->name));
+    const FormatId format = mlx::stored_format(formats.at(module.tensor->name), FormatId::bf16, module.tensor->name);
     const int64_t bytes = find_format(format)->row_bytes(module.cols()) * module.rows();
     if (module.quantizable) {
       table.modules.push_back({module.path, module.shape, format, module.weights(), bytes});

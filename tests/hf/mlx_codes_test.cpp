@@ -254,16 +254,18 @@ TEST(MlxNames, StackedExpertsAreOneTensor) {
   model.add(layer + "self_attn.q_norm.weight", {32}).add(layer + "self_attn.k_norm.weight", {32});
   const Format &four = *find_format("mlx_mxfp4"), &eight = *find_format("mlx_q8_g64");
   const auto gates = some_blocks(four, 3 * 32, 64), downs = some_blocks(four, 3 * 64, 32);
+  const auto routers = some_blocks(eight, 3, 64);
   add_quantized(model, experts + "gate_proj", four, {3, 32, 64}, gates);
   add_quantized(model, experts + "up_proj", four, {3, 32, 64}, gates);
   add_quantized(model, experts + "down_proj", four, {3, 64, 32}, downs);
-  add_quantized(model, layer + "mlp.gate", eight, {3, 64}, some_blocks(eight, 3, 64));
+  add_quantized(model, layer + "mlp.gate", eight, {3, 64}, routers);
   const ModelSource opened = model.open();
   const Tensor& down = *opened.find("blk.0.ffn_down_exps.weight");
   EXPECT_EQ(down.experts(), 3);
   EXPECT_EQ(down.format, FormatId::mlx_mxfp4);
   EXPECT_EQ(values(opened, "blk.0.ffn_down_exps.weight"), decoded(four, downs));
-  EXPECT_EQ(opened.find("blk.0.ffn_gate_inp.weight")->format, FormatId::mlx_q8_g64) << "the router stays quantized";
+  EXPECT_EQ(opened.find("blk.0.ffn_gate_inp.weight")->format, FormatId::f32) << "as every router is";
+  EXPECT_EQ(values(opened, "blk.0.ffn_gate_inp.weight"), decoded(eight, routers));
 }
 
 }  // namespace

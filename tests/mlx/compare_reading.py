@@ -2,11 +2,13 @@
 """Compares what snug reads in folders that real mlx_lm wrote with what mlx_lm itself computes.
 
     compare_reading.py SNUG SCRATCH CHECKPOINT ...      needs mlx and mlx-lm from PyPI, on the CPU
+    SNUG_MODES=mxfp4,affine-4-64 in the environment: these modes alone
 
 mlx_lm converts every checkpoint in every mode; `snug eval` on the folder must give the logits that mlx_lm gives,
 its arithmetic set to f32. Where a mode quantizes nothing (rows too short), it is named as such.
 """
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -149,7 +151,8 @@ def compare_all(snug, scratch):
     bad = done = 0
     for checkpoint in map(pathlib.Path, sys.argv[3:]):
         limit = ROUNDED if 'gemma' in (checkpoint / 'config.json').read_text() else TOLERANCE
-        for mode, options in MODES.items():
+        for mode in os.environ.get('SNUG_MODES', ','.join(MODES)).split(','):
+            options = MODES[mode]
             try:
                 error, count = compare(snug, scratch, checkpoint, mode, options)
             except Exception as problem:
