@@ -30,7 +30,7 @@ CLI::Option* add_old_spelling(CLI::App& command, const std::string& name, Value&
 }  // namespace
 
 void ModelArgs::add_to(CLI::App& command) {
-  command.add_option("model", model, "GGUF model in F32, F16 or BF16 (the first file of a split one)")->required();
+  command.add_option("model", model, "folder of a Hugging Face checkpoint, or GGUF model in F32, F16 or BF16 (the first file of a split one)")->required();
   add_imatrix_to(command);
 }
 
