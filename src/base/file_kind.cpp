@@ -15,13 +15,14 @@ namespace snug {
 namespace {
 
 constexpr std::string_view kLfsPointer = "version https://git-lfs";
-constexpr std::string_view kConvert = "convert it to GGUF with llama.cpp's convert_hf_to_gguf.py";
+constexpr std::string_view kPickle =
+    "name the folder of a checkpoint whose weights are *.safetensors; save_pretrained() in Python's transformers makes one";
 
 struct Foreign {
   std::string_view start, what, remedy;
 };
 constexpr Foreign kForeign[] = {
-    {"PK\x03\x04", "a zip archive, such as a PyTorch checkpoint", kConvert},
+    {"PK\x03\x04", "a zip archive, such as a PyTorch checkpoint", kPickle},
     {"lmgg", "a GGML file from before GGUF", "get the model as GGUF"},
     {"fmgg", "a GGML file from before GGUF", "get the model as GGUF"},
     {"tjgg", "a GGML file from before GGUF", "get the model as GGUF"},

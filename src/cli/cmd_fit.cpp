@@ -89,6 +89,8 @@ void add_fit(CLI::App& app, int& exit_code) {
   command->footer(
       "Stopped at any instant, the same command goes on where it was.\n"
       "Examples:\n"
+      "  snug fit ./gemma-4-26b-a4b-it --size 11GB -o out.gguf\n"
+      "  snug fit ./gemma-3-4b-it --size 3GB --mmproj mmproj.gguf --mmproj-in-size -o out.gguf\n"
       "  snug fit model-f16.gguf --imatrix imatrix.gguf --size 11GB -o out.gguf\n"
       "  snug fit model-bf16-00001-of-00003.gguf --imatrix imatrix.gguf --bpw 3.5 -o out.gguf\n"
       "  snug fit model-f16.gguf --bpw 4.25 --pin 'token_embd=q8_0' --min q3_K --dry-run");

@@ -71,7 +71,7 @@ void LayoutReader::read_head() {
     if (const auto foreign = foreign_file(start_of(bytes_)))
       in_.fail(0, str("not a GGUF file: it is ", foreign->what), foreign->remedy);
     in_.fail(0, str("not a GGUF file: it starts with '", printable(text), "'"),
-             "name a GGUF file, or convert the model with llama.cpp's convert_hf_to_gguf.py first");
+             "name a GGUF file, or the folder of a Hugging Face checkpoint");
   }
   file_.version = in_.number<uint32_t>("the version");
   if ((file_.version & 0xffff) == 0)

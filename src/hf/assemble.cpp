@@ -84,6 +84,9 @@ void check_block(const Family& family, const Config& config, int64_t layer, cons
   const std::string block = str("blk.", layer, ".");
   std::istringstream names{std::string{family.needed}};
   for (std::string name; names >> name;) need(out, config, block + name + ".weight");
+  need_together(out, config, block, {"attn_k.weight", "attn_q.weight", "attn_output.weight"});
+  need_together(out, config, block, {"nextn.eh_proj.weight", "nextn.enorm.weight", "nextn.hnorm.weight"});
+  need_together(out, config, block, {"nextn.hnorm.weight", "nextn.eh_proj.weight"});
   need_together(out, config, block, {"ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"});
   need_together(out, config, block, {"ffn_up_exps.weight", "ffn_gate_exps.weight", "ffn_gate_inp.weight"});
   need_together(out, config, block, {"ffn_gate_up_exps.weight", "ffn_down_exps.weight", "ffn_gate_inp.weight"});

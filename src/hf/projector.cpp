@@ -131,6 +131,9 @@ void fill(const Kept& kept, const Images& images, ModelSource::Contents& model, 
   for (const Source& source : sources.all()) place(kind, checkpoint, source, out);
   check(kind, images.vision, out);
   model.tensors = out.tensors();
+  const auto audio = kept.config.file().find("audio_config");
+  if (audio != kept.config.file().end() && audio->is_object())
+    model.remarks.push_back("what the checkpoint hears with is left out of the projector: it takes images only");
   Keys keys{"clip", metadata};
   add_general_keys(images.folder, main_format(model.tensors), keys);
   metadata.set("general.type", "mmproj");

@@ -137,6 +137,9 @@ TEST(Trap, ATensorWithoutAPlaceIsRefused) {
   auto model = tiny_llama();
   model.add("model.layers.0.self_attn.q_proj.lora_A.weight", {2, 8});
   expect_refusal(model, "lora_A.weight\" has no place");
+  auto adapted = tiny_llama();
+  adapted.rename("model.", "base_model.model.model.");
+  expect_refusal(adapted, "has no place");
 }
 
 TEST(Trap, AMissingTensorIsRefused) {

@@ -28,6 +28,8 @@ BETTER = {
     'deepseek_v3': ('key deepseek2.expert_gating_func',),  # the class means sigmoid without saying so
     'qwen2_moe-full': ('tensor output.weight',),           # loaders want the head, though it is the embedding
 }
+# What GGUF has no word for: transformers computes something else than any program that reads the file.
+UNSAYABLE = {'gpt_oss-truncate': ('logits', 'the likeliest tokens')}
 
 
 def keys_of(reader):
@@ -92,13 +94,16 @@ def compare_logits(snug, folder, scratch):
     said = [int(t) for t in (folder / 'greedy.txt').read_text().split(',')]
     expected = np.fromfile(folder / 'logits.f32', np.float32).reshape(len(tokens), -1)
     logits = logits_of(snug, folder, tokens, scratch / 'logits')
-    error = np.max(np.abs(logits - expected)) / np.sqrt(np.mean(expected ** 2))
-    if not error <= (ROUNDED if folder.name.startswith('gemma') else TOLERANCE):
+    rms = np.sqrt(np.mean(expected ** 2))
+    error = np.max(np.abs(logits - expected)) / rms
+    tolerance = ROUNDED if folder.name.startswith('gemma') else TOLERANCE
+    if not error <= tolerance:
         yield f'logits: differ by {error:.2g} of their rms'
     both = logits_of(snug, folder, tokens + said, scratch / 'logits')
-    likeliest = both[len(tokens) - 1:-1].argmax(1).tolist()
-    if likeliest != said:
-        yield f'the likeliest tokens: {likeliest}, transformers says {said}'
+    behind = both[len(tokens) - 1:-1]
+    lead = behind.max(1) - behind[np.arange(len(said)), said]  # over the token that transformers says
+    if not np.all(lead <= 2 * tolerance * rms):
+        yield f'the likeliest tokens: {behind.argmax(1).tolist()}, transformers says {said}'
     compare_logits.error = error
 
 
@@ -106,9 +111,10 @@ def compare(snug, folder):
     with tempfile.TemporaryDirectory() as name:
         scratch = pathlib.Path(name)
         run(snug, 'convert', folder, '-o', scratch / 'ours.gguf', '--quiet')
-        ours, theirs = GGUFReader(scratch / 'ours.gguf'), GGUFReader(folder / 'converter.gguf')
-        yield from compare_keys(keys_of(ours), keys_of(theirs))
-        yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
+        if (folder / 'converter.gguf').exists():  # not where the converter refuses the checkpoint
+            ours, theirs = GGUFReader(scratch / 'ours.gguf'), GGUFReader(folder / 'converter.gguf')
+            yield from compare_keys(keys_of(ours), keys_of(theirs))
+            yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
         yield from compare_logits(snug, folder, scratch)
 
 
@@ -117,9 +123,10 @@ def main():
     for name in sys.argv[2:]:
         try:
             folder = pathlib.Path(name)
-            better = next((why for start, why in BETTER.items() if folder.name.startswith(start)), ())
-            problems = [p for p in compare(sys.argv[1], folder) if not p.startswith(better or '-')]
-            verdict = f'same tensors and keys; logits within {compare_logits.error:.1e}'
+            known = next((why for start, why in (BETTER | UNSAYABLE).items() if folder.name.startswith(start)), ())
+            problems = [p for p in compare(sys.argv[1], folder) if not p.startswith(known or '-')]
+            same = 'same tensors and keys' if (folder / 'converter.gguf').exists() else 'NOT converted by the converter'
+            verdict = f'{same}; logits within {compare_logits.error:.1e}'
         except (RuntimeError, OSError) as error:
             problems = [str(error)]
         failed += bool(problems)

@@ -48,16 +48,22 @@ def convert(folder):
     hparams = hyper_parameters(folder)
     kind = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
     rows = hparams.get('text_config', hparams).get('vocab_size')
-    bare = type(kind.__name__, (kind,), dict(
-        model_arch=kind.model_arch,
-        no_mtp='qwen3_' in hparams['model_type'],  # transformers saves no layers that only predict further tokens
+    without_vocabulary = dict(
+        # transformers saves no layers that only predict further tokens
+        no_mtp='qwen3_' in hparams['model_type'] and not (folder / 'mtp.safetensors').exists(),
         set_vocab=lambda self: self._set_vocab_none(),
-        get_vocab_base=lambda self: ([''] * rows, [], 'none')))
+        get_vocab_base=lambda self: ([''] * rows, [], 'none'))
+    bare = type(kind.__name__, (kind,), dict(model_arch=kind.model_arch, **without_vocabulary))
+    for inner in [c for c in vars(kind).values() if isinstance(c, type)]:  # classes that do the work for another
+        for name, value in without_vocabulary.items():
+            setattr(inner, name, value)
     tokenizer = folder / 'tokenizer.json'  # some classes count its tokens to cut the embedding
     tokenizer.write_text(json.dumps(dict(model=dict(vocab={str(i): i for i in range(rows)}), added_tokens=[])))
-    with torch.inference_mode():
-        bare(folder, main_type(folder), folder / 'converter.gguf', hparams=hparams).write()
-    tokenizer.unlink()
+    try:
+        with torch.inference_mode():
+            bare(folder, main_type(folder), folder / 'converter.gguf', hparams=hparams).write()
+    finally:
+        tokenizer.unlink()
 
 
 if __name__ == '__main__':

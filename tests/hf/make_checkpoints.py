@@ -14,6 +14,7 @@ import zlib
 
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 torch.set_num_threads(1)  # the models are too small for more
@@ -90,6 +91,27 @@ CASES = {
                                      rope_parameters=dict(rope_type='yarn', rope_theta=150000.0, factor=8.0,
                                                           beta_fast=32.0, beta_slow=1.0, truncate=True,
                                                           original_max_position_embeddings=64)), dict(shards=2)),
+    # As published, with truncate false: GGUF's loaders round the bounds of the ramp all the same.
+    'gpt_oss-truncate': ('gpt_oss', dict(head_dim=32, num_local_experts=4, num_experts_per_tok=2, sliding_window=16,
+                                         intermediate_size=64, num_hidden_layers=2,
+                                         layer_types=['sliding_attention', 'full_attention'],
+                                         rope_parameters=dict(rope_type='yarn', rope_theta=150000.0, factor=8.0,
+                                                              beta_fast=32.0, beta_slow=1.0, truncate=False,
+                                                              original_max_position_embeddings=64)), {}),
+    'glm4_moe-mtp': ('glm4_moe', dict(head_dim=16, n_routed_experts=6, n_shared_experts=1, moe_intermediate_size=32,
+                                      num_experts_per_tok=2, first_k_dense_replace=1, num_nextn_predict_layers=1),
+                     dict(predictor='model.layers.3.')),
+    'deepseek_v3-mtp': ('deepseek_v3', dict(n_shared_experts=1, n_group=2, topk_group=1, num_nextn_predict_layers=1,
+                                            **MLA), dict(predictor='model.layers.3.')),
+    'qwen3_next-mtp': ('qwen3_next', dict(shared_expert_intermediate_size=48, mtp_num_hidden_layers=1, **EXPERTS,
+                                          **LINEAR), dict(predictor='mtp.')),
+    'qwen3_5-mtp': ('qwen3_5_text', dict(mtp_num_hidden_layers=1, **LINEAR), dict(predictor='mtp.')),
+    'qwen3_5_moe-mtp': ('qwen3_5_moe_text', dict(shared_expert_intermediate_size=48, mtp_num_hidden_layers=1, **EXPERTS,
+                                                 **LINEAR), dict(predictor='mtp.')),
+    'ministral3': ('ministral3', dict(head_dim=32, rope_parameters=dict(
+        rope_type='yarn', rope_theta=1e6, factor=4.0, original_max_position_embeddings=16, beta_fast=32.0, beta_slow=1.0,
+        mscale=1.0, mscale_all_dim=1.0, llama_4_scaling_beta=0.1)), {}),
+    'mistral3': ('mistral3', dict(sliding_window=None, head_dim=24), {}),
     'glm4_moe': ('glm4_moe', dict(head_dim=16, n_routed_experts=6, n_shared_experts=1, moe_intermediate_size=32,
                                   num_experts_per_tok=2, first_k_dense_replace=1, num_nextn_predict_layers=0), {}),
     'glm4_moe-full': ('glm4_moe', dict(head_dim=32, n_routed_experts=5, n_shared_experts=2, moe_intermediate_size=32,
@@ -122,8 +144,16 @@ CASES = {
 WITHOUT_ONE = ('gemma2', 'gemma3', 'qwen3_next', 'qwen3_5')  # norms are stored less 1
 
 
+MULTIMODAL = dict(gemma3='Gemma3ForConditionalGeneration', mistral3='Mistral3ForConditionalGeneration')
+
+
 def config_of(kind, fields):
     fields = {**TINY, **fields}
+    if kind == 'mistral3':
+        vision = dict(model_type='pixtral', hidden_size=32, intermediate_size=48, num_hidden_layers=3,
+                      num_attention_heads=2, head_dim=16, image_size=64, patch_size=8)
+        return AutoConfig.for_model('mistral3', text_config=dict(model_type='mistral', **fields), vision_config=vision,
+                                    image_token_index=150)
     if kind != 'gemma3':
         return AutoConfig.for_model(kind, **fields)
     vision = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=28,
@@ -163,20 +193,43 @@ def save(name, out, seed):
     config = config_of(kind, fields)
     config.tie_word_embeddings = fields.get('tie_word_embeddings', 'gemma' in kind)
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(config) if kind != 'gemma3' else \
-        transformers.Gemma3ForConditionalGeneration(config)
+    model = getattr(transformers, MULTIMODAL[kind])(config) if kind in MULTIMODAL else \
+        AutoModelForCausalLM.from_config(config)
     fill(model, kind, torch.Generator().manual_seed(seed + zlib.crc32(name.encode())))
     model.tie_weights()
     model = model.to(torch.float32 if how.get('f32') else torch.bfloat16)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     folder = out / name
     model.save_pretrained(folder, max_shard_size=size // how['shards'] + 1 if 'shards' in how else '5GB')
+    if 'predictor' in how:
+        add_predictor(folder, how['predictor'], config)
     return folder, kind
+
+
+def add_predictor(folder, prefix, config):
+    """A layer behind the last, which predicts a token further: transformers knows none, publishers keep it in a file of
+    its own. It is like the last layer, with a projection of two states into one in front."""
+    weights = load_file(folder / 'model.safetensors')
+    last, inside = f'model.layers.{config.num_hidden_layers - 1}.', prefix + ('layers.0.' if prefix == 'mtp.' else '')
+    extra = {inside + name.removeprefix(last): t.flip(0).contiguous() for name, t in weights.items() if name.startswith(last)}
+    norm, embedding = weights['model.norm.weight'], weights['model.embed_tokens.weight']
+    names = dict(fc='fc', e='pre_fc_norm_embedding', h='pre_fc_norm_hidden', last='norm') if prefix == 'mtp.' else \
+        dict(fc='eh_proj', e='enorm', h='hnorm', last='shared_head.norm')
+    extra[f'{prefix}{names["fc"]}.weight'] = torch.cat([weights[last + 'self_attn.o_proj.weight'][:, :1] * embedding[0],
+                                                        embedding[:64, :64]], 1).contiguous()
+    for i, key in enumerate(('e', 'h', 'last')):
+        extra[f'{prefix}{names[key]}.weight'] = norm.roll(i + 1)
+    if prefix != 'mtp.':
+        extra[prefix + 'embed_tokens.weight'], extra[prefix + 'shared_head.head.weight'] = embedding, embedding.flip(0)
+        extra = {name: t.clone() for name, t in extra.items()}
+    save_file(extra, folder / 'mtp.safetensors', metadata=dict(format='pt'))
+    files = dict.fromkeys(weights, 'model.safetensors') | dict.fromkeys(extra, 'mtp.safetensors')
+    (folder / 'model.safetensors.index.json').write_text(json.dumps(dict(metadata={}, weight_map=files)))
 
 
 def reference(folder, kind, seed):
     """What transformers makes of the saved folder, in f32."""
-    load = AutoModelForCausalLM if kind != 'gemma3' else transformers.Gemma3ForConditionalGeneration
+    load = getattr(transformers, MULTIMODAL[kind]) if kind in MULTIMODAL else AutoModelForCausalLM
     model = load.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
     vocabulary = model.config.get_text_config().vocab_size
     tokens = torch.randint(3, min(vocabulary, 149), (1, 24), generator=torch.Generator().manual_seed(seed))

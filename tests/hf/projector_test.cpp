@@ -82,6 +82,15 @@ TEST(Projector, SaysWhatIsMissing) {
   EXPECT_NE(refusal(tiny_llama()).find("vision_config"), std::string::npos);
 }
 
+TEST(Projector, WhatHearsIsLeftOutAndSaidSo) {
+  EXPECT_FALSE(any_remark(open(tiny_gemma3()), "hears"));
+  auto model = tiny_gemma3();
+  model.config(str(R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3","audio_config":{},)",
+                   kTextConfig, R"(,"vision_config":{"model_type":"siglip_vision_model","hidden_size":4,
+    "intermediate_size":6,"num_hidden_layers":1,"num_attention_heads":2,"image_size":4,"patch_size":2}})"));
+  EXPECT_TRUE(any_remark(open(model), "hears"));
+}
+
 TEST(Projector, ATowerOfAnotherKindIsNamed) {
   const std::string problem = refusal(
       tiny_llama(R"(,"vision_config":{"model_type":"clip_vision_model"})"));

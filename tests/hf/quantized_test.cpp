@@ -209,6 +209,13 @@ TEST(GptOss, UnquantizedExpertsAreTransposed) {
   EXPECT_EQ(values(opened, "blk.0.ffn_down_exps.weight")[2 * 32 + 7], test::weight(7 * 32 + 2));
 }
 
+/// Some programs that train it take the experts apart.
+TEST(GptOss, ExpertsByThemselvesAreRefused) {
+  auto model = tiny_gpt_oss();
+  model.add("model.layers.0.mlp.experts.gate_up_projs.0.weight", {64, 32});
+  expect_refusal(model, "gate_up_projs.0.weight\" has no place");
+}
+
 TEST(GptOss, BlocksWithoutScalesAreRefused) {
   auto model = tiny_gpt_oss();
   model.remove("model.layers.0.mlp.experts.down_proj_scales");

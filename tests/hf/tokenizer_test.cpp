@@ -167,9 +167,11 @@ TEST_F(TokenizerFolder, WhatGgufCannotSayIsRefused) {
   EXPECT_NE(problem("llama", 9).find(R"(\p{L}+|\w+)"), std::string::npos);
 }
 
+const std::string kThreeDigits =
+    R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
 TEST_F(TokenizerFolder, ThePatternNamesThePreTokenizer) {
-  const std::string three =
-      R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+  const std::string& three = kThreeDigits;
   const auto name = [&](json tokenizer, bool ignore_merges = false) {
     tokenizer["model"]["ignore_merges"] = ignore_merges;
     put("tokenizer.json", tokenizer);
@@ -193,6 +195,26 @@ TEST_F(TokenizerFolder, ThePatternNamesThePreTokenizer) {
   digits["pre_tokenizer"]["pretokenizers"][0]["individual_digits"] = false;
   put("tokenizer.json", digits);
   EXPECT_NE(problem("llama", 9), "none");
+}
+
+/// Some of Mistral's folders have Llama 3's pattern: known by the size of the vocabulary.
+TEST_F(TokenizerFolder, MistralsPatternIsTakenWhereTheFileHasLlamas) {
+  json tokenizer = byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + kThreeDigits);
+  tokenizer["model"]["ignore_merges"] = true;
+  put("tokenizer.json", tokenizer);
+  EXPECT_EQ(keys("mistral3", 131072).text("tokenizer.ggml.pre"), "tekken");
+  ASSERT_FALSE(remarks_.empty());
+  EXPECT_EQ(keys("mistral3", 9).text("tokenizer.ggml.pre"), "llama-bpe");
+}
+
+/// transformers 5 writes a list where 4 wrote an object.
+TEST_F(TokenizerFolder, ExtraSpecialTokensMayBeAListOrAnObject) {
+  put("tokenizer.json", byte_level());
+  const json list = json::array({"<bos>"}), object = json::object({{"image_token", "<bos>"}});
+  for (const json& extra : {list, object}) {
+    put("tokenizer_config.json", json{{"eos_token", "<|end|>"}, {"extra_special_tokens", extra}});
+    EXPECT_EQ(keys("llama", 9).integer("tokenizer.ggml.eos_token_id"), 4) << extra;
+  }
 }
 
 TEST_F(TokenizerFolder, TheTemplateComesFromTheConfigurationThenFromFiles) {
