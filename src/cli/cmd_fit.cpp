@@ -1,9 +1,13 @@
+#include <cstdio>
+
 #include "base/str.hpp"
+#include "base/without_controls.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
+#include "cli/text/report_table.hpp"
 #include "snug/fit.hpp"
 #include "snug/error.hpp"
 
@@ -17,7 +21,7 @@ struct Args {
   CalibrationArgs calibration;
   PlanArgs plan;
   std::string out, recipe, feedback = "auto";
-  bool dry_run = false, force = false;
+  bool dry_run = false, force = false, strict = false, decide_anew = false;
 };
 
 Feedback parse_feedback(const std::string& text) {
@@ -36,7 +40,9 @@ FitRequest request_of(const Args& args) {
           .plan = args.plan.options(),
           .measuring = args.measure.options(),
           .calibration = args.calibration.request(),
-          .feedback = parse_feedback(args.feedback)};
+          .feedback = parse_feedback(args.feedback),
+          .strict = args.strict,
+          .decide_anew = args.decide_anew};
 }
 
 int run(const Args& args) {
@@ -44,6 +50,8 @@ int run(const Args& args) {
   if (!args.dry_run && args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
   const FitResult result = fit(request_of(args), terminal_events());
+  if (args.common.quiet && !result.recipe.left_out.empty())
+    std::fprintf(stderr, "snug: %s\n", without_controls(left_out_line(result.recipe)).c_str());
   print_out(args.common.json ? fit_json(result) : fit_text(result));
   return 0;
 }
@@ -66,6 +74,12 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   command->add_option("--feedback", args->feedback)->check(CLI::IsMember({"auto", "on", "off"}))->group("");  // old name
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
+  command->add_flag("--strict", args->strict,
+                    "end with an error at the start where something would be left out that makes the result better, such "
+                    "as error feedback for want of memory");
+  command->add_flag("--decide-anew", args->decide_anew,
+                    "choose by the memory and disk that are free now; else a fit that is started again keeps to what it "
+                    "chose at first");
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
