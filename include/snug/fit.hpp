@@ -108,6 +108,8 @@ struct FitRequest {
   MeasureOptions measuring;
   CalibrationRequest calibration;
   Feedback feedback = Feedback::automatic;
+  bool strict = false;       // an error at the start where something would be left out (Recipe::left_out)
+  bool decide_anew = false;  // by the memory and disk that are free now, whatever an earlier start of this fit chose
 };
 
 /// What running the model with one tensor encoded at a time took.

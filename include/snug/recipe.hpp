@@ -21,6 +21,15 @@ struct RecipeTensor {
   bool operator==(const RecipeTensor&) const = default;
 };
 
+/// What would have made the result better and was left out, though nobody asked for that.
+struct LeftOut {
+  std::string what;  // "error feedback for inputs wider than 1024"
+  std::string why;   // "too little memory or disk was free when the fit began"
+  std::string cost;  // of leaving it out
+
+  bool operator==(const LeftOut&) const = default;
+};
+
 /// What a budget limits: all files together, or the data of the tensors (a budget of bits per weight).
 enum class BudgetKind { none, file, tensors };
 std::string_view budget_name(BudgetKind kind);  // as recipes say it: "none", "file", "bpw"
@@ -57,6 +66,8 @@ struct Recipe {
     bool operator==(const Measured&) const = default;
   };
   std::optional<Measured> measured;
+
+  std::vector<LeftOut> left_out;        // empty where nothing was
 
   std::vector<RecipeTensor> tensors;    // every tensor of the output, in file order
 

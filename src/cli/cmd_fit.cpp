@@ -1,4 +1,7 @@
+#include <cstdio>
+
 #include "base/str.hpp"
+#include "base/without_controls.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/groups.hpp"
@@ -6,6 +9,7 @@
 #include "cli/projector.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
+#include "cli/text/report_table.hpp"
 #include "snug/error.hpp"
 #include "snug/fit.hpp"
 
@@ -20,7 +24,7 @@ struct Args {
   PlanArgs plan;
   ProjectorArgs projector;
   std::string out, recipe, feedback = "auto";
-  bool dry_run = false, force = false;
+  bool dry_run = false, force = false, strict = false, decide_anew = false;
 
   Existing existing() const { return force ? Existing::replace : Existing::refuse; }
 };
@@ -41,7 +45,9 @@ FitRequest request_of(const Args& args) {
           .plan = args.plan.options(),
           .measuring = args.measure.options(),
           .calibration = args.calibration.request(),
-          .feedback = parse_feedback(args.feedback)};
+          .feedback = parse_feedback(args.feedback),
+          .strict = args.strict,
+          .decide_anew = args.decide_anew};
 }
 
 int run(const Args& args) {
@@ -53,6 +59,8 @@ int run(const Args& args) {
   request.plan.budget = projector.rest_of(request.plan.budget);
   const FitResult result = fit(request, terminal_events());
   if (!args.dry_run) projector.write();
+  if (args.common.quiet && !result.recipe.left_out.empty())
+    std::fprintf(stderr, "snug: %s\n", without_controls(left_out_line(result.recipe)).c_str());
   print_out(args.common.json ? fit_json(result) : fit_text(result));
   return 0;
 }
@@ -83,6 +91,12 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->group("");  // old name
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
+  command->add_flag("--strict", args->strict,
+                    "end with an error at the start where something would be left out that makes the result better, such "
+                    "as error feedback for want of memory");
+  command->add_flag("--decide-anew", args->decide_anew,
+                    "choose by the memory and disk that are free now; else a fit that is started again keeps to what it "
+                    "chose at first");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
   args->common.add_to(*command);

@@ -101,8 +101,9 @@ int run(const Args& args) {
                                      .inputs = args.model.files(),
                                      .measuring = args.measure.options(),
                                      .calibration = args.calibration.request()});
-  if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), existing);
   const auto checked = args.check > 0 ? check(args, model, evidence) : std::vector<MeasuredRecipe>{};
+  // Last of all: stopped before, the same command finds no file of its own in its way.
+  if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), existing);
   print_out(args.common.json ? json_text(to_json(evidence.measured, checked, path), 2)
                              : to_text(evidence.measured, checked, path));
   return 0;

@@ -109,7 +109,8 @@ int run(Args args) {
     print_out(args.curve == "json" ? curve_json(curve) : curve_csv(curve));
     return 0;
   }
-  const Plan plan = planner.plan();
+  Plan plan = planner.plan();
+  plan.recipe.left_out = evidence.left_out;
   if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
   if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
   print_out(args.common.json ? to_json(plan.recipe) : report_table(evidence.profile, plan.recipe));

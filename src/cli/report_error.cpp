@@ -28,6 +28,7 @@ constexpr std::pair<std::string_view, std::string_view> kSpellings[] = {
     {"raise the bits per weight", "raise --bpw"},
     {"a size, e.g. 11GB, or bits per weight, e.g. 4.25", "--size, e.g. 11GB, or --bpw, e.g. 4.25"},
     {"name another runtime", "name another --runtime"},
+    {"do not ask for a strict fit", "go without --strict"},
     {"with second moments", "with second moments (`snug imatrix --collect-hessians`)"},
     {"save the logits of the original again", "`snug eval --save-logits` makes one"},
     {"name it as a preset: ", "give --preset "},

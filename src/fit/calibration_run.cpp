@@ -5,33 +5,18 @@
 #include <string_view>
 
 #include "base/events.hpp"
-#include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 #include "measure/sensitivity.hpp"
 
 namespace snug {
 namespace {
 
-bool is_known(std::string_view architecture) {
-  return std::ranges::count(infer::known_architectures(), architecture) > 0;
-}
-
-/// Why the model is not to be run; empty if it is. A text named by a person asks for it even where it is slow.
-std::string obstacle(const ModelSource& source, bool asked) {
-  const std::string_view architecture = source.metadata().text("general.architecture").value_or("?");
-  if (!is_known(architecture)) return str("the forward pass of '", architecture, "' is not known");
-  const int64_t memory = memory_for(MemoryUse::all);
-  if (!asked && source.bytes() > memory)
-    return str("the model takes ", show_size(source.bytes()), " and ", show_size(memory),
-               " of memory are free: running it would read the disk again and again (naming a calibration text "
-               "asks for it all the same)");
-  return {};
-}
-
-CalibrationText text_of(const CalibrationRequest& request) {
+CalibrationText text_of(const CalibrationRequest& request, const ModelSource& model) {
+  const bool is_read = names_a_text(request) && infer::tokenizer_if_usable(model);
   CalibrationText source;
-  source.text = request.text.empty() ? kSelfText : request.text;
+  source.text = is_read ? request.text : kSelfText;
   source.self.tokens = 2 * request.chunks * request.context;
   source.self.document_tokens = request.context;
   return source;
@@ -39,22 +24,25 @@ CalibrationText text_of(const CalibrationRequest& request) {
 
 }  // namespace
 
+bool is_runnable(const ModelSource& source) {
+  const std::string_view architecture = source.metadata().text("general.architecture").value_or("");
+  return std::ranges::count(infer::known_architectures(), architecture) > 0;
+}
+
+bool names_a_text(const CalibrationRequest& request) {
+  return !request.text.empty() && request.text != kSelfText;
+}
+
 ProbeOptions CalibrationRun::judging() const {
   ProbeOptions options = probing;
   options.chunks += holdout_chunks;
   return options;
 }
 
-std::optional<CalibrationRun> open_calibration(const ModelSource& source, const CalibrationRequest& request,
-                                               Store& state) {
-  if (!request.run) return std::nullopt;
-  if (const std::string why = obstacle(source, !request.text.empty()); !why.empty()) {
-    log_line(str(why, "; the plan rests on priors by role and position"));
-    return std::nullopt;
-  }
+CalibrationRun open_calibration(const ModelSource& source, const CalibrationRequest& request, Store& state) {
   CalibrationRun run;
   run.model = std::make_unique<infer::Model>(source);
-  run.text = calibration_tokens(text_of(request), *run.model, &state);
+  run.text = calibration_tokens(text_of(request, source), *run.model, &state);
   run.probing.context = request.context;
   run.probing.bos = run.text.bos;
   run.how = request.probing;

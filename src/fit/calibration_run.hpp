@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "calibrate/calibration.hpp"
@@ -27,10 +26,15 @@ struct CalibrationRun {
   ProbeOptions judging() const;  // on both
 };
 
-/// Nothing where no run is wanted, or the model cannot be run here; the latter is logged. What the model writes
-/// itself is kept in `state`.
-std::optional<CalibrationRun> open_calibration(const ModelSource& source, const CalibrationRequest& request,
-                                               Store& state);
+/// Whether its forward pass is known.
+bool is_runnable(const ModelSource& source);
+
+/// Whether a file is to be read, not what the model writes itself.
+bool names_a_text(const CalibrationRequest& request);
+
+/// A model that is_runnable(). What it writes itself is kept in `state`; it writes, too, where a text is named and its
+/// tokenizer is not known.
+CalibrationRun open_calibration(const ModelSource& source, const CalibrationRequest& request, Store& state);
 
 /// Probes every tensor, or goes back through the model once, and puts the losses found into the profile; logs what
 /// that took. Returns the forward probes.

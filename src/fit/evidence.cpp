@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/events.hpp"
+#include "fit/left_out.hpp"
 #include "fit/profile_store.hpp"
 #include "model/finite_weights.hpp"
 
@@ -13,34 +15,108 @@ void check_reachable(const ModelSource& model, const Importance* importance, con
   Planner{unmeasured_profile(model, request.measuring), model, importance, *request.plan}.check_reachable();
 }
 
+/// Whether it is a fit, which collects what it was not given and judges what it plans.
+bool is_fit(const EvidenceRequest& request) {
+  return !request.collect_into.empty();
+}
+
+ChoiceRequest choice_request(const ModelSource& model, const EvidenceRequest& request, bool has_hessians) {
+  ChoiceRequest asked{request.calibration.run, !request.calibration.text.empty()};
+  if (!is_fit(request)) return asked;
+  if (!has_hessians) asked.feedback = request.feedback;
+  int64_t weights = 0;
+  for (const Tensor& tensor : model.tensors()) weights += tensor.weights();
+  if (request.plan) asked.output_bytes = request.plan->budget.bytes(weights);
+  return asked;
+}
+
+/// What the machine decides, once and for all starts, and what that leaves out.
+class Decision {
+ public:
+  Decision(const ModelSource& model, const EvidenceRequest& request, const Importance* importance, bool has_hessians)
+      : model_(model),
+        request_(request),
+        importance_(importance),
+        asked_(choice_request(model, request, has_hessians)) {}
+
+  std::vector<LeftOut> left_out(const MachineChoices& choices) const {
+    return left_out_of(model_, request_, importance_, asked_.feedback, choices);
+  }
+  MachineChoices now() const { return choices_for(model_, asked_, room_now(request_.collect_into)); }
+
+  /// Those of an earlier start, unless they are to be made again; kept from now on.
+  MachineChoices take(Store& state) const {
+    std::optional<MachineChoices> kept;
+    if (!request_.decide_anew) kept = kept_choices(state, model_, asked_);
+    if (kept && request_.strict && !left_out(*kept).empty()) kept.reset();
+    const MachineChoices choices = kept ? *kept : now();
+    if (request_.strict) refuse_left_out(left_out(choices));
+    if (kept && !left_out(choices).empty())
+      log_line("the memory and disk that were free when this was first started decide, not what is free now");
+    if (asked_.may_run && is_runnable(model_)) keep_choices(state, model_, asked_, choices);
+    return choices;
+  }
+
+ private:
+  const ModelSource& model_;
+  const EvidenceRequest& request_;
+  const Importance* importance_;
+  ChoiceRequest asked_;
+};
+
+void add_left_out(Evidence& evidence, LeftOut left_out) {
+  log_line(line_of(left_out));
+  evidence.left_out.push_back(std::move(left_out));
+}
+
+void open_run(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
+  if (!evidence.choices.runs_model) return;
+  evidence.run = open_calibration(model, request.calibration, evidence.state);
+  if (!is_fit(request) || evidence.run->holdout_chunks > 0) return;
+  if (request.strict) refuse_left_out({no_holdout()});
+  add_left_out(evidence, no_holdout());
+}
+
 /// What tensors are measured with. Where it is to be collected the model is run over a text first.
 void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
-  if (!request.collect_into.empty()) {
-    evidence.run = open_calibration(model, request.calibration, evidence.state);
-    if (evidence.run)
-      evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, request.feedback, *evidence.run);
+  if (is_fit(request)) open_run(model, request, evidence);
+  if (is_fit(request) && evidence.run) {
+    const int64_t width = evidence.run->holdout_chunks > 0 ? evidence.choices.hessian_width : 0;
+    evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, width, *evidence.run);
   }
   if (!evidence.importance) evidence.importance = load_importance(evidence.inputs, model);
-  if (request.feedback != Feedback::off) evidence.moments = load_moments(evidence.inputs);
+  if (request.feedback != Feedback::off && !evidence.moments) evidence.moments = load_moments(evidence.inputs);
 }
 
 /// The model's own run over a text, after what needs no run is measured and safe.
 void probe_tensors(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
-  if (request.collect_into.empty()) evidence.run = open_calibration(model, request.calibration, evidence.state);
+  if (!is_fit(request)) open_run(model, request, evidence);
   if (!evidence.run) return;
   evidence.run->probing.shard = request.measuring.shard;
   evidence.run->probing.shards = request.measuring.shards;
   evidence.probes = apply_calibration(*evidence.run, evidence.profile, evidence.columns(), evidence.state);
 }
 
-}  // namespace
-
-Evidence gather(const ModelSource& model, const EvidenceRequest& request) {
+Evidence open_evidence(const ModelSource& model, const EvidenceRequest& request) {
   std::optional<Importance> importance;
   if (!request.inputs.imatrix.empty()) importance = load_importance(request.inputs, model);
   check_reachable(model, importance ? &*importance : nullptr, request);
-  Evidence evidence{.state = Store::open(request.state, Access::write), .inputs = request.inputs,
-                    .importance = std::move(importance)};
+  std::optional<Hessians> moments;
+  if (request.feedback != Feedback::off) moments = load_moments(request.inputs);
+  const Decision decision{model, request, importance ? &*importance : nullptr, moments.has_value()};
+  if (request.strict && !std::filesystem::exists(request.state)) refuse_left_out(decision.left_out(decision.now()));
+  Evidence evidence{.state = Store::open(request.state, Access::write), .inputs = request.inputs};
+  evidence.choices = decision.take(evidence.state);
+  for (LeftOut& each : decision.left_out(evidence.choices)) add_left_out(evidence, std::move(each));
+  evidence.importance = std::move(importance);
+  evidence.moments = std::move(moments);
+  return evidence;
+}
+
+}  // namespace
+
+Evidence gather(const ModelSource& model, const EvidenceRequest& request) {
+  Evidence evidence = open_evidence(model, request);
   check_finite_once(model, evidence.state);
   open_inputs(model, request, evidence);
   evidence.profile = measure(model, evidence.columns(), evidence.state, request.measuring, &evidence.measured);

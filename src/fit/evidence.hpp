@@ -5,6 +5,7 @@
 
 #include "fit/calibration_run.hpp"
 #include "fit/inputs.hpp"
+#include "fit/machine_choices.hpp"
 #include "measure/measure.hpp"
 #include "plan/plan.hpp"
 
@@ -17,9 +18,11 @@ struct EvidenceRequest {
   MeasureOptions measuring;
   CalibrationRequest calibration;
   std::optional<PlanOptions> plan{};  // refused at the start where its budget cannot be reached
-  /// Where files that nobody named are collected to; empty: what is missing stays missing.
+  /// Where files that nobody named are collected to; empty: what is missing stays missing, and nothing is judged.
   std::filesystem::path collect_into{};
   Feedback feedback = Feedback::off;
+  bool strict = false;       // an error where something would be left out
+  bool decide_anew = false;  // whatever an earlier start chose
 };
 
 /// What is known then. `importance` and `moments` are what tensors are encoded with.
@@ -28,6 +31,8 @@ struct Evidence {
   InputFiles inputs;  // with what was collected
   std::optional<Importance> importance{};
   std::optional<Hessians> moments{};
+  MachineChoices choices{};
+  std::vector<LeftOut> left_out{};
   std::optional<CalibrationRun> run{};
   Profile profile{};
   MeasureReport measured{};
@@ -38,8 +43,8 @@ struct Evidence {
 };
 
 /// Opens, collects, measures and probes, taking from the state what is known and keeping there what is new. The
-/// same call after any interruption goes on where it was. Throws Error of Fault::unreachable_budget before
-/// anything is measured.
+/// same call after any interruption goes on where it was. Throws Error of Fault::unreachable_budget, and where
+/// a strict request would leave something out, before anything is measured.
 Evidence gather(const ModelSource& model, const EvidenceRequest& request);
 
 }  // namespace snug

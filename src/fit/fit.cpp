@@ -5,10 +5,10 @@
 #include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
 #include "base/events.hpp"
-#include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
+#include "fit/own_recipe.hpp"
 #include "fit/refine_plan.hpp"
 #include "snug/error.hpp"
 
@@ -25,12 +25,18 @@ std::filesystem::path state_of(const FitRequest& request) {
   return request.state.empty() ? default_state(request.model, work_folder(request)) : request.state;
 }
 
+/// The recipe of this very fit, stopped before its model was there, may be written again.
+Existing existing_recipe(const FitRequest& request) {
+  const bool is_ours = !request.dry_run && is_unfinished_recipe(request.recipe, state_of(request));
+  return is_ours ? Existing::replace : request.existing;
+}
+
 /// What can be refused before hours of work is refused now.
-void check_outputs(const FitRequest& request) {
+void check_outputs(const FitRequest& request, Existing recipe) {
   const std::filesystem::path out = request.dry_run ? "" : request.output;
   guard_for(request.existing, request.model, request.inputs, request.calibration.text, out, request.plan.split_bytes,
             request.measuring.runtime)
-      .writes(request.recipe)
+      .writes(request.recipe, recipe)
       .keeps(state_of(request))
       .check();
   if (request.dry_run) return;
@@ -50,14 +56,13 @@ EvidenceRequest evidence_request(const FitRequest& request) {
           .calibration = request.calibration,
           .plan = request.plan,
           .collect_into = work_folder(request),
-          .feedback = request.feedback};
+          .feedback = request.feedback,
+          .strict = request.strict,
+          .decide_anew = request.decide_anew};
 }
 
-bool can_judge(const FitRequest& request, const Evidence& evidence) {
-  if (!evidence.run || evidence.run->holdout_chunks == 0) return false;
-  if (request.plan.budget.bytes(evidence.profile) <= memory_for(MemoryUse::all)) return true;
-  log_line("the output would not fit into the memory that is free: it is not run against the original");
-  return false;
+bool can_judge(const Evidence& evidence) {
+  return evidence.choices.judges && evidence.run && evidence.run->holdout_chunks > 0;
 }
 
 RefinedPlan plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
@@ -79,18 +84,27 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
 }
 
 RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  RefinedPlan result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
+  RefinedPlan result = can_judge(evidence) ? plan_and_judge(request, model, evidence)
                                                     : plan_unjudged(request, model, evidence);
+  result.plan.recipe.left_out = evidence.left_out;
   save_judgements(evidence.state, result);
   return result;
 }
 
-WrittenModel write_and_verify(const FitRequest& request, const ModelSource& model, const Evidence& evidence,
+/// Before the model: the recipe is what the work was for. Noted first, for a start after this one was stopped.
+void write_recipe(const FitRequest& request, const Recipe& recipe, Existing existing, Store& state) {
+  const std::string text = to_json(recipe);
+  if (!request.dry_run) note_own_recipe(state, text, OwnRecipe::unfinished);
+  write_file(request.recipe, text, existing);
+}
+
+WrittenModel write_and_verify(const FitRequest& request, const ModelSource& model, Evidence& evidence,
                               const Recipe& recipe) {
   const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
   WrittenModel written =
       quantize_model(model, evidence.columns(), recipe, request.output, request.existing, moments);
   verify_written(model, evidence.columns(), recipe, written, moments);
+  if (!request.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
   return written;
 }
 
@@ -109,7 +123,8 @@ FitResult fit(const FitRequest& given, Events& events) {
   const EventScope scope{events};
   FitRequest request = given;
   request.plan.runtime = request.measuring.runtime;
-  check_outputs(request);
+  const Existing recipe = existing_recipe(request);
+  check_outputs(request, recipe);
   const ModelSource model = open_model(request.model);
   Evidence evidence = gather(model, evidence_request(request));
   RefinedPlan loop = plan_for(request, model, evidence);
@@ -119,7 +134,7 @@ FitResult fit(const FitRequest& given, Events& events) {
                    .profile = std::move(evidence.profile),
                    .measured = std::move(evidence.measured),
                    .probes = summary_of(evidence.probes)};
-  if (!request.recipe.empty()) write_file(request.recipe, to_json(result.recipe), request.existing);
+  if (!request.recipe.empty()) write_recipe(request, result.recipe, recipe, evidence.state);
   if (!request.dry_run) result.written = write_and_verify(request, model, evidence, result.recipe);
   if (result.recipe.error_feedback)
     result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;

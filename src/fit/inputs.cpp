@@ -5,11 +5,8 @@
 #include "artifact/artifact.hpp"
 #include "base/digest.hpp"
 #include "base/events.hpp"
-#include "base/memory.hpp"
 #include "base/str.hpp"
-#include "base/units.hpp"
 #include "calibrate/collect.hpp"
-#include "calibrate/hessian_budget.hpp"
 #include "snug/error.hpp"
 #include "source/open_model.hpp"
 
@@ -46,26 +43,11 @@ std::filesystem::path own_imatrix(const std::filesystem::path& folder, const Cal
   return path;
 }
 
-/// Inputs up to which width are to have second moments; 0 for none. Logs where some are left out unasked.
-int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, const ModelSource& model) {
-  // Of one core, however many there are: the same model gets the same recipe on every machine that has room.
-  constexpr double kPatience = 16 * 3600;  // seconds that error feedback may take unasked
-  constexpr double kEncodings = 4;         // of the whole model, to judge and to write
-  if (feedback == Feedback::off) return 0;
-  const auto disk = std::filesystem::space(folder).available / 4;
-  const int64_t room =
-      std::min<int64_t>(memory_for(MemoryUse::hessians), static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
-  const int64_t most = max_hessian_width(model, {.bytes = room});
-  if (most == 0)
-    log_line(str("the second moments of the narrowest inputs take more than ", show_size(room),
-                 ": no error feedback"));
-  if (feedback == Feedback::on) return most;
-  const int64_t width = max_hessian_width(model, {room, kPatience / kEncodings});
-  if (width < most)
-    log_line(str("error feedback", width > 0 ? str(" for inputs wider than ", width) : "",
-                 " would bring it to more than ", show_duration(kPatience),
-                 " of one core: left out unless it is asked for"));
-  return width;
+void refuse_other_model(const Importance& importance, const Importance::Match& match, const ModelSource& model) {
+  if (importance.tensors().empty() || match.unknown.size() < importance.tensors().size()) return;
+  throw Error{str("the imatrix is of another model: none of its ", match.unknown.size(), " tensors is in this one"),
+              str(importance.path().string(), " and ", model.path().string()),
+              "use the imatrix made with this very model, or none: `snug fit` makes one of its own"};
 }
 
 }  // namespace
@@ -86,6 +68,7 @@ std::optional<Importance> load_importance(const InputFiles& files, const ModelSo
   }
   Importance importance = Importance::load(files.imatrix);
   const Importance::Match match = importance.check_against(model);
+  refuse_other_model(importance, match, model);
   log_names(match.unknown, "names no tensor of the model");
   log_names(match.without, "no data, weighed uniformly");
   log_names(match.shrunk, "experts that were never hit have the mean of the others");
@@ -102,15 +85,13 @@ std::optional<Hessians> load_moments(const InputFiles& files) {
   return std::nullopt;
 }
 
-InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, Feedback feedback,
+InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, int64_t hessian_width,
                                   const CalibrationRun& run) {
   InputFiles files = given;
-  const bool wanted = run.holdout_chunks > 0 && !load_moments(files);
-  const int64_t width = wanted ? feedback_width(feedback, folder, run.model->source()) : 0;
   if (files.imatrix.empty())
-    files.imatrix = own_imatrix(folder, run, width);
-  else if (width > 0)
-    files.moments = own_imatrix(folder, run, width);
+    files.imatrix = own_imatrix(folder, run, hessian_width);
+  else if (hessian_width > 0)
+    files.moments = own_imatrix(folder, run, hessian_width);
   return files;
 }
 

@@ -16,16 +16,16 @@ OutputGuard guard_for(Existing existing, const std::filesystem::path& model, con
                       const std::filesystem::path& text, const std::filesystem::path& out = {},
                       int64_t split_bytes = 0, std::string_view runtime = "llama.cpp");
 
-/// Logs what does not match; throws Error where it cannot be used. Nothing without an imatrix, which is logged.
+/// Logs what does not match; throws Error where it cannot be used or is of another model. Nothing without an imatrix, which is logged.
 std::optional<Importance> load_importance(const InputFiles& files, const ModelSource& model);
 
 /// Nothing where neither file has any. Throws Error where a file named for them has none.
 std::optional<Hessians> load_moments(const InputFiles& files);
 
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
-/// imatrix, and second moments for error feedback; kept in `folder` under the digest of what they are made
-/// from. Logs what it collected and what it left out.
-InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, Feedback feedback,
+/// imatrix, and Hessians for error feedback of inputs up to `hessian_width` wide (0: none); kept in `folder` under
+/// the digest of what they are made from. Logs what it collected.
+InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, int64_t hessian_width,
                                   const CalibrationRun& run);
 
 }  // namespace snug

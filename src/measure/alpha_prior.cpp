@@ -37,6 +37,12 @@ constexpr double kLastLayerFfn = 1.35;
 constexpr double kLastSharedExpert = 16;
 constexpr double kSmallest = 0.05;  // a role not listed
 
+/// A block that drafts tokens (MTP) changes nothing the model says, only how many drafts are accepted: no run can tell
+/// what it is worth. It stands for itself, with its own head, as the last block of a model of this depth: in a deeper
+/// one its share would starve it, and drafts that are never accepted are bytes wasted.
+constexpr int64_t kDraftDepth = 8;
+constexpr double kDraftProjection = 0.15;  // what joins the hidden state and the last token: all of the draft's input
+
 bool is_ffn(Role role) {
   switch (role) {
     case Role::ffn_gate:
@@ -66,6 +72,13 @@ bool is_attention(Role role) {
   }
 }
 
+/// Its head and embeddings, where it has its own, are whole.
+double draft_alpha(Role role, double alpha, const ModelShape& shape) {
+  if (role == Role::output || role == Role::token_embd) return alpha;
+  const double own = role == Role::other ? kDraftProjection : alpha;
+  return own / static_cast<double>(std::min(shape.layers, kDraftDepth));
+}
+
 double role_alpha(Role role) {
   const auto* found = std::ranges::find(kRoles, role, &RolePrior::role);
   return found == kRoles.end() ? kSmallest : found->alpha;
@@ -77,6 +90,7 @@ double alpha_prior(Role role, int layer, const ModelShape& shape) {
   if (role == Role::token_embd && shape.tied_output) return kTied;
   double alpha = role_alpha(role);
   if (layer < 0) return alpha;
+  if (shape.drafts(layer)) return draft_alpha(role, alpha, shape);
   alpha /= static_cast<double>(std::max<int64_t>(shape.layers, 1));
   if (layer == 0 && is_attention(role)) alpha *= kFirstLayerAttention;
   if (layer == 0 && (role == Role::ffn_down || role == Role::ffn_down_exps)) alpha *= kFirstLayerFfnDown;

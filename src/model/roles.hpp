@@ -49,6 +49,8 @@ struct ModelShape {
   int64_t draft_layers =
       0;  // of `layers`, the last: blocks that draft tokens (MTP) and are no part of a plain run
   bool tied_output = false;  // no output.weight: token_embd is the head too
+
+  bool drafts(int layer) const { return layer >= layers - draft_layers && layer < layers; }
 };
 ModelShape shape_of(const ModelSource& model);
 

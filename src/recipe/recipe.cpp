@@ -55,6 +55,7 @@ ordered_json head_of(const Recipe& r) {
     head["measured"] = {{"kl", r.measured->kl},
                         {"standard_error", r.measured->standard_error},
                         {"tokens", r.measured->tokens}};
+  for (const LeftOut& l : r.left_out) head["left_out"].push_back({{"what", l.what}, {"why", l.why}, {"cost", l.cost}});
   return head;
 }
 
@@ -92,6 +93,13 @@ void read_loss(const JsonNode& loss, Recipe& r) {
   r.predicted_loss = loss.at("predicted").number_from_zero();
   r.certified_bound = loss.at("certified_bound").number();
   r.proven_optimal = loss.at("proven_optimal").boolean();
+}
+
+void read_left_out(const JsonNode& list, Recipe& r) {
+  for (size_t i = 0; i < list.array_size(); ++i) {
+    const JsonNode node = list.at(i);
+    r.left_out.push_back({node.at("what").text(), node.at("why").text(), node.at("cost").text()});
+  }
 }
 
 void read_numbers(const JsonNode& root, Recipe& r) {
@@ -196,6 +204,7 @@ Recipe parse_recipe(const std::string& json, const std::string& where) {
   Recipe recipe;
   read_head(root, recipe);
   read_numbers(root, recipe);
+  if (root.has("left_out")) read_left_out(root.at("left_out"), recipe);
   read_tensors(root.at("tensors"), recipe);
   return recipe;
 }

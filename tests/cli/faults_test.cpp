@@ -102,6 +102,29 @@ TEST_F(Faults, WhatCannotBeWrittenIsSaidBeforeMeasuring) {
   EXPECT_TRUE(fs::is_fifo(scratch_ / "pipe"));
 }
 
+TEST_F(Faults, StoppedBetweenRecipeAndModelAFitGoesOn) {
+  const std::string fit = fit_ + " --state s.state -o o.gguf --recipe r.json";
+  EXPECT_EQ(snug(fit, "ulimit -f 100;").exit_code, 5);  // blocks: room for the recipe, not for the model
+  ASSERT_TRUE(exists("r.json"));
+  ASSERT_FALSE(exists("o.gguf"));
+  const std::string recipe = contents("r.json");
+  const Outcome again = snug(fit);
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(contents("r.json"), recipe);
+  fs::remove(scratch_ / "o.gguf");
+  EXPECT_EQ(snug(fit).exit_code, 5);  // the recipe of a fit that ended is replaced no more
+  write("r.json", recipe + " ");
+  EXPECT_EQ(snug(fit).exit_code, 5);
+  EXPECT_EQ(contents("r.json"), recipe + " ");
+}
+
+TEST_F(Faults, AProfileIsWrittenLastSoThatMeasuringGoesOn) {
+  write("text.txt", "a");  // too short to check recipes on: an error behind the measuring
+  const std::string command = measure_ + " --state s.state --profile p.json --check 3";
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(snug(command).exit_code, 2);
+  EXPECT_FALSE(exists("p.json"));
+}
+
 TEST_F(Faults, AFileForEveryTensorNeedsManyOpenFiles) {
   const Outcome outcome = snug(fit_ + " --split-size 1 -o o.gguf --state new.state", "ulimit -n 16;");
   EXPECT_EQ(outcome.exit_code, 5) << outcome.err;

@@ -172,6 +172,16 @@ TEST(Recipe, NothingUnwritableIsWritten) {
   EXPECT_THROW(to_json(recipe), Error);
 }
 
+TEST(Recipe, WhereNothingWasLeftOutNothingIsSaidOfIt) {
+  Recipe recipe = random_recipe(1);
+  const std::string digest = recipe_digest(recipe);
+  ASSERT_FALSE(recipe.left_out.empty());
+  EXPECT_EQ(json::parse(to_json(recipe))["left_out"][0]["why"], recipe.left_out[0].why);
+  recipe.left_out.clear();
+  EXPECT_FALSE(json::parse(to_json(recipe)).contains("left_out"));
+  EXPECT_EQ(recipe_digest(recipe), digest);
+}
+
 TEST(RecipeDigest, SaysWhatTheRecipeDoesAndNothingElse) {
   const Recipe recipe = random_recipe(1);
   const std::string digest = recipe_digest(recipe);

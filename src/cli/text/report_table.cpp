@@ -10,6 +10,7 @@
 #include "base/units.hpp"
 #include "cli/text/text_table.hpp"
 #include "base/printable.hpp"
+#include "base/without_controls.hpp"
 #include "model/roles.hpp"
 
 namespace snug::cli {
@@ -172,6 +173,29 @@ std::string bound_line(const Recipe& r) {
              significant(100 * r.gap() / r.predicted_loss), " %", r.proven_optimal ? ", optimal" : "", "\n");
 }
 
+/// Words in lines of at most kReportWidth, the first behind `label`.
+std::string wrapped(const std::string& label, const std::string& words) {
+  constexpr size_t kIndent = 10;
+  std::string text, row = left(label, kIndent);
+  for (size_t at = 0; at < words.size();) {
+    const size_t end = std::min(words.find(' ', at), words.size());
+    const std::string word = words.substr(at, end - at);
+    const bool is_first = row.size() <= kIndent;
+    if (!is_first && row.size() + 1 + word.size() > kReportWidth) {
+      text += row + "\n";
+      row = std::string(kIndent, ' ') + word;
+    } else {
+      row += is_first ? word : str(" ", word);
+    }
+    at = end + 1;
+  }
+  return text + row + "\n";
+}
+
+std::string left_out_lines(const LeftOut& l) {
+  return wrapped("left out", without_controls(str(l.what, ": ", l.why, "; ", l.cost)));
+}
+
 ordered_json groups_json(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
   const double total = total_loss(recipe);
   const auto known = [&](double loss) { return recipe.loss_known ? ordered_json(loss) : ordered_json(nullptr); };
@@ -207,6 +231,8 @@ ordered_json summary_json(const Recipe& r, const Profile* profile) {
                        {"gap", known(r.gap())},
                        {"proven_optimal", r.proven_optimal},
                        {"recipe_digest", recipe_digest(r)}};
+  for (const LeftOut& l : r.left_out)
+    summary["left_out"].push_back({{"what", l.what}, {"why", l.why}, {"cost", l.cost}});
   if (!profile) return summary;
   const Evidence e = evidence_of(r, *profile);
   summary["evidence"] = {{"probed_tensors", e.probes},
@@ -238,6 +264,7 @@ std::string summary_lines(const Recipe& r, const Profile* profile) {
   if (!r.loss_known) text += "loss      unknown: nothing was measured for these formats\n";
   if (has_bound(r)) text += bound_line(r);
   if (profile) text += evidence_line(r, *profile);
+  for (const LeftOut& l : r.left_out) text += left_out_lines(l);
   return text;
 }
 
@@ -247,6 +274,12 @@ std::string report_table(const Recipe& recipe) {
 
 std::string report_table(const Profile& profile, const Recipe& recipe) {
   return str(role_table(recipe), "\n", layer_table(recipe), "\n", summary_lines(recipe, &profile));
+}
+
+std::string left_out_line(const Recipe& recipe) {
+  std::string line = "left out: ";
+  for (const LeftOut& l : recipe.left_out) line += str(&l == &recipe.left_out.front() ? "" : "; ", l.what, " (", l.why, ")");
+  return line;
 }
 
 ordered_json report_json(const Recipe& recipe, const Profile* profile) {

@@ -16,9 +16,12 @@ constexpr size_t kReportWidth = 100;  // no line is longer
 std::string role_table(const Recipe& recipe);
 std::string layer_table(const Recipe& recipe);
 
-/// Planned size, bits per weight, budget and what is unused of it, predicted loss with its bound and gap.
-/// With a profile also what the losses rest on. A few lines.
+/// Planned size, bits per weight, budget and what is unused of it, predicted loss with its bound and gap,
+/// what was left out. With a profile also what the losses rest on. A few lines.
 std::string summary_lines(const Recipe& recipe, const Profile* profile = nullptr);
+
+/// What was left out and why, as one line.
+std::string left_out_line(const Recipe& recipe);
 
 /// All of it: by role, by layer, summary.
 std::string report_table(const Recipe& recipe);
