@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -109,6 +110,12 @@ struct FitRequest {
   Feedback feedback = Feedback::automatic;
 };
 
+/// One of several sizes of the same model; everything else is as the request says.
+struct FitStep {
+  Budget budget;
+  std::filesystem::path output, recipe;  // as in FitRequest
+};
+
 /// What running the model with one tensor encoded at a time took.
 struct ProbeSummary {
   int64_t tensors = 0, measured = 0, reused = 0;  // measured and reused: runs
@@ -124,12 +131,20 @@ struct FitResult {
   ProbeSummary probes;
   std::filesystem::path moments{};       // second moments that error feedback used; empty without
   std::optional<WrittenModel> written{};
+  bool was_known = false;                // the files were there already, with the same bytes: nothing was written
+  std::filesystem::path state{};         // where measurements are kept
 };
 
 /// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks
 /// what was written. Stopped at any instant, the same call goes on where it was. Reports to `events`.
+/// An output that the same call has written before is left as it is, if its bytes are those that would be written.
 /// Throws Error: of Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
 FitResult fit(const FitRequest& request, Events& events);
+
+/// The same of several sizes, in the order given: all outputs are checked before work begins, and what does not depend
+/// on the size, measuring, calibration text, the original's own run, is done once. Budget, output and recipe of
+/// `request` itself do not count.
+std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events);
 
 /// The state of a request, where it names none.
 std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder);

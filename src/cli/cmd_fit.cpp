@@ -1,10 +1,15 @@
+#include <chrono>
+
+#include "base/events.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/groups.hpp"
 #include "cli/options/options.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
+#include "cli/text/ladder_report.hpp"
 #include "snug/error.hpp"
 #include "snug/fit.hpp"
 
@@ -28,9 +33,9 @@ Feedback parse_feedback(const std::string& text) {
 
 FitRequest request_of(const Args& args) {
   return {.model = args.model.model,
-          .output = args.out,
+          .output = {},
           .dry_run = args.dry_run,
-          .recipe = args.recipe,
+          .recipe = {},
           .state = args.measure.state,
           .existing = args.force ? Existing::replace : Existing::refuse,
           .inputs = args.model.files(),
@@ -40,12 +45,39 @@ FitRequest request_of(const Args& args) {
           .feedback = parse_feedback(args.feedback)};
 }
 
+/// A name that nobody gave is said before the work.
+std::vector<std::string> outputs_of(const Args& args, const std::vector<NamedBudget>& budgets) {
+  if (!args.out.empty()) return output_names(args.out, budgets);
+  std::vector<std::string> names;
+  for (const NamedBudget& budget : budgets) {
+    names.push_back(args.dry_run ? "" : default_output(args.model.model, budget));
+    if (!args.dry_run) log_line(str("output: ", names.back(), " (-o names another)"));
+  }
+  return names;
+}
+
+std::vector<FitStep> steps_of(const Args& args, const std::vector<NamedBudget>& budgets) {
+  if (budgets.empty())
+    throw Error{"no budget named", "", "--size, e.g. 11GB, or --bpw, e.g. 4.25", Fault::usage};
+  const std::vector<std::string> outputs = outputs_of(args, budgets);
+  const std::vector<std::string> recipes =
+      args.recipe.empty() ? std::vector<std::string>(budgets.size()) : output_names(args.recipe, budgets);
+  std::vector<FitStep> steps;
+  for (size_t i = 0; i < budgets.size(); ++i) steps.push_back({budgets[i].budget, outputs[i], recipes[i]});
+  return steps;
+}
+
 int run(const Args& args) {
   args.common.apply();
-  if (!args.dry_run && args.out.empty())
-    throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
-  const FitResult result = fit(request_of(args), terminal_events());
-  print_out(args.common.json ? fit_json(result) : fit_text(result));
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<NamedBudget> budgets = args.plan.budgets();
+  const auto results = fit_ladder(request_of(args), steps_of(args, budgets), terminal_events());
+  if (args.common.json)
+    print_out(results.size() == 1 ? fit_json(results.front()) : ladder_json(budgets, results));
+  else
+    print_folded(results.size() == 1 ? fit_text(results.front()) : ladder_text(budgets, results));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  log_line(str("total ", show_duration(seconds.count())));
   return 0;
 }
 
@@ -56,8 +88,8 @@ void add_fit(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("fit", "fit a model into a size: measure, plan, quantize, verify");
   args->model.add_to(*command);
   args->model.add_moments_to(*command);
-  args->plan.add_to(*command);
-  under(*command, kWhere).add_option("-o,--out", args->out, "the GGUF to write")->type_name("FILE");
+  args->plan.add_to(*command, true);
+  under(*command, kWhere).add_option("-o,--out", args->out, "the file to write; {bpw}, {size} and {label} in it stand for the budget (default: MODEL's name and the budget)")->type_name("FILE");
   command->add_option("--recipe", args->recipe, "write the recipe here too, as JSON")->type_name("FILE");
   command->add_flag("--force", args->force, "replace an existing output");
   under(*command, kHow)
@@ -78,6 +110,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       "Stopped at any instant, the same command goes on where it was.\n"
       "Examples:\n"
       "  snug fit model-f16.gguf --imatrix imatrix.gguf --size 11GB -o out.gguf\n"
+      "  snug fit model-f16.gguf --bpw 2.5,3,3.5,4.25 -o 'model-{bpw}.gguf'\n"
       "  snug fit model-bf16-00001-of-00003.gguf --imatrix imatrix.gguf --bpw 3.5 -o out.gguf\n"
       "  snug fit model-f16.gguf --bpw 4.25 --pin 'token_embd=q8_0' --min q3_K --dry-run");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });

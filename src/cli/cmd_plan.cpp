@@ -65,7 +65,8 @@ std::string certificate_json(const Plan& plan) {
 
 int run(Args args) {
   args.common.apply();
-  if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
+  if (!args.curve.empty() && args.plan.budgets().empty())
+    args.plan.bpws = {"64"};  // the curve has every budget
   const PlanOptions options = args.plan.options();
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
@@ -79,7 +80,7 @@ int run(Args args) {
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),
                                            .calibration = args.calibration.request(),
-                                           .plan = options});
+                                           .plans = {options}});
   const Planner planner{evidence.profile, model, evidence.columns(), options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
@@ -101,7 +102,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
-  args->plan.add_to(*command);
+  args->plan.add_to(*command, false);
   under(*command, kWhere).add_option("-o,--out", args->out, "write the recipe here, as JSON")->type_name("FILE");
   command->add_option("--certificate", args->certificate, "write the problem and the proof of its bound here, as JSON")
       ->type_name("FILE");

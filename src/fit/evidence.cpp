@@ -9,8 +9,9 @@ namespace snug {
 namespace {
 
 void check_reachable(const ModelSource& model, const Importance* importance, const EvidenceRequest& request) {
-  if (!request.plan) return;
-  Planner{unmeasured_profile(model, request.measuring), model, importance, *request.plan}.check_reachable();
+  if (request.plans.empty()) return;
+  const Profile profile = unmeasured_profile(model, request.measuring);
+  for (const PlanOptions& plan : request.plans) Planner{profile, model, importance, plan}.check_reachable();
 }
 
 /// What tensors are measured with. Where it is to be collected the model is run over a text first.

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "fit/calibration_run.hpp"
 #include "fit/inputs.hpp"
@@ -16,7 +17,7 @@ struct EvidenceRequest {
   InputFiles inputs;
   MeasureOptions measuring;
   CalibrationRequest calibration;
-  std::optional<PlanOptions> plan{};  // refused at the start where its budget cannot be reached
+  std::vector<PlanOptions> plans{};  // refused at the start where a budget cannot be reached
   /// Where files that nobody named are collected to; empty: what is missing stays missing.
   std::filesystem::path collect_into{};
   Feedback feedback = Feedback::off;

@@ -1,54 +1,31 @@
 #include "snug/fit.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
 #include "base/events.hpp"
 #include "base/memory.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
+#include "fit/output_store.hpp"
 #include "fit/refine_plan.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
-/// Where what is made on the way is kept.
-std::filesystem::path work_folder(const FitRequest& request) {
-  return request.output.empty() ? "." : folder_of(request.output);
-}
+namespace fs = std::filesystem;
 
-std::filesystem::path state_of(const FitRequest& request) {
-  return request.state.empty() ? default_state(request.model, work_folder(request)) : request.state;
-}
-
-/// What can be refused before hours of work is refused now.
-void check_outputs(const FitRequest& request) {
-  const std::filesystem::path out = request.dry_run ? "" : request.output;
-  guard_for(request.existing, request.model, request.inputs, request.calibration.text, out, request.plan.split_bytes)
-      .writes(request.recipe)
-      .keeps(state_of(request))
-      .check();
-  if (request.dry_run) return;
-  if (request.output.empty()) throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
-  std::error_code unknown;
-  const auto space = std::filesystem::space(folder_of(request.output), unknown);
-  const Budget& budget = request.plan.budget;
-  if (!unknown && budget.counts_whole_files() && static_cast<int64_t>(space.available) < budget.bytes(0))
-    log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
-                 " free, the budget is ", show_size(budget.bytes(0))));
-}
-
-EvidenceRequest evidence_request(const FitRequest& request) {
-  return {.state = state_of(request),
-          .inputs = request.inputs,
-          .measuring = request.measuring,
-          .calibration = request.calibration,
-          .plan = request.plan,
-          .collect_into = work_folder(request),
-          .feedback = request.feedback};
+FitRequest request_of(FitRequest request, const FitStep& step) {
+  request.plan.budget = step.budget;
+  request.output = step.output;
+  request.recipe = step.recipe;
+  return request;
 }
 
 bool can_judge(const FitRequest& request, const Evidence& evidence) {
@@ -56,16 +33,6 @@ bool can_judge(const FitRequest& request, const Evidence& evidence) {
   if (request.plan.budget.bytes(evidence.profile) <= memory_for(MemoryUse::all)) return true;
   log_line("the output would not fit into the memory that is free: it is not run against the original");
   return false;
-}
-
-RefinedPlan plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  const CalibrationRun& run = *evidence.run;
-  RecipeEvaluator judge{*run.model,     evidence.columns(), request.measuring.effort,
-                        evidence.state, run.text.tokens,    run.judging()};
-  RefineOptions loop;
-  loop.holdout_first = run.probing.chunks;
-  loop.moments = evidence.second_moments();
-  return refine_plan(evidence.profile, model, evidence.columns(), request.plan, judge, loop);
 }
 
 RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
@@ -76,51 +43,183 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
   return result;
 }
 
-RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  RefinedPlan result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
-                                                    : plan_unjudged(request, model, evidence);
-  result.plan.recipe.runtime = request.measuring.runtime;
-  save_judgements(evidence.state, result);
-  return result;
-}
-
-WrittenModel write_and_verify(const FitRequest& request, const ModelSource& model, const Evidence& evidence,
-                              const Recipe& recipe) {
-  const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
-  WrittenModel written =
-      quantize_model(model, evidence.columns(), recipe, request.output, request.existing, moments);
-  verify_written(model, evidence.columns(), recipe, written, moments);
-  return written;
-}
-
 ProbeSummary summary_of(const ProbeResults& probes) {
   return {static_cast<int64_t>(probes.tensors.size()), probes.measured, probes.reused, probes.seconds,
           probes.forward_passes};
 }
 
+/// Several sizes of one model: evidence, text and the original's own run are the same for all.
+class Ladder {
+ public:
+  Ladder(const FitRequest& request, std::span<const FitStep> steps)
+      : request_(request), model_(open_model(request.model)) {
+    for (const FitStep& step : steps) requests_.push_back(request_of(request, step));
+    state_ = request.state.empty() ? default_state(request.model, work_folder()) : request.state;
+    known_.resize(requests_.size());
+    recall_outputs();
+    check_outputs();
+  }
+
+  std::vector<FitResult> run() {
+    Evidence evidence = gather(model_, evidence_request());
+    std::optional<RecipeEvaluator> judge;
+    std::vector<FitResult> results;
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      if (requests_.size() > 1)
+        log_line(str("size ", i + 1, " of ", requests_.size(), ": ", requests_[i].output.string()));
+      results.push_back(fit_step(i, evidence, judge));
+    }
+    return results;
+  }
+
+ private:
+  /// Where what is made on the way is kept.
+  fs::path work_folder() const { return requests_.front().output.empty() ? "." : folder_of(requests_.front().output); }
+
+  /// Outputs of the same call before, finished or stopped on the way: they need not be made again.
+  void recall_outputs() {
+    if (request_.dry_run || !fs::exists(state_)) return;
+    const Store state = Store::open(state_, Access::read);
+    for (size_t i = 0; i < requests_.size(); ++i)
+      if (fs::exists(requests_[i].output))
+        known_[i] = known_output(state, request_digest(requests_[i], model_), requests_[i].output);
+  }
+
+  bool is_known(size_t i) const { return known_[i].is != OutputState::unknown; }
+
+  /// What can be refused before hours of work is refused now.
+  void check_outputs() const {
+    OutputGuard guard = guard_for(request_.existing, request_.model, request_.inputs, request_.calibration.text);
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      const FitRequest& step = requests_[i];
+      if (!step.dry_run && step.output.empty())
+        throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
+      if (is_known(i)) continue;
+      if (!step.dry_run) guard.writes(possible_outputs(step.output, step.plan.split_bytes));
+      guard.writes(step.recipe);
+    }
+    guard.keeps(state_).check();
+    tell_of_room();
+  }
+
+  void tell_of_room() const {
+    int64_t wanted = 0;
+    for (size_t i = 0; i < requests_.size(); ++i)
+      if (!is_known(i) && requests_[i].plan.budget.counts_whole_files()) wanted += requests_[i].plan.budget.bytes(0);
+    if (request_.dry_run || wanted == 0) return;
+    std::error_code unknown;
+    const auto space = fs::space(folder_of(requests_.front().output), unknown);
+    if (!unknown && static_cast<int64_t>(space.available) < wanted)
+      log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)), " free, ",
+                   requests_.size() > 1 ? "the budgets are " : "the budget is ", show_size(wanted)));
+  }
+
+  EvidenceRequest evidence_request() const {
+    EvidenceRequest wanted{.state = state_,
+                           .inputs = request_.inputs,
+                           .measuring = request_.measuring,
+                           .calibration = request_.calibration,
+                           .collect_into = work_folder(),
+                           .feedback = request_.feedback};
+    for (const FitRequest& step : requests_) wanted.plans.push_back(step.plan);
+    return wanted;
+  }
+
+  RefinedPlan plan_and_judge(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
+    const CalibrationRun& run = *evidence.run;
+    if (!judge)
+      judge.emplace(*run.model, evidence.columns(), step.measuring.effort, evidence.state, run.text.tokens, run.judging());
+    judge->set_moments(nullptr);  // those of the size before
+    RefineOptions loop;
+    loop.holdout_first = run.probing.chunks;
+    loop.moments = evidence.second_moments();
+    return refine_plan(evidence.profile, model_, evidence.columns(), step.plan, *judge, loop);
+  }
+
+  RefinedPlan plan_for(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
+    RefinedPlan result = can_judge(step, evidence) ? plan_and_judge(step, evidence, judge)
+                                                   : plan_unjudged(step, model_, evidence);
+    result.plan.recipe.runtime = step.measuring.runtime;
+    save_judgements(evidence.state, result);
+    return result;
+  }
+
+  FitResult fit_step(size_t i, Evidence& evidence, std::optional<RecipeEvaluator>& judge) {
+    const FitRequest& step = requests_[i];
+    RefinedPlan loop = plan_for(step, evidence, judge);
+    FitResult result{.recipe = std::move(loop.plan.recipe),
+                     .judged = std::move(loop.judged),
+                     .holdout_tokens = loop.holdout_tokens,
+                     .profile = evidence.profile,
+                     .measured = evidence.measured,
+                     .probes = summary_of(evidence.probes),
+                     .state = state_};
+    write_recipe(i, result.recipe);
+    if (!step.dry_run) result.written = write(i, evidence, result.recipe, result.was_known);
+    if (result.recipe.error_feedback)
+      result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
+    return result;
+  }
+
+  void write_recipe(size_t i, const Recipe& recipe) const {
+    const fs::path& path = requests_[i].recipe;
+    if (path.empty()) return;
+    const std::string text = to_json(recipe);
+    if (is_known(i) && fs::exists(path) && read_file(path) == text) return;
+    write_file(path, text, requests_[i].existing);
+  }
+
+  /// True if the files that are there are those of the recipe.
+  bool is_written(size_t i, const Evidence& evidence, const Recipe& recipe, const Hessians* moments) const {
+    const KnownOutput& known = known_[i];
+    if (known.is == OutputState::unknown || known.written.bytes != recipe.file_bytes) return false;
+    if (known.is == OutputState::finished) return true;
+    try {
+      verify_written(model_, evidence.columns(), recipe, known.written, moments);
+      return true;
+    } catch (const Error& error) {
+      if (error.fault() == Fault::interrupted) throw;
+      return false;
+    }
+  }
+
+  WrittenModel write(size_t i, Evidence& evidence, const Recipe& recipe, bool& was_known) const {
+    const FitRequest& step = requests_[i];
+    const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
+    const Digest asked = request_digest(step, model_);
+    was_known = is_written(i, evidence, recipe, moments);
+    if (was_known) {
+      if (known_[i].is == OutputState::begun) keep_finished(evidence.state, asked, step.output, known_[i].written);
+      return known_[i].written;
+    }
+    keep_begun(evidence.state, asked, step.output, recipe.file_bytes);
+    WrittenModel written = quantize_model(model_, evidence.columns(), recipe, step.output, step.existing, moments);
+    verify_written(model_, evidence.columns(), recipe, written, moments);
+    keep_finished(evidence.state, asked, step.output, written);
+    return written;
+  }
+
+  const FitRequest& request_;
+  const ModelSource model_;
+  fs::path state_;
+  std::vector<FitRequest> requests_;
+  std::vector<KnownOutput> known_;
+};
+
 }  // namespace
 
-std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder) {
+fs::path default_state(const fs::path& model, const fs::path& folder) {
   return folder / model.stem().concat(".snug-state");
 }
 
-FitResult fit(const FitRequest& request, Events& events) {
+std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
   const EventScope scope{events};
-  check_outputs(request);
-  const ModelSource model = open_model(request.model);
-  Evidence evidence = gather(model, evidence_request(request));
-  RefinedPlan loop = plan_for(request, model, evidence);
-  FitResult result{.recipe = std::move(loop.plan.recipe),
-                   .judged = std::move(loop.judged),
-                   .holdout_tokens = loop.holdout_tokens,
-                   .profile = std::move(evidence.profile),
-                   .measured = std::move(evidence.measured),
-                   .probes = summary_of(evidence.probes)};
-  if (!request.recipe.empty()) write_file(request.recipe, to_json(result.recipe), request.existing);
-  if (!request.dry_run) result.written = write_and_verify(request, model, evidence, result.recipe);
-  if (result.recipe.error_feedback)
-    result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
-  return result;
+  return Ladder{request, steps}.run();
+}
+
+FitResult fit(const FitRequest& request, Events& events) {
+  const FitStep step{request.plan.budget, request.output, request.recipe};
+  return std::move(fit_ladder(request, {&step, 1}, events).front());
 }
 
 }  // namespace snug

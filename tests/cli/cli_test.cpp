@@ -172,7 +172,6 @@ TEST_F(Cli, ExitCodesAreAsDocumented) {
   EXPECT_EQ(snug("").exit_code, 2);
   EXPECT_EQ(snug("no-such-command").exit_code, 2);
   EXPECT_EQ(snug("fit").exit_code, 2);
-  EXPECT_EQ(fit("--bpw 4").exit_code, 2);                       // no output
   EXPECT_EQ(fit("--dry-run").exit_code, 2);                     // no budget
   EXPECT_EQ(fit("--size 1MB --bpw 4 --dry-run").exit_code, 2);  // two
   EXPECT_EQ(fit("--size eleven --dry-run").exit_code, 2);

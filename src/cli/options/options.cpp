@@ -127,10 +127,18 @@ std::filesystem::path MeasureArgs::state_path(const std::string& model, const st
   return default_state(model, folder);
 }
 
-void PlanArgs::add_to(CLI::App& command) {
+void PlanArgs::add_to(CLI::App& command, bool several) {
+  const std::string also = several ? "; several with commas" : "";
   under(command, kWhat);
-  command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes")->type_name("SIZE");
-  command.add_option("--bpw", bpw, "most bits per weight, counted over all tensors")->excludes("--size");
+  command.add_option("--size", sizes, "largest size of the whole output, e.g. 11GB, 11GiB or bytes" + also)
+      ->type_name("SIZE")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_option("--bpw", bpws, "most bits per weight, counted over all tensors" + also)
+      ->type_name("N")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->excludes("--size");
   under(command, kWishes);
   command.add_option("--pin", rules.pins, "tensors it finds get that format (repeatable)")
       ->type_name("REGEX=FORMAT")
@@ -158,8 +166,7 @@ void PlanArgs::add_to(CLI::App& command) {
 
 PlanOptions PlanArgs::options() const {
   PlanOptions options;
-  if (!size.empty()) options.budget = Budget::of_file(parse_size(size));
-  if (bpw) options.budget = Budget::of_tensors(*bpw);
+  if (const auto all = budgets(); !all.empty()) options.budget = all.front().budget;
   options.rules = rules;
   options.caps = caps;
   options.max_formats = max_formats;

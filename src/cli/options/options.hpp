@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/output_guard.hpp"
+#include "cli/options/budgets.hpp"
 #include "fit/inputs.hpp"
 #include "snug/fit.hpp"
 #include "measure/measure.hpp"
@@ -54,15 +55,16 @@ struct CalibrationArgs {
 
 /// The budget and what is asked of single tensors.
 struct PlanArgs {
-  std::string size, active_size, split_size;
-  std::optional<double> bpw;
+  std::vector<std::string> sizes, bpws;
+  std::string active_size, split_size;
   SelectionRules rules;
   std::vector<std::string> caps;
   int max_formats = 0;
   double seconds = 60;
 
-  void add_to(CLI::App& command);
-  PlanOptions options() const;
+  void add_to(CLI::App& command, bool several);  // several: budgets, in a list
+  std::vector<NamedBudget> budgets() const { return named_budgets(sizes, bpws); }
+  PlanOptions options() const;  // with the first budget
 };
 
 Effort parse_effort(const std::string& text);
