@@ -101,7 +101,7 @@ struct FitRequest {
   std::filesystem::path output;
   bool dry_run = false;          // the plan alone, no model is written
   std::filesystem::path recipe;  // where the recipe is written too, as JSON; empty: nowhere
-  std::filesystem::path state;   // where measurements are kept; empty: beside the output, under the model's name
+  std::filesystem::path state;   // where measurements are kept; empty: the one place for all models
   Existing existing = Existing::refuse;
   InputFiles inputs;
   PlanOptions plan;
@@ -146,7 +146,11 @@ FitResult fit(const FitRequest& request, Events& events);
 /// `request` itself do not count.
 std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events);
 
-/// The state of a request, where it names none.
+/// What fit_ladder() would go through and take, in a few lines: stages, what is known already, time, memory, disk. fit()
+/// says the same before it begins. Opens the model, measures nothing.
+std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events);
+
+/// Where earlier versions kept measurements, <model>.snug-state beside the output; one that is there stays in use.
 std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder);
 
 }  // namespace snug

@@ -23,7 +23,7 @@ struct Args {
   CalibrationArgs calibration;
   PlanArgs plan;
   std::string out, recipe, feedback = "auto";
-  bool dry_run = false, force = false;
+  bool dry_run = false, estimate = false, force = false;
 };
 
 Feedback parse_feedback(const std::string& text) {
@@ -71,6 +71,10 @@ int run(const Args& args) {
   args.common.apply();
   const auto start = std::chrono::steady_clock::now();
   const std::vector<NamedBudget> budgets = args.plan.budgets();
+  if (args.estimate) {
+    print_folded(fit_estimate(request_of(args), steps_of(args, budgets), terminal_events()));
+    return 0;
+  }
   const auto results = fit_ladder(request_of(args), steps_of(args, budgets), terminal_events());
   if (args.common.json)
     print_out(results.size() == 1 ? fit_json(results.front()) : ladder_json(budgets, results));
@@ -103,6 +107,7 @@ void add_fit(CLI::App& app, int& exit_code) {
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->group("");  // old name
   command->add_flag("--dry-run", args->dry_run, "show the plan, write no model");
+  command->add_flag("--estimate", args->estimate, "say what it would take, time, memory, disk, and do nothing");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
   args->common.add_to(*command);

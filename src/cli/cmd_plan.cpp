@@ -69,13 +69,13 @@ int run(Args args) {
     args.plan.bpws = {"64"};  // the curve has every budget
   const PlanOptions options = args.plan.options();
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
+  const ModelSource model = open_model(args.model.model);
+  const std::filesystem::path path = args.measure.state_path(model);
   guard_for(existing, args.model, args.calibration.calib)
       .writes(args.out)
       .writes(args.certificate)
       .keeps(path)
       .check();
-  const ModelSource model = open_model(args.model.model);
   const Evidence evidence = gather(model, {.state = path,
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "base/events.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
 #include "fit/profile_store.hpp"
 #include "model/finite_weights.hpp"
 
@@ -14,12 +17,18 @@ void check_reachable(const ModelSource& model, const Importance* importance, con
   for (const PlanOptions& plan : request.plans) Planner{profile, model, importance, plan}.check_reachable();
 }
 
+void tell_of_state(const std::filesystem::path& path, const Store& state) {
+  const int64_t known = state.count(RecordKind::measurement);
+  log_line(str("measurements: ", path.string(), ", ", known > 0 ? str(show_count(known), " known") : "none yet"));
+}
+
 /// What tensors are measured with. Where it is to be collected the model is run over a text first.
 void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
   if (!request.collect_into.empty()) {
     evidence.run = open_calibration(model, request.calibration, evidence.state);
     if (evidence.run)
-      evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, request.feedback, *evidence.run);
+      evidence.inputs = collect_missing_inputs(request.inputs, {request.collect_into, request.collected_before},
+                                               request.feedback, *evidence.run);
   }
   if (!evidence.importance) evidence.importance = load_importance(evidence.inputs, model);
   if (request.feedback != Feedback::off) evidence.moments = load_moments(evidence.inputs);
@@ -42,6 +51,7 @@ Evidence gather(const ModelSource& model, const EvidenceRequest& request) {
   check_reachable(model, importance ? &*importance : nullptr, request);
   Evidence evidence{.state = Store::open(request.state, Access::write), .inputs = request.inputs,
                     .importance = std::move(importance)};
+  tell_of_state(request.state, evidence.state);
   check_finite_once(model, evidence.state);
   open_inputs(model, request, evidence);
   evidence.profile = measure(model, evidence.columns(), evidence.state, request.measuring, &evidence.measured);

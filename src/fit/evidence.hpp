@@ -20,6 +20,7 @@ struct EvidenceRequest {
   std::vector<PlanOptions> plans{};  // refused at the start where a budget cannot be reached
   /// Where files that nobody named are collected to; empty: what is missing stays missing.
   std::filesystem::path collect_into{};
+  std::filesystem::path collected_before{};  // where earlier versions kept them; empty: nowhere
   Feedback feedback = Feedback::off;
 };
 

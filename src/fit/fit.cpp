@@ -1,7 +1,7 @@
 #include "snug/fit.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <sstream>
 #include <utility>
 
 #include "artifact/quantize_model.hpp"
@@ -12,8 +12,11 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
+#include "fit/forecast.hpp"
+#include "fit/measurements.hpp"
 #include "fit/output_store.hpp"
 #include "fit/refine_plan.hpp"
+#include "fit/stage_clock.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -54,13 +57,21 @@ class Ladder {
   Ladder(const FitRequest& request, std::span<const FitStep> steps)
       : request_(request), model_(open_model(request.model)) {
     for (const FitStep& step : steps) requests_.push_back(request_of(request, step));
-    state_ = request.state.empty() ? default_state(request.model, work_folder()) : request.state;
+    state_ = request.state.empty() ? measurements_of(model_, work_folder()) : request.state;
     known_.resize(requests_.size());
     recall_outputs();
     check_outputs();
   }
 
-  std::vector<FitResult> run() {
+  std::string estimate() const {
+    std::optional<Store> state;
+    if (fs::exists(state_)) state = Store::open(state_, Access::read);
+    return to_text(forecast(request_, model_, state ? &*state : nullptr, requests_.size()));
+  }
+
+  std::vector<FitResult> run(const StageClock& clock) {
+    std::istringstream lines{estimate()};
+    for (std::string line; std::getline(lines, line);) log_line(line);
     Evidence evidence = gather(model_, evidence_request());
     std::optional<RecipeEvaluator> judge;
     std::vector<FitResult> results;
@@ -69,11 +80,12 @@ class Ladder {
         log_line(str("size ", i + 1, " of ", requests_.size(), ": ", requests_[i].output.string()));
       results.push_back(fit_step(i, evidence, judge));
     }
+    keep_times(evidence.state, clock.times());
     return results;
   }
 
  private:
-  /// Where what is made on the way is kept.
+  /// Where earlier versions kept what is made on the way.
   fs::path work_folder() const { return requests_.front().output.empty() ? "." : folder_of(requests_.front().output); }
 
   /// Outputs of the same call before, finished or stopped on the way: they need not be made again.
@@ -119,7 +131,8 @@ class Ladder {
                            .inputs = request_.inputs,
                            .measuring = request_.measuring,
                            .calibration = request_.calibration,
-                           .collect_into = work_folder(),
+                           .collect_into = folder_of(state_),
+                           .collected_before = work_folder(),
                            .feedback = request_.feedback};
     for (const FitRequest& step : requests_) wanted.plans.push_back(step.plan);
     return wanted;
@@ -213,8 +226,14 @@ fs::path default_state(const fs::path& model, const fs::path& folder) {
 }
 
 std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
+  StageClock clock{events};
+  const EventScope scope{clock};
+  return Ladder{request, steps}.run(clock);
+}
+
+std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
   const EventScope scope{events};
-  return Ladder{request, steps}.run();
+  return Ladder{request, steps}.estimate();
 }
 
 FitResult fit(const FitRequest& request, Events& events) {

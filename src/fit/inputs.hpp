@@ -22,10 +22,15 @@ std::optional<Importance> load_importance(const InputFiles& files, const ModelSo
 /// Nothing where neither file has any. Throws Error where a file named for them has none.
 std::optional<Hessians> load_moments(const InputFiles& files);
 
+/// Where collected files are kept, and where else one may lie that was collected before (empty: nowhere).
+struct CollectionFolders {
+  std::filesystem::path keep, also;
+};
+
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
-/// imatrix, and second moments for error feedback; kept in `folder` under the digest of what they are made
-/// from. Logs what it collected and what it left out.
-InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, Feedback feedback,
+/// imatrix, and second moments for error feedback; kept in the folder under the digest of what they are made
+/// from. Logs what it collected, what it found, and what it left out.
+InputFiles collect_missing_inputs(const InputFiles& given, const CollectionFolders& folders, Feedback feedback,
                                   const CalibrationRun& run);
 
 }  // namespace snug

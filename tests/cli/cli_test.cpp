@@ -20,7 +20,7 @@ class Cli : public test::RunProgram {
   /// What `fit` collected where no imatrix, or none with second moments, was named.
   std::vector<std::filesystem::path> own_imatrices() const {
     std::vector<std::filesystem::path> found;
-    for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
+    for (const auto& entry : std::filesystem::recursive_directory_iterator{scratch_.path()})
       if (entry.path().string().ends_with(".imatrix.gguf") && entry.path() != imatrix_) found.push_back(entry.path());
     return found;
   }

@@ -82,6 +82,52 @@ TEST_F(FitLadder, NamesAnOutputThatNobodyNamedAndSaysSoFirst) {
   EXPECT_NE(outcome.err.find("total "), std::string::npos);
 }
 
+/// The path in "measurements: PATH, 1,100 known".
+std::string measurements_of(const Outcome& outcome) {
+  const std::string start = "measurements: ";
+  const size_t begin = outcome.err.find(start);
+  if (begin == std::string::npos) return outcome.err;
+  return outcome.err.substr(begin + start.size(), outcome.err.find(", ", begin) - begin - start.size());
+}
+
+TEST_F(FitLadder, FindsMeasurementsByWhatTheModelHolds) {
+  const std::string options = " --formats q2_K,q4_K --no-probe --bpw 3 ";
+  const Outcome first = snug("plan " + model_ + options);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_NE(first.err.find("none yet"), std::string::npos) << first.err;
+  EXPECT_NE(measurements_of(first).find("/measurements/"), std::string::npos) << first.err;
+
+  std::filesystem::create_directory(scratch_ / "elsewhere");
+  write("elsewhere/renamed.gguf", contents(model_));
+  const Outcome second = snug("fit elsewhere/renamed.gguf -o elsewhere/out.gguf" + options);
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(measurements_of(second), measurements_of(first));
+  EXPECT_NE(second.err.find(" known"), std::string::npos) << second.err;
+  EXPECT_NE(second.err.find("measuring: known"), std::string::npos) << second.err;
+}
+
+TEST_F(FitLadder, AStateOfAnEarlierVersionStaysInUse) {
+  const std::string options = " --formats q2_K,q4_K --no-probe --bpw 3 ";
+  ASSERT_EQ(snug("plan " + model_ + options + "--state tiny-f16.snug-state").exit_code, 0);
+  const Outcome outcome = snug("plan " + model_ + options);
+  EXPECT_TRUE(measurements_of(outcome).ends_with("./tiny-f16.snug-state")) << outcome.err;
+  EXPECT_NE(outcome.err.find("measuring: known"), std::string::npos) << outcome.err;
+}
+
+TEST_F(FitLadder, SaysBeforeWhatItTakes) {
+  const Outcome alone = snug(fit("--state s --bpw 3,4 -o 'm-{bpw}.gguf' --estimate"));
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  for (const char* word : {"stages: ", "measuring", "writing", "about ", "memory"})
+    EXPECT_NE(alone.out.find(word), std::string::npos) << word << alone.out;
+  EXPECT_FALSE(exists("s"));
+  EXPECT_FALSE(exists("m-3.gguf"));
+  const Outcome whole = snug(fit("--state s --bpw 3,4 -o 'm-{bpw}.gguf'"));
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_LT(whole.err.find("stages: "), whole.err.find("measurements: "));
+  const Outcome later = snug(fit("--state s --bpw 5 -o m-5.gguf --estimate"));
+  EXPECT_NE(later.out.find("measuring (done before)"), std::string::npos) << later.out;
+}
+
 TEST(OutputName, PutsTheBudgetIn) {
   const auto sizes = cli::named_budgets({"1GB", "11GiB"}, {});
   EXPECT_EQ(cli::output_name("m-{size}.gguf", sizes[0]), "m-1GB.gguf");

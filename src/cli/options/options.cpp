@@ -5,6 +5,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/options/groups.hpp"
+#include "fit/measurements.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -91,7 +92,7 @@ void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
   for (const std::string_view name : target_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
   under(command, kWhere)
-      .add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)")
+      .add_option("--state", state, "where measurements are kept (default: one place for all models, ~/.local/state/snug, or $SNUG_HOME)")
       ->type_name("FILE");
   under(command, kHow);
   command.add_option("--precision", precision, "wanted relative standard error of each measured error")
@@ -122,9 +123,8 @@ MeasureOptions MeasureArgs::options() const {
   return options;
 }
 
-std::filesystem::path MeasureArgs::state_path(const std::string& model, const std::filesystem::path& folder) const {
-  if (!state.empty()) return state;
-  return default_state(model, folder);
+std::filesystem::path MeasureArgs::state_path(const ModelSource& model) const {
+  return state.empty() ? measurements_of(model, ".") : std::filesystem::path{state};
 }
 
 void PlanArgs::add_to(CLI::App& command, bool several) {

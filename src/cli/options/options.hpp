@@ -38,8 +38,8 @@ struct MeasureArgs {
 
   void add_to(CLI::App& command, bool with_shard);
   MeasureOptions options() const;
-  /// --state, or <model stem>.snug-state in `folder`.
-  std::filesystem::path state_path(const std::string& model, const std::filesystem::path& folder) const;
+  /// --state, or where measurements of the model are kept (measurements_of()).
+  std::filesystem::path state_path(const ModelSource& model) const;
 };
 
 /// Options of the model's own run: --calib, --no-probe, --probe-chunks, --probe-context.
