@@ -12,6 +12,7 @@ struct StageProgress {
   std::string_view stage;  // "measuring"
   Unit unit = Unit::items;
   int64_t total = 1, done = 0;  // in units
+  int64_t known = 0;            // of those done, what was known before and cost nothing
   double seconds = 0;           // since the stage began
   std::string_view what;        // is under way now, e.g. a tensor's name; may be empty
   bool ended = false;           // the last word of this stage, finished or not

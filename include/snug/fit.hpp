@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -101,7 +102,7 @@ struct FitRequest {
   std::filesystem::path output;
   bool dry_run = false;          // the plan alone, no model is written
   std::filesystem::path recipe;  // where the recipe is written too, as JSON; empty: nowhere
-  std::filesystem::path state;   // where measurements are kept; empty: beside the output, under the model's name
+  std::filesystem::path state;   // where measurements are kept; empty: the one place for all models
   Existing existing = Existing::refuse;
   InputFiles inputs;
   PlanOptions plan;
@@ -110,6 +111,12 @@ struct FitRequest {
   Feedback feedback = Feedback::automatic;
   bool strict = false;       // an error at the start where something would be left out (Recipe::left_out)
   bool decide_anew = false;  // by the memory and disk that are free now, whatever an earlier start of this fit chose
+};
+
+/// One of several sizes of the same model; everything else is as the request says.
+struct FitStep {
+  Budget budget;
+  std::filesystem::path output, recipe;  // as in FitRequest
 };
 
 /// What running the model with one tensor encoded at a time took.
@@ -127,14 +134,26 @@ struct FitResult {
   ProbeSummary probes;
   std::filesystem::path moments{};       // second moments that error feedback used; empty without
   std::optional<WrittenModel> written{};
+  bool was_known = false;                // the files were there already, with the same bytes: nothing was written
+  std::filesystem::path state{};         // where measurements are kept
 };
 
 /// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks
 /// what was written. Stopped at any instant, the same call goes on where it was. Reports to `events`.
+/// An output that the same call has written before is left as it is, if its bytes are those that would be written.
 /// Throws Error: of Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
 FitResult fit(const FitRequest& request, Events& events);
 
-/// The state of a request, where it names none.
+/// The same of several sizes, in the order given: all outputs are checked before work begins, and what does not depend
+/// on the size, measuring, calibration text, the original's own run, is done once. Budget, output and recipe of
+/// `request` itself do not count.
+std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events);
+
+/// What fit_ladder() would go through and take, in a few lines: stages, what is known already, time, memory, disk. fit()
+/// says the same before it begins. Opens the model, measures nothing.
+std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events);
+
+/// Where earlier versions kept measurements, <model>.snug-state beside the output; one that is there stays in use.
 std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder);
 
 }  // namespace snug

@@ -20,9 +20,16 @@ void Progress::advance(int64_t amount, const std::string& what) {
   report(false);
 }
 
+void Progress::advance_known(int64_t amount) {
+  const std::lock_guard lock{mutex_};
+  done_ += amount;
+  known_ += amount;
+  report(false);
+}
+
 void Progress::report(bool ended) {
   const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
-  events_.progress({stage_, unit_, total_, done_, spent.count(), what_, ended});
+  events_.progress({stage_, unit_, total_, done_, known_, spent.count(), what_, ended});
 }
 
 }  // namespace snug

@@ -21,13 +21,14 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(int64_t amount, const std::string& what = {});  // `what` is under way now, e.g. a tensor's name
+  void advance_known(int64_t amount);  // work that was done before this run
 
  private:
   void report(bool ended);
 
   Events& events_;
   std::string stage_, what_;
-  int64_t total_, done_ = 0;
+  int64_t total_, done_ = 0, known_ = 0;
   Unit unit_;
   std::chrono::steady_clock::time_point start_;
   std::mutex mutex_;

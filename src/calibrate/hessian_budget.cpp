@@ -1,5 +1,6 @@
 #include "calibrate/hessian_budget.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <tuple>
@@ -39,23 +40,19 @@ int64_t matrices(const ModelSource& model, const Tensor& tensor) {
   return tensor.experts() + (is_head(model, tensor) ? row_group_count(tensor.rows()) : 0);
 }
 
-}  // namespace
-
-namespace {
-
 /// Processor seconds of encode_second_order(), measured at widths of 512 and 4096 in q4_K and iq3_s (AVX2).
 double encoding_seconds(const Tensor& tensor) {
   return static_cast<double>(tensor.weights()) * (6e-7 + 3.3e-10 * static_cast<double>(tensor.cols()));
 }
 
-}  // namespace
+struct Need {
+  double bytes = 0, seconds = 0;  // in double, for no shape to overflow
+};
 
-int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room) {
+/// What the inputs of each width take.
+std::map<int64_t, Need> needs_of(const ModelSource& model) {
   std::set<std::tuple<int, Role, int64_t>> seen;
-  struct Need {
-    double bytes = 0, seconds = 0;
-  };
-  std::map<int64_t, Need> needed;  // by width; in double, for no shape to overflow
+  std::map<int64_t, Need> needed;
   for (const Tensor& tensor : model.tensors()) {
     if (!has_moments(model, tensor)) continue;
     Need& need = needed[tensor.cols()];
@@ -66,15 +63,29 @@ int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room) {
     const auto cols = static_cast<double>(tensor.cols());
     need.bytes += cols * cols * sizeof(float) * static_cast<double>(matrices(model, tensor));
   }
+  return needed;
+}
+
+}  // namespace
+
+int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room) {
   int64_t width = 0;
   Need sum;
-  for (const auto& [cols, need] : needed) {
+  for (const auto& [cols, need] : needs_of(model)) {
     sum.bytes += need.bytes;
     sum.seconds += need.seconds;
     if (sum.bytes > static_cast<double>(room.bytes) || sum.seconds > room.seconds) break;
     width = cols;
   }
   return width;
+}
+
+int64_t hessian_bytes(const ModelSource& model, int64_t width) {
+  constexpr double kMost = 9e18;
+  double bytes = 0;
+  for (const auto& [cols, need] : needs_of(model))
+    if (cols <= width) bytes += need.bytes;
+  return static_cast<int64_t>(std::min(bytes, kMost));
 }
 
 }  // namespace snug

@@ -19,4 +19,7 @@ struct HessianBudget {
 /// on a core of 2023.
 int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room);
 
+/// Bytes of the second moments of all inputs up to that width; at most what an int64_t holds.
+int64_t hessian_bytes(const ModelSource& model, int64_t width);
+
 }  // namespace snug

@@ -116,7 +116,7 @@ class Writer {
     std::vector<std::unique_ptr<Draft>> open;
     for (int64_t i = 0; i < count; ++i) {
       if (auto kept = recall(first + i)) {
-        progress.advance(static_cast<int64_t>(kept->size()));
+        progress.advance_known(static_cast<int64_t>(kept->size()));
         all[static_cast<size_t>(i)] = *std::move(kept);
       } else {
         open.push_back(std::make_unique<Draft>(begin(first + i)));

@@ -93,10 +93,10 @@ std::vector<MeasuredRecipe> check(const Args& args, const ModelSource& model, Ev
 
 int run(const Args& args) {
   args.common.apply();
-  const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
+  const ModelSource model = open_model(args.model.model);
+  const std::filesystem::path path = args.measure.state_path(model);
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   guard_for(existing, args.model, args.calibration.calib).writes(args.profile).keeps(path).check();
-  const ModelSource model = open_model(args.model.model);
   Evidence evidence = gather(model, {.state = path,
                                      .inputs = args.model.files(),
                                      .measuring = args.measure.options(),

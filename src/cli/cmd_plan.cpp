@@ -87,22 +87,23 @@ int show_preset(const Args& args) {
 int run(Args args) {
   args.common.apply();
   if (!args.preset.empty()) return show_preset(args);
-  if (!args.curve.empty() && args.plan.size.empty() && !args.plan.bpw) args.plan.bpw = 64;  // the curve has every budget
+  if (!args.curve.empty() && args.plan.budgets().empty())
+    args.plan.bpws = {"64"};  // the curve has every budget
   PlanOptions options = args.plan.options();
   options.runtime = args.measure.runtime;
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
+  const ModelSource model = open_model(args.model.model);
+  const std::filesystem::path path = args.measure.state_path(model);
   guard_for(existing, args.model, args.calibration.calib)
       .writes(args.out)
       .writes(args.certificate)
       .keeps(path)
       .check();
-  const ModelSource model = open_model(args.model.model);
   const Evidence evidence = gather(model, {.state = path,
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),
                                            .calibration = args.calibration.request(),
-                                           .plan = options});
+                                           .plans = {options}});
   const Planner planner{evidence.profile, model, evidence.columns(), options};
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
@@ -125,7 +126,7 @@ void add_plan(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
-  args->plan.add_to(*command);
+  args->plan.add_to(*command, false);
   command
       ->add_option("--preset", args->preset,
                    "with --runtime mlx: show a published recipe, module by module, instead of planning")

@@ -12,7 +12,10 @@
 #include "cli/options/options.hpp"
 #include "fit/evidence.hpp"
 #include "fit/measured_recipe_store.hpp"
+#include "fit/measurements.hpp"
 #include "fit/profile_store.hpp"
+#include "recipe/format_names.hpp"
+#include "report/card.hpp"
 #include "report/page.hpp"
 #include "report/report.hpp"
 #include "report/tables.hpp"
@@ -43,8 +46,7 @@ Known known_of(SavedProfile profile, const Store& state, const std::string& wher
 }
 
 /// What --model, --imatrix and --calib say, as `plan` would work it out: what the state lacks is measured.
-Known profile_of_model(const Args& args, const std::string& state_path) {
-  const ModelSource model = open_model(args.model.model);
+Known profile_of_model(const Args& args, const ModelSource& model, const std::string& state_path) {
   const Evidence evidence = gather(model, {.state = state_path,
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),
@@ -61,13 +63,19 @@ std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<Saved
   return std::move(*found);
 }
 
-/// States in the folder of a recipe.
-std::vector<std::filesystem::path> states_beside(const std::filesystem::path& recipe) {
+std::vector<std::filesystem::path> states_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> states;
   std::error_code unreadable;
-  for (const auto& entry : std::filesystem::directory_iterator{folder_of(recipe), unreadable})
+  for (const auto& entry : std::filesystem::directory_iterator{folder, unreadable})
     if (entry.path().extension() == ".snug-state") states.push_back(entry.path());
   std::ranges::sort(states);
+  return states;
+}
+
+/// States in the folder of a recipe, then those in the one place for all models.
+std::vector<std::filesystem::path> states_beside(const std::filesystem::path& recipe) {
+  std::vector<std::filesystem::path> states = states_in(folder_of(recipe));
+  if (const auto folder = measurement_folder()) std::ranges::move(states_in(*folder), std::back_inserter(states));
   return states;
 }
 
@@ -88,15 +96,16 @@ std::optional<Known> profile_beside(const Recipe& recipe, const std::filesystem:
 }
 
 std::optional<Known> profile_for(const Recipe& recipe, const Args& args) {
-  if (!args.model.model.empty())
-    return profile_of_model(args, args.measure.state_path(args.model.model, ".").string());
+  if (!args.model.model.empty()) {
+    const ModelSource model = open_model(args.model.model);
+    return profile_of_model(args, model, args.measure.state_path(model).string());
+  }
   if (args.measure.state.empty()) {
     auto beside = profile_beside(recipe, args.source);
     if (!beside)
       log_line(
-          "no state beside the recipe holds its measurements: no curve and no presets; --state or --model "
-          "gives "
-          "them");
+          "no state beside the recipe or in the place for all models holds its measurements: no curve and no "
+          "presets; --state or --model gives them");
     return beside;
   }
   const Store state = Store::open(args.measure.state, Access::read);
@@ -111,7 +120,7 @@ std::optional<Known> profile_for(const Recipe& recipe, const Args& args) {
 }
 
 Known profile_of_state(const Args& args) {
-  if (!args.model.model.empty()) return profile_of_model(args, args.source);
+  if (!args.model.model.empty()) return profile_of_model(args, open_model(args.model.model), args.source);
   const Store state = Store::open(args.source, Access::read);
   std::vector<SavedProfile> saved = saved_profiles(state, args.source);
   if (saved.empty())
@@ -151,6 +160,21 @@ report::Inputs inputs_of(const Args& args) {
   return inputs;
 }
 
+using Writer = std::string (*)(const report::Report&);
+
+constexpr std::pair<std::string_view, Writer> kWriters[] = {
+    {".html", report::to_html}, {".htm", report::to_html}, {".json", report::to_json},
+    {".csv", report::to_csv},   {".md", report::to_card}};
+
+/// What a file of that name is.
+Writer written_as(const std::string& out) {
+  const std::string extension = std::filesystem::path{out}.extension().string();
+  for (const auto& [known, writer] : kWriters)
+    if (same_letters(extension, known)) return writer;
+  throw Error{str("a report is no '", extension, "' file"), out,
+              "name it .html (a page), .md (a model card), .csv or .json", Fault::usage};
+}
+
 int run(const Args& args) {
   args.common.apply();
   if (args.out.empty() && !args.csv && !args.common.json)
@@ -164,12 +188,10 @@ int run(const Args& args) {
       .reads(states_beside(args.source))
       .writes(args.out)
       .check();
+  if (!args.out.empty()) written_as(args.out);  // a wrong name is told before the work
   const report::Report report = report::make_report(inputs_of(args));
   if (!args.out.empty()) {
-    const std::filesystem::path extension = std::filesystem::path{args.out}.extension();
-    const std::string text = extension == ".json"  ? report::to_json(report)
-                             : extension == ".csv" ? report::to_csv(report)
-                                                   : report::to_html(report);
+    const std::string text = written_as(args.out)(report);
     write_file(args.out, text, existing);
     if (!args.csv && !args.common.json)
       print_out(str("wrote ", args.out, ", ", show_count(static_cast<int64_t>(text.size())), " bytes"));
@@ -186,7 +208,7 @@ void add_report(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("report", "write an HTML report on a recipe: size, loss, confidence");
   command->add_option("source", args->source, "a recipe, or the state of a model that was measured")
       ->required();
-  command->add_option("-o,--out", args->out, "the page to write (.json and .csv write those instead)")
+  command->add_option("-o,--out", args->out, "the file to write: a page (.html), a model card (.md), .csv or .json")
       ->type_name("FILE");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
@@ -207,9 +229,10 @@ void add_report(CLI::App& app, int& exit_code) {
   args->common.add_to(*command);
   csv->excludes("--json");
   command->footer(
-      "A recipe finds its measurements in a *.snug-state beside it, or in --state.\n"
+      "A recipe finds its measurements where `snug fit` keeps them, in a *.snug-state beside it, or in --state.\n"
       "Examples:\n"
       "  snug report recipe.json -o report.html\n"
+      "  snug report recipe.json -o README.md\n"
       "  snug report model.snug-state --bpw 4 -o report.html\n"
       "  snug report recipe.json --measured kl.csv --json");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });

@@ -1,5 +1,7 @@
 #include "cli/common.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -17,6 +19,8 @@
 #include "cli/options/groups.hpp"
 #include "cli/report_error.hpp"
 #include "cli/terminal_events.hpp"
+#include "cli/terminal_width.hpp"
+#include "cli/text/wrap.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -101,6 +105,10 @@ void print_out(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                        (text.ends_with('\n') || std::fputc('\n', stdout) != EOF) && std::fflush(stdout) == 0;
   if (!written) throw io_error("write to standard output", "stdout");
+}
+
+void print_folded(const std::string& text) {
+  print_out(folded(text, terminal_columns(STDOUT_FILENO), 10));
 }
 
 }  // namespace snug::cli

@@ -39,4 +39,7 @@ bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std:
 /// it.
 void print_out(const std::string& text);
 
+/// print_out() of text for people: on a terminal, lines that it would cut through are folded.
+void print_folded(const std::string& text);
+
 }  // namespace snug::cli

@@ -1,6 +1,5 @@
 #include "cli/terminal_events.hpp"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,8 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "base/without_controls.hpp"
+#include "cli/terminal_width.hpp"
+#include "cli/text/wrap.hpp"
 
 namespace snug::cli {
 namespace {
@@ -33,14 +34,6 @@ void on_signal(int signal) {
 bool on_terminal() {
   static const bool terminal = isatty(STDERR_FILENO) == 1;
   return terminal;
-}
-
-/// Columns a line may take without wrapping.
-size_t width() {
-  constexpr size_t kUsual = 80;
-  winsize size{};
-  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-  return (known ? size.ws_col : kUsual) - 1;
 }
 
 /// Cut to so many bytes, never within a character.
@@ -68,7 +61,7 @@ std::string rate_text(double per_second, Unit unit) {
 }
 
 double rate_of(const StageProgress& p) {
-  return p.seconds > 0 ? static_cast<double>(p.done) / p.seconds : 0;
+  return p.seconds > 0 ? static_cast<double>(p.done - p.known) / p.seconds : 0;
 }
 
 std::string bar(double share) {
@@ -87,6 +80,7 @@ std::string running_line(const StageProgress& p) {
 }
 
 std::string last_line(const StageProgress& p) {
+  if (p.known == p.done && p.done >= p.total) return str(p.stage, ": known");
   return str(p.stage, p.done >= p.total ? " done in " : " stopped in ", show_duration(p.seconds), ", ",
              rate_text(rate_of(p), p.unit));
 }
@@ -112,7 +106,7 @@ void put(const std::string& line, const char* end) {
 void TerminalEvents::log(std::string_view line) {
   if (quiet_) return;
   const std::lock_guard lock{mutex_};
-  put(without_controls(std::string{line}), "\n");
+  put(folded(without_controls(std::string{line}), terminal_columns(STDERR_FILENO), 2), "");
 }
 
 void TerminalEvents::progress(const StageProgress& progress) {
@@ -129,7 +123,7 @@ void TerminalEvents::progress(const StageProgress& progress) {
 
 void TerminalEvents::show(const StageProgress& progress) {
   if (on_terminal())
-    put(cut(running_line(progress), width()), "");
+    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1), "");
   else
     put(time_stamp() + running_line(progress), "\n");
 }

@@ -1,8 +1,11 @@
 #include "fit/evidence.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/events.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
 #include "fit/left_out.hpp"
 #include "fit/profile_store.hpp"
 #include "model/finite_weights.hpp"
@@ -11,8 +14,14 @@ namespace snug {
 namespace {
 
 void check_reachable(const ModelSource& model, const Importance* importance, const EvidenceRequest& request) {
-  if (!request.plan) return;
-  Planner{unmeasured_profile(model, request.measuring), model, importance, *request.plan}.check_reachable();
+  if (request.plans.empty()) return;
+  const Profile profile = unmeasured_profile(model, request.measuring);
+  for (const PlanOptions& plan : request.plans) Planner{profile, model, importance, plan}.check_reachable();
+}
+
+void tell_of_state(const std::filesystem::path& path, const Store& state) {
+  const int64_t known = state.count(RecordKind::measurement);
+  log_line(str("measurements: ", path.string(), ", ", known > 0 ? str(show_count(known), " known") : "none yet"));
 }
 
 /// Whether it is a fit, which collects what it was not given and judges what it plans.
@@ -26,7 +35,8 @@ ChoiceRequest choice_request(const ModelSource& model, const EvidenceRequest& re
   if (!has_hessians) asked.feedback = request.feedback;
   int64_t weights = 0;
   for (const Tensor& tensor : model.tensors()) weights += tensor.weights();
-  if (request.plan) asked.output_bytes = request.plan->budget.bytes(weights);
+  for (const PlanOptions& plan : request.plans)
+    asked.output_bytes = std::max(asked.output_bytes, plan.budget.bytes(weights));
   return asked;
 }
 
@@ -82,7 +92,8 @@ void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evide
   if (is_fit(request)) open_run(model, request, evidence);
   if (is_fit(request) && evidence.run) {
     const int64_t width = evidence.run->holdout_chunks > 0 ? evidence.choices.hessian_width : 0;
-    evidence.inputs = collect_missing_inputs(request.inputs, request.collect_into, width, *evidence.run);
+    evidence.inputs = collect_missing_inputs(request.inputs, {request.collect_into, request.collected_before},
+                                             width, *evidence.run);
   }
   if (!evidence.importance) evidence.importance = load_importance(evidence.inputs, model);
   if (request.feedback != Feedback::off && !evidence.moments) evidence.moments = load_moments(evidence.inputs);
@@ -106,6 +117,7 @@ Evidence open_evidence(const ModelSource& model, const EvidenceRequest& request)
   const Decision decision{model, request, importance ? &*importance : nullptr, moments.has_value()};
   if (request.strict && !std::filesystem::exists(request.state)) refuse_left_out(decision.left_out(decision.now()));
   Evidence evidence{.state = Store::open(request.state, Access::write), .inputs = request.inputs};
+  tell_of_state(request.state, evidence.state);
   evidence.choices = decision.take(evidence.state);
   for (LeftOut& each : decision.left_out(evidence.choices)) add_left_out(evidence, std::move(each));
   evidence.importance = std::move(importance);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "fit/calibration_run.hpp"
 #include "fit/inputs.hpp"
@@ -17,9 +18,10 @@ struct EvidenceRequest {
   InputFiles inputs;
   MeasureOptions measuring;
   CalibrationRequest calibration;
-  std::optional<PlanOptions> plan{};  // refused at the start where its budget cannot be reached
+  std::vector<PlanOptions> plans{};  // refused at the start where a budget cannot be reached
   /// Where files that nobody named are collected to; empty: what is missing stays missing, and nothing is judged.
   std::filesystem::path collect_into{};
+  std::filesystem::path collected_before{};  // where earlier versions kept them; empty: nowhere
   Feedback feedback = Feedback::off;
   bool strict = false;       // an error where something would be left out
   bool decide_anew = false;  // whatever an earlier start chose

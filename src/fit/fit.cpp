@@ -1,78 +1,39 @@
 #include "snug/fit.hpp"
 
+#include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
 #include "base/events.hpp"
+#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
+#include "fit/forecast.hpp"
+#include "fit/measurements.hpp"
+#include "fit/output_store.hpp"
 #include "fit/own_recipe.hpp"
 #include "fit/refine_plan.hpp"
+#include "fit/stage_clock.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
-/// Where what is made on the way is kept.
-std::filesystem::path work_folder(const FitRequest& request) {
-  const std::filesystem::path& out = request.output;  // a folder may be named with a slash behind it
-  return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
-}
+namespace fs = std::filesystem;
 
-std::filesystem::path state_of(const FitRequest& request) {
-  return request.state.empty() ? default_state(request.model, work_folder(request)) : request.state;
-}
-
-/// The recipe of this very fit, stopped before its model was there, may be written again.
-Existing existing_recipe(const FitRequest& request) {
-  const bool is_ours = !request.dry_run && is_unfinished_recipe(request.recipe, state_of(request));
-  return is_ours ? Existing::replace : request.existing;
-}
-
-/// What can be refused before hours of work is refused now.
-void check_outputs(const FitRequest& request, Existing recipe) {
-  const std::filesystem::path out = request.dry_run ? "" : request.output;
-  guard_for(request.existing, request.model, request.inputs, request.calibration.text, out, request.plan.split_bytes,
-            request.measuring.runtime)
-      .writes(request.recipe, recipe)
-      .keeps(state_of(request))
-      .check();
-  if (request.dry_run) return;
-  if (request.output.empty()) throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
-  std::error_code unknown;
-  const auto space = std::filesystem::space(work_folder(request), unknown);
-  const Budget& budget = request.plan.budget;
-  if (!unknown && budget.counts_whole_files() && static_cast<int64_t>(space.available) < budget.bytes(0))
-    log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)),
-                 " free, the budget is ", show_size(budget.bytes(0))));
-}
-
-EvidenceRequest evidence_request(const FitRequest& request) {
-  return {.state = state_of(request),
-          .inputs = request.inputs,
-          .measuring = request.measuring,
-          .calibration = request.calibration,
-          .plan = request.plan,
-          .collect_into = work_folder(request),
-          .feedback = request.feedback,
-          .strict = request.strict,
-          .decide_anew = request.decide_anew};
+FitRequest request_of(FitRequest request, const FitStep& step) {
+  request.plan.budget = step.budget;
+  request.output = step.output;
+  request.recipe = step.recipe;
+  request.plan.runtime = request.measuring.runtime;
+  return request;
 }
 
 bool can_judge(const Evidence& evidence) {
   return evidence.choices.judges && evidence.run && evidence.run->holdout_chunks > 0;
-}
-
-RefinedPlan plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  const CalibrationRun& run = *evidence.run;
-  RecipeEvaluator judge{*run.model,     evidence.columns(), request.measuring.effort,
-                        evidence.state, run.text.tokens,    run.judging()};
-  RefineOptions loop;
-  loop.holdout_first = run.probing.chunks;
-  loop.moments = evidence.second_moments();
-  return refine_plan(evidence.profile, model, evidence.columns(), request.plan, judge, loop);
 }
 
 RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
@@ -83,62 +44,215 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
   return result;
 }
 
-RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  RefinedPlan result = can_judge(evidence) ? plan_and_judge(request, model, evidence)
-                                                    : plan_unjudged(request, model, evidence);
-  result.plan.recipe.left_out = evidence.left_out;
-  save_judgements(evidence.state, result);
-  return result;
-}
-
-/// Before the model: the recipe is what the work was for. Noted first, for a start after this one was stopped.
-void write_recipe(const FitRequest& request, const Recipe& recipe, Existing existing, Store& state) {
-  const std::string text = to_json(recipe);
-  if (!request.dry_run) note_own_recipe(state, text, OwnRecipe::unfinished);
-  write_file(request.recipe, text, existing);
-}
-
-WrittenModel write_and_verify(const FitRequest& request, const ModelSource& model, Evidence& evidence,
-                              const Recipe& recipe) {
-  const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
-  WrittenModel written =
-      quantize_model(model, evidence.columns(), recipe, request.output, request.existing, moments);
-  verify_written(model, evidence.columns(), recipe, written, moments);
-  if (!request.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
-  return written;
-}
-
 ProbeSummary summary_of(const ProbeResults& probes) {
   return {static_cast<int64_t>(probes.tensors.size()), probes.measured, probes.reused, probes.seconds,
           probes.forward_passes};
 }
 
+/// Several sizes of one model: evidence, text and the original's own run are the same for all.
+class Ladder {
+ public:
+  Ladder(const FitRequest& request, std::span<const FitStep> steps)
+      : request_(request), model_(open_model(request.model)) {
+    for (const FitStep& step : steps) requests_.push_back(request_of(request, step));
+    state_ = request.state.empty() ? measurements_of(model_, work_folder()) : request.state;
+    known_.resize(requests_.size());
+    for (const FitRequest& step : requests_) recipe_existing_.push_back(existing_recipe(step));
+    recall_outputs();
+    check_outputs();
+  }
+
+  std::string estimate() const {
+    std::optional<Store> state;
+    if (fs::exists(state_)) state = Store::open(state_, Access::read);
+    return to_text(forecast(request_, model_, state ? &*state : nullptr, requests_.size()));
+  }
+
+  std::vector<FitResult> run(const StageClock& clock) {
+    std::istringstream lines{estimate()};
+    for (std::string line; std::getline(lines, line);) log_line(line);
+    Evidence evidence = gather(model_, evidence_request());
+    std::optional<RecipeEvaluator> judge;
+    std::vector<FitResult> results;
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      if (requests_.size() > 1)
+        log_line(str("size ", i + 1, " of ", requests_.size(), ": ", requests_[i].output.string()));
+      results.push_back(fit_step(i, evidence, judge));
+    }
+    keep_times(evidence.state, clock.times());
+    return results;
+  }
+
+ private:
+  /// Where earlier versions kept what is made on the way.
+  fs::path work_folder() const {
+    const fs::path& out = requests_.front().output;  // a folder may be named with a slash behind it
+    return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
+  }
+
+  /// Outputs of the same call before, finished or stopped on the way: they need not be made again.
+  void recall_outputs() {
+    if (request_.dry_run || !fs::exists(state_)) return;
+    const Store state = Store::open(state_, Access::read);
+    for (size_t i = 0; i < requests_.size(); ++i)
+      if (fs::exists(requests_[i].output))
+        known_[i] = known_output(state, request_digest(requests_[i], model_), requests_[i].output);
+  }
+
+  bool is_known(size_t i) const { return known_[i].is != OutputState::unknown; }
+
+  /// The recipe of this very fit, stopped before its model was there, may be written again.
+  Existing existing_recipe(const FitRequest& step) const {
+    const bool is_ours = !step.dry_run && is_unfinished_recipe(step.recipe, state_);
+    return is_ours ? Existing::replace : step.existing;
+  }
+
+  /// What can be refused before hours of work is refused now.
+  void check_outputs() const {
+    OutputGuard guard = guard_for(request_.existing, request_.model, request_.inputs, request_.calibration.text);
+    for (size_t i = 0; i < requests_.size(); ++i) {
+      const FitRequest& step = requests_[i];
+      if (!step.dry_run && step.output.empty())
+        throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
+      if (is_known(i)) continue;
+      if (!step.dry_run) guard_output(guard, step.output, step.plan.split_bytes, step.plan.runtime);
+      guard.writes(step.recipe, recipe_existing_[i]);
+    }
+    guard.keeps(state_).check();
+    tell_of_room();
+  }
+
+  void tell_of_room() const {
+    int64_t wanted = 0;
+    for (size_t i = 0; i < requests_.size(); ++i)
+      if (!is_known(i) && requests_[i].plan.budget.counts_whole_files()) wanted += requests_[i].plan.budget.bytes(0);
+    if (request_.dry_run || wanted == 0) return;
+    std::error_code unknown;
+    const auto space = fs::space(folder_of(requests_.front().output), unknown);
+    if (!unknown && static_cast<int64_t>(space.available) < wanted)
+      log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)), " free, ",
+                   requests_.size() > 1 ? "the budgets are " : "the budget is ", show_size(wanted)));
+  }
+
+  EvidenceRequest evidence_request() const {
+    EvidenceRequest wanted{.state = state_,
+                           .inputs = request_.inputs,
+                           .measuring = request_.measuring,
+                           .calibration = request_.calibration,
+                           .collect_into = folder_of(state_),
+                           .collected_before = work_folder(),
+                           .feedback = request_.feedback,
+                           .strict = request_.strict,
+                           .decide_anew = request_.decide_anew};
+    for (const FitRequest& step : requests_) wanted.plans.push_back(step.plan);
+    return wanted;
+  }
+
+  RefinedPlan plan_and_judge(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
+    const CalibrationRun& run = *evidence.run;
+    if (!judge)
+      judge.emplace(*run.model, evidence.columns(), step.measuring.effort, evidence.state, run.text.tokens, run.judging());
+    judge->set_moments(nullptr);  // those of the size before
+    RefineOptions loop;
+    loop.holdout_first = run.probing.chunks;
+    loop.moments = evidence.second_moments();
+    return refine_plan(evidence.profile, model_, evidence.columns(), step.plan, *judge, loop);
+  }
+
+  RefinedPlan plan_for(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
+    RefinedPlan result = can_judge(evidence) ? plan_and_judge(step, evidence, judge)
+                                                   : plan_unjudged(step, model_, evidence);
+    result.plan.recipe.left_out = evidence.left_out;
+    save_judgements(evidence.state, result);
+    return result;
+  }
+
+  FitResult fit_step(size_t i, Evidence& evidence, std::optional<RecipeEvaluator>& judge) {
+    const FitRequest& step = requests_[i];
+    RefinedPlan loop = plan_for(step, evidence, judge);
+    FitResult result{.recipe = std::move(loop.plan.recipe),
+                     .judged = std::move(loop.judged),
+                     .holdout_tokens = loop.holdout_tokens,
+                     .profile = evidence.profile,
+                     .measured = evidence.measured,
+                     .probes = summary_of(evidence.probes),
+                     .state = state_};
+    write_recipe(i, result.recipe, evidence.state);
+    if (!step.dry_run) result.written = write(i, evidence, result.recipe, result.was_known);
+    if (result.recipe.error_feedback)
+      result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
+    return result;
+  }
+
+  /// Before the model: the recipe is what the work was for. Noted first, for a start after this one was stopped.
+  void write_recipe(size_t i, const Recipe& recipe, Store& state) const {
+    const FitRequest& step = requests_[i];
+    if (step.recipe.empty()) return;
+    const std::string text = to_json(recipe);
+    if (is_known(i) && fs::exists(step.recipe) && read_file(step.recipe) == text) return;
+    if (!step.dry_run) note_own_recipe(state, text, OwnRecipe::unfinished);
+    write_file(step.recipe, text, recipe_existing_[i]);
+  }
+
+  /// True if the files that are there are those of the recipe.
+  bool is_written(size_t i, const Evidence& evidence, const Recipe& recipe, const Hessians* moments) const {
+    const KnownOutput& known = known_[i];
+    if (known.is == OutputState::unknown || known.written.bytes != recipe.file_bytes) return false;
+    if (known.is == OutputState::finished) return true;
+    try {
+      verify_written(model_, evidence.columns(), recipe, known.written, moments);
+      return true;
+    } catch (const Error& error) {
+      if (error.fault() == Fault::interrupted) throw;
+      return false;
+    }
+  }
+
+  WrittenModel write(size_t i, Evidence& evidence, const Recipe& recipe, bool& was_known) const {
+    const FitRequest& step = requests_[i];
+    const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
+    const Digest asked = request_digest(step, model_);
+    was_known = is_written(i, evidence, recipe, moments);
+    if (was_known) {
+      if (known_[i].is == OutputState::begun) keep_finished(evidence.state, asked, step.output, known_[i].written);
+      return known_[i].written;
+    }
+    keep_begun(evidence.state, asked, step.output, recipe.file_bytes);
+    WrittenModel written = quantize_model(model_, evidence.columns(), recipe, step.output, step.existing, moments);
+    verify_written(model_, evidence.columns(), recipe, written, moments);
+    keep_finished(evidence.state, asked, step.output, written);
+    if (!step.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
+    return written;
+  }
+
+  const FitRequest& request_;
+  const ModelSource model_;
+  fs::path state_;
+  std::vector<FitRequest> requests_;
+  std::vector<KnownOutput> known_;
+  std::vector<Existing> recipe_existing_;  // of each size's recipe
+};
+
 }  // namespace
 
-std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder) {
+fs::path default_state(const fs::path& model, const fs::path& folder) {
   return folder / model.stem().concat(".snug-state");
 }
 
-FitResult fit(const FitRequest& given, Events& events) {
+std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
+  StageClock clock{events};
+  const EventScope scope{clock};
+  return Ladder{request, steps}.run(clock);
+}
+
+std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
   const EventScope scope{events};
-  FitRequest request = given;
-  request.plan.runtime = request.measuring.runtime;
-  const Existing recipe = existing_recipe(request);
-  check_outputs(request, recipe);
-  const ModelSource model = open_model(request.model);
-  Evidence evidence = gather(model, evidence_request(request));
-  RefinedPlan loop = plan_for(request, model, evidence);
-  FitResult result{.recipe = std::move(loop.plan.recipe),
-                   .judged = std::move(loop.judged),
-                   .holdout_tokens = loop.holdout_tokens,
-                   .profile = std::move(evidence.profile),
-                   .measured = std::move(evidence.measured),
-                   .probes = summary_of(evidence.probes)};
-  if (!request.recipe.empty()) write_recipe(request, result.recipe, recipe, evidence.state);
-  if (!request.dry_run) result.written = write_and_verify(request, model, evidence, result.recipe);
-  if (result.recipe.error_feedback)
-    result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
-  return result;
+  return Ladder{request, steps}.estimate();
+}
+
+FitResult fit(const FitRequest& request, Events& events) {
+  const FitStep step{request.plan.budget, request.output, request.recipe};
+  return std::move(fit_ladder(request, {&step, 1}, events).front());
 }
 
 }  // namespace snug

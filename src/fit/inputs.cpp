@@ -24,7 +24,7 @@ void log_names(const std::vector<std::string>& names, const std::string& what) {
 
 /// What the model's own run over the calibration text says of its inputs, with second moments of those up to
 /// `full_width` wide.
-std::filesystem::path own_imatrix(const std::filesystem::path& folder, const CalibrationRun& run, int64_t full_width) {
+std::filesystem::path own_imatrix(const CollectionFolders& folders, const CalibrationRun& run, int64_t full_width) {
   CollectOptions options;
   options.chunk_tokens = run.probing.context;
   options.output = true;
@@ -35,11 +35,14 @@ std::filesystem::path own_imatrix(const std::filesystem::path& folder, const Cal
   hasher.add_array<uint8_t>(model.contents_digest().bytes).add_array<int32_t>(run.text.tokens);
   hasher.add(static_cast<uint64_t>(full_width));
   const std::string name = str(model.path().stem().string(), ".", hasher.finish().hex().substr(0, 12), ".imatrix.gguf");
-  const auto path = folder / name;
-  if (!std::filesystem::exists(path)) {
-    collect_imatrix(*run.model, run.text, options, path, Existing::refuse);
-    log_line(str("collected ", path.string(), full_width > 0 ? " (for error feedback)" : ""));
-  }
+  for (const auto& folder : {folders.keep, folders.also})
+    if (!folder.empty() && std::filesystem::exists(folder / name)) {
+      log_line(str("imatrix: ", (folder / name).string(), ", collected before"));
+      return folder / name;
+    }
+  const auto path = folders.keep / name;
+  collect_imatrix(*run.model, run.text, options, path, Existing::refuse);
+  log_line(str("collected ", path.string(), full_width > 0 ? " (for error feedback)" : ""));
   return path;
 }
 
@@ -85,13 +88,13 @@ std::optional<Hessians> load_moments(const InputFiles& files) {
   return std::nullopt;
 }
 
-InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, int64_t hessian_width,
+InputFiles collect_missing_inputs(const InputFiles& given, const CollectionFolders& folders, int64_t hessian_width,
                                   const CalibrationRun& run) {
   InputFiles files = given;
   if (files.imatrix.empty())
-    files.imatrix = own_imatrix(folder, run, hessian_width);
+    files.imatrix = own_imatrix(folders, run, hessian_width);
   else if (hessian_width > 0)
-    files.moments = own_imatrix(folder, run, hessian_width);
+    files.moments = own_imatrix(folders, run, hessian_width);
   return files;
 }
 

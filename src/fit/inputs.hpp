@@ -22,10 +22,15 @@ std::optional<Importance> load_importance(const InputFiles& files, const ModelSo
 /// Nothing where neither file has any. Throws Error where a file named for them has none.
 std::optional<Hessians> load_moments(const InputFiles& files);
 
+/// Where collected files are kept, and where else one may lie that was collected before (empty: nowhere).
+struct CollectionFolders {
+  std::filesystem::path keep, also;
+};
+
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
-/// imatrix, and Hessians for error feedback of inputs up to `hessian_width` wide (0: none); kept in `folder` under
-/// the digest of what they are made from. Logs what it collected.
-InputFiles collect_missing_inputs(const InputFiles& given, const std::filesystem::path& folder, int64_t hessian_width,
+/// imatrix, and Hessians for error feedback of inputs up to `hessian_width` wide (0: none); kept under
+/// the digest of what they are made from. Logs what it collected or found.
+InputFiles collect_missing_inputs(const InputFiles& given, const CollectionFolders& folders, int64_t hessian_width,
                                   const CalibrationRun& run);
 
 }  // namespace snug

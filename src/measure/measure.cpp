@@ -104,7 +104,10 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
       const TensorImportance* columns = importance ? importance->find(tensor.name) : nullptr;
       TensorMeasurer measurer{tensor, columns, candidates_of(tensor, wanted), {options.precision, options.effort}};
       results[static_cast<size_t>(i)] = measurer.run(state, counters);
-      progress.advance(tensor.bytes(), std::string(tensor.name));
+      if (measurer.all_known())
+        progress.advance_known(tensor.bytes());
+      else
+        progress.advance(tensor.bytes(), std::string(tensor.name));
     });
   }
   check_cancelled();

@@ -130,8 +130,11 @@ class Prober {
       const auto have = static_cast<int64_t>(subjects_[i].kl.size());
       if (have == wanted[i]) continue;
       check_cancelled();
+      const int64_t before = measured_;
       extend(subjects_[i], wanted[i]);
-      progress.advance(wanted[i] - have, std::string(subjects_[i].tensor->name));
+      const int64_t fresh = measured_ - before;
+      if (wanted[i] - have > fresh) progress.advance_known(wanted[i] - have - fresh);
+      if (fresh > 0) progress.advance(fresh, std::string(subjects_[i].tensor->name));
     }
     return true;
   }

@@ -150,6 +150,7 @@ std::vector<Measurement> TensorMeasurer::run(Store& state, MeasureCounters& coun
     pending.push_back({c, candidates_[c], RatioEstimate{tensor_.rows()}, {}, false});
   }
 
+  all_known_ = pending.empty();
   for (int64_t begin = 0; begin < tensor_.rows() && !std::ranges::all_of(pending, &Pending::done);) {
     const int64_t end = next_count(begin, tensor_.rows());
     measure_batch(begin, end, pending, counters);

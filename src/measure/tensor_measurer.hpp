@@ -33,6 +33,7 @@ class TensorMeasurer {
   /// One Measurement per candidate (in their order; the source format is exact and free). Known ones come from `state`,
   /// new ones are put there and synced.
   std::vector<Measurement> run(Store& state, MeasureCounters& counters);
+  bool all_known() const { return all_known_; }  // run() found everything in the state
 
  private:
   struct Pending;
@@ -50,6 +51,7 @@ class TensorMeasurer {
   Digest base_key_;
   Hasher hasher_;               // of the rows below hashed_
   int64_t hashed_ = 0;
+  bool all_known_ = false;
   std::map<int64_t, Digest> digests_;
 };
 

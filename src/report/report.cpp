@@ -116,6 +116,8 @@ void copy_head(Report& report, const Recipe& recipe) {
   report.imatrix_digest = recipe.imatrix_digest;
   report.state_digest = recipe.state_digest;
   report.recipe_digest = recipe_digest(recipe);
+  report.error_feedback = recipe.error_feedback;
+  report.measured_recipe = recipe.measured;
   report.weights = recipe.weights;
   report.file_bytes = recipe.file_bytes;
   report.tensor_bytes = recipe.tensor_bytes;

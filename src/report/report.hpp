@@ -43,6 +43,8 @@ struct Certainty {
 struct Report {
   std::string model_name, architecture, method, runtime, effort, made_by;
   std::string model_digest, imatrix_digest, state_digest, recipe_digest;
+  bool error_feedback = false;
+  std::optional<Recipe::Measured> measured_recipe;  // what running the recipe itself gave
   bool from_recipe = false;  // else the recipe was planned for the report
   bool has_profile = false;  // else no curve, no presets, no alphas
 

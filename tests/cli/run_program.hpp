@@ -31,7 +31,7 @@ class RunProgram : public testing::Test {
   /// `before` goes in front of the program, e.g. "ulimit -f 10;". Standard input is empty unless it pipes.
   Outcome snug(const std::string& arguments, const std::string& before = "") {
     const bool pipes = before.ends_with("|");
-    const std::string command = "cd '" + scratch_.path().string() + "'; (" + before + " '" SNUG_BINARY "' " +
+    const std::string command = in_scratch() + "(" + before + " '" SNUG_BINARY "' " +
                                 arguments + ") >out.txt 2>err.txt" + (pipes ? "" : " </dev/null");
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"),
@@ -47,7 +47,7 @@ class RunProgram : public testing::Test {
     const pid_t child = fork();
     if (child == 0) {
       dup2(input[0], STDIN_FILENO);
-      const std::string command = "cd '" + scratch_.path().string() + "'; exec '" SNUG_BINARY "' " +
+      const std::string command = in_scratch() + "exec '" SNUG_BINARY "' " +
                                   arguments + " >out.txt 2>err.txt";
       execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
       _exit(127);
@@ -86,6 +86,12 @@ class RunProgram : public testing::Test {
   Scratch scratch_;
 
  private:
+  /// Everything of a test stays in its folder, measurements too.
+  std::string in_scratch() const {
+    const std::string folder = scratch_.path().string();
+    return "cd '" + folder + "'; export SNUG_HOME='" + folder + "/measurements'; ";
+  }
+
   static std::string status_of(pid_t process, const std::string& key) {
     std::ifstream in{"/proc/" + std::to_string(process) + "/status"};
     for (std::string line; std::getline(in, line);)

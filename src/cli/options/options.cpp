@@ -5,6 +5,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/options/groups.hpp"
+#include "fit/measurements.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
 
@@ -91,7 +92,7 @@ void MeasureArgs::add_to(CLI::App& command, bool with_shard) {
   std::string runtimes;
   for (const std::string_view name : target_names()) runtimes += str(runtimes.empty() ? "" : " or ", name);
   under(command, kWhere)
-      .add_option("--state", state, "where measurements are kept (default: MODEL's name with .snug-state)")
+      .add_option("--state", state, "where measurements are kept (default: one place for all models, ~/.local/state/snug, or $SNUG_HOME)")
       ->type_name("FILE");
   under(command, kHow);
   command.add_option("--precision", precision, "wanted relative standard error of each measured error")
@@ -122,15 +123,22 @@ MeasureOptions MeasureArgs::options() const {
   return options;
 }
 
-std::filesystem::path MeasureArgs::state_path(const std::string& model, const std::filesystem::path& folder) const {
-  if (!state.empty()) return state;
-  return default_state(model, folder);
+std::filesystem::path MeasureArgs::state_path(const ModelSource& model) const {
+  return state.empty() ? measurements_of(model, ".") : std::filesystem::path{state};
 }
 
-void PlanArgs::add_to(CLI::App& command) {
+void PlanArgs::add_to(CLI::App& command, bool several) {
+  const std::string also = several ? "; several with commas" : "";
   under(command, kWhat);
-  command.add_option("--size", size, "largest size of the whole output, e.g. 11GB, 11GiB or bytes")->type_name("SIZE");
-  command.add_option("--bpw", bpw, "most bits per weight, counted over all tensors")->excludes("--size");
+  command.add_option("--size", sizes, "largest size of the whole output, e.g. 11GB, 11GiB or bytes" + also)
+      ->type_name("SIZE")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_option("--bpw", bpws, "most bits per weight, counted over all tensors" + also)
+      ->type_name("N")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->excludes("--size");
   under(command, kWishes);
   command.add_option("--pin", rules.pins, "tensors it finds get that format (repeatable)")
       ->type_name("REGEX=FORMAT")
@@ -158,8 +166,7 @@ void PlanArgs::add_to(CLI::App& command) {
 
 PlanOptions PlanArgs::options() const {
   PlanOptions options;
-  if (!size.empty()) options.budget = Budget::of_file(parse_size(size));
-  if (bpw) options.budget = Budget::of_tensors(*bpw);
+  if (const auto all = budgets(); !all.empty()) options.budget = all.front().budget;
   options.rules = rules;
   options.caps = caps;
   options.max_formats = max_formats;

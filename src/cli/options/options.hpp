@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/output_guard.hpp"
+#include "cli/options/budgets.hpp"
 #include "fit/inputs.hpp"
 #include "snug/fit.hpp"
 #include "measure/measure.hpp"
@@ -37,8 +38,8 @@ struct MeasureArgs {
 
   void add_to(CLI::App& command, bool with_shard);
   MeasureOptions options() const;
-  /// --state, or <model stem>.snug-state in `folder`.
-  std::filesystem::path state_path(const std::string& model, const std::filesystem::path& folder) const;
+  /// --state, or where measurements of the model are kept (measurements_of()).
+  std::filesystem::path state_path(const ModelSource& model) const;
 };
 
 /// Options of the model's own run: --calib, --no-probe, --probe-chunks, --probe-context.
@@ -54,15 +55,16 @@ struct CalibrationArgs {
 
 /// The budget and what is asked of single tensors.
 struct PlanArgs {
-  std::string size, active_size, split_size;
-  std::optional<double> bpw;
+  std::vector<std::string> sizes, bpws;
+  std::string active_size, split_size;
   SelectionRules rules;
   std::vector<std::string> caps;
   int max_formats = 0;
   double seconds = 60;
 
-  void add_to(CLI::App& command);
-  PlanOptions options() const;
+  void add_to(CLI::App& command, bool several);  // several: budgets, in a list
+  std::vector<NamedBudget> budgets() const { return named_budgets(sizes, bpws); }
+  PlanOptions options() const;  // with the first budget
 };
 
 Effort parse_effort(const std::string& text);

@@ -40,7 +40,9 @@ std::string fit_json(const FitResult& result) {
                                   {"measure_seconds", result.measured.seconds}};
   if (result.probes.tensors > 0) document["probes"] = json_of(result.probes);
   for (const EvaluatedRecipe& judged : result.judged) document["judged"].push_back(json_of(judged));
+  document["state"] = result.state.string();
   if (result.written) {
+    document["known"] = result.was_known;
     document["written_bytes"] = result.written->bytes;
     for (const auto& file : result.written->files) document["files"].push_back(file.string());
   }
@@ -50,10 +52,12 @@ std::string fit_json(const FitResult& result) {
 std::string fit_text(const FitResult& result) {
   std::string text =
       report_table(result.profile, result.recipe) + judged_text(result.judged, result.holdout_tokens);
-  text += result.written ? written_text(*result.written) : "nothing written (--dry-run)\n";
+  text += result.was_known ? known_text(*result.written)
+          : result.written ? written_text(*result.written)
+                           : "nothing written (--dry-run)\n";
   if (!result.moments.empty())
-    text += str("error feedback with second moments from ", result.moments.string(),
-                ", which `quantize --recipe` needs too (--hessians)\n");
+    text += str("error feedback with the second moments in\n  ", result.moments.string(),
+                "\n  `snug quantize --recipe` needs them too: --hessians\n");
   return text;
 }
 

@@ -1,5 +1,7 @@
 #include "cli/text/report_table.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -8,6 +10,7 @@
 
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/terminal_width.hpp"
 #include "cli/text/text_table.hpp"
 #include "base/printable.hpp"
 #include "base/without_controls.hpp"
@@ -100,6 +103,7 @@ std::string line(const std::string& name, const std::string& tensors, const std:
 
 std::string table(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
   const SizeUnits units = units_for(recipe.tensor_bytes);
+  const size_t terminal = terminal_columns(STDOUT_FILENO), width = terminal ? std::min(terminal, kReportWidth) : kReportWidth;
   const double total = total_loss(recipe);
   std::string text =
       line(what, "tensors", "weights", units.decimal_name, units.binary_name, "bpw", "loss") + "formats\n";
@@ -109,7 +113,7 @@ std::string table(const char* what, const std::vector<Group>& groups, const Reci
         line(group.name, show_count(group.tensors), show_weights(group.weights),
              fixed(bytes / units.decimal, 3), fixed(bytes / units.binary, 3),
              fixed(group.bits_per_weight(), 3), total > 0 ? fixed(100 * group.loss / total, 1) + " %" : "-");
-    text += head + mix_text(group, kReportWidth - std::min(head.size(), kReportWidth)) + "\n";
+    text += head + mix_text(group, width - std::min(head.size(), width)) + "\n";
   }
   return text;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/str.hpp"
+
 namespace snug::cli {
 namespace {
 
@@ -85,6 +87,22 @@ std::string wrapped(std::string_view text, size_t width, size_t indent, size_t s
     lines.append("\n").append(text.empty() ? 0 : indent, ' ');
     start = indent;
   }
+}
+
+std::string folded(std::string_view text, size_t width, size_t indent) {
+  std::string lines, start;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    for (start.clear(); width > indent && start.size() + characters(line) > width; start.assign(indent, ' ')) {
+      const size_t space = line.rfind(' ', width - start.size());
+      if (space == std::string_view::npos || line.find_first_not_of(' ') > space) break;
+      lines += str(start, line.substr(0, space), "\n");
+      line.remove_prefix(space + 1);
+    }
+    lines += str(start, line, "\n");
+  }
+  return lines;
 }
 
 std::string wrapped_command(std::string_view command, size_t width, size_t indent, size_t start) {

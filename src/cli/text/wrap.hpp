@@ -14,6 +14,10 @@ size_t characters(std::string_view text);
 /// already.
 std::string wrapped(std::string_view text, size_t width, size_t indent = 0, size_t start = 0);
 
+/// Lines longer than `width` are cut at spaces, what goes on begins with `indent` spaces; the others stay as they are.
+/// A width of 0 cuts nothing.
+std::string folded(std::string_view text, size_t width, size_t indent);
+
 /// A command for a shell: broken before words, outside quotes, with a backslash at the end of each line that
 /// goes on.
 std::string wrapped_command(std::string_view command, size_t width, size_t indent, size_t start = 0);

@@ -27,4 +27,10 @@ std::string written_text(const WrittenModel& written) {
   return text + str("as planned to the byte: ", show_count(written.bytes), "; rows read back and compared\n");
 }
 
+std::string known_text(const WrittenModel& written) {
+  std::string text;
+  for (const auto& file : written.files) text += str("known ", file.string(), ": it has these bytes already\n");
+  return text;
+}
+
 }  // namespace snug::cli

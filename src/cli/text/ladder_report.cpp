@@ -1,0 +1,53 @@
+#include "cli/text/ladder_report.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "base/json_reader.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "cli/text/fit_report.hpp"
+#include "cli/text/text_table.hpp"
+
+namespace snug::cli {
+namespace {
+
+std::string row(const std::string& label, const std::string& bpw, const std::string& bytes, const std::string& kl,
+                const std::string& error, const std::string& file) {
+  return str(left(label, 10), right(bpw, 8), right(bytes, 17), right(kl, 11), right(error, 10), "  ", file, "\n");
+}
+
+std::string file_of(const FitResult& result) {
+  if (!result.written) return "(not written)";
+  const auto& files = result.written->files;
+  return str(files.front().string(), files.size() > 1 ? str(" and ", files.size() - 1, " more") : "",
+             result.was_known ? " (known)" : "");
+}
+
+std::string row(const NamedBudget& budget, const FitResult& result) {
+  const Recipe& recipe = result.recipe;
+  return row(budget.label(), fixed(recipe.bits_per_weight(), 4), show_count(recipe.file_bytes),
+             recipe.measured ? fixed(recipe.measured->kl, 6) : "-",
+             recipe.measured ? fixed(recipe.measured->standard_error, 6) : "-", file_of(result));
+}
+
+}  // namespace
+
+std::string ladder_text(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
+  std::string text = row("budget", "bpw", "bytes", "KL", "+-", "file");
+  for (size_t i = 0; i < results.size(); ++i) text += row(budgets[i], results[i]);
+  if (const int64_t tokens = results.front().holdout_tokens; tokens > 0)
+    text += str("KL: divergence from the original, nats per token, on ", show_count(tokens), " held-out tokens\n");
+  return text;
+}
+
+std::string ladder_json(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
+  nlohmann::ordered_json steps;
+  for (size_t i = 0; i < results.size(); ++i) {
+    nlohmann::ordered_json step{{"label", budgets[i].label()}};
+    step.update(nlohmann::ordered_json::parse(fit_json(results[i])));
+    steps.push_back(std::move(step));
+  }
+  return json_text(nlohmann::ordered_json{{"steps", steps}}, 2);
+}
+
+}  // namespace snug::cli

@@ -1,0 +1,124 @@
+#include "fit/forecast.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "base/memory.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "calibrate/hessian_budget.hpp"
+#include "model/roles.hpp"
+
+namespace snug {
+namespace {
+
+/// What a core of 2023 does in a second, in stages that nobody has timed yet.
+constexpr double kMultiplyAdds = 2e10, kEncodedWeights = 4e7, kReadBytes = 1e9;
+constexpr double kSampledRows = 1024;  // of a tensor, until its errors are known to 2 %
+constexpr double kRecipes = 4;         // that are judged for a size: plan, error feedback, a correction, a preset
+constexpr double kRounds = 2;          // of corrections for a size
+
+class Estimator {
+ public:
+  Estimator(const FitRequest& request, const ModelSource& model, const Store* state)
+      : request_(request), model_(model), cores_(std::max(1u, std::thread::hardware_concurrency())) {
+    if (state) times_ = kept_times(*state);
+    for (const Tensor& tensor : model.tensors()) {
+      if (!is_quantizable(tensor)) continue;
+      ++tensors_;
+      const auto weights = static_cast<double>(tensor.weights());
+      weights_ += weights;
+      sampled_ += std::min(weights, kSampledRows * static_cast<double>(tensor.cols()));
+    }
+  }
+
+  Forecast of(size_t sizes) const {
+    Forecast result;
+    result.is_measured = !times_.empty();
+    const auto count = static_cast<double>(sizes);
+    once(result, "checking weights", static_cast<double>(model_.bytes()) / kReadBytes);
+    if (request_.calibration.run) {
+      const bool self = request_.calibration.text.empty() || request_.calibration.text == "self";
+      if (self) once(result, "writing calibration text", 3 * pass(2 * chunks()));
+      if (request_.inputs.imatrix.empty()) once(result, "collecting", 2 * pass(2 * chunks()));
+    }
+    once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
+    if (request_.calibration.run) {
+      once(result, "probing", tensors_ * 0.6 * pass(4));
+      each(result, "correcting", tensors_ * kRounds * count, 0.6 * pass(4));
+      result.stages.push_back({"judging", kRecipes * count * (pass(2 * chunks()) + encoding()), false});
+    }
+    const auto bytes = static_cast<double>(model_.bytes());
+    if (!request_.dry_run) each(result, "writing", bytes * count, encoding() / bytes);
+    result.memory_bytes = model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0);
+    result.disk_bytes = collected_bytes();
+    return result;
+  }
+
+ private:
+  static constexpr double kFormats = 25;
+
+  double chunks() const { return static_cast<double>(request_.calibration.chunks); }
+
+  /// The model's own run over so many chunks.
+  double pass(double chunks) const {
+    return weights_ * chunks * static_cast<double>(request_.calibration.context) / kMultiplyAdds / cores_;
+  }
+
+  double encoding() const { return weights_ / kEncodedWeights / cores_; }
+
+  /// A stage that is done once for a model and then known.
+  void once(Forecast& result, const std::string& stage, double seconds) const {
+    const bool known = times_.contains(stage);
+    result.stages.push_back({stage, known ? 0 : seconds, known});
+  }
+
+  /// A stage of every size: so many units of work, which take `unit_seconds` each unless they were timed.
+  void each(Forecast& result, const std::string& stage, double work, double unit_seconds) const {
+    const auto found = times_.find(stage);
+    if (found != times_.end()) unit_seconds = found->second.seconds / static_cast<double>(found->second.done);
+    result.stages.push_back({stage, work * unit_seconds, false});
+  }
+
+  int64_t collected_bytes() const {
+    const bool collects =
+        request_.calibration.run && request_.feedback != Feedback::off && request_.inputs.moments.empty();
+    if (!collects || times_.contains("collecting")) return 0;
+    constexpr double kPatience = 4 * 3600;  // seconds of a core; as fit() asks for
+    const int64_t room = memory_for(MemoryUse::hessians);
+    return hessian_bytes(model_, max_hessian_width(model_, {room, kPatience}));
+  }
+
+  const FitRequest& request_;
+  const ModelSource& model_;
+  const double cores_;
+  StageTimes times_;
+  double tensors_ = 0, weights_ = 0, sampled_ = 0;
+};
+
+}  // namespace
+
+double Forecast::seconds() const {
+  double sum = 0;
+  for (const Stage& stage : stages) sum += stage.seconds;
+  return sum;
+}
+
+Forecast forecast(const FitRequest& request, const ModelSource& model, const Store* state, size_t sizes) {
+  return Estimator{request, model, state}.of(sizes);
+}
+
+std::string to_text(const Forecast& forecast) {
+  std::string stages;
+  for (const Forecast::Stage& stage : forecast.stages)
+    stages += str(stages.empty() ? "" : ", ", stage.name,
+                  stage.is_known ? " (done before)" : str(" ", show_duration(stage.seconds)));
+  return str("stages: ", stages, "\nabout ", show_duration(forecast.seconds()),
+             forecast.is_measured ? " by what this model took here before" : " by a core of 2023, right to a factor of three",
+             "; memory at most ", show_size(forecast.memory_bytes), ", the model's mapped pages included; ",
+             forecast.disk_bytes > 0 ? str(show_size(forecast.disk_bytes), " of disk for what is collected")
+                                     : "no disk beside the output",
+             "\n");
+}
+
+}  // namespace snug

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+
+#include "snug/events.hpp"
+#include "snug/state.hpp"
+
+namespace snug {
+
+/// What a stage took: the work done in it, not what was known already, in its units.
+struct StageTime {
+  double seconds = 0;
+  int64_t done = 0;
+};
+
+/// Stages by name, as progress calls them; rounds of one stage ("probing, round 2") together.
+using StageTimes = std::map<std::string, StageTime, std::less<>>;
+
+/// Passes everything on, and remembers how long stages took.
+class StageClock final : public Events {
+ public:
+  explicit StageClock(Events& receiver) : receiver_(receiver) {}
+
+  void log(std::string_view line) override { receiver_.log(line); }
+  void progress(const StageProgress& progress) override;
+  bool cancelled() const override { return receiver_.cancelled(); }
+
+  StageTimes times() const;
+
+ private:
+  Events& receiver_;
+  mutable std::mutex mutex_;
+  StageTimes times_;
+};
+
+/// Adds to what `state` remembers of the speed of this machine.
+void keep_times(Store& state, const StageTimes& times);
+StageTimes kept_times(const Store& state);
+
+}  // namespace snug
