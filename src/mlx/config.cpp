@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
+#include <variant>
 
 #include "base/json_reader.hpp"
 #include "hf/config.hpp"
@@ -54,10 +55,10 @@ void say_full_attention(const ModelSource& model, json& text) {
   if (is_missing(text, "per_layer_config")) return;
   const Metadata& metadata = model.metadata();
   if (const auto size = metadata.integer("gemma4.attention.key_length")) text["global_head_dim"] = *size;
-  const MetadataArray* heads = metadata.array("gemma4.attention.head_count_kv");
-  const MetadataArray* sliding = metadata.array("gemma4.attention.sliding_window_pattern");
-  if (!heads || !sliding) return;
-  const std::vector<int64_t> counts = heads->integers(), slides = sliding->integers();
+  const MetadataValue* heads = metadata.find("gemma4.attention.head_count_kv");  // one number, or one a layer
+  if (!heads || !std::holds_alternative<MetadataArray>(*heads)) return;
+  const std::vector<int64_t> counts = std::get<MetadataArray>(*heads).integers();
+  const std::vector<int64_t> slides = metadata.integers("gemma4.attention.sliding_window_pattern");
   const auto full = std::ranges::find(slides, 0);
   if (full != slides.end()) text["num_global_key_value_heads"] = counts.at(static_cast<size_t>(full - slides.begin()));
 }
@@ -92,8 +93,10 @@ std::string config_text(const ModelSource& model, const std::map<std::string, Fo
   json& text = wrapped ? config["text_config"] : config;
   text.erase("quantization_config");
   say_of_text(model, source, text);
-  say_types(config, floats, tied);
-  say_types(text, floats, tied);
+  for (json* part : {&config, &text}) {
+    say_types(*part, floats, tied);
+    (*part)["vocab_size"] = model.find("token_embd.weight")->rows();
+  }
   if (!quantized.empty()) config["quantization"] = config["quantization_config"] = quantization_block(quantized);
   return json_text(config, 4) + "\n";
 }

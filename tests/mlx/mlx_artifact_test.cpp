@@ -36,7 +36,11 @@ class MlxFolder : public testing::Test {
     std::ofstream{source_ / "notes.md"} << "not part of the model";
   }
   ModelSource model() const { return hf::open_checkpoint(source_); }
-  WrittenModel convert() const { return convert_model(model(), out_, {.runtime = "mlx"}); }
+  WrittenModel convert() const { 
+    ConvertOptions options;
+    options.runtime = "mlx";
+    return convert_model(model(), out_, options);
+  }
   WrittenModel quantize(const Recipe& recipe, Existing existing = Existing::refuse) const {
     const ModelSource source = model();
     const WrittenModel written = quantize_model(source, nullptr, recipe, out_, existing);
@@ -107,7 +111,8 @@ TEST_F(MlxFolder, HoldsTheCheckpointsRowsEncoded) {
       join_plane(format, plane, written.find(str(path, ".", plane.name))->bytes, blocks);
     std::vector<float> weights(128 * 128);
     find_format(FormatId::bf16)->decode(from.bytes.data(), weights);
-    encode_rows(format, {weights.data(), 128, 128}, {.along_row = kAlongRow}, nullptr, Effort::normal, wanted);
+    const ColumnWeights columns{{}, {}, kAlongRow};
+    encode_rows(format, {weights.data(), 128, 128}, columns, nullptr, Effort::normal, wanted);
     EXPECT_EQ(blocks, wanted);
   }
 }
@@ -130,7 +135,9 @@ TEST_F(MlxFolder, PlansEveryByteOfRandomRecipes) {
     const FileLayout layout = artifact.layout(recipe);
     const WrittenModel written = quantize(recipe, Existing::replace);
     ASSERT_EQ(written.files.size(), layout.file_bytes.size());
-    if (recipe.split_bytes > 0) EXPECT_LE(std::ranges::max(layout.file_bytes), recipe.split_bytes);
+    if (recipe.split_bytes > 0) {
+      EXPECT_LE(std::ranges::max(layout.file_bytes), recipe.split_bytes);
+    }
     int64_t sum = 0, least = artifact.fixed_bytes(recipe);
     for (size_t i = 0; i < written.files.size(); ++i) {
       EXPECT_EQ(static_cast<int64_t>(fs::file_size(written.files[i])), layout.file_bytes[i]);
