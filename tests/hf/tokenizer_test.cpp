@@ -171,21 +171,20 @@ const std::string kThreeDigits =
     R"(|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 TEST_F(TokenizerFolder, ThePatternNamesThePreTokenizer) {
-  const std::string& three = kThreeDigits;
   const auto name = [&](json tokenizer, bool ignore_merges = false) {
     tokenizer["model"]["ignore_merges"] = ignore_merges;
     put("tokenizer.json", tokenizer);
     return std::string{keys("llama", 9).text("tokenizer.ggml.pre").value_or("")};
   };
-  EXPECT_EQ(name(byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + three), true), "llama-bpe");
-  EXPECT_EQ(name(byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + three)), "dbrx");
-  EXPECT_EQ(name(byte_level("(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])" + three)), "dbrx");
+  EXPECT_EQ(name(byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + kThreeDigits), true), "llama-bpe");
+  EXPECT_EQ(name(byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + kThreeDigits)), "dbrx");
+  EXPECT_EQ(name(byte_level("(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])" + kThreeDigits)), "dbrx");
   EXPECT_EQ(
       name(byte_level(
           "'(?i:[sdmt]|ll|ve|re)|[^\r\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{N}\\p{L}]++[\r\n]*|"
           "\\s*[\r\n]+|\\s+(?!\\S)|\\s+")),
       "dbrx");
-  json glm = byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + three);
+  json glm = byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + kThreeDigits);
   glm["added_tokens"].push_back({{"id", 7}, {"content", "[gMASK]"}, {"special", true}});
   EXPECT_EQ(name(glm), "glm4");
   json digits = byte_level();
@@ -197,7 +196,6 @@ TEST_F(TokenizerFolder, ThePatternNamesThePreTokenizer) {
   EXPECT_NE(problem("llama", 9), "none");
 }
 
-/// Some of Mistral's folders have Llama 3's pattern: known by the size of the vocabulary.
 TEST_F(TokenizerFolder, MistralsPatternIsTakenWhereTheFileHasLlamas) {
   json tokenizer = byte_level("(?i:'s|'t|'re|'ve|'m|'ll|'d)" + kThreeDigits);
   tokenizer["model"]["ignore_merges"] = true;
