@@ -104,7 +104,7 @@ int guarded(const std::function<int()>& work, Keeps keeps) {
 void print_out(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                        (text.ends_with('\n') || std::fputc('\n', stdout) != EOF) && std::fflush(stdout) == 0;
-  if (!written) throw io_error("write to standard output", "stdout");
+  if (!written) throw io_error("write to standard output", "stdout", "send it to a file or program that takes it; files named are written");
 }
 
 void print_folded(const std::string& text) {

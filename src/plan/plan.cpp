@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/open_descriptors.hpp"
@@ -16,26 +17,18 @@ namespace {
 
 bool is_experts(const ProfiledTensor& tensor) { return tensor.experts > 1; }
 
+/// What is proven of `wide`, of a larger budget for the same tensors, holds for the plan too: that no recipe loses less.
+void bound_by(Plan& plan, Plan wide) {
+  const bool is_best = plan.solution.loss <= wide.solution.loss;
+  if (!is_best && wide.solution.stop == SolveStatus::optimal) wide.solution.stop = SolveStatus::gap_reached;
+  wide.solution.pick = std::move(plan.solution.pick);
+  wide.solution.bytes = plan.solution.bytes;
+  wide.solution.loss = plan.solution.loss;
+  plan.problem = std::move(wide.problem);
+  plan.solution = std::move(wide.solution);
+}
+
 }  // namespace
-
-std::string PlanOptions::limits() const {
-  std::string text;
-  const auto add = [&](bool asked, const std::string& option) {
-    if (asked) text += str(text.empty() ? "" : ", ", option);
-  };
-  add(max_formats > 0, str("max formats ", max_formats));
-  add(active_bytes.has_value(), "active size");
-  add(!caps.empty(), "cap");
-  add(!rules.pins.empty(), "pin");
-  add(!rules.mins.empty(), "min");
-  add(!rules.maxs.empty(), "max");
-  add(!rules.groups.empty(), "group");
-  return text;
-}
-
-bool PlanOptions::is_plain() const {
-  return limits().empty() && split_bytes == 0;
-}
 
 Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& options)
     : profile_(profile),
@@ -233,6 +226,7 @@ Plan Planner::solve_as_asked() const {
   solver.seconds = options_.seconds;
   // Headers of further files come out of the budget too, and whatever of a header depends on the formats: how much
   // that is shows only after solving.
+  std::optional<Plan> whole;  // of the budget with nothing held back
   for (int64_t held_back = 0;;) {
     plan.problem.budget_bytes = budget_for_choices(held_back);
     plan.solution =
@@ -241,21 +235,27 @@ Plan Planner::solve_as_asked() const {
     plan.recipe = recipe_of(plan.solution.pick);
     const int64_t over = options_.budget.overrun(plan.recipe);
     if (over <= 0) break;
+    if (!whole) whole = plan;
     held_back += over;
   }
+  if (whole) bound_by(plan, *std::move(whole));
   certify(plan.recipe, plan.solution);
   return plan;
 }
 
 /// Where the bytes of our own keys would buy more than a hundredth of the loss, or are what the budget lacks, they are
-/// left out: at the size of a preset that could otherwise not be had.
+/// left out: at the size of a preset that could otherwise not be had. Either way the bound is that of all recipes
+/// within the budget.
 Plan Planner::plan() const {
   constexpr double kWorth = 0.99;
   if (!may_be_bare()) return solve_as_asked();
   const Planner without = bare();
   if (reachable(problem()).smallest > budget_for_choices(0)) return without.solve_as_asked();
   Plan plan = solve_as_asked(), smaller = without.solve_as_asked();
-  return smaller.recipe.predicted_loss < kWorth * plan.recipe.predicted_loss ? smaller : plan;
+  if (smaller.recipe.predicted_loss < kWorth * plan.recipe.predicted_loss) return smaller;
+  bound_by(plan, std::move(smaller));
+  certify(plan.recipe, plan.solution);
+  return plan;
 }
 
 std::vector<Planner::CurvePoint> Planner::curve(int64_t exact_points) const {

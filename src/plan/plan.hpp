@@ -18,7 +18,9 @@ namespace snug {
 
 struct Plan {
   Recipe recipe;
-  Problem problem;                     // as the solver saw it; its budget covers the quantized tensors alone
+  /// As the solver saw it for the bound; its budget covers the quantized tensors alone. Where the recipe's own headers
+  /// take more than the least there are, the picks have to do with less than that budget.
+  Problem problem;
   Solution solution;
 };
 

@@ -52,6 +52,14 @@ class PlanTiny : public testing::Test {
     return options;
   }
 
+  /// Of the files that can be planned.
+  static int64_t smallest_size() {
+    PlanOptions options = size(int64_t{1} << 30);
+    options.notes = false;
+    const Problem problem = Planner{*profile_, *model_, importance_, options}.problem();
+    return (int64_t{1} << 30) - problem.budget_bytes + reachable(problem).smallest;
+  }
+
   static const RecipeTensor& tensor(const Recipe& recipe, const std::string& name) {
     return *std::ranges::find(recipe.tensors, name, &RecipeTensor::name);
   }
@@ -85,7 +93,48 @@ TEST_F(PlanTiny, HundredThousandRandomBudgetsAreNeverExceeded) {
     const int64_t budget = any(random);
     const Plan made = plan(size(budget));
     ASSERT_LE(made.recipe.file_bytes, budget);
-    ASSERT_EQ(made.solution.stop, SolveStatus::optimal);
+    ASSERT_EQ(made.recipe.proven_optimal, made.solution.stop == SolveStatus::optimal);
+    ASSERT_GE(made.recipe.certified_bound, 0.98 * made.recipe.predicted_loss);  // our own keys may cost a hundredth
+  }
+}
+
+/// More bytes may pay for our own keys and lose more than fewer bytes without them: then neither is called optimal that
+/// is not.
+TEST_F(PlanTiny, WhatIsProvenOfABudgetHoldsForEverySmallerOne) {
+  double least_proven = 1e9, least = 1e9;
+  int64_t with_keys = 0, open = 0;
+  const int64_t smallest = smallest_size();
+  for (int64_t budget = smallest; budget < smallest + 40'000; budget += 32) {
+    const Recipe recipe = plan(size(budget)).recipe;
+    with_keys += recipe.notes;
+    open += recipe.notes && !recipe.proven_optimal;
+    EXPECT_LE(recipe.certified_bound, least) << budget;  // what fits into less fits into this
+    EXPECT_TRUE(!recipe.proven_optimal || recipe.predicted_loss <= least) << budget;
+    if (recipe.proven_optimal) {
+      EXPECT_LE(recipe.predicted_loss, least_proven) << budget;
+      least_proven = recipe.predicted_loss;
+    }
+    least = std::min(least, recipe.predicted_loss);
+  }
+  EXPECT_GT(with_keys, 0);
+  EXPECT_GT(open, 0);  // without our keys the same bytes lose less
+  EXPECT_LT(open, with_keys);
+}
+
+TEST_F(PlanTiny, TheCertificateIsOfThePlanThatIsWritten) {
+  for (int64_t budget = 800'000; budget < 806'000; budget += 96) {
+    const Plan made = plan(size(budget));
+    int64_t bytes = 0, loss = 0;
+    for (size_t t = 0; t < made.problem.tensors.size(); ++t) {
+      bytes += made.problem.tensors[t][made.solution.pick[t]].bytes;
+      loss += made.problem.tensors[t][made.solution.pick[t]].loss;
+    }
+    EXPECT_LE(bytes, made.problem.budget_bytes);
+    EXPECT_EQ(bytes, made.solution.bytes);
+    EXPECT_EQ(loss, made.solution.loss);
+    EXPECT_EQ(nats(loss), made.recipe.predicted_loss);
+    EXPECT_EQ(check_certificate(made.problem, made.solution.certificate), made.solution.certified_bound);
+    EXPECT_EQ(nats(made.solution.certified_bound), made.recipe.certified_bound);
   }
 }
 
