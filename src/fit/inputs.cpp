@@ -53,14 +53,15 @@ int64_t feedback_width(Feedback feedback, const std::filesystem::path& folder, c
   constexpr double kEncodings = 4;         // of the whole model, to judge and to write
   if (feedback == Feedback::off) return 0;
   const auto disk = std::filesystem::space(folder).available / 4;
-  const int64_t room =
-      std::min<int64_t>(memory_for(MemoryUse::hessians), static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
-  const int64_t most = max_hessian_width(model, {.bytes = room});
+  HessianBudget budget{.bytes = static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)),
+                       .matrix_bytes = memory_for(MemoryUse::hessians)};
+  const int64_t most = max_hessian_width(model, budget);
   if (most == 0)
-    log_line(str("the second moments of the narrowest inputs take more than ", show_size(room),
-                 ": no error feedback"));
+    log_line(str("the second moments of the narrowest inputs take more than ", show_size(budget.bytes),
+                 " of disk or ", show_size(budget.matrix_bytes), " of memory: no error feedback"));
   if (feedback == Feedback::on) return most;
-  const int64_t width = max_hessian_width(model, {room, kPatience / kEncodings});
+  budget.seconds = kPatience / kEncodings;
+  const int64_t width = max_hessian_width(model, budget);
   if (width < most)
     log_line(str("error feedback", width > 0 ? str(" for inputs wider than ", width) : "",
                  " would bring it to more than ", show_duration(kPatience),
