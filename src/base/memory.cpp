@@ -43,12 +43,16 @@ void set_memory_limit(int64_t bytes) {
   limit = bytes;
 }
 
+int64_t free_memory() {
+  return std::min(free_in_machine(), free_in_process());
+}
+
 bool stays_in_memory(int64_t model_bytes) {
   return model_bytes <= memory_for(MemoryUse::all);
 }
 
 int64_t memory_for(MemoryUse use) {
-  const int64_t available = std::min(limit > 0 ? limit.load() : free_in_machine(), free_in_process());
+  const int64_t available = limit > 0 ? std::min(limit.load(), free_in_process()) : free_memory();
   switch (use) {
     case MemoryUse::all:
       break;

@@ -22,6 +22,9 @@ void set_memory_limit(int64_t bytes);
 /// it, and within the process's own limit.
 int64_t memory_for(MemoryUse use);
 
+/// Bytes that are free without swapping and within the process's own limit, whatever --memory says.
+int64_t free_memory();
+
 /// Whether a model of so many bytes stays in memory while it is read again and again. Where not, all of a text goes
 /// through a layer before the next is read.
 bool stays_in_memory(int64_t model_bytes);

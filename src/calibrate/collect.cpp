@@ -13,8 +13,9 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect_pass.hpp"
-#include "calibrate/head_importance.hpp"
-#include "calibrate/moment_inputs.hpp"
+#include "calibrate/collect_sweep.hpp"
+#include "calibrate/pass_sums.hpp"
+#include "calibrate/save_clock.hpp"
 #include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 
@@ -24,28 +25,10 @@ namespace {
 using std::filesystem::path;
 
 constexpr uint64_t kVersion = 2;       // raised when the same text would give other sums
-constexpr double kSavingShare = 0.05;  // of the time, at most, goes into saving
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-/// Says when it is time to save again.
-class SaveClock {
- public:
-  explicit SaveClock(double seconds) : least_(seconds), wait_(seconds) {}
-  bool due() const { return seconds_since(last_) >= wait_; }
-  void run(const std::function<void()>& save) {
-    const auto start = std::chrono::steady_clock::now();
-    save();
-    wait_ = std::max(least_, seconds_since(start) / kSavingShare);
-    last_ = std::chrono::steady_clock::now();
-  }
-
- private:
-  double least_, wait_;
-  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
 
 class Collector {
  public:
@@ -62,18 +45,16 @@ class Collector {
     const auto start = std::chrono::steady_clock::now();
     if (options_.full) choose_inputs();
     if (options_.full && options_.output) add_row_groups();
+    choose_way();
     load_passes();
     check_room();
     report_.passes = static_cast<int64_t>(passes_.size());
     report_.chunks = chunks();
-    report_.inputs = static_cast<int64_t>(inputs_.size());
-    Progress progress{"collecting", chunks() * report_.passes, Progress::Unit::items};
+    report_.inputs = static_cast<int64_t>(collected_.inputs.size());
     for (const CollectPass& pass : passes_) report_.resumed += pass.chunks_done;
-    progress.advance(report_.resumed);
-    for (size_t i = 0; i < passes_.size(); ++i)
-      if (passes_[i].chunks_done < chunks()) run_pass(i, progress);
+    sweeps_ ? run_sweep() : run_chunks();
     write(dataset, existing);
-    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) remove_leftovers(pass_path(i));
+    remove_saved();
     report_.file_bytes = static_cast<int64_t>(std::filesystem::file_size(out_));
     report_.seconds = seconds_since(start);
     return report_;
@@ -82,6 +63,25 @@ class Collector {
  private:
   int64_t chunks() const { return end_ - options_.skip_chunks; }
   path pass_path(size_t i) const { return str(out_.string(), ".resume-", i + 1); }
+  path place_path() const { return str(out_.string(), ".resume-sweep"); }
+  int64_t moment_bytes() const {
+    return options_.memory_bytes > 0 ? options_.memory_bytes : memory_for(MemoryUse::hessians);
+  }
+
+  void remove_saved() const {
+    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) remove_leftovers(pass_path(i));
+    remove(place_path());
+    remove_leftovers(place_path());
+  }
+
+  /// A model and second moments that stay in memory are run chunk by chunk; else all chunks go through a layer before
+  /// the next is read. What one of the two ways saved is nothing to the other.
+  void choose_way() {
+    int64_t whole = 0;
+    for (const MomentInput& input : collected_.inputs) whole += input.mats * input.matrix_bytes();
+    sweeps_ = whole > moment_bytes() || !stays_in_memory(model_.source().bytes());
+    if (sweeps_) key_ = Hasher{}.add_array<uint8_t>(key_.bytes).add("by layers").finish();
+  }
 
   int64_t last_chunk(const CalibrationTokens& text) const {
     const int64_t have = runner_.chunks(), skip = options_.skip_chunks;
@@ -106,10 +106,10 @@ class Collector {
   }
 
   void choose_inputs() {
-    inputs_ = find_inputs(runner_, model_);
+    collected_.inputs = find_inputs(runner_, model_);
     const auto wide = [&](const MomentInput& input) { return input.dim > options_.full_width; };
-    const int64_t left_out = std::ranges::count_if(inputs_, wide);
-    std::erase_if(inputs_, wide);
+    const int64_t left_out = std::ranges::count_if(collected_.inputs, wide);
+    std::erase_if(collected_.inputs, wide);
     if (left_out > 0)
       log_line(str(left_out, " inputs are wider than ", options_.full_width,
                  " and get no second moments"));
@@ -118,14 +118,14 @@ class Collector {
   /// Second moments grow with the square of the width: better told now than hours later.
   void check_room() const {
     int64_t largest = 0, whole = 0, waiting = 0;
-    for (const MomentInput& input : inputs_) {
+    for (const MomentInput& input : collected_.inputs) {
       largest = std::max(largest, input.matrix_bytes());
       whole += input.mats * input.matrix_bytes();
     }
     for (const CollectPass& pass : passes_)
       for (const MomentSums& m : pass.moments)
         if (passes_.size() > 1 && pass.chunks_done < chunks()) waiting += m.bytes();
-    if (const int64_t memory = memory_for(MemoryUse::all); largest > memory)
+    if (const int64_t memory = free_memory(); largest > memory)
       throw Error{
           str("a second moment takes ", show_size(largest), " of memory and there are ", show_size(memory)),
           "", "leave wide inputs out, or second moments altogether"};
@@ -139,26 +139,25 @@ class Collector {
                   folder.string(), "name an output elsewhere, or leave wide inputs out",
                   Fault::io};
     if (passes_.size() > 1)
-      log_line(str("second moments of ", inputs_.size(), " inputs, ", show_size(whole), ": ", passes_.size(),
-                 " passes over the text, for want of memory"));
+      log_line(str("second moments of ", collected_.inputs.size(), " inputs, ", show_size(whole), ": summed in ", passes_.size(),
+                 " parts, one after the other, for want of memory"));
   }
 
   void add_row_groups() {
     std::string head;
-    groups_ = find_row_groups(runner_, head);
-    const auto input = std::ranges::find(inputs_, head, &MomentInput::name);
-    if (groups_.empty() || input == inputs_.end()) return;
-    rows_input_ = rows_input(head);
-    inputs_.push_back({rows_input_, {rows_input_}, input->dim, groups_.count, groups_.group_of});
-    runner_.on_logits = [this](const infer::Weight&, const infer::Activations& logits) {
-      sensitivity_.push_back(sensitivities(groups_, logits));
-    };
+    RowGroups groups = find_row_groups(runner_, head);
+    const auto input = std::ranges::find(collected_.inputs, head, &MomentInput::name);
+    if (groups.empty() || input == collected_.inputs.end()) return;
+    const std::string rows = rows_input(head);
+    collected_.inputs.push_back({rows, {rows}, input->dim, groups.count, input->stage, groups.group_of});
+    collected_.groups = std::move(groups);
+    collected_.rows_input = rows;
   }
 
   /// What an earlier run saved, then what is left to do.
   void load_passes() {
     int64_t matrices = 0, done = 0;
-    for (const MomentInput& input : inputs_) matrices += input.mats;
+    for (const MomentInput& input : collected_.inputs) matrices += input.mats;
     while (passes_.empty() || passes_.back().chunks_done == chunks()) {
       auto pass = load_pass(pass_path(passes_.size()), key_);
       if (!pass || !is_of_this_run(*pass) || !goes_on(pass->moments, done)) break;
@@ -167,8 +166,7 @@ class Collector {
       if (done >= matrices) break;
       release(passes_.size() - 1);
     }
-    const int64_t memory = options_.memory_bytes > 0 ? options_.memory_bytes : memory_for(MemoryUse::hessians);
-    for (auto& moments : cut_into_passes(inputs_, done, memory))
+    for (auto& moments : cut_into_passes(collected_.inputs, done, moment_bytes()))
       passes_.push_back({0, {}, std::move(moments)});
     if (passes_.empty()) passes_.emplace_back();
   }
@@ -184,7 +182,7 @@ class Collector {
 
   /// Whether a saved pass begins where `done` matrices end; it does not if a pass before it was lost.
   bool goes_on(const std::vector<MomentSums>& moments, int64_t done) const {
-    const auto rest = cut_into_passes(inputs_, done, std::numeric_limits<int64_t>::max());
+    const auto rest = cut_into_passes(collected_.inputs, done, std::numeric_limits<int64_t>::max());
     if (rest.empty()) return moments.empty();
     if (moments.size() > rest.front().size()) return false;
     for (size_t i = 0; i < moments.size(); ++i) {
@@ -203,55 +201,50 @@ class Collector {
       for (MomentSums& m : passes_[i].moments) m.release();
   }
 
-  void run_pass(size_t i, Progress& progress) {
-    CollectPass& pass = passes_[i];
+  void run_sweep() {
+    ColumnSumsByTensor columns;
+    CollectSweep sweep{{model_, runner_, options_.skip_chunks, end_, collected_, place_path(), key_}, columns, passes_,
+                       clock_, [this](size_t i) {
+                         if (passes_.size() == 1) return;
+                         save_pass(pass_path(i), key_, passes_[i]);
+                         release(i);
+                       }};
+    sweep.run();
+    passes_.front().columns = std::move(columns);
+    report_.model_reads = sweep.model_reads();
+  }
+
+  void run_chunks() {
+    CollectPass& pass = passes_.front();
+    if (pass.chunks_done == chunks()) return;
+    Progress progress{"collecting", chunks(), Progress::Unit::items};
+    progress.advance(pass.chunks_done);
     for (MomentSums& m : pass.moments)
       if (m.sums.empty()) m.allocate();
-    MomentCollector moments{inputs_, pass.moments};
+    PassSums sums{collected_, pass.moments, &pass.columns};
+    if (!collected_.groups.empty())
+      runner_.on_logits = [&](const infer::Weight&, const infer::Activations& logits) { sums.add_logits(logits); };
     while (pass.chunks_done < chunks()) {
-      moments.begin_chunk();
-      const auto consume = [&](const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
-        if (i == 0) columns_of(pass, weight).add(weight.name, mat, rows);
-        moments.add(weight.name, mat, rows);
-        if (!sensitivity_.empty()) add_row_moments(moments, rows);
-      };
-      try {
-        runner_.run(options_.skip_chunks + pass.chunks_done, consume);
-      } catch (const Error& error) {
-        if (error.fault() == Fault::interrupted) stop(i);
-        if (!error.where().empty()) throw;
-        throw Error{error.problem(),
-                    str(model_.source().path().string(), " on chunk ", options_.skip_chunks + pass.chunks_done),
-                    error.remedy(), error.fault()};
-      }
+      run_chunk(options_.skip_chunks + pass.chunks_done, sums);
       ++pass.chunks_done;
       progress.advance(1, str("chunk ", pass.chunks_done, " of ", chunks()));
-      if (pass.chunks_done < chunks() && clock_.due()) save(i);
+      if (pass.chunks_done < chunks() && clock_.due()) save(0);
     }
     for (MomentSums& m : pass.moments) m.mirror();
-    if (passes_.size() == 1) return;
-    save(i);
-    release(i);
   }
 
-  /// Of the head's inputs, which follow the logits of the whole chunk.
-  void add_row_moments(MomentCollector& moments, Matrix<const float> inputs) {
-    infer::Activations all(inputs.rows, groups_.count);
-    int64_t row = 0;
-    for (const infer::Activations& part : sensitivity_) {
-      std::ranges::copy(part.values(), all.at(row));
-      row += part.count();
+  void run_chunk(int64_t chunk, PassSums& sums) {
+    sums.begin_chunk();
+    try {
+      runner_.run(chunk, [&](const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
+        sums.add(weight, mat, rows);
+      });
+    } catch (const Error& error) {
+      if (error.fault() == Fault::interrupted) stop(0);
+      if (!error.where().empty()) throw;
+      throw Error{error.problem(), str(model_.source().path().string(), " on chunk ", chunk), error.remedy(),
+                  error.fault()};
     }
-    sensitivity_.clear();
-    for (int64_t g = 0; g < groups_.count; ++g)
-      if (moments.wants(rows_input_, g)) {
-        const infer::Activations weighted = weighted_inputs(inputs, all, g);
-        if (weighted.count() > 0) moments.add(rows_input_, g, weighted.view());
-      }
-  }
-
-  static ColumnSums& columns_of(CollectPass& pass, const infer::Weight& weight) {
-    return pass.columns.try_emplace(weight.name, weight.cols, weight.matrices).first->second;
   }
 
   void save(size_t i) {
@@ -280,7 +273,7 @@ class Collector {
     const Imatrix sums = imatrix(dataset);
     if (is_legacy_name(out_)) return write_legacy_imatrix(out_, sums, existing);
     std::vector<Hessian> moments;
-    for (const MomentInput& input : inputs_)
+    for (const MomentInput& input : collected_.inputs)
       moments.push_back(
           {input.name, input.tensors, input.dim, input.mats, counts_of(input), {}, input.row_groups});
     size_t at = 0;  // the pass whose sums are in memory
@@ -324,10 +317,8 @@ class Collector {
   int64_t end_;
   Digest key_;
   SaveClock clock_;
-  std::vector<MomentInput> inputs_;
-  RowGroups groups_;  // of the head
-  std::string rows_input_;
-  std::vector<infer::Activations> sensitivity_;  // of the groups to tokens of the present chunk
+  CollectedMoments collected_;
+  bool sweeps_ = false;  // all chunks together, layer by layer
   std::vector<CollectPass> passes_;
   CollectReport report_;
 };

@@ -22,10 +22,11 @@ struct CollectOptions {
 
 struct CollectReport {
   int64_t tensors = 0, chunks = 0;
-  int64_t passes = 1;   // over the text, so that the second moments fit into memory
+  int64_t passes = 1;   // parts that second moments were summed in, one after the other, so that each fits into memory
   int64_t resumed = 0;  // chunks, over all passes, that an earlier run had done
   int64_t inputs = 0;   // with second moments
   int64_t file_bytes = 0;
+  double model_reads = 0;  // how often all weights were read in the main; 0 where the model stayed in memory
   double seconds = 0;
 };
 
@@ -38,9 +39,10 @@ struct CollectReport {
 /// <out>.resume-<pass>; the same call goes on from there, and ends with the same bytes. The result does not
 /// depend on threads or, in exact mode, on the machine.
 ///
-/// Memory, beside the model and one chunk's activations: the column sums, and with `full` memory_bytes or the
-/// largest matrix of full_width, whichever is more. More second moments than that take more passes over the
-/// text, whose sums wait on disk.
+/// Memory, beside one chunk's activations: the column sums, hidden states (MemoryUse::hidden_states, the rest in a
+/// scratch file), and with `full` memory_bytes or the largest matrix of full_width, whichever is more. Where the model
+/// or its second moments take more than memory allows, all chunks go through a layer before the next is read, and sums
+/// that are finished wait on disk.
 ///
 /// Throws Error where the text is shorter than a chunk, an activation is not finite, the disk is full, or
 /// (before the first chunk) disk or memory cannot hold the second moments.

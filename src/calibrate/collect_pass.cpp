@@ -1,9 +1,10 @@
 #include "calibrate/collect_pass.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 #include <string>
-#include <type_traits>
+#include <utility>
 
 #include "base/atomic_file.hpp"
 #include "base/digest.hpp"
@@ -34,6 +35,7 @@ class PassWriter {
   void operator()(const std::vector<T>& values) {
     array(std::span{values});
   }
+  void operator()(std::span<const float> values) { array(values); }
   void finish() {
     const Digest digest = hasher_.finish();
     file_.write(std::as_bytes(std::span{digest.bytes}));
@@ -103,42 +105,61 @@ void visit_moments(Visitor& visit, Sums& m) {
   visit(m.input), visit(m.dim), visit(m.first), visit(m.mats), visit(m.counts), visit(m.sums);
 }
 
-CollectPass read_pass(Cursor& in) {
-  PassReader read{in};
-  CollectPass pass;
-  int64_t tensors = 0, moments = 0;
-  read(pass.chunks_done), read(tensors), read(moments);
+void write_sums(PassWriter& write, const ColumnSumsByTensor& columns, const std::vector<MomentSums>& moments) {
+  write(static_cast<int64_t>(columns.size()));
+  write(static_cast<int64_t>(moments.size()));
+  for (const auto& [name, sums] : columns) {
+    write(name);
+    visit_columns(write, sums);
+  }
+  for (const MomentSums& sums : moments) visit_moments(write, sums);
+}
+
+void read_sums(PassReader& read, const Cursor& in, ColumnSumsByTensor& columns, std::vector<MomentSums>& moments) {
+  int64_t tensors = 0, inputs = 0;
+  read(tensors), read(inputs);
   for (int64_t i = 0; i < tensors; ++i) {
     std::string name;
     read(name);
-    ColumnSums& sums = pass.columns[name];
+    ColumnSums& sums = columns[name];
     visit_columns(read, sums);
     if (!sums.is_sound()) in.fail(in.offset(), "sums of columns that cannot be");
   }
-  for (int64_t i = 0; i < moments; ++i) {
-    visit_moments(read, pass.moments.emplace_back());
-    if (!pass.moments.back().is_sound()) in.fail(in.offset(), "second moments that cannot be");
+  for (int64_t i = 0; i < inputs; ++i) {
+    visit_moments(read, moments.emplace_back());
+    if (!moments.back().is_sound()) in.fail(in.offset(), "second moments that cannot be");
   }
+}
+
+CollectPass read_pass(Cursor& in) {
+  PassReader read{in};
+  CollectPass pass;
+  read(pass.chunks_done);
+  read_sums(read, in, pass.columns, pass.moments);
   read.finish();
   return pass;
 }
 
-}  // namespace
-
-void save_pass(const std::filesystem::path& path, const Digest& key, const CollectPass& pass) {
-  PassWriter write{path, key};
-  write(pass.chunks_done);
-  write(static_cast<int64_t>(pass.columns.size()));
-  write(static_cast<int64_t>(pass.moments.size()));
-  for (const auto& [name, sums] : pass.columns) {
-    write(name);
-    visit_columns(write, sums);
+std::vector<infer::Activations> read_rows(PassReader& read, const Cursor& in) {
+  constexpr int64_t kMostArrays = 1 << 16;
+  int64_t arrays = 0;
+  read(arrays);
+  if (arrays < 1 || arrays > kMostArrays) in.fail(in.offset(), "a chunk stands nowhere");
+  std::vector<infer::Activations> rows;
+  for (int64_t i = 0; i < arrays; ++i) {
+    int64_t count = 0;
+    std::vector<float> values;
+    read(count), read(values);
+    if (count < 1 || std::ssize(values) % count != 0) in.fail(in.offset(), "rows of no length");
+    rows.push_back(infer::Activations::unset(count, std::ssize(values) / count));
+    std::ranges::copy(values, rows.back().at(0));
   }
-  for (const MomentSums& moments : pass.moments) visit_moments(write, moments);
-  write.finish();
+  return rows;
 }
 
-std::optional<CollectPass> load_pass(const std::filesystem::path& path, const Digest& key) {
+/// What read(in) makes of a file of this run; nothing where it is of another or damaged.
+template <class Read>
+auto load(const std::filesystem::path& path, const Digest& key, Read&& read) -> std::optional<decltype(read(std::declval<Cursor&>()))> {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
   try {
@@ -150,12 +171,55 @@ std::optional<CollectPass> load_pass(const std::filesystem::path& path, const Di
       log_line(str(path.string(), " is of another model, text or choice of options: starting anew"));
       return std::nullopt;
     }
-    return read_pass(in);
+    return read(in);
   } catch (const Error& error) {
     if (error.fault() == Fault::io) throw;
     log_line(str(path.string(), " is damaged (", error.problem(), "): starting anew"));
     return std::nullopt;
   }
+}
+
+}  // namespace
+
+void save_pass(const std::filesystem::path& path, const Digest& key, const CollectPass& pass) {
+  PassWriter write{path, key};
+  write(pass.chunks_done);
+  write_sums(write, pass.columns, pass.moments);
+  write.finish();
+}
+
+std::optional<CollectPass> load_pass(const std::filesystem::path& path, const Digest& key) {
+  return load(path, key, [](Cursor& in) { return read_pass(in); });
+}
+
+void save_place(const std::filesystem::path& path, const Digest& key, const CollectPlace& place, int64_t chunks,
+                const std::function<std::vector<infer::Activations>(int64_t chunk)>& rows) {
+  PassWriter write{path, key};
+  write(place.stage), write(place.pass), write(int64_t{place.finished}), write(chunks);
+  write_sums(write, place.columns, place.moments);
+  for (int64_t c = 0; c < chunks; ++c) {
+    const std::vector<infer::Activations> all = rows(c);
+    write(std::ssize(all));
+    for (const infer::Activations& part : all) write(part.count()), write(part.values());
+  }
+  write.finish();
+}
+
+std::optional<CollectPlace> load_place(
+    const std::filesystem::path& path, const Digest& key, int64_t chunks,
+    const std::function<void(const CollectPlace& place, int64_t chunk, std::vector<infer::Activations> rows)>& take) {
+  return load(path, key, [&](Cursor& in) {
+    PassReader read{in};
+    CollectPlace place;
+    int64_t finished = 0, saved = 0;
+    read(place.stage), read(place.pass), read(finished), read(saved);
+    place.finished = finished != 0;
+    if (saved != chunks) in.fail(in.offset(), "it is of other chunks");
+    read_sums(read, in, place.columns, place.moments);
+    for (int64_t c = 0; c < chunks; ++c) take(place, c, read_rows(read, in));
+    read.finish();
+    return place;
+  });
 }
 
 }  // namespace snug

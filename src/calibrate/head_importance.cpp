@@ -127,16 +127,12 @@ RowGroups find_row_groups(ChunkRunner& runner, std::string& tensor) {
   const auto keep = [&](const infer::Weight& weight, int64_t, Matrix<const float> rows) {
     if (&weight == head) inputs.insert(inputs.end(), rows.data, rows.data + rows.rows * rows.cols);
   };
-  int64_t tokens = 0;
-  for (int64_t chunk = 0; chunk < runner.chunks() && one_matrix && tokens < kFirstTokens; ++chunk) {
-    runner.run(chunk, keep);
-    if (!head || row_group_count(head->rows) == 0) break;
-    tokens = static_cast<int64_t>(inputs.size()) / head->cols;
-  }
+  const int64_t enough = (kFirstTokens + runner.chunk_tokens() - 1) / runner.chunk_tokens();
+  runner.run(0, std::min(enough, runner.chunks()), keep);
   runner.on_logits = {};
-  if (!head || !one_matrix || tokens == 0) return {};
+  if (!head || !one_matrix || row_group_count(head->rows) == 0) return {};
   tensor = head->name;
-  return group_rows(*head, {inputs.data(), tokens, head->cols});
+  return group_rows(*head, {inputs.data(), static_cast<int64_t>(inputs.size()) / head->cols, head->cols});
 }
 
 infer::Activations sensitivities(const RowGroups& groups, const infer::Activations& logits) {

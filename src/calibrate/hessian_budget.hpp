@@ -11,6 +11,7 @@ namespace snug {
 struct HessianBudget {
   int64_t bytes = std::numeric_limits<int64_t>::max();       // of second moments
   double seconds = std::numeric_limits<double>::infinity();  // of one core, to encode the model once
+  int64_t matrix_bytes = std::numeric_limits<int64_t>::max();  // of one of them, which has to be in memory whole
 };
 
 /// The greatest width of inputs such that the second moments of all inputs up to it, and encoding what reads

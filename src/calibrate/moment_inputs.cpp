@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/digest.hpp"
+#include "base/events.hpp"
 #include "base/str.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -17,8 +18,9 @@ std::span<const float> values_of(Matrix<const float> rows) {
 
 /// What one weight tensor was shown in a chunk.
 struct Sight {
-  explicit Sight(const infer::Weight& of) : weight(of) {}
+  Sight(const infer::Weight& of, int shown) : weight(of), stage(shown) {}
   const infer::Weight& weight;
+  int stage;
   Hasher hasher{};
 };
 
@@ -27,19 +29,22 @@ struct Sight {
 std::vector<MomentInput> find_inputs(ChunkRunner& runner, const infer::Model& model) {
   std::vector<std::unique_ptr<Sight>> sights;
   std::map<const infer::Weight*, Sight*> sight_of;
-  runner.run(0, [&](const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
+  check_cancelled();
+  TextSweep first = runner.sweep(0, 1);
+  const auto look = [&](int64_t, const infer::Weight& weight, int64_t mat, Matrix<const float> rows) {
     const Tensor* tensor = model.source().find(weight.name);
     if (!tensor || !is_quantizable(*tensor)) return;
     Sight*& sight = sight_of[&weight];
-    if (!sight) sight = sights.emplace_back(std::make_unique<Sight>(weight)).get();
+    if (!sight) sight = sights.emplace_back(std::make_unique<Sight>(weight, first.stage())).get();
     sight->hasher.add(static_cast<uint64_t>(mat)).add_array<float>(values_of(rows));
-  });
+  };
+  while (!first.ended()) first.show(look);
   std::vector<MomentInput> inputs;
   std::map<std::pair<int, Digest>, size_t> known;  // by block and contents
   for (const auto& sight : sights) {
     const infer::Weight& w = sight->weight;
     const auto [at, fresh] = known.try_emplace({layer_of(w.name), sight->hasher.finish()}, inputs.size());
-    if (fresh) inputs.push_back({w.name, {}, w.cols, w.matrices});
+    if (fresh) inputs.push_back({w.name, {}, w.cols, w.matrices, sight->stage});
     inputs[at->second].tensors.push_back(w.name);
   }
   return inputs;

@@ -17,6 +17,7 @@ struct MomentInput {
   std::string name;                  // of the first weight tensor that reads it
   std::vector<std::string> tensors;  // all quantizable ones
   int64_t dim = 0, mats = 1;
+  int stage = 0;  // of a TextSweep, that shows it
   std::vector<int32_t> row_groups{};  // where matrices stand for groups of a tensor's rows
   int64_t matrix_bytes() const { return dim * dim * static_cast<int64_t>(sizeof(float)); }
 };

@@ -57,7 +57,7 @@ BaseLogitsWriter::BaseLogitsWriter(const std::filesystem::path& path, Existing e
   file_.write(std::as_bytes(std::span{chunks.tokens}));
 }
 
-void BaseLogitsWriter::write_chunk(const Activations& logits) {
+void BaseLogitsWriter::write_rows(const Activations& logits) {
   const size_t bytes = row_bytes_for(vocabulary_);
   std::vector<std::byte> rows(bytes * static_cast<size_t>(logits.count()));
   parallel_for(logits.count(),

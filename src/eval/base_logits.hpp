@@ -33,8 +33,8 @@ class BaseLogitsWriter {
  public:
   BaseLogitsWriter(const std::filesystem::path& path, Existing existing, const Chunks& chunks,
                    int64_t vocabulary);
-  /// logits of the next chunk's scored tokens: [chunks.scored(), vocabulary]
-  void write_chunk(const Activations& logits);
+  /// logits [rows, vocabulary] of the scored tokens that come next; chunks.scored() of each chunk in all
+  void write_rows(const Activations& logits);
   void commit() { file_.commit(); }
 
  private:

@@ -7,6 +7,7 @@
 
 #include "base/parallel.hpp"
 #include "base/str.hpp"
+#include "eval/scored_run.hpp"
 #include "snug/error.hpp"
 
 namespace snug::infer {
@@ -17,32 +18,36 @@ int32_t token_after(const Chunks& chunks, int64_t chunk, int64_t row) {
 }
 
 /// A figure made from logits that are no numbers says nothing.
-void check_number(float figure, const Session& session, const Chunks& chunks, int64_t chunk, int64_t row) {
+void check_number(float figure, const Model& model, const Chunks& chunks, int64_t chunk, int64_t row) {
   if (std::isfinite(figure)) return;
   throw Error{
       str("what is predicted for token ", chunks.first() + row + 1, " of chunk ", chunk, " is ", figure),
-      session.model().source().path().string(),
-      "weights or metadata of the model are damaged: copy or convert it again"};
+      model.source().path().string(), "weights or metadata of the model are damaged: copy or convert it again"};
 }
 
-/// Pairs of one chunk of `model`, whose `logits` these are, and of the original, run by `base` if there is
-/// one. base_row(row, scratch) gives the original's row; `scratch` [vocabulary] may hold it.
-void compare_rows(const Session& model, const Session* base, const Chunks& chunks, int64_t chunk,
-                  const Activations& logits, const std::function<BaseRow(int64_t, std::span<float>)>& base_row,
-                  std::vector<TokenPair>& pairs) {
+/// Where rows of a chunk come from, and where they are.
+struct Place {
+  const Chunks& chunks;
+  int64_t chunk = 0, first = 0;
+};
+
+/// Pairs of some rows of `model`, whose `logits` these are, and of the original, run as `base` if it is run.
+/// base_row(row, scratch) gives the original's row, counted from the first; `scratch` [vocabulary] may hold it.
+void compare_rows(const Model& model, const Model* base, const Place& at, const Activations& logits,
+                  const std::function<BaseRow(int64_t, std::span<float>)>& base_row, std::vector<TokenPair>& pairs) {
   const size_t start = pairs.size();
   pairs.resize(start + static_cast<size_t>(logits.count()));
   parallel_ranges(logits.count(), 4, [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(static_cast<size_t>(logits.width()));
     for (int64_t r = begin; r < end; ++r)
       pairs[start + static_cast<size_t>(r)] =
-          compare(base_row(r, scratch), logits.row(r), token_after(chunks, chunk, r));
+          compare(base_row(r, scratch), logits.row(r), token_after(at.chunks, at.chunk, at.first + r));
   });
   for (size_t i = start; i < pairs.size(); ++i) {
-    const auto row = static_cast<int64_t>(i - start);
-    if (base) check_number(pairs[i].base.loss, *base, chunks, chunk, row);
-    check_number(pairs[i].model.loss, model, chunks, chunk, row);
-    check_number(pairs[i].divergence, model, chunks, chunk, row);
+    const int64_t row = at.first + static_cast<int64_t>(i - start);
+    if (base) check_number(pairs[i].base.loss, *base, at.chunks, at.chunk, row);
+    check_number(pairs[i].model.loss, model, at.chunks, at.chunk, row);
+    check_number(pairs[i].divergence, model, at.chunks, at.chunk, row);
   }
 }
 
@@ -77,56 +82,66 @@ Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk,
   return session.forward(tokens, chunks.first());
 }
 
-std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std::optional<int32_t> bos,
+std::vector<TokenScore> score_chunks(const Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after) {
   std::vector<TokenScore> scores;
+  ScoredRun run{session.model(), session.options(), chunks, chunks.count(), bos};
   for (int64_t c = 0; c < chunks.count(); ++c) {
-    const Activations logits = scored_logits(session, chunks, c, bos);
-    if (save) save->write_chunk(logits);
-    const size_t start = scores.size();
-    scores.resize(start + static_cast<size_t>(logits.count()));
-    parallel_for(
-        logits.count(),
-        [&](int64_t r) {
-          scores[start + static_cast<size_t>(r)] = score(logits.row(r), token_after(chunks, c, r));
-        },
-        4);
-    for (int64_t r = 0; r < logits.count(); ++r)
-      check_number(scores[start + static_cast<size_t>(r)].loss, session, chunks, c, r);
+    for (const ScoredRun::Piece& piece : run.pieces()) {
+      const Activations logits = run.logits(c, piece);
+      if (save) save->write_rows(logits);
+      const size_t start = scores.size();
+      scores.resize(start + static_cast<size_t>(logits.count()));
+      parallel_for(
+          logits.count(),
+          [&](int64_t r) {
+            scores[start + static_cast<size_t>(r)] = score(logits.row(r), token_after(chunks, c, piece.first + r));
+          },
+          4);
+      for (int64_t r = 0; r < logits.count(); ++r)
+        check_number(scores[start + static_cast<size_t>(r)].loss, run.model(), chunks, c, piece.first + r);
+    }
     if (after) after(c);
   }
   return scores;
 }
 
-std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chunks& chunks,
+std::vector<TokenPair> compare_chunks(const Session& session, const Session& base, const Chunks& chunks,
                                       std::optional<int32_t> bos, BaseLogitsWriter* save,
                                       const AfterChunk& after) {
   check_vocabularies(session.model().vocabulary(), base.model().vocabulary(), session);
   std::vector<TokenPair> pairs;
+  ScoredRun run{session.model(), session.options(), chunks, chunks.count(), bos};
+  ScoredRun originals{base.model(), base.options(), chunks, chunks.count(), bos};
   for (int64_t c = 0; c < chunks.count(); ++c) {
-    const Activations original = scored_logits(base, chunks, c, bos);
-    if (save) save->write_chunk(original);
-    const auto base_row = [&](int64_t r, std::span<float>) {
-      return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};
-    };
-    compare_rows(session, &base, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    for (const ScoredRun::Piece& piece : run.pieces()) {
+      const Activations original = originals.logits(c, piece);
+      if (save) save->write_rows(original);
+      const auto base_row = [&](int64_t r, std::span<float>) {
+        return BaseRow{original.row(r), log_sum_exp(original.row(r)), -std::numeric_limits<double>::infinity()};
+      };
+      compare_rows(run.model(), &originals.model(), {chunks, c, piece.first}, run.logits(c, piece), base_row, pairs);
+    }
     if (after) after(c);
   }
   return pairs;
 }
 
-std::vector<TokenPair> compare_chunks(Session& session, const BaseLogits& base, int64_t limit,
+std::vector<TokenPair> compare_chunks(const Session& session, const BaseLogits& base, int64_t limit,
                                       std::optional<int32_t> bos, const AfterChunk& after) {
   check_vocabularies(session.model().vocabulary(), base.vocabulary(), session);
   const Chunks& chunks = base.chunks();
   const int64_t count = limit > 0 ? std::min(limit, chunks.count()) : chunks.count();
   std::vector<TokenPair> pairs;
+  ScoredRun run{session.model(), session.options(), chunks, count, bos};
   for (int64_t c = 0; c < count; ++c) {
-    const auto base_row = [&](int64_t r, std::span<float> scratch) {
-      base.read(c, r, scratch);
-      return BaseRow{scratch, 0, BaseLogits::kFloor};
-    };
-    compare_rows(session, nullptr, chunks, c, scored_logits(session, chunks, c, bos), base_row, pairs);
+    for (const ScoredRun::Piece& piece : run.pieces()) {
+      const auto base_row = [&](int64_t r, std::span<float> scratch) {
+        base.read(c, piece.first + r, scratch);
+        return BaseRow{scratch, 0, BaseLogits::kFloor};
+      };
+      compare_rows(run.model(), nullptr, {chunks, c, piece.first}, run.logits(c, piece), base_row, pairs);
+    }
     if (after) after(c);
   }
   return pairs;

@@ -22,16 +22,16 @@ Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk,
 /// After each chunk: what was scored so far. For progress and running figures.
 using AfterChunk = std::function<void(int64_t chunk)>;
 
-/// Perplexity of a model; the logits go to `save` as well where it is given. This and compare_chunks() throw
+/// Perplexity of a model, run as each chunk by itself would be in such a session (ScoredRun); the logits go to `save` as well where it is given. This and compare_chunks() throw
 /// Error (chunk, token, file) where a prediction is no number.
-std::vector<TokenScore> score_chunks(Session& session, const Chunks& chunks, std::optional<int32_t> bos,
+std::vector<TokenScore> score_chunks(const Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after);
 
 /// A model beside its original, both run here (`base`), or from a base-logits file.
-std::vector<TokenPair> compare_chunks(Session& session, Session& base, const Chunks& chunks,
+std::vector<TokenPair> compare_chunks(const Session& session, const Session& base, const Chunks& chunks,
                                       std::optional<int32_t> bos, BaseLogitsWriter* save,
                                       const AfterChunk& after);
-std::vector<TokenPair> compare_chunks(Session& session, const BaseLogits& base, int64_t limit,
+std::vector<TokenPair> compare_chunks(const Session& session, const BaseLogits& base, int64_t limit,
                                       std::optional<int32_t> bos, const AfterChunk& after);
 
 /// The token with the largest divergences: index into the pairs, most diverging first.

@@ -27,18 +27,19 @@ Digest key_of(const ModelSource& model, const ChoiceRequest& request) {
 }
 
 /// Hessians that fit into the room and the time.
-int64_t hessian_width(const ModelSource& model, Feedback feedback, int64_t room) {
-  return std::min(hessian_width_in_time(model, feedback), max_hessian_width(model, {.bytes = room}));
+int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& room) {
+  return std::min(hessian_width_in_time(model, feedback),
+                  max_hessian_width(model, {.bytes = room.hessians, .matrix_bytes = room.hessian}));
 }
 
 }  // namespace
 
 Room room_now(const std::filesystem::path& folder) {
   constexpr int64_t kShare = 4;  // of the disk
-  Room room{memory_for(MemoryUse::all), memory_for(MemoryUse::hessians)};
+  Room room{memory_for(MemoryUse::all), INT64_MAX, memory_for(MemoryUse::hessians)};
   std::error_code unknown;
   const auto disk = std::filesystem::space(folder.empty() ? "." : folder, unknown).available / kShare;
-  if (!unknown) room.hessians = std::min(room.hessians, static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX)));
+  if (!unknown) room.hessians = static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX));
   return room;
 }
 
@@ -55,7 +56,7 @@ MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& reques
       request.may_run && is_runnable(model) && (request.text_is_named || model.bytes() <= room.memory);
   if (!choices.runs_model) return choices;
   choices.judges = request.output_bytes > 0 && request.output_bytes <= room.memory;
-  choices.hessian_width = hessian_width(model, request.feedback, room.hessians);
+  choices.hessian_width = hessian_width(model, request.feedback, room);
   return choices;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 
 #include "snug/fit.hpp"
@@ -23,7 +24,8 @@ struct MachineChoices {
 /// Bytes that are free.
 struct Room {
   int64_t memory = 0;    // for the model, and for an output that is run
-  int64_t hessians = 0;  // for Hessians, in memory and in the folder they are collected to
+  int64_t hessians = 0;  // for all Hessians, in the folder they are collected to
+  int64_t hessian = std::numeric_limits<int64_t>::max();  // for one, in memory
 };
 Room room_now(const std::filesystem::path& folder);
 

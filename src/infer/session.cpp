@@ -61,6 +61,21 @@ int64_t rounded_context(const SessionOptions& options) {
   return (options.context + 255) / 256 * 256;
 }
 
+Weight stand_in(const Model& model, std::string_view tensor, const Format& format, std::span<const std::byte> data) {
+  const Weight* weight = model.find(tensor);
+  if (!weight)
+    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model.source().path().string()};
+  Weight other = *weight;
+  other.format = &format;
+  other.data = data;
+  other.parts.clear();
+  other.repacked = {};
+  if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
+    throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
+                model.source().path().string()};
+  return other;
+}
+
 void check_tokens(const Model& model, std::span<const int32_t> tokens) {
   for (const int32_t token : tokens)
     if (token < 0 || token >= model.vocabulary())
@@ -70,7 +85,7 @@ void check_tokens(const Model& model, std::span<const int32_t> tokens) {
 
 Session::Session(const Model& model, const SessionOptions& options)
     : model_{model}, options_{settled(options, model)} {
-  const int64_t needed = cache_bytes(model, options_), free = memory_for(MemoryUse::all);
+  const int64_t needed = cache_bytes(model, options_), free = free_memory();
   if (needed > free)
     throw Error{str("the keys and values of a context of ", options_.context, " tokens take ",
                     show_size(needed), ", more than the ", show_size(free), " of free memory"),
@@ -210,18 +225,8 @@ Activations Session::run(int layer, std::span<const int32_t> tokens, const Matri
 }
 
 void Session::replace(std::string_view tensor, const Format& format, std::span<const std::byte> data) {
-  const Weight* weight = model_.find(tensor);
-  if (!weight)
-    throw Error{str("tensor '", tensor, "' is not a matrix of the model"), model_.source().path().string()};
-  Weight other = *weight;
-  other.format = &format;
-  other.data = data;
-  other.parts.clear();
-  other.repacked = {};
-  if (!format.fits(weight->cols) || static_cast<int64_t>(data.size()) != other.bytes())
-    throw Error{str(data.size(), " bytes of ", format.name, " cannot stand in for '", tensor, "'"),
-                model_.source().path().string()};
-  replaced_.insert_or_assign(weight, other);
+  const Weight other = stand_in(model_, tensor, format, data);
+  replaced_.insert_or_assign(model_.find(tensor), other);
 }
 
 void Session::restore(std::string_view tensor) {

@@ -29,6 +29,9 @@ int64_t rounded_context(const SessionOptions& options);
 const Format& cache_format(FormatId id);
 /// Cells of a layer's cache: all positions, or what a batch's queries can see through the window.
 int64_t cache_cells(const LayerCacheShape& layer, const SessionOptions& options);
+/// What stands in for a matrix of the model: of the same shape, `data` packed in `format`, which the caller keeps.
+/// Throws Error where there is no such matrix or the bytes are not as many.
+Weight stand_in(const Model& model, std::string_view tensor, const Format& format, std::span<const std::byte> data);
 /// Throws Error where a token is not in the model's vocabulary.
 void check_tokens(const Model& model, std::span<const int32_t> tokens);
 

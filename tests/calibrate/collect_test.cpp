@@ -9,6 +9,8 @@
 #include <limits>
 #include <random>
 
+#include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "infer/tiny_llama.hpp"
@@ -49,7 +51,10 @@ class Collect : public testing::Test {
   Collect() {
     test::write_tiny_llama({}, scratch_ / "model.gguf");
   }
-  ~Collect() override { set_threads(0); }
+  ~Collect() override {
+    set_threads(0);
+    set_memory_limit(0);
+  }
   CollectReport collect(const CollectOptions& options, const std::string& out = "im.gguf") {
     const infer::Model model{open_model(scratch_ / "model.gguf")};
     return collect_imatrix(model, text_, options, scratch_ / out, Existing::refuse);
@@ -209,6 +214,74 @@ TEST_F(Collect, SeveralPassesGiveTheBytesOfOne) {
   EXPECT_EQ(bytes_of(scratch_ / "head"), bytes_of(scratch_ / "each"));
   for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
     EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
+}
+
+/// Too little for the model, for a second moment beside another, and for the hidden states of three chunks.
+TEST_F(Collect, LittleMemoryGivesTheSameBytesFromOneSweep) {
+  const CollectOptions options{.chunk_tokens = 16, .output = true, .full = true};
+  EXPECT_EQ(collect(options, "free").model_reads, 0) << "it stayed in memory";
+  set_memory_limit(40000);
+  for (const int threads : {1, 3}) {
+    set_threads(threads);
+    const CollectReport report = collect(options, "limited");
+    EXPECT_EQ(report.passes, 11);
+    EXPECT_EQ(report.model_reads, 1);
+    EXPECT_EQ(bytes_of(scratch_ / "free"), bytes_of(scratch_ / "limited"));
+    std::filesystem::remove(scratch_ / "limited");
+  }
+}
+
+/// Cancels once collecting has begun: at the end of a stage.
+class Impatient : public Events {
+ public:
+  void log(std::string_view line) override { went_on += line.starts_with("going on before"); }
+  void progress(const StageProgress& progress) override { begun_ = begun_ || progress.stage == "collecting"; }
+  bool cancelled() const override { return begun_; }
+
+  int went_on = 0;
+
+ private:
+  bool begun_ = false;
+};
+
+TEST_F(Collect, ASweepGoesOnFromTheStageWhereItWasStopped) {
+  const CollectOptions options{.chunk_tokens = 16, .output = true, .full = true};
+  collect(options, "whole");
+  set_memory_limit(90000);
+  int stops = 0, went_on = 0;
+  for (bool done = false; !done && stops < 10;) {
+    Impatient events;
+    const EventScope scope{events};
+    const std::string message = refusal([&] { collect(options, "part"); });
+    done = message == "accepted";
+    stops += !done;
+    went_on += events.went_on;
+    if (!done) {
+      EXPECT_NE(message.find("what comes before"), std::string::npos) << message;
+    }
+  }
+  EXPECT_EQ(stops, 3) << "behind the embeddings and each block";
+  EXPECT_EQ(went_on, 3);
+  EXPECT_EQ(bytes_of(scratch_ / "whole"), bytes_of(scratch_ / "part"));
+  for (const auto& entry : std::filesystem::directory_iterator{scratch_.path()})
+    EXPECT_EQ(entry.path().string().find("resume"), std::string::npos) << entry.path();
+}
+
+TEST_F(Collect, ADamagedPlaceOfASweepIsLeftAlone) {
+  const CollectOptions options{.chunk_tokens = 16, .output = true, .full = true};
+  collect(options, "whole");
+  set_memory_limit(90000);
+  {
+    Impatient events;
+    const EventScope scope{events};
+    EXPECT_NE(refusal([&] { collect(options, "part"); }), "accepted");
+  }
+  std::string bytes = bytes_of(scratch_ / "part.resume-sweep");
+  ASSERT_GT(bytes.size(), 100u);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 0x40);
+  std::ofstream{scratch_ / "part.resume-sweep", std::ios::binary} << bytes;
+  collect(options, "part");
+  EXPECT_EQ(bytes_of(scratch_ / "whole"), bytes_of(scratch_ / "part"));
 }
 
 TEST_F(Collect, WideInputsGetNoSecondMoments) {

@@ -31,7 +31,7 @@ class BaseLogitsFile : public testing::Test {
 
   std::string write() {
     BaseLogitsWriter writer{path, Existing::replace, chunks, kVocabulary};
-    for (const Activations& rows : logits) writer.write_chunk(rows);
+    for (const Activations& rows : logits) writer.write_rows(rows);
     writer.commit();
     std::ifstream in{path, std::ios::binary};
     return {std::istreambuf_iterator<char>{in}, {}};

@@ -8,6 +8,7 @@
 
 #include "eval/evaluate.hpp"
 #include "infer/tiny_llama.hpp"
+#include "base/memory.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 
@@ -124,6 +125,28 @@ TEST_F(EvaluateTinyModel, ABaseLogitsFileGivesWhatTheModelItselfGives) {
   EXPECT_NEAR(b.kl.value, a.kl.value, 0.02 * a.kl.value);
   EXPECT_NEAR(b.base.perplexity.value, a.base.perplexity.value, 1e-3);
   EXPECT_EQ(b.model.perplexity.value, a.model.perplexity.value);
+}
+
+/// Layer by layer, as a model is run that does not fit into memory.
+TEST_F(EvaluateTinyModel, LittleMemoryGivesTheSameBits) {
+  const Model original{open_model(scratch / "base.gguf")}, model{open_model(scratch / "model.gguf")};
+  const Chunks chunks = cut_into_chunks(text, 16, 0);
+  for (const Compute compute : {Compute::exact, Compute::fast}) {
+    const Session base{original, {.context = 16, .compute = compute}};
+    const Session session{model, {.context = 16, .batch = 7, .compute = compute}};
+    const auto losses = [&] {
+      std::vector<float> all;
+      for (const TokenPair& pair : compare_chunks(session, session, chunks, 1, nullptr, {}))
+        all.push_back(pair.model.loss);
+      for (const TokenPair& pair : compare_chunks(base, base, chunks, {}, nullptr, {})) all.push_back(pair.divergence);
+      for (const TokenScore& score : score_chunks(session, chunks, 1, nullptr, {})) all.push_back(score.loss);
+      return all;
+    };
+    const std::vector<float> in_memory = losses();
+    set_memory_limit(10000);
+    EXPECT_EQ(losses(), in_memory);
+    set_memory_limit(0);
+  }
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ std::string collected_text(const std::string& out, int64_t chunk_tokens, const C
                          show_count(report.chunks), " chunks of ", chunk_tokens, " tokens");
   if (report.inputs)
     text += str("\n  second moments of ", report.inputs, " inputs, in ", report.passes,
-                report.passes > 1 ? " passes" : " pass");
+                report.passes > 1 ? " parts" : " part");
+  if (report.model_reads > 0) text += str("\n  read the model ", fixed(report.model_reads, 1), " times");
   return text + str("\n  ", show_size(report.file_bytes), ", in ", show_duration(report.seconds),
                     report.resumed ? str("; ", report.resumed, " chunks were done before") : "");
 }
@@ -59,6 +60,7 @@ ordered_json collected_json(const std::string& out, int64_t chunk_tokens, const 
           {"chunks", report.chunks},
           {"chunk_tokens", chunk_tokens},
           {"passes", report.passes},
+          {"model_reads", report.model_reads},
           {"chunks_resumed", report.resumed},
           {"seconds", report.seconds}};
 }
