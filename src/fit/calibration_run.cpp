@@ -9,6 +9,7 @@
 #include "base/units.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "measure/sensitivity.hpp"
+#include "recipe/target.hpp"
 
 namespace snug {
 namespace {
@@ -57,10 +58,23 @@ namespace {
 
 constexpr size_t kChecks = 6;  // tensors that are probed besides
 
-std::string formats_of(const Profile& profile) {
+/// A runtime that loads the formats of a profile.
+const Target& target_of(const Profile& profile) {
+  const auto is_mlx = [](const Candidate& candidate) {
+    const Format* format = find_format(candidate.format);
+    return format && format->family == Family::mlx;
+  };
+  for (const ProfiledTensor& tensor : profile.tensors)
+    if (std::ranges::any_of(tensor.candidates, is_mlx)) return find_target("mlx");
+  return find_target("llama.cpp");
+}
+
+/// Those of its candidates that the target encodes: the others are sources kept as they are.
+std::string formats_of(const Profile& profile, const Target& target) {
   std::set<std::string_view> names;
   for (const ProfiledTensor& tensor : profile.tensors)
-    for (const Candidate& candidate : tensor.candidates) names.insert(format_name(candidate.format));
+    for (const Candidate& candidate : tensor.candidates)
+      if (target.loads(candidate.format)) names.insert(format_name(candidate.format));
   std::string list;
   for (const std::string_view name : names) list += str(list.empty() ? "" : ",", name);
   return list;
@@ -71,7 +85,9 @@ SensitivityOptions sensitivity_options(const ProbeOptions& probing, const Profil
   options.chunks = std::min(options.chunks, probing.chunks);
   options.context = probing.context;
   options.bos = probing.bos;
-  options.formats = formats_of(profile);
+  const Target& target = target_of(profile);
+  options.runtime = target.name;
+  options.formats = formats_of(profile, target);
   options.memory_bytes = probing.memory_bytes;
   options.shard = probing.shard;
   options.shards = probing.shards;
