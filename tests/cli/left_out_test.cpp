@@ -83,6 +83,10 @@ TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
   EXPECT_FALSE(exists("new.snug-state"));
   test::GgufBytes{}
       .key("general.type", "imatrix")
+      .key("imatrix.datasets", 9,
+           test::GgufBytes::le<uint32_t>(8) + test::GgufBytes::le<uint64_t>(1) + test::GgufBytes::text("calib.txt"))
+      .key_u32("imatrix.chunk_count", 3)
+      .key_u32("imatrix.chunk_size", 256)
       .f32("blk.0.ffn_up.weight.in_sum2", {64}, std::vector<float>(64, 1))
       .f32("blk.0.ffn_up.weight.counts", {1}, {1})
       .f32("blk.7.ffn_up.weight.in_sum2", {64}, std::vector<float>(64, 1))

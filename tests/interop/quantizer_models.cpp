@@ -136,6 +136,7 @@ void fill(Keys& keys, const QuantizerModel& model) {
     keys.add("expert_count", MetadataValue{model.experts});
     keys.add("expert_used_count", MetadataValue{uint32_t{2}});
   }
+  if (model.drafts) keys.add("nextn_predict_layers", MetadataValue{model.drafts});
   for (const auto& [name, value] : kCounts) keys.add(name, MetadataValue{value});
   for (const auto& [name, value] : kReals) keys.add(name, MetadataValue{value});
   for (const auto& [name, value] : kFlags) keys.add(name, MetadataValue{value});

@@ -19,6 +19,7 @@ struct QuantizerModel {
   bool tied = false;       // no output.weight
   bool per_layer = false;  // per_layer_token_embd.weight
   int64_t cols = 256;      // of every row
+  uint32_t drafts = 0;     // of the layers, the last: blocks that draft tokens (MTP)
 };
 
 /// A file that the quantizer accepts and nobody could run: the keys that any architecture asks for, and small

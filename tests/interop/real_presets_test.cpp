@@ -136,6 +136,15 @@ TEST_F(RealPresets, AreTheirsWhateverTheShape) {
                                  .per_layer = kv_heads != 8});
 }
 
+/// Blocks that draft are layers to llama-quantize or none: whichever it is, presets must count as it does.
+TEST_F(RealPresets, AreTheirsWhereBlocksDraft) {
+  for (const std::string_view name : {"llama", "glm4moe", "deepseek2", "qwen35", "qwen35moe", "exaone-moe", "bailingmoe2"})
+    for (const uint32_t drafts : {1u, 3u})
+      EXPECT_GT(compare(QuantizerModel{
+                    .architecture = name, .layers = 16 + drafts, .experts = drafts == 3 ? 8u : 0u, .drafts = drafts}),
+                0u);
+}
+
 TEST_F(RealPresets, AreTheirsWhereRowsDoNotFit) {
   for (const std::string_view name : {"llama", "falcon", "gemma4"})
     for (const int64_t cols : {32, 64, 128, 172, 704, 1152})
