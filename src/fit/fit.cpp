@@ -5,7 +5,6 @@
 #include "artifact/quantize_model.hpp"
 #include "base/atomic_file.hpp"
 #include "base/events.hpp"
-#include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
@@ -51,11 +50,8 @@ EvidenceRequest evidence_request(const FitRequest& request) {
           .feedback = request.feedback};
 }
 
-bool can_judge(const FitRequest& request, const Evidence& evidence) {
-  if (!evidence.run || evidence.run->holdout_chunks == 0) return false;
-  if (request.plan.budget.bytes(evidence.profile) <= memory_for(MemoryUse::all)) return true;
-  log_line("the output would not fit into the memory that is free: it is not run against the original");
-  return false;
+bool can_judge(const Evidence& evidence) {
+  return evidence.run && evidence.run->holdout_chunks > 0;
 }
 
 RefinedPlan plan_and_judge(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
@@ -77,7 +73,7 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
 }
 
 RefinedPlan plan_for(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
-  RefinedPlan result = can_judge(request, evidence) ? plan_and_judge(request, model, evidence)
+  RefinedPlan result = can_judge(evidence) ? plan_and_judge(request, model, evidence)
                                                     : plan_unjudged(request, model, evidence);
   result.plan.recipe.runtime = request.measuring.runtime;
   save_judgements(evidence.state, result);
