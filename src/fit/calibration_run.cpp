@@ -46,6 +46,7 @@ CalibrationRun open_calibration(const ModelSource& source, const CalibrationRequ
   run.text = calibration_tokens(text_of(request, source), *run.model, &state);
   run.probing.context = request.context;
   run.probing.bos = run.text.bos;
+  run.probing.memory_bytes = std::min(run.probing.memory_bytes, memory_for(MemoryUse::hidden_states));
   run.how = request.probing;
   const int64_t have = static_cast<int64_t>(run.text.tokens.size()) / request.context;
   // A short text is cut in two, so that some of it is left to judge by.

@@ -55,7 +55,7 @@ MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& reques
   choices.runs_model =
       request.may_run && is_runnable(model) && (request.text_is_named || model.bytes() <= room.memory);
   if (!choices.runs_model) return choices;
-  choices.judges = request.output_bytes > 0 && request.output_bytes <= room.memory;
+  choices.judges = request.output_bytes > 0;  // layer by layer where the output does not stay in memory
   choices.hessian_width = hessian_width(model, request.feedback, room);
   return choices;
 }

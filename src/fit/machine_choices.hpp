@@ -23,7 +23,7 @@ struct MachineChoices {
 
 /// Bytes that are free.
 struct Room {
-  int64_t memory = 0;    // for the model, and for an output that is run
+  int64_t memory = 0;    // for the model
   int64_t hessians = 0;  // for all Hessians, in the folder they are collected to
   int64_t hessian = std::numeric_limits<int64_t>::max();  // for one, in memory
 };

@@ -143,6 +143,9 @@ class Loop {
     Profile corrected = profile_;
     Progress progress{str("correcting, round ", round), static_cast<int64_t>(formats.size()),
                       Progress::Unit::items};
+    std::vector<std::string> names;
+    for (const auto& [name, loss] : predicted) names.emplace_back(name);
+    judge_.run_ahead(formats, names, 0, chunks);
     double sum = 0;
     for (ProfiledTensor& tensor : corrected.tensors) {
       const auto found = predicted.find(tensor.name);

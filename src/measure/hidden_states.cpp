@@ -20,6 +20,9 @@ HiddenStates::HiddenStates(const infer::Model& model, std::span<const int32_t> t
   run(0, model.layers() + 1);
 }
 
+HiddenStates::HiddenStates(const infer::Model& model, infer::RowStore& store)
+    : model_{model}, stride_{1}, store_{&store} {}
+
 /// Keeps those before blocks [from, to): all that lie close together, of a run through the whole model every stride-th.
 void HiddenStates::run(int from, int to) {
   const auto count = static_cast<int64_t>(tokens_.size());
@@ -40,8 +43,17 @@ void HiddenStates::run(int from, int to) {
 
 const infer::Activations& HiddenStates::before(int layer) {
   kept_.erase(kept_.upper_bound(layer), kept_.end());
+  if (store_) {
+    if (!kept_.contains(layer)) kept_.emplace(layer, stored_.at(static_cast<size_t>(layer))->read());
+    return kept_.at(layer);
+  }
   if (!kept_.contains(layer)) run(layer / stride_ * stride_, layer + 1);
   return kept_.at(layer);
+}
+
+const infer::Activations& HiddenStates::before_lender(int layer) {
+  if (store_ && !lenders_.contains(layer)) lenders_.emplace(layer, stored_.at(static_cast<size_t>(layer))->read());
+  return lenders_.at(layer);
 }
 
 int HiddenStates::stride_for(const infer::Model& model, int64_t chunks, int64_t tokens, int64_t bytes) {

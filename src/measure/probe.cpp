@@ -7,12 +7,14 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "encode/encode_tensor.hpp"
 #include "eval/divergence.hpp"
 #include "measure/probe_record.hpp"
+#include "measure/recipe_sweep.hpp"
 #include "measure/reference_run.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -125,6 +127,7 @@ class Prober {
     for (size_t i = 0; i < subjects_.size(); ++i)
       missing += wanted[i] - static_cast<int64_t>(subjects_[i].kl.size());
     if (missing == 0) return false;
+    if (!stays_in_memory(model_.source().bytes())) run_ahead(wanted);
     Progress progress{str("probing, round ", round), missing, Progress::Unit::items};
     for (size_t i = 0; i < subjects_.size(); ++i) {
       const auto have = static_cast<int64_t>(subjects_[i].kl.size());
@@ -137,6 +140,41 @@ class Prober {
       if (fresh > 0) progress.advance(fresh, std::string(subjects_[i].tensor->name));
     }
     return true;
+  }
+
+  /// Of a model that is read from the disk each time: all that the state does not know, in one sweep.
+  void run_ahead(const std::vector<int64_t>& wanted) {
+    std::vector<RecipeVariant> variants;
+    std::vector<const Subject*> probed;
+    for (size_t i = 0; i < subjects_.size(); ++i) {
+      RecipeVariant variant{std::string{subjects_[i].tensor->name}, subjects_[i].format};
+      for (auto c = static_cast<int64_t>(subjects_[i].kl.size()); c < wanted[i]; ++c)
+        if (!state_.get(RecordKind::probe, key_of(subjects_[i], c))) variant.chunks.push_back(c);
+      if (variant.chunks.empty()) continue;
+      variants.push_back(std::move(variant));
+      probed.push_back(&subjects_[i]);
+    }
+    if (variants.empty()) return;
+    std::map<std::string_view, double> rho;
+    const auto encode = [&](const Tensor& tensor, const Format& format) {
+      const auto subject = std::ranges::find(probed, tensor.name, [](const Subject* s) { return s->tensor->name; });
+      Encoded encoded = encode_tensor(tensor, format, (*subject)->importance);
+      rho[tensor.name] = encoded.rho;
+      return encoded;
+    };
+    const auto start = std::chrono::steady_clock::now();
+    const auto found = sweep_recipe(model_, base_.text(), {}, encode, variants);
+    for (size_t v = 0; v < variants.size(); ++v)
+      for (size_t i = 0; i < variants[v].chunks.size(); ++i)
+        state_.put(RecordKind::probe, key_of(*probed[v], variants[v].chunks[i]),
+                   to_payload({variants[v].tensor, probed[v]->format->id, base_.scored(), found[v][i],
+                               rho.at(probed[v]->tensor->name)}));
+    state_.sync();
+    for (const RecipeVariant& variant : variants) {
+      measured_ += std::ssize(variant.chunks);
+      reused_ -= std::ssize(variant.chunks);  // they will be found in the state
+    }
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
   void extend(Subject& subject, int64_t wanted) {

@@ -5,6 +5,7 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
@@ -67,9 +68,7 @@ void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks) {
       check_cancelled();
       std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
       if (!entry)
-        entry = std::make_unique<Encoded>(encode_tensor(*model_.source().find(name), *find_format(id),
-                                                        importance_ ? importance_->find(name) : nullptr,
-                                                        effort_, curvatures_ ? &*curvatures_ : nullptr));
+        entry = std::make_unique<Encoded>(encoded(*model_.source().find(name), *find_format(id)));
       ground.push_back(entry.get());
     }
     base_.set_overrides(std::move(ground));
@@ -84,36 +83,110 @@ TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
   return used;
 }
 
+Encoded RecipeEvaluator::encoded(const Tensor& tensor, const Format& format) {
+  return encode_tensor(tensor, format, importance_ ? importance_->find(tensor.name) : nullptr, effort_,
+                       curvatures_ ? &*curvatures_ : nullptr);
+}
+
+std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const TensorFormats& formats, std::string_view without,
+                                                             int64_t first, int64_t last) const {
+  const Digest recipe = key_of(formats, without);
+  std::vector<Wanted> figures;
+  for (int64_t c = first; c < last; ++c) {
+    const Digest chunk = base_.chunk_digest(c);
+    Wanted& figure = figures.emplace_back();
+    figure.chunk = c;
+    figure.key = Hasher{}.add_array<uint8_t>(recipe.bytes).add_array<uint8_t>(chunk.bytes).finish();
+    if (const auto payload = state_.get(RecordKind::evaluation, figure.key)) figure.known = parse_probe(*payload).kl;
+  }
+  return figures;
+}
+
+void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, double kl) {
+  state_.put(RecordKind::evaluation, figure.key,
+             to_payload({std::string(without), FormatId::f32, base_.scored(), kl, 0}));
+}
+
+/// Whether model and encoded tensors are too much to keep.
+bool RecipeEvaluator::sweeps(const TensorFormats& formats) const {
+  int64_t bytes = model_.source().bytes();
+  for (const auto& [name, format] : formats)
+    if (const Tensor* tensor = model_.source().find(name))
+      bytes += tensor->rows() * find_format(format)->row_bytes(tensor->cols());
+  return !stays_in_memory(bytes);
+}
+
+void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_view without, int64_t last,
+                                    std::vector<Wanted>& figures) {
+  std::vector<Wanted*> unknown;
+  for (Wanted& figure : figures)
+    if (!figure.known) unknown.push_back(&figure);
+  stand_on(formats, last);
+  parallel_for(std::ssize(unknown), [&](int64_t i) {
+    check_cancelled();
+    Wanted& figure = *unknown[static_cast<size_t>(i)];
+    figure.known = without.empty()
+                       ? base_.overridden_divergence(figure.chunk)
+                       : base_.divergence_without(without, first_block_of(model_, without), figure.chunk);
+  });
+  for (const Wanted* figure : unknown) keep(*figure, without, *figure->known);
+  state_.sync();
+}
+
+/// figures[i]: of the recipe without without[i].
+void RecipeEvaluator::run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
+                                   std::vector<std::vector<Wanted>>& figures) {
+  std::vector<RecipeVariant> variants;
+  for (size_t i = 0; i < figures.size(); ++i) {
+    variants.push_back({.tensor = without[i]});
+    for (const Wanted& figure : figures[i])
+      if (!figure.known) variants.back().chunks.push_back(figure.chunk);
+  }
+  const auto found = sweep_recipe(
+      model_, base_.text(), formats, [&](const Tensor& t, const Format& f) { return encoded(t, f); }, variants);
+  for (size_t i = 0; i < figures.size(); ++i) {
+    auto next = found[i].begin();
+    for (Wanted& figure : figures[i]) {
+      if (figure.known) continue;
+      figure.known = *next++;
+      keep(figure, without[i], *figure.known);
+    }
+  }
+  state_.sync();
+}
+
 std::vector<double> RecipeEvaluator::measure(const TensorFormats& all, std::string_view without,
                                              int64_t first, int64_t last) {
   const TensorFormats formats = only_run(all);
-  const Digest recipe = key_of(formats, without);
-  std::vector<double> kl(static_cast<size_t>(last - first));
-  std::vector<int64_t> unknown;
-  std::vector<Digest> keys;
-  for (int64_t c = first; c < last; ++c) {
-    const Digest chunk = base_.chunk_digest(c);
-    keys.push_back(Hasher{}.add_array<uint8_t>(recipe.bytes).add_array<uint8_t>(chunk.bytes).finish());
-    if (const auto payload = state_.get(RecordKind::evaluation, keys.back()))
-      kl[static_cast<size_t>(c - first)] = parse_probe(*payload).kl;
-    else
-      unknown.push_back(c);
+  std::vector<Wanted> figures = wanted(formats, without, first, last);
+  if (!std::ranges::all_of(figures, [](const Wanted& f) { return f.known.has_value(); })) {
+    if (sweeps(formats)) {
+      std::vector<std::vector<Wanted>> one{std::move(figures)};
+      const std::string tensor{without};
+      run_in_sweep(formats, {&tensor, 1}, one);
+      figures = std::move(one.front());
+    } else {
+      run_in_memory(formats, without, last, figures);
+    }
   }
-  if (unknown.empty()) return kl;
-  stand_on(formats, last);
-  parallel_for(static_cast<int64_t>(unknown.size()), [&](int64_t i) {
-    check_cancelled();
-    const int64_t chunk = unknown[static_cast<size_t>(i)];
-    kl[static_cast<size_t>(chunk - first)] =
-        without.empty() ? base_.overridden_divergence(chunk)
-                        : base_.divergence_without(without, first_block_of(model_, without), chunk);
-  });
-  for (const int64_t c : unknown)
-    state_.put(RecordKind::evaluation, keys[static_cast<size_t>(c - first)],
-               to_payload({std::string(without), FormatId::f32, base_.scored(),
-                           kl[static_cast<size_t>(c - first)], 0}));
-  state_.sync();
+  std::vector<double> kl;
+  for (const Wanted& figure : figures) kl.push_back(*figure.known);
   return kl;
+}
+
+void RecipeEvaluator::run_ahead(const TensorFormats& all, const std::vector<std::string>& without, int64_t first,
+                                int64_t last) {
+  const TensorFormats formats = only_run(all);
+  if (!sweeps(formats)) return;
+  std::vector<std::string> tensors;
+  std::vector<std::vector<Wanted>> figures;
+  for (const std::string& tensor : without) {
+    std::vector<Wanted> of = wanted(formats, tensor, first, last);
+    if (std::ranges::all_of(of, [](const Wanted& f) { return f.known.has_value(); })) continue;
+    tensors.push_back(tensor);
+    figures.push_back(std::move(of));
+  }
+  if (!figures.empty()) run_in_sweep(formats, tensors, figures);
 }
 
 std::vector<double> RecipeEvaluator::divergence(const TensorFormats& formats, int64_t first, int64_t last) {

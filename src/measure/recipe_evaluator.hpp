@@ -12,18 +12,17 @@
 #include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
+#include "measure/recipe_sweep.hpp"
 #include "measure/reference_run.hpp"
+#include "measure/tensor_formats.hpp"
 #include "snug/state.hpp"
 
 namespace snug {
 
-/// Formats of those tensors that are not left as they are in the model.
-using TensorFormats = std::map<std::string, FormatId, std::less<>>;
-
 /// Measures whole recipes: the model with every tensor encoded as planned, compared with the original token
 /// by token on chunks of a text. Exact mode, deterministic on any thread count. What is measured becomes
-/// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe
-/// in memory.
+/// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe in memory,
+/// unless model and recipe together do not fit there: then a layer is encoded when the run gets to it.
 class RecipeEvaluator {
  public:
   /// Throws Error if the text is shorter than two chunks.
@@ -46,8 +45,24 @@ class RecipeEvaluator {
   /// The same with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
   std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
                                          int64_t last);
+  /// Runs together what divergence_without() will be asked of these tensors, where that spares reading the model for
+  /// each of them.
+  void run_ahead(const TensorFormats& formats, const std::vector<std::string>& without, int64_t first, int64_t last);
 
  private:
+  /// One figure wanted, and what the state says of it.
+  struct Wanted {
+    Digest key;
+    int64_t chunk = 0;
+    std::optional<double> known;
+  };
+  std::vector<Wanted> wanted(const TensorFormats& formats, std::string_view without, int64_t first, int64_t last) const;
+  void keep(const Wanted& figure, std::string_view without, double kl);
+  bool sweeps(const TensorFormats& formats) const;
+  Encoded encoded(const Tensor& tensor, const Format& format);
+  void run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
+                    std::vector<std::vector<Wanted>>& figures);
+  void run_in_memory(const TensorFormats& formats, std::string_view without, int64_t last, std::vector<Wanted>& figures);
   Digest key_of(const TensorFormats& formats, std::string_view without) const;
   std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
                               int64_t last);

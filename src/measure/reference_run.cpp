@@ -2,22 +2,17 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
 #include <optional>
 
 #include "base/parallel.hpp"
-#include "eval/divergence.hpp"
+#include "measure/row_divergence.hpp"
 #include "model/roles.hpp"
-#include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
 constexpr int64_t kHeadRows =
     32;  // tokens whose logits exist at a time: bounds memory for large vocabularies
-
-constexpr double kAll = -std::numeric_limits<double>::infinity();  // the floor below which nothing counts
 
 using infer::Activations;
 using infer::Session;
@@ -206,15 +201,9 @@ double ReferenceRun::compare(Session& session, const Chunk& chunk, const Activat
     const Activations logits = head(session, scored_tokens(chunk), last, begin, end);
     Activations base;
     if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.original_last, begin, end);
-    parallel_for(end - begin, [&](int64_t r) {
-      const std::span<const float> row = keep_logits_ ? chunk.logits.row(begin + r) : base.row(r);
-      const infer::BaseRow original_row{row, infer::log_sum_exp(row), kAll};
-      if (!std::isfinite(original_row.log_sum))
-        throw Error{"what the original predicts is no number", model_.source().path().string(),
-                    "weights or metadata of the model are damaged: copy or convert it again"};
-      kl[static_cast<size_t>(begin + r)] =
-          static_cast<double>(infer::compare(original_row, logits.row(r), 0).divergence);
-    });
+    const Matrix<const float> originals =
+        keep_logits_ ? Matrix<const float>{chunk.logits.at(begin), end - begin, chunk.logits.width()} : base.view();
+    row_divergences(model_, originals, logits, std::span{kl}.subspan(static_cast<size_t>(begin)));
   }
   double sum = 0;
   for (const double k : kl) sum += k;  // in order: the same sum on any threads

@@ -28,6 +28,7 @@ class ReferenceRun {
 
   int64_t chunks() const { return static_cast<int64_t>(chunks_.size()); }
   int64_t scored() const { return text_.scored(); }  // tokens of a chunk
+  const TextChunks& text() const { return text_; }
   Digest chunk_digest(int64_t chunk) const { return text_.digest(chunk); }
 
   /// Runs the original on those of the first `count` chunks that have not been run.

@@ -11,12 +11,15 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "encode/candidates.hpp"
 #include "eval/divergence.hpp"
 #include "infer/reverse/reverse_pass.hpp"
+#include "infer/sweep.hpp"
+#include "infer/weight_reads.hpp"
 #include "measure/hidden_states.hpp"
 #include "measure/row_gradients.hpp"
 #include "measure/scores.hpp"
@@ -69,6 +72,7 @@ class Sensing {
     if (end <= model_.layers()) {
       set_out(end);
       for (int stage = model_.layers(); stage >= end; --stage) go(stage);
+      reads_.tell("the way there and back");
     }
     results_.seconds = seconds_since(start);
     summarise();
@@ -160,12 +164,14 @@ class Sensing {
       if (std::ranges::any_of(subjects_, [&](const Subject& s) { return wants(s, c); }))
         travellers_.push_back({.chunk = c, .hidden = {}, .hooks = {}, .pass = {}, .gradients = {}});
     const auto count = static_cast<int64_t>(travellers_.size());
+    const bool sweeps = !stays_in_memory(model_.source().bytes());
     const int stride = HiddenStates::stride_for(model_, count, text_.context(), options_.memory_bytes);
     progress_ = std::make_unique<Progress>("sensitivity", count * (2 * model_.layers() - std::max(end, 0)),
                                            Progress::Unit::items);
+    if (sweeps) run_in_sweep();
     parallel_for(count, [&](int64_t i) {
       Traveller& t = travellers_[static_cast<size_t>(i)];
-      t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
+      if (!sweeps) t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
       t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix,
                                      const infer::Activations& inputs, const infer::Activations& gradients) {
         if (RowGradients* of = gradients_of(t, weight)) of->add_product(matrix, inputs, gradients);
@@ -176,9 +182,31 @@ class Sensing {
       t.pass = std::make_unique<infer::ReversePass>(
           model_, text_.tokens(t.chunk), options_.draws, t.hooks,
           [&t](int layer) -> const infer::Activations& { return t.hidden->before_lender(layer); });
-      progress_->advance(model_.layers());
+      if (!sweeps) progress_->advance(model_.layers());
     });
     results_.forward_seconds = seconds_since(start);
+  }
+
+  /// The original's hidden states before every block, from one sweep.
+  void run_in_sweep() {
+    store_ = std::make_unique<infer::RowStore>(memory_for(MemoryUse::hidden_states));
+    infer::Sweep sweep{model_, {.context = text_.context(), .batch = text_.context()}, 0};
+    for (Traveller& t : travellers_) {
+      t.hidden = std::make_unique<HiddenStates>(model_, *store_);
+      sweep.begin(text_.tokens(t.chunk));
+    }
+    for (int block = 0; block <= model_.layers(); ++block) {
+      reads_.will_need(block + 1);
+      parallel_for(std::ssize(travellers_), [&](int64_t i) {
+        check_cancelled();
+        const auto s = static_cast<size_t>(i);
+        travellers_[s].hidden->keep(sweep.hidden(s));
+        if (block == model_.layers()) return;
+        sweep.step(s);
+        progress_->advance(1);
+      });
+      reads_.done_with(block);
+    }
   }
 
   RowGradients* gradients_of(Traveller& traveller, const infer::Weight& weight) const {
@@ -202,6 +230,7 @@ class Sensing {
       finish(t, stage);
       if (stage != model_.layers() && stage != kLookUp) progress_->advance(1, str("block ", stage));
     });
+    reads_.done_with(stage);
     save(stage);
   }
 
@@ -292,7 +321,9 @@ class Sensing {
   TextChunks text_;
   std::vector<Subject> subjects_;
   std::map<const infer::Weight*, size_t> index_;
+  std::unique_ptr<infer::RowStore> store_;  // of the travellers' hidden states, where the model does not stay in memory
   std::vector<Traveller> travellers_;
+  infer::WeightReads reads_{model_};
   std::unique_ptr<Progress> progress_;
   SensitivityResults results_;
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/digest.hpp"
+#include "base/memory.hpp"
 #include "snug/model.hpp"
 
 namespace snug {
@@ -60,9 +61,11 @@ Digest digest_of_contents(const ModelSource::Contents& model) {
     hasher.add(entry.key);
     add_value(hasher, entry.value);
   }
+  const bool lets_go = !stays_in_memory(model.bytes);
   for (const Tensor& tensor : model.tensors) {
     hasher.add(tensor.name).add(static_cast<uint64_t>(tensor.format)).add_array<int64_t>(tensor.shape);
     add_weights(hasher, tensor);
+    if (lets_go) tensor.done_with();
   }
   return hasher.finish();
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
 #include "eval/divergence.hpp"
@@ -140,6 +141,19 @@ TEST_F(ProbeOnTinyLlama, WithoutMemoryForTheOriginalsRunTheResultIsTheSame) {
   const ProbeResults kept = run("kept");
   options.memory_bytes = 0;
   expect_same(run("computed again"), kept);
+}
+
+/// All tensors in one sweep for each round.
+TEST_F(ProbeOnTinyLlama, AModelThatDoesNotFitIntoMemoryGivesTheSameRecords) {
+  const ProbeResults in_memory = run("in memory");
+  const Digest records = contents;
+  set_memory_limit(20000);
+  const ProbeResults swept = run("swept");
+  set_memory_limit(0);
+  expect_same(in_memory, swept);
+  EXPECT_EQ(contents, records);
+  EXPECT_EQ(swept.measured, in_memory.measured);
+  EXPECT_EQ(swept.reused, 0);
 }
 
 TEST_F(ProbeOnTinyLlama, AnotherTextOrModelOrFirstTokenIsAnotherProbe) {

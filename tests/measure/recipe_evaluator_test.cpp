@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/on_tiny_llama.hpp"
@@ -84,6 +85,33 @@ TEST_F(JudgeOnTinyLlama, IsTheSameOnAnyThreadsAndInAnyOrder) {
   RecipeEvaluator late = judge();
   late.divergence_without(mixed, "output.weight", 1, 3);  // leaves another ground, other chunks
   EXPECT_EQ(late.divergence(mixed, 0, 4), one);
+  set_threads(0);
+}
+
+/// Every tensor, among them those of the embeddings and the head, put back in turn in one sweep.
+TEST_F(JudgeOnTinyLlama, ASweepGivesTheFiguresOfARunInMemory) {
+  TensorFormats every = mixed;
+  every["token_embd.weight"] = FormatId::q4_0;
+  every["blk.0.ffn_up.weight"] = FormatId::q8_0;
+  std::vector<std::string> names;
+  for (const auto& [name, format] : every) names.push_back(name);
+  const auto figures = [&] {
+    std::vector<std::vector<double>> all{judge().divergence(every, 0, 4)};
+    for (const std::string& name : names) all.push_back(judge().divergence_without(every, name, 1, 4));
+    return all;
+  };
+  const auto in_memory = figures();
+  const int64_t records = store.count(RecordKind::evaluation);
+  for (const int threads : {1, 4}) {
+    set_threads(threads);
+    store = Store::open(scratch / ("swept " + std::to_string(threads)), Access::write);
+    set_memory_limit(20000);
+    judge().run_ahead(every, names, 1, 4);
+    EXPECT_EQ(store.count(RecordKind::evaluation), 3 * 5);
+    EXPECT_EQ(figures(), in_memory);
+    EXPECT_EQ(store.count(RecordKind::evaluation), records);
+    set_memory_limit(0);
+  }
   set_threads(0);
 }
 

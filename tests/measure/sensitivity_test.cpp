@@ -9,6 +9,7 @@
 #include <fstream>
 #include <random>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/read_file.hpp"
 #include "encode/encode_tensor.hpp"
@@ -45,6 +46,17 @@ class SensitivityOfTinyLlama : public test::OnTinyLlama<SensitivityOptions> {
     });
   }
 };
+
+TEST_F(SensitivityOfTinyLlama, AModelThatDoesNotFitIntoMemoryGivesTheSameRecords) {
+  options.formats = "q8_0,q4_0";
+  const SensitivityResults in_memory = run("in memory");
+  const Digest records = contents;
+  set_memory_limit(20000);
+  const SensitivityResults swept = run("swept");
+  set_memory_limit(0);
+  expect_same(in_memory, swept);
+  EXPECT_EQ(contents, records);
+}
 
 /// Many draws over few tokens against the divergence itself, where errors are small enough for the quadratic form.
 TEST_F(SensitivityOfTinyLlama, IsTheDivergenceThatATensorCausesByItself) {

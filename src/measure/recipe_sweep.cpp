@@ -1,0 +1,203 @@
+#include "measure/recipe_sweep.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/events.hpp"
+#include "base/memory.hpp"
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "infer/sweep.hpp"
+#include "infer/weight_reads.hpp"
+#include "measure/row_divergence.hpp"
+#include "model/roles.hpp"
+
+namespace snug {
+namespace {
+
+using infer::Activations;
+using Encode = std::function<Encoded(const Tensor& tensor, const Format& format)>;
+
+constexpr int64_t kHeadRows = 32;  // tokens whose logits exist at a time: bounds memory for large vocabularies
+constexpr int kOutside = infer::WeightReads::kOutside;
+
+/// Tensors of one block, or of those outside all, as the recipe has them.
+struct EncodedBlock {
+  std::vector<Encoded> tensors;
+  infer::Replacements all;
+};
+
+/// The same for a variant.
+struct VariantBlock {
+  std::optional<Encoded> own;
+  infer::Replacements all;
+};
+
+class RecipeSweep {
+ public:
+  RecipeSweep(const infer::Model& model, const TextChunks& text, const TensorFormats& formats, const Encode& encode,
+              const std::vector<RecipeVariant>& variants)
+      : model_{model},
+        text_{text},
+        formats_{formats},
+        encode_{encode},
+        variants_{variants},
+        sweep_{model, {.context = text.context(), .batch = text.context()}, memory_for(MemoryUse::hidden_states)},
+        reads_{model},
+        own_(variants.size()) {
+    for (const RecipeVariant& variant : variants) chunks_.insert(variant.chunks.begin(), variant.chunks.end());
+  }
+
+  std::vector<std::vector<double>> run() {
+    Progress progress{"judging, layer by layer", model_.layers() + 2, Progress::Unit::items};
+    begin();
+    progress.advance(1);
+    for (int block = 0; block < model_.layers(); ++block) {
+      go(block);
+      progress.advance(1, str("block ", block));
+    }
+    auto divergences = compare();
+    progress.advance(1);
+    reads_.done_with(kOutside);
+    reads_.tell("judging");
+    return divergences;
+  }
+
+ private:
+  VariantBlock of_variant(size_t v, const EncodedBlock& recipe) const {
+    const RecipeVariant& variant = variants_[v];
+    VariantBlock block{{}, recipe.all};
+    const infer::Weight* weight = model_.find(variant.tensor);
+    block.all.erase(weight);
+    if (!weight || !variant.format) return block;
+    block.own = encode_(*model_.source().find(variant.tensor), *variant.format);
+    block.all.emplace(weight, infer::stand_in(model_, variant.tensor, *variant.format, block.own->data));
+    return block;
+  }
+
+  /// Where a variant leaves the recipe's way: kOutside for the embeddings, layers() for the head.
+  int leaves_at(size_t variant) const {
+    const std::string& tensor = variants_[variant].tensor;
+    if (tensor.empty() || (role_of(tensor) == Role::output && layer_of(tensor) < 0)) return model_.layers();
+    return layer_of(tensor);
+  }
+
+  EncodedBlock encoded(int block) const {
+    EncodedBlock result;
+    for (const auto& [name, format] : formats_) {
+      if (layer_of(name) != block) continue;
+      check_cancelled();
+      result.tensors.push_back(encode_(*model_.source().find(name), *find_format(format)));
+    }
+    for (const Encoded& tensor : result.tensors)
+      result.all.emplace(model_.find(tensor.tensor),
+                         infer::stand_in(model_, tensor.tensor, *tensor.format, tensor.data));
+    return result;
+  }
+
+  void begin() {
+    const EncodedBlock outside = encoded(kOutside);
+    for (const int64_t chunk : chunks_) {
+      original_[chunk] = sweep_.begin(text_.tokens(chunk));
+      recipe_[chunk] = sweep_.begin(text_.tokens(chunk), {nullptr, &outside.all});
+    }
+    for (size_t v = 0; v < variants_.size(); ++v) {
+      if (leaves_at(v) != kOutside) continue;
+      const VariantBlock own = of_variant(v, outside);
+      for (const int64_t chunk : variants_[v].chunks)
+        own_[v][chunk] = sweep_.begin(text_.tokens(chunk), {nullptr, &own.all});
+    }
+  }
+
+  void go(int block) {
+    const EncodedBlock encodings = encoded(block);
+    reads_.will_need(block + 1);
+    std::deque<VariantBlock> leaving;  // whose addresses stay
+    std::vector<std::pair<size_t, const infer::Replacements*>> steps;  // a sequence, and what is in place for it
+    for (size_t v = 0; v < variants_.size(); ++v) {
+      if (leaves_at(v) > block) continue;
+      const bool leaves = leaves_at(v) == block;
+      if (leaves) leaving.push_back(of_variant(v, encodings));
+      for (const int64_t chunk : variants_[v].chunks) {
+        if (leaves) own_[v][chunk] = sweep_.branch(recipe_.at(chunk));
+        steps.emplace_back(own_[v].at(chunk), leaves ? &leaving.back().all : &encodings.all);
+      }
+    }
+    for (const int64_t chunk : chunks_) {
+      steps.emplace_back(original_.at(chunk), nullptr);
+      steps.emplace_back(recipe_.at(chunk), &encodings.all);
+    }
+    parallel_for(std::ssize(steps), [&](int64_t i) {
+      check_cancelled();
+      const auto& [sequence, replaced] = steps[static_cast<size_t>(i)];
+      sweep_.step(sequence, {nullptr, replaced});
+    });
+    reads_.done_with(block);
+  }
+
+  std::vector<std::vector<double>> compare() {
+    const EncodedBlock outside = encoded(kOutside);
+    std::vector<std::vector<double>> all(variants_.size());
+    for (size_t v = 0; v < variants_.size(); ++v) {
+      const bool is_outside = layer_of(variants_[v].tensor) < 0;
+      const VariantBlock own = is_outside ? of_variant(v, outside) : VariantBlock{{}, outside.all};
+      all[v].resize(variants_[v].chunks.size());
+      parallel_for(std::ssize(variants_[v].chunks), [&](int64_t i) {
+        const int64_t chunk = variants_[v].chunks[static_cast<size_t>(i)];
+        const auto left = own_[v].find(chunk);
+        all[v][static_cast<size_t>(i)] =
+            divergence(chunk, left == own_[v].end() ? recipe_.at(chunk) : left->second, own.all);
+      });
+    }
+    return all;
+  }
+
+  double divergence(int64_t chunk, size_t sequence, const infer::Replacements& replaced) const {
+    const Activations original = sweep_.hidden(original_.at(chunk), text_.first_scored());
+    const Activations last = sweep_.hidden(sequence, text_.first_scored());
+    std::vector<double> kl(static_cast<size_t>(text_.scored()));
+    for (int64_t begin = 0; begin < text_.scored(); begin += kHeadRows) {
+      check_cancelled();
+      const int64_t end = std::min(text_.scored(), begin + kHeadRows);
+      const Activations base = sweep_.head(part(original, begin, end));
+      const Activations logits = sweep_.head(part(last, begin, end), {nullptr, &replaced});
+      row_divergences(model_, base.view(), logits, std::span{kl}.subspan(static_cast<size_t>(begin)));
+    }
+    double sum = 0;
+    for (const double k : kl) sum += k;  // in order: the same sum on any threads
+    return sum / static_cast<double>(text_.scored());
+  }
+
+  static Activations part(const Activations& all, int64_t begin, int64_t end) {
+    Activations rows = Activations::unset(end - begin, all.width());
+    std::copy_n(all.at(begin), rows.values().size(), rows.at(0));
+    return rows;
+  }
+
+  const infer::Model& model_;
+  const TextChunks& text_;
+  const TensorFormats& formats_;
+  const Encode& encode_;
+  const std::vector<RecipeVariant>& variants_;
+  infer::Sweep sweep_;
+  infer::WeightReads reads_;
+  std::set<int64_t> chunks_;
+  std::map<int64_t, size_t> original_, recipe_;   // sequences, by chunk
+  std::vector<std::map<int64_t, size_t>> own_;  // of variants that have left the recipe's way
+};
+
+}  // namespace
+
+std::vector<std::vector<double>> sweep_recipe(
+    const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
+    const std::function<Encoded(const Tensor& tensor, const Format& format)>& encode,
+    const std::vector<RecipeVariant>& variants) {
+  return RecipeSweep{model, text, formats, encode, variants}.run();
+}
+
+}  // namespace snug

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "encode/encode_tensor.hpp"
+#include "infer/model.hpp"
+#include "measure/tensor_formats.hpp"
+#include "measure/text_chunks.hpp"
+
+namespace snug {
+
+/// A recipe, on some chunks, but for one tensor (or none: empty): that is in a format of its own, or as in the
+/// original (nullptr).
+struct RecipeVariant {
+  std::string tensor;
+  const Format* format = nullptr;
+  std::vector<int64_t> chunks{};
+};
+
+/// Mean KL(original || variant) over the scored tokens of each chunk of each variant, in nats, from one sweep through
+/// the model: a block is encoded when the sweep gets to it and forgotten behind it, and a variant leaves the recipe's
+/// way at the block that its tensor is in. Exact mode; the figures of ReferenceRun, to the bit.
+/// encode(tensor, format): the whole tensor, the same each time.
+std::vector<std::vector<double>> sweep_recipe(
+    const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
+    const std::function<Encoded(const Tensor& tensor, const Format& format)>& encode,
+    const std::vector<RecipeVariant>& variants);
+
+}  // namespace snug

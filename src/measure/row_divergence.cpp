@@ -1,0 +1,25 @@
+#include "measure/row_divergence.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "base/parallel.hpp"
+#include "eval/divergence.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+
+void row_divergences(const infer::Model& model, Matrix<const float> original, const infer::Activations& logits,
+                     std::span<double> kl) {
+  constexpr double kAll = -std::numeric_limits<double>::infinity();  // the floor below which nothing counts
+  parallel_for(logits.count(), [&](int64_t r) {
+    const std::span<const float> row = original.row(r);
+    const infer::BaseRow base{row, infer::log_sum_exp(row), kAll};
+    if (!std::isfinite(base.log_sum))
+      throw Error{"what the original predicts is no number", model.source().path().string(),
+                  "weights or metadata of the model are damaged: copy or convert it again"};
+    kl[static_cast<size_t>(r)] = static_cast<double>(infer::compare(base, logits.row(r), 0).divergence);
+  });
+}
+
+}  // namespace snug
