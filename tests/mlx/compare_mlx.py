@@ -24,7 +24,7 @@ FORMATS = ['mlx_q2_g32', 'mlx_q3_g32', 'mlx_q4_g32', 'mlx_q4_g64', 'mlx_q5_g32',
            'mlx_mxfp4', 'mlx_nvfp4', 'mlx_mxfp8']
 TOKENS = 24
 # Of logits, relative to their rms. Gemma's activation is rounded as llama.cpp's table is; weights in f32 become bf16.
-TOLERANCE, ROUNDED = 1e-4, 5e-2
+TOLERANCE, ROUNDED = 2e-3, 5e-2
 
 
 def run(*command):
