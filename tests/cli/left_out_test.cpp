@@ -36,7 +36,7 @@ class LeftOutOfFit : public test::RunProgram {
   void write_unknown_architecture() {
     test::GgufBytes{}
         .key("general.architecture", "brand-new")
-        .f32("blk.0.ffn_up.weight", {64, 32}, std::vector<float>(64 * 32, 0.5f))
+        .f32("blk.99.ffn_up.weight", {64, 32}, std::vector<float>(64 * 32, 0.5f))
         .save(scratch_ / "new.gguf");
   }
   static constexpr const char* kFit = "fit model.gguf --formats q4_K,q6_K --bpw 5 --calib-chunks 2 --calib-ctx 32";
@@ -87,8 +87,8 @@ TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
            test::GgufBytes::le<uint32_t>(8) + test::GgufBytes::le<uint64_t>(1) + test::GgufBytes::text("calib.txt"))
       .key_u32("imatrix.chunk_count", 3)
       .key_u32("imatrix.chunk_size", 256)
-      .f32("blk.0.ffn_up.weight.in_sum2", {64}, std::vector<float>(64, 1))
-      .f32("blk.0.ffn_up.weight.counts", {1}, {1})
+      .f32("blk.99.ffn_up.weight.in_sum2", {64}, std::vector<float>(64, 1))
+      .f32("blk.99.ffn_up.weight.counts", {1}, {1})
       .f32("blk.7.ffn_up.weight.in_sum2", {64}, std::vector<float>(64, 1))
       .f32("blk.7.ffn_up.weight.counts", {1}, {1})
       .save(scratch_ / "some.gguf");
