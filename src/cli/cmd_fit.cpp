@@ -1,6 +1,7 @@
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
@@ -12,6 +13,7 @@ namespace {
 
 struct Args {
   CommonArgs common;
+  MemoryOption memory;
   ModelArgs model;
   MeasureArgs measure;
   CalibrationArgs calibration;
@@ -41,6 +43,7 @@ FitRequest request_of(const Args& args) {
 
 int run(const Args& args) {
   args.common.apply();
+  args.memory.apply();
   if (!args.dry_run && args.out.empty())
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the plan alone", Fault::usage};
   const FitResult result = fit(request_of(args), terminal_events());
@@ -69,6 +72,7 @@ void add_fit(CLI::App& app, int& exit_code) {
   command->add_flag("--force", args->force, "replace an existing output");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
+  args->memory.add_to(*command);
   args->common.add_to(*command);
   command->footer(
       "Stopped at any instant, the same command goes on where it was.\n"

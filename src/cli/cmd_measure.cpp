@@ -5,6 +5,7 @@
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/text_table.hpp"
 #include "fit/check_recipes.hpp"
@@ -18,6 +19,7 @@ namespace {
 
 struct Args {
   CommonArgs common;
+  MemoryOption memory;
   ModelArgs model;
   MeasureArgs measure;
   CalibrationArgs calibration;
@@ -92,6 +94,7 @@ std::vector<MeasuredRecipe> check(const Args& args, const ModelSource& model, Ev
 
 int run(const Args& args) {
   args.common.apply();
+  args.memory.apply();
   const std::filesystem::path path = args.measure.state_path(args.model.model, ".");
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   guard_for(existing, args.model, args.calibration.calib).writes(args.profile).keeps(path).check();
@@ -115,6 +118,7 @@ void add_measure(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->measure.add_to(*command, true);
   args->calibration.add_to(*command);
+  args->memory.add_to(*command);
   command->add_option("--profile", args->profile,
                       "write losses and bytes of every tensor and format here, as JSON");
   command
