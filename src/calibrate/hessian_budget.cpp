@@ -69,7 +69,8 @@ int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room) {
   int64_t width = 0;
   Need sum;
   for (const auto& [cols, need] : needed) {
-    if (static_cast<double>(cols) * static_cast<double>(cols) * sizeof(float) > static_cast<double>(room.matrix_bytes)) break;
+    const auto matrix_bytes = static_cast<double>(cols) * static_cast<double>(cols) * sizeof(float);
+    if (matrix_bytes > static_cast<double>(room.matrix_bytes)) break;
     sum.bytes += need.bytes;
     sum.seconds += need.seconds;
     if (sum.bytes > static_cast<double>(room.bytes) || sum.seconds > room.seconds) break;
