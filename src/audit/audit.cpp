@@ -102,7 +102,7 @@ Audit audit_folder(const fs::path& folder) {
   const hf::Config config{folder};
   const safetensors::Checkpoint weights{folder};
   Audit audit;
-  const hf::Sources sources{weights, config, nullptr, audit.remarks};
+  const hf::Sources sources{weights, config, hf::Rename{}, audit.remarks};
   audit.container = "safetensors";
   audit.file_bytes = weights.bytes();
   for (const hf::Source& source : sources.all()) audit.tensors.push_back(stored(source));

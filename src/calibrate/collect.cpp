@@ -139,8 +139,8 @@ class Collector {
                   folder.string(), "name an output elsewhere, or leave wide inputs out",
                   Fault::io};
     if (passes_.size() > 1)
-      log_line(str("second moments of ", collected_.inputs.size(), " inputs, ", show_size(whole), ": summed in ", passes_.size(),
-                 " parts, one after the other, for want of memory"));
+      log_line(str("second moments of ", collected_.inputs.size(), " inputs, ", show_size(whole), ": summed in ",
+                   passes_.size(), " parts, one after the other, for want of memory"));
   }
 
   void add_row_groups() {

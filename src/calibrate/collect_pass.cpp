@@ -159,7 +159,8 @@ std::vector<infer::Activations> read_rows(PassReader& read, const Cursor& in) {
 
 /// What read(in) makes of a file of this run; nothing where it is of another or damaged.
 template <class Read>
-auto load(const std::filesystem::path& path, const Digest& key, Read&& read) -> std::optional<decltype(read(std::declval<Cursor&>()))> {
+auto load(const std::filesystem::path& path, const Digest& key, Read&& read)
+    -> std::optional<decltype(read(std::declval<Cursor&>()))> {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
   try {

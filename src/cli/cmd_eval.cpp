@@ -21,6 +21,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/eval_tasks.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/whole_number.hpp"
 #include "cli/text/eval_report.hpp"
 #include "eval/evaluate.hpp"
@@ -39,6 +40,7 @@ constexpr int64_t kWordsBefore = 12;  // tokens of context shown with each
 
 struct EvalArgs {
   CommonArgs common;
+  MemoryOption memory;
   std::string model, text, token_file, base, base_logits, save_logits, logits, task, cache_type;
   std::vector<int32_t> tokens;
   int64_t context = 256, chunks = 0;
@@ -196,6 +198,7 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
 
 int run_eval(const EvalArgs& args) {
   args.common.apply();
+  args.memory.apply();
   OutputGuard{args.existing()}
       .reads(model_files(args.model))
       .reads(model_files(args.base))
@@ -216,7 +219,6 @@ int run_eval(const EvalArgs& args) {
   EvalReport report;
   report.model = args.model;
   const Model model{open_model(args.model)};
-  tell_if_larger_than_memory(model.source().bytes(), "for every chunk");
   if (!args.base_logits.empty())
     evaluate_against_file(args, model, report);
   else
@@ -262,6 +264,7 @@ void add_options(CLI::App& cmd, EvalArgs& args) {
                      "score the tasks in -f, one JSON object a line, as llama.cpp does; --chunks is tasks")
           ->check(CLI::IsMember({"hellaswag", "arc", "mmlu", "truthfulqa", "winogrande", "choices"}));
   add_cache_type(cmd, args.cache_type);
+  args.memory.add_to(cmd);
   cmd.add_flag("--force", args.force, "replace existing files");
   task->needs(text)->excludes(token_file, base, base_logits, save, tokens, args.context_given);
   text->excludes(token_file);

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/groups.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/projector.hpp"
 #include "cli/terminal_events.hpp"
@@ -22,6 +23,7 @@ namespace {
 
 struct Args {
   CommonArgs common;
+  MemoryOption memory;
   ModelArgs model;
   MeasureArgs measure;
   CalibrationArgs calibration;
@@ -85,6 +87,7 @@ void tell_what_was_left_out(const std::vector<FitResult>& results) {
 
 int run(const Args& args) {
   args.common.apply();
+  args.memory.apply();
   const auto start = std::chrono::steady_clock::now();
   std::vector<NamedBudget> budgets = args.plan.budgets();
   if (args.estimate) {
@@ -142,6 +145,7 @@ void add_fit(CLI::App& app, int& exit_code) {
                     "chose at first");
   args->measure.add_to(*command, false);
   args->calibration.add_to(*command);
+  args->memory.add_to(*command);
   args->common.add_to(*command);
   command->footer(
       "Stopped at any instant, the same command goes on where it was.\n"

@@ -15,6 +15,7 @@
 #include "calibrate/collect.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/whole_number.hpp"
 #include "cli/text/imatrix_report.hpp"
 #include "imatrix/imatrix_merge.hpp"
@@ -29,7 +30,8 @@ constexpr int64_t kUsualChunk = 512;  // llama-imatrix's
 
 struct Args {
   CommonArgs common;
-  std::string model, out, memory, compute = "exact", statistics;
+  MemoryOption memory;
+  std::string model, out, compute = "exact", statistics;
   std::vector<std::filesystem::path> merge;
   CalibrationText source;
   CollectOptions options;
@@ -73,7 +75,6 @@ int merge(const Args& args) {
 
 int collect(Args& args) {
   if (args.source.text.empty()) refuse_usage("no calibration text named", "add -f TEXT, or --calib self");
-  if (!args.memory.empty()) args.options.memory_bytes = parse_size(args.memory);
   if (args.compute == "fast") args.options.compute = infer::Compute::fast;
   const bool own_text = args.source.text == kSelfText;
   const std::filesystem::path kept = own_text ? args.out + ".resume-text" : "";
@@ -83,6 +84,7 @@ int collect(Args& args) {
       .writes(args.out)
       .keeps(kept)
       .keeps(args.out + ".resume-1")
+      .keeps(args.out + ".resume-sweep")
       .check();
   const infer::Model model{open_model(args.model)};
   check_finite(model.source());
@@ -100,6 +102,7 @@ int collect(Args& args) {
 
 int run(Args& args) {
   args.common.apply();
+  args.memory.apply();
   const int tasks = !args.model.empty() + !args.merge.empty() + !args.statistics.empty();
   if (tasks != 1) refuse_usage("name a MODEL, or --merge FILES, or --statistics FILE", "see --help");
   if (!args.statistics.empty()) return show_statistics(args);
@@ -144,11 +147,7 @@ void add_collecting(CLI::App& command, Args& args) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   command.add_option("--full-width", args.options.full_width)->group("")->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
-  command
-      .add_option("--memory", args.memory,
-                  "with --collect-hessians: most memory for sums; more passes over the text where they take more "
-                  "(default: half of what is free)")
-      ->type_name("SIZE");
+  args.memory.add_to(command);
   command.add_option("--compute", args.compute, "how the model is run: exact gives the same file anywhere")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();

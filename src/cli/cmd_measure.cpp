@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/groups.hpp"
+#include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/text/text_table.hpp"
 #include "fit/check_recipes.hpp"
@@ -19,6 +20,7 @@ namespace {
 
 struct Args {
   CommonArgs common;
+  MemoryOption memory;
   ModelArgs model;
   MeasureArgs measure;
   CalibrationArgs calibration;
@@ -93,6 +95,7 @@ std::vector<MeasuredRecipe> check(const Args& args, const ModelSource& model, Ev
 
 int run(const Args& args) {
   args.common.apply();
+  args.memory.apply();
   const ModelSource model = open_model(args.model.model);
   const std::filesystem::path path = args.measure.state_path(model);
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
@@ -117,6 +120,7 @@ void add_measure(CLI::App& app, int& exit_code) {
   args->model.add_to(*command);
   args->measure.add_to(*command, true);
   args->calibration.add_to(*command);
+  args->memory.add_to(*command);
   under(*command, kWhere)
       .add_option("--profile", args->profile, "write losses and bytes of every tensor and format here, as JSON")
       ->type_name("FILE");

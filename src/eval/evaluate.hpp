@@ -22,7 +22,8 @@ Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk,
 /// After each chunk: what was scored so far. For progress and running figures.
 using AfterChunk = std::function<void(int64_t chunk)>;
 
-/// Perplexity of a model, run as each chunk by itself would be in such a session (ScoredRun); the logits go to `save` as well where it is given. This and compare_chunks() throw
+/// Perplexity of a model, run as each chunk by itself would be in such a session (ScoredRun). The logits go
+/// to `save` as well where it is given. This and compare_chunks() throw
 /// Error (chunk, token, file) where a prediction is no number.
 std::vector<TokenScore> score_chunks(const Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after);

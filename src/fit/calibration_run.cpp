@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
