@@ -17,6 +17,7 @@ class WordySizes final : public OutputSizes {
  public:
   int64_t fixed_bytes(const Recipe&) const override { return 100; }
   int64_t stored_bytes(FormatId, int64_t data_bytes) const override { return data_bytes; }
+  bool has_notes() const override { return false; }
   FileLayout layout(const Recipe& recipe) const override {
     int64_t bytes = fixed_bytes(recipe);
     for (const RecipeTensor& tensor : recipe.tensors)
