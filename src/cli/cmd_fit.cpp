@@ -61,7 +61,7 @@ std::vector<std::string> outputs_of(const Args& args, const std::vector<NamedBud
   if (!args.out.empty()) return output_names(args.out, budgets);
   std::vector<std::string> names;
   for (const NamedBudget& budget : budgets) {
-    names.push_back(args.dry_run ? "" : default_output(args.model.model, budget));
+    names.push_back(args.dry_run ? "" : default_output(args.model.model, budget, args.measure.runtime));
     if (!args.dry_run) log_line(str("output: ", names.back(), " (-o names another)"));
   }
   return names;

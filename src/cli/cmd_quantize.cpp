@@ -91,7 +91,7 @@ void take_as_llama(Args& args) {
     args.preset = type;
   else
     args.format = type;
-  if (args.out.empty()) args.out = default_output(args.model.model, {Budget{}, type});
+  if (args.out.empty()) args.out = default_output(args.model.model, {Budget{}, type}, args.runtime);
   log_line(str("as `snug quantize ", args.model.model, find_preset(type) ? " --preset " : " --format ", type, " -o ",
                args.out, "`"));
 }

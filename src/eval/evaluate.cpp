@@ -85,7 +85,7 @@ Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk,
 std::vector<TokenScore> score_chunks(const Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after) {
   std::vector<TokenScore> scores;
-  ScoredRun run{session.model(), session.options(), chunks, chunks.count(), bos};
+  ScoredRun run{session, chunks, chunks.count(), bos};
   for (int64_t c = 0; c < chunks.count(); ++c) {
     for (const ScoredRun::Piece& piece : run.pieces()) {
       const Activations logits = run.logits(c, piece);
@@ -111,8 +111,8 @@ std::vector<TokenPair> compare_chunks(const Session& session, const Session& bas
                                       const AfterChunk& after) {
   check_vocabularies(session.model().vocabulary(), base.model().vocabulary(), session);
   std::vector<TokenPair> pairs;
-  ScoredRun run{session.model(), session.options(), chunks, chunks.count(), bos};
-  ScoredRun originals{base.model(), base.options(), chunks, chunks.count(), bos};
+  ScoredRun run{session, chunks, chunks.count(), bos};
+  ScoredRun originals{base, chunks, chunks.count(), bos};
   for (int64_t c = 0; c < chunks.count(); ++c) {
     for (const ScoredRun::Piece& piece : run.pieces()) {
       const Activations original = originals.logits(c, piece);
@@ -133,7 +133,7 @@ std::vector<TokenPair> compare_chunks(const Session& session, const BaseLogits& 
   const Chunks& chunks = base.chunks();
   const int64_t count = limit > 0 ? std::min(limit, chunks.count()) : chunks.count();
   std::vector<TokenPair> pairs;
-  ScoredRun run{session.model(), session.options(), chunks, count, bos};
+  ScoredRun run{session, chunks, count, bos};
   for (int64_t c = 0; c < count; ++c) {
     for (const ScoredRun::Piece& piece : run.pieces()) {
       const auto base_row = [&](int64_t r, std::span<float> scratch) {

@@ -15,9 +15,14 @@ constexpr int64_t kLeastRows = 32;
 
 }  // namespace
 
-ScoredRun::ScoredRun(const Model& model, const SessionOptions& options, const Chunks& chunks, int64_t count,
-                     std::optional<int32_t> bos)
-    : model_{model}, options_{options}, chunks_{chunks}, count_{count}, bos_{bos}, reads_{model} {}
+ScoredRun::ScoredRun(const Session& session, const Chunks& chunks, int64_t count, std::optional<int32_t> bos)
+    : model_{session.model()},
+      options_{session.options()},
+      how_{&session.hooks, &session.replaced()},
+      chunks_{chunks},
+      count_{count},
+      bos_{bos},
+      reads_{model_} {}
 
 /// Cut where a session's batches end, and where the logits would take much memory.
 std::vector<ScoredRun::Piece> ScoredRun::pieces() const {
@@ -38,7 +43,7 @@ Activations ScoredRun::logits(int64_t chunk, const Piece& piece) {
   chunk_ = chunk;
   Activations rows = Activations::unset(piece.end - piece.first, hidden_.width());
   std::copy_n(hidden_.at(piece.first), rows.values().size(), rows.at(0));
-  Activations logits = sweep_->head(rows);
+  Activations logits = sweep_->head(rows, how_);
   if (chunk + 1 == count_ && piece.end == chunks_.scored()) {
     reads_.done_with(WeightReads::kOutside);
     reads_.tell("evaluating");
@@ -54,7 +59,7 @@ void ScoredRun::run(int64_t first, int64_t end) {
     const std::span<const int32_t> text = chunks_.chunk(chunk);
     std::vector<int32_t> tokens(text.begin(), text.end() - 1);  // the last one predicts nothing that is scored
     if (bos_) tokens.front() = *bos_;
-    sweep_->begin(tokens);
+    sweep_->begin(tokens, how_);
   }
   std::optional<Progress> progress;
   if (end - first > 1) progress.emplace("running layer by layer", model_.layers() * (end - first), Progress::Unit::items);
@@ -62,7 +67,7 @@ void ScoredRun::run(int64_t first, int64_t end) {
     reads_.will_need(block + 1);
     for (size_t s = 0; s < static_cast<size_t>(end - first); ++s) {
       check_cancelled();
-      sweep_->step(s);
+      sweep_->step(s, how_);
       if (progress) progress->advance(1, str("block ", block));
     }
     reads_.done_with(block);

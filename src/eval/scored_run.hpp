@@ -15,9 +15,9 @@ namespace snug::infer {
 /// memory is run chunk by chunk too, of another all chunks go through a layer before the next is read.
 class ScoredRun {
  public:
-  /// The first `count` chunks; `bos` replaces the first token of each. options.context is that of the chunks.
-  ScoredRun(const Model& model, const SessionOptions& options, const Chunks& chunks, int64_t count,
-            std::optional<int32_t> bos);
+  /// The first `count` chunks, as `session` would run them, with what stands in for weights in it; `bos` replaces the
+  /// first token of each. The session's context is that of the chunks, and it outlives this.
+  ScoredRun(const Session& session, const Chunks& chunks, int64_t count, std::optional<int32_t> bos);
 
   /// Scored rows whose logits exist at a time.
   struct Piece {
@@ -32,7 +32,8 @@ class ScoredRun {
   void run(int64_t first, int64_t end);
 
   const Model& model_;
-  SessionOptions options_;
+  const SessionOptions options_;
+  const SweepStep how_;
   const Chunks& chunks_;
   int64_t count_, first_ = 0, end_ = 0;  // chunks [first_, end_) have been run
   std::optional<int32_t> bos_;

@@ -84,6 +84,7 @@ class Session {
   void replace(std::string_view tensor, const Format& format, std::span<const std::byte> data);
   void restore(std::string_view tensor);
   void restore_all() { replaced_.clear(); }
+  const Replacements& replaced() const { return replaced_; }
 
  private:
   void check(std::span<const int32_t> tokens) const;

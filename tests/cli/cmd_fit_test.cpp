@@ -145,6 +145,7 @@ TEST(OutputName, OfNoneLosesTheMarkOfTheSource) {
   for (const char* model : {"dense-f16.gguf", "/models/dense.BF16.gguf", "dense", "some/dense/", "dense-F32.gguf"})
     EXPECT_EQ(cli::default_output(model, budget), "dense-4.25bpw.gguf") << model;
   EXPECT_EQ(cli::default_output("f16.gguf", budget), "f16-4.25bpw.gguf");
+  EXPECT_EQ(cli::default_output("./gemma-4-26b-a4b-it", budget, "mlx"), "gemma-4-26b-a4b-it-4.25bpw-mlx");
 }
 
 }  // namespace

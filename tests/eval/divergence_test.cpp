@@ -127,6 +127,18 @@ TEST_F(EvaluateTinyModel, ABaseLogitsFileGivesWhatTheModelItselfGives) {
   EXPECT_EQ(b.model.perplexity.value, a.model.perplexity.value);
 }
 
+TEST_F(EvaluateTinyModel, WhatStandsInForAWeightIsJudged) {
+  const Model model{open_model(scratch / "base.gguf")};
+  const Chunks chunks = cut_into_chunks(text, 16, 2);
+  Session base{model, {}}, session{model, {}};
+  const Weight& weight = *model.find("blk.1.ffn_down.weight");
+  const std::vector<std::byte> zeros(static_cast<size_t>(weight.bytes()));
+  session.replace(weight.name, *weight.format, zeros);
+  EXPECT_GT(summarise(compare_chunks(session, base, chunks, 1, nullptr, {})).kl.value, 1e-6);
+  session.restore_all();
+  EXPECT_EQ(summarise(compare_chunks(session, base, chunks, 1, nullptr, {})).kl.value, 0);
+}
+
 /// Layer by layer, as a model is run that does not fit into memory.
 TEST_F(EvaluateTinyModel, LittleMemoryGivesTheSameBits) {
   const Model original{open_model(scratch / "base.gguf")}, model{open_model(scratch / "model.gguf")};

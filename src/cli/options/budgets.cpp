@@ -100,8 +100,8 @@ std::vector<std::string> output_names(const std::string& pattern, const std::vec
   return names;
 }
 
-std::string default_output(const std::string& model, const NamedBudget& budget) {
-  return str(bare_name(model), "-", budget.label(), ".gguf");
+std::string default_output(const std::string& model, const NamedBudget& budget, std::string_view runtime) {
+  return str(bare_name(model), "-", budget.label(), runtime == "mlx" ? "-mlx" : ".gguf");
 }
 
 }  // namespace snug::cli

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "snug/budget.hpp"
@@ -30,6 +31,7 @@ std::vector<std::string> output_names(const std::string& pattern, const std::vec
 
 /// A name for the output of a model where none was given: "dense-f16.gguf" at 3.5 bits becomes
 /// "dense-3.5bpw.gguf", in the folder one is in.
-std::string default_output(const std::string& model, const NamedBudget& budget);
+std::string default_output(const std::string& model, const NamedBudget& budget,
+                           std::string_view runtime = "llama.cpp");
 
 }  // namespace snug::cli
