@@ -7,6 +7,7 @@
 set -uo pipefail
 snug=$(readlink -f "$1") model=$(readlink -f "$2") backwards=${3:-}
 work=$(mktemp -d)
+export SNUG_HOME="$work/measurements"  # not among a person's own
 unmount() { umount "$work/disk" 2>/dev/null; }
 trap 'unmount; rm -rf "$work"' EXIT
 cd "$work" || exit 2

@@ -8,6 +8,7 @@ shared=$(readlink -f "$(dirname "$0")/../../../shared" || true)
 cases="$shared/cases/reports"
 [ -d "$cases" ] || { echo "no cases beside the project"; exit 77; }
 work=$(mktemp -d)
+export SNUG_HOME="$work/measurements"  # not among a person's own
 trap 'rm -rf "$work"' EXIT
 failed=0
 

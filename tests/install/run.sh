@@ -4,6 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
+export SNUG_HOME="$work/measurements"  # not among a person's own
 trap 'rm -rf "$work"' EXIT
 cmake --install "$1" --prefix "$work/prefix" >/dev/null
 for file in bin/snug include/snug/quantize.hpp include/snug/model.hpp include/snug/fit.hpp include/snug/events.hpp share/man/man1/snug.1 share/bash-completion/completions/snug \
