@@ -1,0 +1,42 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/common.hpp"
+#include "cli/options/budgets.hpp"
+#include "cli/options/memory_option.hpp"
+#include "cli/options/options.hpp"
+#include "cli/projector.hpp"
+#include "snug/fit.hpp"
+
+namespace snug::cli {
+
+/// What a person says to `snug fit`, and the request it makes.
+struct FitArgs {
+  CommonArgs common;
+  MemoryOption memory;
+  ModelArgs model;
+  MeasureArgs measure;
+  CalibrationArgs calibration;
+  PlanArgs plan;
+  ProjectorArgs projector;
+  std::string out, recipe, feedback = "auto";
+  bool dry_run = false, estimate = false, force = false, strict = false, decide_anew = false;
+
+  void add_to(CLI::App& command);
+  Existing existing() const { return force ? Existing::replace : Existing::refuse; }
+  /// Without budget, output and recipe, which each size has of its own.
+  FitRequest request() const;
+  /// One for each budget. A name that nobody gave is said before the work. Throws Error of Fault::usage where there is
+  /// no budget, or where two would have one name.
+  std::vector<FitStep> steps(const std::vector<NamedBudget>& budgets) const;
+
+ private:
+  void add_outputs_to(CLI::App& command);
+  void add_effort_to(CLI::App& command);
+  std::vector<std::string> outputs(const std::vector<NamedBudget>& budgets) const;
+};
+
+}  // namespace snug::cli
