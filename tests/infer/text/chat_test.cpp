@@ -170,7 +170,7 @@ TEST(Chat, FaultsNameTheLine) {
            {"a\n{% if true %}\nb", "line 2"}}) {
     const Error error = fault_of(source);
     EXPECT_TRUE(error.where().starts_with(line)) << source << ": " << error.what();
-    EXPECT_NE(error.remedy().find("--chat-template"), std::string::npos);
+    EXPECT_NE(error.remedy().find("built-in template"), std::string::npos);
     EXPECT_NE(error.problem().find("the template"), std::string::npos);
   }
 }
