@@ -25,7 +25,7 @@ struct CollectPass {
 void save_pass(const std::filesystem::path& path, const Digest& key, const CollectPass& pass);
 
 /// Nothing where there is no such file, where it is of another run (another key), or is damaged; the last two
-/// are told on stderr. The lengths of all arrays go together; whether they are those of a model is not known
+/// are logged. The lengths of all arrays go together; whether they are those of a model is not known
 /// here. `mirrored` as chunks_done says is not checked.
 std::optional<CollectPass> load_pass(const std::filesystem::path& path, const Digest& key);
 

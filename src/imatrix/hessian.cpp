@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "base/mapped_file.hpp"
-#include "base/str.hpp"
 #include "base/printable.hpp"
-#include "gguf/reader.hpp"
+#include "base/str.hpp"
+#include "imatrix/container.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -76,7 +76,7 @@ std::vector<float> mean_moment(const Hessian& moment, int64_t mat) {
 
 Hessians::Hessians(const std::filesystem::path& path) {
   if (!is_gguf(path)) return;
-  file_ = std::make_unique<ModelSource>(gguf::read_model(path));
+  file_ = std::make_unique<ModelSource>(read_container(path));
   if (file_->metadata().find(kTensors)) read();
 }
 

@@ -7,7 +7,7 @@
 #include "base/str.hpp"
 #include "base/cursor.hpp"
 #include "base/printable.hpp"
-#include "gguf/reader.hpp"
+#include "imatrix/container.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "snug/error.hpp"
 
@@ -174,7 +174,7 @@ bool is_gguf(std::span<const std::byte> bytes) {
 Imatrix read_imatrix(std::span<const std::byte> bytes, const std::string& name) {
   refuse_foreign("imatrix", bytes, name);
   if (!is_gguf(bytes)) return LegacyImatrix{bytes, name}.read();
-  const ModelSource file = gguf::read_model(bytes, name);
+  const ModelSource file = read_container(bytes, name);
   return GgufImatrix{file}.read();
 }
 

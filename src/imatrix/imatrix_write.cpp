@@ -2,19 +2,16 @@
 #include <cmath>
 
 #include "base/str.hpp"
-#include "gguf/writer.hpp"
-#include "imatrix/imatrix_file.hpp"
+#include "imatrix/container.hpp"
 #include "imatrix/hessian.hpp"
+#include "imatrix/imatrix_file.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
-using gguf::OutputKey;
-using gguf::OutputTensor;
-
 struct Part {
-  OutputTensor tensor;
+  ContainerTensor tensor;
   std::span<const float> values;
 };
 
@@ -30,7 +27,7 @@ void add_parts(const std::string& name, const ImatrixSums& sums, std::vector<Par
 }
 
 /// The tensors of one input's second moments.
-void add_parts(const Hessian& moment, std::vector<OutputTensor>& tensors) {
+void add_parts(const Hessian& moment, std::vector<ContainerTensor>& tensors) {
   const int64_t n = moment.dim, mats = moment.mats;
   if (static_cast<int64_t>(moment.counts.size()) != mats)
     throw Error{str("the second moments of '", moment.input, "' do not have ", mats, " counts")};
@@ -41,7 +38,7 @@ void add_parts(const Hessian& moment, std::vector<OutputTensor>& tensors) {
 }
 
 /// From tensor `index` on; the tensor after those written.
-size_t write_moment(gguf::Writer& writer, size_t index, const Hessian& moment,
+size_t write_moment(ContainerWriter& writer, size_t index, const Hessian& moment,
                     const MatrixSource& source) {
   const auto values = static_cast<size_t>(moment.dim * moment.dim);
   for (int64_t mat = 0; mat < moment.mats; ++mat) {
@@ -56,14 +53,14 @@ size_t write_moment(gguf::Writer& writer, size_t index, const Hessian& moment,
   return index + 3;
 }
 
-std::vector<OutputKey> keys_of(const Imatrix& imatrix) {
+std::vector<ContainerKey> keys_of(const Imatrix& imatrix) {
   return {{"general.type", std::string{"imatrix"}},
           {"imatrix.datasets", imatrix.datasets},
           {"imatrix.chunk_count", MetadataValue{static_cast<uint32_t>(imatrix.chunks)}},
           {"imatrix.chunk_size", MetadataValue{static_cast<uint32_t>(imatrix.chunk_tokens)}}};
 }
 
-std::vector<OutputKey> keys_of(std::span<const Hessian> moments) {
+std::vector<ContainerKey> keys_of(std::span<const Hessian> moments) {
   if (moments.empty()) return {};
   std::vector<std::string> tensors, inputs;
   for (const Hessian& moment : moments) {
@@ -107,12 +104,12 @@ void write_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
                    std::span<const Hessian> moments, const MatrixSource& source, Existing existing) {
   std::vector<Part> parts;
   for (const auto& [name, sums] : imatrix.tensors) add_parts(name, sums, parts);
-  std::vector<OutputTensor> tensors;
+  std::vector<ContainerTensor> tensors;
   for (const Part& part : parts) tensors.push_back(part.tensor);
   for (const Hessian& moment : moments) add_parts(moment, tensors);
-  std::vector<OutputKey> keys = keys_of(imatrix);
-  for (OutputKey& key : keys_of(moments)) keys.push_back(std::move(key));
-  gguf::Writer writer{gguf::plan_layout(path, std::move(keys), std::move(tensors)), existing};
+  std::vector<ContainerKey> keys = keys_of(imatrix);
+  for (ContainerKey& key : keys_of(moments)) keys.push_back(std::move(key));
+  ContainerWriter writer = open_container(path, std::move(keys), std::move(tensors), existing);
   for (size_t i = 0; i < parts.size(); ++i) writer.write(i, 0, std::as_bytes(parts[i].values));
   size_t next = parts.size();
   for (const Hessian& moment : moments) next = write_moment(writer, next, moment, source);
