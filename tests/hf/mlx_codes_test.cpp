@@ -224,8 +224,7 @@ std::vector<Group> groups_of(std::istream& file) {
 }
 
 TEST(MlxCodes, RealGroupsAreReadToTheBit) {
-  if (test::shared_folder().empty()) GTEST_SKIP() << "no ../shared folder: the golden values are there";
-  std::ifstream file{test::shared_folder() / "reference" / "golden_mlx" / "real.txt"};
+  std::ifstream file{test::data_folder() / "mlx" / "real.txt"};
   const std::vector<Group> groups = groups_of(file);
   ASSERT_GT(groups.size(), 200u);
   for (const Group& g : groups) {

@@ -91,11 +91,9 @@ TEST(MlxPresets, TotalsOfThePublishedModelsAreTheseToTheByte) {
 }
 
 TEST(MlxPresets, EveryModuleIsWhatThePublishedTablesSay) {
-  const auto shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "no ../shared folder: the tables are there";
   const ModuleTree gemma = test::gemma4_26b();
   int tables = 0;
-  for (const auto& entry : std::filesystem::directory_iterator{shared / "reference" / "golden_mlx" / "recipes"}) {
+  for (const auto& entry : std::filesystem::directory_iterator{test::data_folder() / "mlx" / "recipes"}) {
     const Preset* preset = find_preset(entry.path().stem().string());
     if (!preset) continue;  // expected.tsv
     SCOPED_TRACE(preset->name);
