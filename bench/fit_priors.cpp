@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 #include "model/roles.hpp"
 #include "recipe/profile.hpp"
 #include "snug/error.hpp"

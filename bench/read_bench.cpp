@@ -14,7 +14,7 @@
 #include <iostream>
 #include <vector>
 
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/parallel.hpp"
 #include "quant/kernels/bits.hpp"
 #include "snug/error.hpp"

@@ -28,7 +28,7 @@
 #include "infer/session.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "measure/reference_run.hpp"
-#include "measure/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 

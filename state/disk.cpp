@@ -11,7 +11,7 @@
 #include <string>
 #include <utility>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

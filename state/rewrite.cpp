@@ -4,7 +4,7 @@
 #include <tuple>
 #include <utility>
 
-#include "base/output_path.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 #include "snug/state.hpp"

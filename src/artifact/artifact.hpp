@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/atomic_file.hpp"
-#include "base/output_guard.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/output_guard.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/model.hpp"
 #include "snug/output.hpp"

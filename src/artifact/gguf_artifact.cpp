@@ -4,7 +4,7 @@
 #include <iterator>
 #include <utility>
 
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "gguf/layout.hpp"
 #include "gguf/metadata.hpp"

@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
-#include "base/atomic_folder.hpp"
 #include "base/covered.hpp"
-#include "base/read_file.hpp"
+#include "base/files/atomic_folder.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "mlx/config.hpp"
 #include "mlx/folder_files.hpp"

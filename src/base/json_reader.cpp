@@ -4,8 +4,8 @@
 #include <set>
 #include <vector>
 
-#include "base/file_kind.hpp"
 #include "base/events.hpp"
+#include "base/files/file_kind.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

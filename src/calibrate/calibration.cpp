@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "base/file_kind.hpp"
-#include "base/read_file.hpp"
+#include "base/files/file_kind.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/utf8.hpp"

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "calibrate/chunk_runner.hpp"
 
 namespace snug {

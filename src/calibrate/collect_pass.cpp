@@ -6,12 +6,12 @@
 #include <string>
 #include <utility>
 
-#include "base/atomic_file.hpp"
+#include "base/cursor.hpp"
 #include "base/digest.hpp"
-#include "base/mapped_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
-#include "base/cursor.hpp"
 #include "snug/error.hpp"
 
 namespace snug {

@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "audit/audit.hpp"
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"

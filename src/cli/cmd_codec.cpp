@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "base/atomic_file.hpp"
 #include "base/closest.hpp"
-#include "base/mapped_file.hpp"
-#include "base/output_guard.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/mapped_file.hpp"
+#include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/common.hpp"
 #include "recipe/format_names.hpp"

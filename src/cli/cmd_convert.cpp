@@ -1,6 +1,6 @@
 #include "artifact/artifact.hpp"
 #include "artifact/convert_model.hpp"
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"

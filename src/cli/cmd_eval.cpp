@@ -10,13 +10,13 @@
 #include <optional>
 #include <sstream>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/output_guard.hpp"
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/memory.hpp"
-#include "base/output_guard.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"

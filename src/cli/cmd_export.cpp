@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/output_guard.hpp"
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/output_guard.hpp"
-#include "base/read_file.hpp"
 #include "cli/common.hpp"
 #include "recipe/export.hpp"
 #include "snug/error.hpp"

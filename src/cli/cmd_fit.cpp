@@ -7,7 +7,7 @@
 #include "base/without_controls.hpp"
 #include "cli/commands.hpp"
 #include "cli/options/fit_args.hpp"
-#include "cli/terminal_events.hpp"
+#include "cli/terminal/terminal_events.hpp"
 #include "cli/text/fit_report.hpp"
 #include "cli/text/ladder_report.hpp"
 #include "cli/text/report_table.hpp"

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/files/output_guard.hpp"
 #include "base/json_reader.hpp"
-#include "base/output_guard.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"

@@ -1,6 +1,6 @@
 #include <nlohmann/json.hpp>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"

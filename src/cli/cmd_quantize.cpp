@@ -4,9 +4,9 @@
 #include <cstdlib>
 
 #include "artifact/quantize_model.hpp"
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/progress.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"

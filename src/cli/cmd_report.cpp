@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <iterator>
 
-#include "base/atomic_file.hpp"
-#include "base/file_kind.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/file_kind.hpp"
+#include "base/files/read_file.hpp"
 #include "base/progress.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"

@@ -18,8 +18,8 @@
 #include "base/units.hpp"
 #include "cli/options/groups.hpp"
 #include "cli/report_error.hpp"
-#include "cli/terminal_events.hpp"
-#include "cli/terminal_width.hpp"
+#include "cli/terminal/terminal_events.hpp"
+#include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
 #include "snug/error.hpp"
 

@@ -7,7 +7,7 @@
 #include <type_traits>
 #include <variant>
 
-#include "base/file_kind.hpp"
+#include "base/files/file_kind.hpp"
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"

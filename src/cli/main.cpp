@@ -5,12 +5,12 @@
 #include <memory>
 #include <string_view>
 
-#include "base/mapped_faults.hpp"
-#include "base/open_descriptors.hpp"
+#include "base/files/mapped_faults.hpp"
+#include "base/files/open_descriptors.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/report_error.hpp"
-#include "cli/terminal_events.hpp"
+#include "cli/terminal/terminal_events.hpp"
 #include "cli/text/help.hpp"
 #include "cli/usage_error.hpp"
 #include "snug/error.hpp"

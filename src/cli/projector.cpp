@@ -2,7 +2,7 @@
 
 #include "artifact/convert_model.hpp"
 #include "base/events.hpp"
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "snug/error.hpp"

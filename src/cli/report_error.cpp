@@ -11,7 +11,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "base/without_controls.hpp"
-#include "cli/terminal_width.hpp"
+#include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
 
 namespace snug::cli {

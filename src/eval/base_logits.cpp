@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/file_kind.hpp"
+#include "base/files/file_kind.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"

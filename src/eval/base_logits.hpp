@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "base/atomic_file.hpp"
-#include "base/mapped_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "infer/rows.hpp"
 
 namespace snug::infer {

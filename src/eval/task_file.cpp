@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

@@ -9,7 +9,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
-#include "measure/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
 #include "recipe/target.hpp"
 
 namespace snug {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "artifact/quantize_model.hpp"
-#include "base/atomic_file.hpp"
 #include "base/events.hpp"
-#include "base/read_file.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"

@@ -3,10 +3,10 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "fit/calibration_run.hpp"
-#include "imatrix/importance.hpp"
 #include "imatrix/hessian.hpp"
+#include "imatrix/importance.hpp"
 
 namespace snug {
 

@@ -3,8 +3,8 @@
 #include <sstream>
 
 #include "base/digest.hpp"
-#include "base/mapped_file.hpp"
-#include "base/output_path.hpp"
+#include "base/files/mapped_file.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 
 namespace snug {

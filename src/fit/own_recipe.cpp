@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/digest.hpp"
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

@@ -6,7 +6,7 @@
 
 #include "base/cursor.hpp"
 #include "base/events.hpp"
-#include "base/file_kind.hpp"
+#include "base/files/file_kind.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"

@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "base/file_kind.hpp"
-#include "base/mapped_file.hpp"
+#include "base/files/file_kind.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "gguf/layout.hpp"

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "base/output_path.hpp"
+#include "base/files/output_path.hpp"
 
 namespace snug::gguf {
 namespace {

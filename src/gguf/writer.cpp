@@ -3,10 +3,10 @@
 #include <mutex>
 #include <system_error>
 
-#include "base/open_descriptors.hpp"
+#include "base/covered.hpp"
+#include "base/files/open_descriptors.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
-#include "base/covered.hpp"
 #include "gguf/layout.hpp"
 #include "snug/error.hpp"
 

@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "snug/format.hpp"
 #include "snug/model.hpp"
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

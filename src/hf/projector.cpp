@@ -4,8 +4,8 @@
 #include <memory>
 #include <sstream>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "hf/assemble.hpp"
 #include "hf/checkpoint.hpp"

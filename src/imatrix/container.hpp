@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "gguf/reader.hpp"
 #include "gguf/writer.hpp"
 

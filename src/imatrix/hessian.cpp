@@ -5,7 +5,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "imatrix/container.hpp"

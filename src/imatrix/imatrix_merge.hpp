@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <span>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 
 namespace snug {
 

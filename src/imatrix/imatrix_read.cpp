@@ -2,11 +2,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/file_kind.hpp"
-#include "base/mapped_file.hpp"
-#include "base/str.hpp"
 #include "base/cursor.hpp"
+#include "base/files/file_kind.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/printable.hpp"
+#include "base/str.hpp"
 #include "imatrix/container.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "snug/error.hpp"

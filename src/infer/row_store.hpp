@@ -6,7 +6,7 @@
 #include <mutex>
 #include <optional>
 
-#include "base/scratch_file.hpp"
+#include "base/files/scratch_file.hpp"
 #include "infer/rows.hpp"
 
 namespace snug::infer {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/events.hpp"
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"

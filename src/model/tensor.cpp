@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"

@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "base/open_descriptors.hpp"
+#include "base/files/open_descriptors.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "model/roles.hpp"

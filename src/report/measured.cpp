@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "base/read_file.hpp"
-#include "base/str.hpp"
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
+#include "base/str.hpp"
 #include "snug/error.hpp"
 #include "snug/recipe.hpp"
 

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <set>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "safetensors/header.hpp"
 #include "snug/error.hpp"

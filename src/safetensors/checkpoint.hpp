@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "safetensors/dtype.hpp"
 
 namespace snug::safetensors {

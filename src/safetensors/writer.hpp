@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "safetensors/header.hpp"
 
 namespace snug::safetensors {

@@ -1,4 +1,4 @@
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

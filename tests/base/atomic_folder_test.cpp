@@ -1,10 +1,10 @@
-#include "base/atomic_folder.hpp"
+#include "base/files/atomic_folder.hpp"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 

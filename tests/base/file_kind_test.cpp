@@ -1,4 +1,4 @@
-#include "base/file_kind.hpp"
+#include "base/files/file_kind.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What a file that gets shorter, and standard descriptors that are closed, do to a process.
-#include "base/mapped_faults.hpp"
+#include "base/files/mapped_faults.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -9,9 +9,9 @@
 #include <fstream>
 #include <utility>
 
-#include "base/atomic_file.hpp"
-#include "base/mapped_file.hpp"
-#include "base/open_descriptors.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/mapped_file.hpp"
+#include "base/files/open_descriptors.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 

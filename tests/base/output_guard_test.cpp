@@ -1,5 +1,5 @@
 // Which outputs are refused before any work, and why.
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 

@@ -5,7 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/file_kind.hpp"
+#include "base/files/file_kind.hpp"
 #include "cli/text/report_table.hpp"
 #include "recipe/recipe_fixture.hpp"
 #include "snug/error.hpp"

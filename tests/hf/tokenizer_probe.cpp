@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "hf/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "snug/error.hpp"

@@ -9,13 +9,13 @@
 #include <set>
 #include <sstream>
 
+#include "base/files/read_file.hpp"
 #include "base/parallel.hpp"
-#include "base/read_file.hpp"
-#include "plan/baseline_recipes.hpp"
 #include "eval/evaluate.hpp"
+#include "imatrix/importance.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "interop/real_llama.hpp"
-#include "imatrix/importance.hpp"
+#include "plan/baseline_recipes.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "snug/error.hpp"

@@ -1,5 +1,5 @@
 // What sensitivities are made of: samples of rows, what formats do to them, gradients of the rows, gradients by logits.
-#include "measure/row_gradients.hpp"
+#include "measure/sensitivity/row_gradients.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "measure/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,13 +9,13 @@
 #include <fstream>
 #include <random>
 
+#include "base/files/read_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
-#include "base/read_file.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/on_tiny_llama.hpp"
 #include "measure/reference_run.hpp"
-#include "measure/sensitivity_record.hpp"
+#include "measure/sensitivity/sensitivity_record.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"

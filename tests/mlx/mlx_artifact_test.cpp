@@ -8,7 +8,7 @@
 
 #include "artifact/convert_model.hpp"
 #include "artifact/quantize_model.hpp"
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "encode/encode_tensor.hpp"
 #include "mlx/wide_checkpoint.hpp"

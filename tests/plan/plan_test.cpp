@@ -6,9 +6,9 @@
 #include <limits>
 #include <random>
 
-#include "base/mapped_file.hpp"
-#include "base/progress.hpp"
 #include "artifact/quantize_model.hpp"
+#include "base/files/mapped_file.hpp"
+#include "base/progress.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "plan/baseline_recipes.hpp"

@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 #include "safetensors/writer.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"

@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 #include "cli/options/budgets.hpp"
 #include "fit/inputs.hpp"
-#include "snug/fit.hpp"
 #include "measure/measure.hpp"
 #include "plan/plan.hpp"
+#include "snug/fit.hpp"
 
 namespace snug::cli {
 

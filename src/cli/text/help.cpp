@@ -8,7 +8,7 @@
 
 #include "base/str.hpp"
 #include "cli/options/groups.hpp"
-#include "cli/terminal_width.hpp"
+#include "cli/terminal/terminal_width.hpp"
 #include "cli/text/app_outline.hpp"
 #include "cli/text/wrap.hpp"
 

@@ -8,12 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "cli/terminal_width.hpp"
-#include "cli/text/text_table.hpp"
-#include "base/printable.hpp"
 #include "base/without_controls.hpp"
+#include "cli/terminal/terminal_width.hpp"
+#include "cli/text/text_table.hpp"
 #include "model/roles.hpp"
 
 namespace snug::cli {

@@ -1,7 +1,7 @@
 // Pixtral's tower, also that of Mistral Small 3: rotary embeddings like Llama's, and rows of patches that end in a
 // token of the text model.
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "hf/projectors/projector_kind.hpp"
 #include "hf/rows.hpp"

@@ -4,8 +4,8 @@
 #include <cctype>
 #include <map>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 
 namespace snug::hf {

@@ -8,8 +8,8 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "hf/tokenizer/pre_tokenizer_name.hpp"
 #include "snug/error.hpp"

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

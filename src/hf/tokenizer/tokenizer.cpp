@@ -4,8 +4,8 @@
 #include <array>
 #include <optional>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "hf/tokenizer/chat_template.hpp"
 #include "hf/tokenizer/normalizer.hpp"

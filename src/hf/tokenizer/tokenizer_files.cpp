@@ -1,7 +1,7 @@
 #include "hf/tokenizer/tokenizer_files.hpp"
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "hf/tokenizer/ranked_tokens.hpp"
 #include "hf/tokenizer/sentencepiece.hpp"
 #include "snug/error.hpp"

@@ -2,9 +2,9 @@
 
 #include <charconv>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
-#include "base/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
-#include "base/read_file.hpp"
 #include "infer/text/chat_template.hpp"
 #include "snug/error.hpp"
 

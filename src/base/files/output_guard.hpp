@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "base/atomic_folder.hpp"
-#include "base/output_path.hpp"
+#include "base/files/atomic_folder.hpp"
+#include "base/files/output_path.hpp"
 
 namespace snug {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/digest.hpp"
-#include "measure/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
 
 namespace snug {
 namespace {

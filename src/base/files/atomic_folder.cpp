@@ -1,4 +1,4 @@
-#include "base/atomic_folder.hpp"
+#include "base/files/atomic_folder.hpp"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,8 +11,8 @@
 #include <system_error>
 #include <utility>
 
-#include "base/atomic_file.hpp"
-#include "base/output_path.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

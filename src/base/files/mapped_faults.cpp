@@ -1,4 +1,4 @@
-#include "base/mapped_faults.hpp"
+#include "base/files/mapped_faults.hpp"
 
 #include <signal.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "cli/typed_lines.hpp"
+#include "cli/terminal/typed_lines.hpp"
 
 #include <poll.h>
 #include <unistd.h>

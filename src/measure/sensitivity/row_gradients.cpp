@@ -1,4 +1,4 @@
-#include "measure/row_gradients.hpp"
+#include "measure/sensitivity/row_gradients.hpp"
 
 #include <algorithm>
 

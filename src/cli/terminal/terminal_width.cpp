@@ -1,4 +1,4 @@
-#include "cli/terminal_width.hpp"
+#include "cli/terminal/terminal_width.hpp"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

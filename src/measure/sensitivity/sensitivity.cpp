@@ -1,4 +1,4 @@
-#include "measure/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -21,9 +21,9 @@
 #include "infer/sweep.hpp"
 #include "infer/weight_reads.hpp"
 #include "measure/hidden_states.hpp"
-#include "measure/row_gradients.hpp"
 #include "measure/scores.hpp"
-#include "measure/sensitivity_subject.hpp"
+#include "measure/sensitivity/row_gradients.hpp"
+#include "measure/sensitivity/sensitivity_subject.hpp"
 #include "measure/text_chunks.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"

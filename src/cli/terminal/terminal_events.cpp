@@ -1,4 +1,4 @@
-#include "cli/terminal_events.hpp"
+#include "cli/terminal/terminal_events.hpp"
 
 #include <unistd.h>
 
@@ -12,7 +12,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "base/without_controls.hpp"
-#include "cli/terminal_width.hpp"
+#include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
 
 namespace snug::cli {

@@ -1,4 +1,4 @@
-#include "base/atomic_file.hpp"
+#include "base/files/atomic_file.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -13,7 +13,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/mapped_faults.hpp"
+#include "base/files/mapped_faults.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 

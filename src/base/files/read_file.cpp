@@ -1,4 +1,4 @@
-#include "base/read_file.hpp"
+#include "base/files/read_file.hpp"
 
 #include <fstream>
 #include <ios>

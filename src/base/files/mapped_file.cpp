@@ -1,4 +1,4 @@
-#include "base/mapped_file.hpp"
+#include "base/files/mapped_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "base/mapped_faults.hpp"
+#include "base/files/mapped_faults.hpp"
 #include "base/without_controls.hpp"
 #include "snug/error.hpp"
 

@@ -1,4 +1,4 @@
-#include "measure/sensitivity_record.hpp"
+#include "measure/sensitivity/sensitivity_record.hpp"
 
 #include <bit>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "base/output_guard.hpp"
+#include "base/files/output_guard.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

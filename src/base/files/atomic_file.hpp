@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "base/output_path.hpp"
+#include "base/files/output_path.hpp"
 #include "snug/output.hpp"
 
 namespace snug {

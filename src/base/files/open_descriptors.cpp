@@ -1,4 +1,4 @@
-#include "base/open_descriptors.hpp"
+#include "base/files/open_descriptors.hpp"
 
 #include <fcntl.h>
 #include <sys/resource.h>

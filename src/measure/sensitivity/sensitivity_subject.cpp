@@ -1,4 +1,4 @@
-#include "measure/sensitivity_subject.hpp"
+#include "measure/sensitivity/sensitivity_subject.hpp"
 
 #include "eval/divergence.hpp"
 #include "model/roles.hpp"

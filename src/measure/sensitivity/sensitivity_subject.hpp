@@ -6,10 +6,10 @@
 
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
-#include "measure/row_gradients.hpp"
 #include "measure/row_sample.hpp"
-#include "measure/sensitivity.hpp"
-#include "measure/sensitivity_record.hpp"
+#include "measure/sensitivity/row_gradients.hpp"
+#include "measure/sensitivity/sensitivity.hpp"
+#include "measure/sensitivity/sensitivity_record.hpp"
 #include "measure/text_chunks.hpp"
 #include "snug/digest.hpp"
 #include "snug/model.hpp"
