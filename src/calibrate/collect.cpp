@@ -338,7 +338,6 @@ CollectReport collect_imatrix(const infer::Model& model, const CalibrationTokens
                 Fault::usage};
   if (options.chunk_tokens < 1 || options.skip_chunks < 0)
     throw Error{str("chunks of ", options.chunk_tokens, " tokens cannot be made"), "", "", Fault::usage};
-  tell_if_larger_than_memory(model.source().bytes(), "for every chunk");
   return Collector{model, text, options, out}.run(text.name, existing);
 }
 

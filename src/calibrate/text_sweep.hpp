@@ -54,7 +54,6 @@ class TextSweep {
  private:
   void show_chunk(int64_t chunk, const Consumer& consume, bool goes_on);
   void embed(int64_t chunk, const infer::SweepStep& how, bool goes_on);
-  void show_head(int64_t chunk, const Consumer& consume) const;
   std::vector<int32_t> tokens_of(int64_t chunk) const;
 
   const infer::Model& model_;

@@ -74,14 +74,6 @@ Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t lim
   return {context, std::move(tokens)};
 }
 
-Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos) {
-  const std::span<const int32_t> text = chunks.chunk(chunk);
-  std::vector<int32_t> tokens(text.begin(), text.end() - 1);  // the last one predicts nothing that is scored
-  if (bos) tokens.front() = *bos;
-  session.reset();
-  return session.forward(tokens, chunks.first());
-}
-
 std::vector<TokenScore> score_chunks(const Session& session, const Chunks& chunks, std::optional<int32_t> bos,
                                      BaseLogitsWriter* save, const AfterChunk& after) {
   std::vector<TokenScore> scores;

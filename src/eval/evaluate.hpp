@@ -16,9 +16,6 @@ namespace snug::infer {
 Chunks cut_into_chunks(std::vector<int32_t> tokens, int64_t context, int64_t limit,
                        const std::string& source = {});
 
-/// Logits of a chunk's scored tokens, [chunks.scored(), vocabulary]. `bos` replaces the first token.
-Activations scored_logits(Session& session, const Chunks& chunks, int64_t chunk, std::optional<int32_t> bos);
-
 /// After each chunk: what was scored so far. For progress and running figures.
 using AfterChunk = std::function<void(int64_t chunk)>;
 

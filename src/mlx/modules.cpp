@@ -166,6 +166,4 @@ std::vector<Module> modules_of(const ModelSource& model) {
   return Builder{model, tree_of(model)}.build();
 }
 
-bool knows_architecture(std::string_view architecture) { return find_tree(architecture) != nullptr; }
-
 }  // namespace snug::mlx

@@ -41,7 +41,4 @@ struct Module {
 /// architectures where this is none of them, and Error naming the tensor where one has no place.
 std::vector<Module> modules_of(const ModelSource& model);
 
-/// Whether modules_of() knows the architecture ("qwen3").
-bool knows_architecture(std::string_view architecture);
-
 }  // namespace snug::mlx

@@ -107,8 +107,8 @@ TEST(Modules, AnUnknownArchitectureIsRefusedWithThoseKnown) {
   } catch (const Error& error) {
     EXPECT_NE(std::string{error.what()}.find("mamba"), std::string::npos);
     EXPECT_NE(std::string{error.what()}.find("qwen3moe"), std::string::npos);
+    EXPECT_NE(std::string{error.what()}.find("gemma4"), std::string::npos);
   }
-  EXPECT_TRUE(knows_architecture("gemma4"));
 }
 
 }  // namespace
