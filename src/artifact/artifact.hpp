@@ -44,6 +44,11 @@ class OutputSizes {
   virtual FileLayout layout(const Recipe& recipe) const = 0;
 };
 
+struct OutputFile {
+  std::filesystem::path path;
+  int64_t bytes = 0;
+};
+
 /// Takes the rows of an output in any order.
 class ArtifactWriter {
  public:
@@ -70,6 +75,9 @@ class ArtifactReader {
 /// how they are named, ordered and taken apart in the files is the artifact's own business. Immutable.
 class Artifact : public OutputSizes {
  public:
+  /// The files with weights that writing `out` puts in place.
+  virtual std::vector<OutputFile> files(const Recipe& recipe, const std::filesystem::path& out) const = 0;
+
   /// Reserves the space at once. Throws Error where a file is there already (unless it may be replaced) or is one of
   /// the model's.
   virtual std::unique_ptr<ArtifactWriter> open(const Recipe& recipe, const std::filesystem::path& out,
@@ -82,6 +90,9 @@ class Artifact : public OutputSizes {
 /// Has `guard` watch the names that writing `out` for a runtime may take: a folder, or a file and, where it may be split,
 /// of those in place the ones that its files may have. None where `out` is empty.
 void guard_output(OutputGuard& guard, const std::filesystem::path& out, int64_t split_bytes, std::string_view runtime);
+
+/// Whether one of the names that guard_output() watches is taken.
+bool is_output_in_place(const std::filesystem::path& out, int64_t split_bytes, std::string_view runtime);
 
 /// The artifact that recipes of `model` are written as for a runtime ("mlx"). `importance`, which may be nullptr,
 /// outlives it. Throws Error where the runtime is not known, or has no place for the model.

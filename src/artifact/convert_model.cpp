@@ -72,21 +72,35 @@ void write_row(const Tensor& tensor, int64_t r, const Format& to, std::vector<fl
   to.encode(values, {}, Effort::normal, out);
 }
 
+/// Rows [begin, end) in the format of the output.
+void convert_rows(const Tensor& tensor, FormatId target, int64_t begin, int64_t end, std::vector<std::byte>& blocks) {
+  thread_local std::vector<float> values;
+  const int64_t out_bytes = row_bytes_of(tensor, target);
+  blocks.resize(static_cast<size_t>((end - begin) * out_bytes));
+  if (target == tensor.format) return tensor.read_blocks(begin, end - begin, blocks);
+  for (int64_t r = begin; r < end; ++r)
+    write_row(tensor, r, *find_format(target), values, blocks.data() + (r - begin) * out_bytes);
+}
+
+bool holds_tensor(const ArtifactReader& reader, size_t index, const Tensor& tensor, FormatId target) {
+  const int64_t step = std::max<int64_t>(1, kPieceBytes / row_bytes_of(tensor, target));
+  std::vector<std::byte> blocks;
+  for (int64_t begin = 0; begin < tensor.rows(); begin += step) {
+    check_cancelled();
+    convert_rows(tensor, target, begin, std::min(begin + step, tensor.rows()), blocks);
+    if (!reader.holds_rows(index, begin, blocks)) return false;
+  }
+  return true;
+}
+
 void write_span(const Tensor& tensor, size_t index, FormatId target, int64_t first, int64_t count,
                 ArtifactWriter& writer, Progress& progress) {
-  const int64_t out_bytes = row_bytes_of(tensor, target);
-  const int64_t step = std::max<int64_t>(1, kPieceBytes / out_bytes);
+  const int64_t step = std::max<int64_t>(1, kPieceBytes / row_bytes_of(tensor, target));
   parallel_ranges(count, step, [&](int64_t from, int64_t to) {
     check_cancelled();
     const int64_t begin = first + from, end = first + to;
     thread_local std::vector<std::byte> piece;
-    thread_local std::vector<float> values;
-    piece.resize(static_cast<size_t>((end - begin) * out_bytes));
-    if (target == tensor.format)
-      tensor.read_blocks(begin, end - begin, piece);
-    else
-      for (int64_t r = begin; r < end; ++r)
-        write_row(tensor, r, *find_format(target), values, piece.data() + (r - begin) * out_bytes);
+    convert_rows(tensor, target, begin, end, piece);
     writer.write_rows(index, begin, piece);
     progress.advance((end - begin) * tensor.row_bytes(), std::string{tensor.name});
   });
@@ -112,6 +126,18 @@ WrittenModel convert_model(const ModelSource& model, const std::filesystem::path
   for (size_t i = 0; i < recipe.tensors.size(); ++i)
     write_tensor(*model.find(recipe.tensors[i].name), i, recipe.tensors[i].format, *writer, progress);
   return writer->commit();
+}
+
+bool is_converted(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) try {
+  const Recipe recipe = converting_recipe(model, options);
+  const std::unique_ptr<Artifact> artifact = make_artifact(model, nullptr, recipe.runtime);
+  const auto reader = artifact->read_back(recipe, {artifact->layout(recipe).bytes, {out}});
+  for (size_t i = 0; i < recipe.tensors.size(); ++i)
+    if (!holds_tensor(*reader, i, *model.find(recipe.tensors[i].name), recipe.tensors[i].format)) return false;
+  return true;
+} catch (const Error& error) {
+  if (error.fault() == Fault::interrupted) throw;
+  return false;  // no model, or another
 }
 
 int64_t converted_bytes(const ModelSource& model, const ConvertOptions& options) {

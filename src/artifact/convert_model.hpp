@@ -21,6 +21,9 @@ struct ConvertOptions {
 /// rows a thread. Throws Error naming the tensor where a weight is not finite or too large for f16.
 WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
 
+/// Whether the file is there that convert_model() would write, to the last weight.
+bool is_converted(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
+
 /// The bytes of the file that convert_model() would write.
 int64_t converted_bytes(const ModelSource& model, const ConvertOptions& options);
 

@@ -135,6 +135,13 @@ FileLayout GgufArtifact::layout(const Recipe& recipe) const {
   return layout;
 }
 
+std::vector<OutputFile> GgufArtifact::files(const Recipe& recipe, const std::filesystem::path& out) const {
+  std::vector<OutputFile> files;
+  for (const gguf::Layout::Shard& shard : layout_of(model_, importance_, recipe, out, recipe.split_bytes).shards)
+    files.push_back({shard.path, shard.bytes});
+  return files;
+}
+
 std::unique_ptr<ArtifactWriter> GgufArtifact::open(const Recipe& recipe, const std::filesystem::path& out,
                                                    Existing existing) const {
   gguf::Layout layout = layout_of(model_, importance_, recipe, out, recipe.split_bytes);

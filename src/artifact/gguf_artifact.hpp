@@ -16,6 +16,7 @@ class GgufArtifact final : public Artifact {
   int64_t stored_bytes(FormatId format, int64_t data_bytes) const override;
   bool has_notes() const override { return true; }
   FileLayout layout(const Recipe& recipe) const override;
+  std::vector<OutputFile> files(const Recipe& recipe, const std::filesystem::path& out) const override;
   std::unique_ptr<ArtifactWriter> open(const Recipe& recipe, const std::filesystem::path& out,
                                        Existing existing) const override;
   std::unique_ptr<ArtifactReader> read_back(const Recipe& recipe, const WrittenModel& written) const override;

@@ -166,6 +166,13 @@ FileLayout MlxArtifact::layout(const Recipe& recipe) const {
   return {plan.bytes(), {plan.file_bytes().begin(), plan.file_bytes().end()}};
 }
 
+std::vector<OutputFile> MlxArtifact::files(const Recipe& recipe, const fs::path& out) const {
+  const safetensors::FolderPlan plan = planned_folder(stored(recipe), recipe.split_bytes);
+  std::vector<OutputFile> files;
+  for (size_t i = 0; i < plan.names().size(); ++i) files.push_back({out / plan.names()[i], plan.file_bytes()[i]});
+  return files;
+}
+
 std::unique_ptr<ArtifactWriter> MlxArtifact::open(const Recipe& recipe, const fs::path& out, Existing existing) const {
   std::error_code missing;
   if (fs::equivalent(out, model_.path(), missing))

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -92,6 +94,9 @@ int guarded(const std::function<int()>& work, Keeps keeps) {
     return report_error(empty_handed ? Error{"interrupted; nothing was written", "", "", Fault::interrupted} : error);
   } catch (const std::bad_alloc&) {
     return report_error(Error{"out of memory", "", "--threads 1, or a machine with more memory"});
+  } catch (const std::filesystem::filesystem_error& error) {
+    errno = error.code().value();
+    return report_error(io_error("use the file or folder", error.path1().string()));
   } catch (const std::runtime_error& error) {  // as TBB says that it got no thread
     const bool thread = std::string_view{error.what()}.find("pthread_create") != std::string_view::npos;
     return report_error(Error{

@@ -26,7 +26,9 @@ Projector::Projector(const ProjectorArgs& args, const std::string& model, const 
   if (args.out.empty()) return;
   model_ = open_projector(model);
   bytes_ = converted_bytes(*model_, {});
-  OutputGuard{existing}.reads(model_files(model)).writes(text).writes(args.out, bytes_).check();
+  is_written_ = existing == Existing::refuse && is_converted(*model_, args.out, {});
+  OutputGuard{is_written_ ? Existing::replace : existing}
+      .reads(model_files(model)).reads({text}).writes(args.out, is_written_ ? 0 : bytes_).check();
 }
 
 Budget Projector::rest_of(const Budget& budget) const {
@@ -39,7 +41,7 @@ Budget Projector::rest_of(const Budget& budget) const {
 }
 
 void Projector::write() const {
-  if (!model_) return;
+  if (!model_ || is_written_) return;
   convert_model(*model_, args_.out, {.type = std::nullopt, .existing = existing_});
   log_line(str("wrote the projector, ", args_.out, ", ", bytes_, " bytes"));
 }

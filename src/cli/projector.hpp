@@ -24,7 +24,8 @@ struct ProjectorArgs {
 class Projector {
  public:
   /// Opens it. Throws Error where the model has none that can be written, or the file's name is taken: by `text`, the
-  /// text model's output, or by any file that `existing` protects.
+  /// text model's output, or by any file that `existing` protects; not by this very projector, which a call that was
+  /// stopped behind it has left.
   Projector(const ProjectorArgs& args, const std::string& model, const std::string& text, Existing existing);
 
   int64_t bytes() const { return bytes_; }  // of the file; 0 without one
@@ -37,6 +38,7 @@ class Projector {
   Existing existing_;
   std::optional<ModelSource> model_;
   int64_t bytes_ = 0;
+  bool is_written_ = false;
 };
 
 }  // namespace snug::cli

@@ -4,6 +4,7 @@
 #include <sstream>
 #include <utility>
 
+#include "artifact/artifact.hpp"
 #include "artifact/quantize_model.hpp"
 #include "base/events.hpp"
 #include "base/files/atomic_file.hpp"
@@ -95,11 +96,18 @@ class Ladder {
     if (request_.dry_run || !fs::exists(state_)) return;
     const Store state = Store::open(state_, Access::read);
     for (size_t i = 0; i < requests_.size(); ++i)
-      if (fs::exists(requests_[i].output))
+      if (is_output_in_place(requests_[i].output, requests_[i].plan.split_bytes, requests_[i].plan.runtime))
         known_[i] = known_output(state, request_digest(requests_[i], model_), requests_[i].output);
   }
 
-  bool is_known(size_t i) const { return known_[i].is != OutputState::unknown; }
+  bool is_known(size_t i) const {
+    return known_[i].is == OutputState::begun || known_[i].is == OutputState::finished;
+  }
+
+  /// What a stopped call has put in place of a split output is no model yet, and its own to replace.
+  Existing existing_output(size_t i) const {
+    return known_[i].is == OutputState::partly ? Existing::replace : requests_[i].existing;
+  }
 
   /// The recipe of this very fit, stopped before its model was there, may be written again.
   Existing existing_recipe(const FitRequest& step) const {
@@ -115,7 +123,10 @@ class Ladder {
       if (!step.dry_run && step.output.empty())
         throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
       if (is_known(i)) continue;
-      if (!step.dry_run) guard_output(guard, step.output, step.plan.split_bytes, step.plan.runtime);
+      if (known_[i].is == OutputState::partly)
+        for (const fs::path& part : known_[i].written.files) guard.writes(part, existing_output(i));
+      else if (!step.dry_run)
+        guard_output(guard, step.output, step.plan.split_bytes, step.plan.runtime);
       guard.writes(step.recipe, recipe_existing_[i]);
     }
     guard.keeps(state_).check();
@@ -197,7 +208,7 @@ class Ladder {
   /// True if the files that are there are those of the recipe.
   bool is_written(size_t i, const Evidence& evidence, const Recipe& recipe, const Hessians* moments) const {
     const KnownOutput& known = known_[i];
-    if (known.is == OutputState::unknown || known.written.bytes != recipe.file_bytes) return false;
+    if (!is_known(i) || known.written.bytes != recipe.file_bytes) return false;
     if (known.is == OutputState::finished) return true;
     try {
       verify_written(model_, evidence.columns(), recipe, known.written, moments);
@@ -217,8 +228,9 @@ class Ladder {
       if (known_[i].is == OutputState::begun) keep_finished(evidence.state, asked, step.output, known_[i].written);
       return known_[i].written;
     }
-    keep_begun(evidence.state, asked, step.output, recipe.file_bytes);
-    WrittenModel written = quantize_model(model_, evidence.columns(), recipe, step.output, step.existing, moments);
+    keep_begun(evidence.state, asked, step.output,
+               make_artifact(model_, evidence.columns(), recipe.runtime)->files(recipe, step.output));
+    WrittenModel written = quantize_model(model_, evidence.columns(), recipe, step.output, existing_output(i), moments);
     verify_written(model_, evidence.columns(), recipe, written, moments);
     keep_finished(evidence.state, asked, step.output, written);
     if (!step.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);

@@ -52,21 +52,41 @@ void add_rules(Hasher& hasher, const PlanOptions& plan) {
   hasher.add(static_cast<uint64_t>(plan.split_bytes)).add(str(plan.seconds)).add(uint64_t{plan.notes});
 }
 
-/// "snug output\nbegun 1234" or "snug output\nfinished 1234\n1234 <digest> out.gguf\n...".
-KnownOutput begun(const fs::path& output, int64_t bytes) {
-  if (size_of(output) != bytes) return {};
-  return {OutputState::begun, {bytes, {output}, {}}};
+/// Where the files of an output lie that is a folder, or the file itself and others beside it.
+fs::path folder_with(const fs::path& output) {
+  return fs::is_directory(output) ? output : folder_of(output);
 }
 
+fs::path file_of(const fs::path& output, const std::string& name) {
+  const fs::path folder = folder_with(output);
+  return folder == output || output.has_parent_path() ? folder / name : fs::path{name};
+}
+
+/// "1234 out.gguf\n...": sizes and names of files.
+KnownOutput begun(std::istream& note, const fs::path& output, int64_t bytes) {
+  KnownOutput known{OutputState::begun, {bytes, {}, {}}};
+  int64_t size = 0;
+  for (std::string name; note >> size && std::getline(note >> std::ws, name);) {
+    const fs::path file = file_of(output, name);
+    if (const int64_t there = size_of(file); there == size)
+      known.written.files.push_back(file);
+    else if (there < 0)
+      known.is = OutputState::partly;
+    else
+      return {};
+  }
+  return known.written.files.empty() ? KnownOutput{} : known;
+}
+
+/// "1234 <digest> out.gguf\n...".
 KnownOutput finished(std::istream& note, const fs::path& output, int64_t bytes) {
   KnownOutput known{OutputState::finished, {bytes, {}, {}}};
-  const fs::path folder = fs::is_directory(output) ? output : folder_of(output);
   int64_t size = 0;
   std::string digest, name;
   while (note >> size >> digest && std::getline(note >> std::ws, name)) {
-    const fs::path file = folder / name;
+    const fs::path file = file_of(output, name);
     if (size_of(file) != size || digest_of_file(file).hex() != digest) return {};
-    known.written.files.push_back(folder == output || output.has_parent_path() ? file : fs::path{name});
+    known.written.files.push_back(file);
   }
   return known.written.files.empty() ? KnownOutput{} : known;
 }
@@ -88,8 +108,14 @@ Digest request_digest(const FitRequest& request, const ModelSource& model) {
   return hasher.finish();
 }
 
-void keep_begun(Store& state, const Digest& request, const fs::path& output, int64_t bytes) {
-  put(state, key_of(request, output), str(kMagic, "\nbegun ", bytes, "\n"));
+void keep_begun(Store& state, const Digest& request, const fs::path& output, std::span<const OutputFile> files) {
+  int64_t bytes = 0;
+  std::string lines;
+  for (const OutputFile& file : files) {
+    bytes += file.bytes;
+    lines += str(file.bytes, " ", file.path.filename().string(), "\n");
+  }
+  put(state, key_of(request, output), str(kMagic, "\nbegun ", bytes, "\n", lines));
 }
 
 void keep_finished(Store& state, const Digest& request, const fs::path& output, const WrittenModel& written) {
@@ -106,7 +132,7 @@ KnownOutput known_output(const Store& state, const Digest& request, const fs::pa
   std::string magic, word;
   int64_t bytes = 0;
   if (!std::getline(text, magic) || magic != kMagic || !(text >> word >> bytes)) return {};
-  return word == "begun" ? begun(output, bytes) : finished(text, output, bytes);
+  return word == "begun" ? begun(text, output, bytes) : finished(text, output, bytes);
 }
 
 }  // namespace snug

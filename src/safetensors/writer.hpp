@@ -57,6 +57,7 @@ class FolderPlan {
 
   int64_t bytes() const;  // of all files, without the index
   std::span<const int64_t> file_bytes() const { return file_bytes_; }
+  std::span<const std::string> names() const { return names_; }  // of the files
 
  private:
   friend class FolderWriter;

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Disturbs a fit at every call that changes what a disk holds, one run a call: kills it before and behind the call, or has
+# the disk full, read-only or broken from there on. A kill must not end it otherwise; a fault must be said with a remedy,
+# or not matter; then the same command, undisturbed, must end with the bytes of a fit that nothing stopped, and leave
+# nothing else behind.
+#   tests/cli/fault_points.sh SNUG FAULT_AT MODEL [OPTIONS of fit...]    FAULT_AT: the library of fault_at.cpp
+# STEP=50 takes every fiftieth call and with LAST=20 the last twenty, in which outputs get their names, FROM=80 none before
+# that; FAULTS="full broken" only those faults.
+set -uo pipefail
+snug=$(readlink -f "$1") library=$(readlink -f "$2") model=$(readlink -f "$3")
+shift 3
+options=("$@")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export SNUG_HOME="$work/measurements"
+failed=0 runs=0
+wrong() { echo "$fault at call $at of $count: $*"; failed=1; }
+
+fit() {  # in a folder of its own: the outputs' names are the same everywhere
+  (cd "$1" && shift && "$@" "$snug" fit "$model" --calib-chunks 2 --calib-ctx 32 -q --state s "${options[@]}")
+}
+files_of() { (cd "$1" && find . ! -name s ! -name '*.imatrix*' -type f | sort | xargs sha256sum); }
+
+said_well() {  # of a run that ended with this code
+  [ "$1" -eq 0 ] && return
+  [ "$1" -le 5 ] || wrong "exit code $1: $(tail -1 "$work/err")"
+  grep -q '^snug: ' "$work/err" && grep -q 'try: ' "$work/err" || wrong "no message with a remedy: $(head -3 "$work/err" | tr '\n' ' ')"
+}
+
+disturb() {
+  local folder=$work/run code
+  mkdir "$folder"
+  fit "$folder" env FAULT=$fault FAULT_AT=$at LD_PRELOAD="$library" >"$work/out" 2>"$work/err"
+  code=$?
+  case $fault in
+    killed-*) [ "$code" -eq 137 ] || wrong "exit code $code" ;;
+    *) said_well "$code" ;;
+  esac
+  if [ -s "$folder/s" ]; then "$snug" state verify "$folder/s" >"$work/verify" 2>&1 || wrong "$(head -1 "$work/verify")"; fi
+  fit "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(head -3 "$work/err" | tr '\n' ' ')"
+  files_of "$folder" | diff -q "$work/expected" - >/dev/null || wrong "other files: $(cd "$folder" && ls | tr '\n' ' ')"
+  rm -rf "$folder"
+  runs=$((runs + 1))
+}
+
+mkdir "$work/whole"
+fit "$work/whole" env FAULT_COUNT="$work/count" LD_PRELOAD="$library" >"$work/out" 2>"$work/err" || { cat "$work/err"; exit 1; }
+count=$(cat "$work/count")
+files_of "$work/whole" >"$work/expected"
+for ((at = ${FROM:-1}; at <= count; ++at)); do
+  [ $((at % ${STEP:-1})) -eq 0 ] || [ "$at" -gt $((count - ${LAST:-0})) ] || continue
+  for fault in ${FAULTS:-killed-before killed-behind full read-only broken}; do disturb; done
+done
+[ "$failed" -eq 0 ] && echo "$runs runs disturbed at $count calls: each said so, and went on to the same bytes"
+exit $failed
