@@ -70,7 +70,8 @@ enum class Probing {
 /// How the model is run to see what each tensor does to its output.
 struct CalibrationRequest {
   bool run = true;       // false: weigh tensors by role and position
-  std::string text;      // a file; "self" or empty: what the model writes itself
+  std::string text;      // a file; "self": what the model writes itself; "built-in": a text that comes with the program;
+                         // empty: self, built-in where the model does not stay in memory
   int64_t chunks = 24;   // of the text to measure on, at most; as many again are held out to judge by
   int64_t context = 256; // tokens of a chunk
   Probing probing = Probing::forward;

@@ -57,8 +57,9 @@ void ModelArgs::add_moments_to(CLI::App& command) {
 void CalibrationArgs::add_to(CLI::App& command) {
   under(command, kRun)
       .add_option("--calib", calib,
-                  "text on which the model is run to measure what each tensor does to the output; 'self' (the "
-                  "default) lets the model write it")
+                  "text on which the model is run to measure what each tensor does to the output; 'self' lets the "
+                  "model write it; 'built-in' is one that comes with snug (default: self; built-in where the model is "
+                  "larger than memory)")
       ->type_name("FILE");
   command.add_flag("--no-probe", no_probe, "do not run the model: weigh tensors by role and position");
   command
