@@ -84,6 +84,7 @@ void open_run(const ModelSource& model, const EvidenceRequest& request, Evidence
   CalibrationRequest calibration = request.calibration;
   if (evidence.choices.built_in_text) calibration.text = kBuiltInText;
   evidence.run = open_calibration(model, calibration, evidence.state);
+  evidence.run->probing.resume = str(request.state.string(), ".resume-sweep");
   if (!is_fit(request) || evidence.run->holdout_chunks > 0) return;
   if (request.strict) refuse_left_out({no_holdout()});
   add_left_out(evidence, no_holdout());
