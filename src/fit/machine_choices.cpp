@@ -36,8 +36,9 @@ int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& r
 }  // namespace
 
 Room room_now(const std::filesystem::path& folder) {
-  constexpr int64_t kShare = 4;  // of the disk
-  Room room{memory_for(MemoryUse::all), INT64_MAX, memory_for(MemoryUse::hessians)};
+  constexpr int64_t kShare = 4;   // of the disk
+  constexpr int64_t kAtOnce = 2;  // matrices as large: a mean, and the factor that is made of it
+  Room room{memory_for(MemoryUse::all), INT64_MAX, memory_for(MemoryUse::hessians) / kAtOnce};
   std::error_code unknown;
   const auto disk = std::filesystem::space(folder.empty() ? "." : folder, unknown).available / kShare;
   if (!unknown) room.hessians = static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX));
