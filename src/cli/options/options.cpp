@@ -65,8 +65,9 @@ void CalibrationArgs::add_to(CLI::App& command) {
   command
       .add_option("--probe", probe,
                   "forward: run the model once for every tensor; reverse: a reverse pass tells of all tensors and "
-                  "formats at once, and the few that matter most are run as well")
-      ->check(CLI::IsMember({"forward", "reverse"}))
+                  "formats at once, and the few that matter most are run as well; auto: forward where that takes at "
+                  "most 4 core-hours")
+      ->check(CLI::IsMember({"auto", "forward", "reverse"}))
       ->capture_default_str();
   command
       .add_option("--calib-chunks", chunks,
@@ -86,7 +87,10 @@ OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::stri
 }
 
 CalibrationRequest CalibrationArgs::request() const {
-  return {!no_probe, calib, chunks, context, probe == "reverse" ? Probing::reverse : Probing::forward};
+  const Probing how = probe == "reverse"   ? Probing::reverse
+                      : probe == "forward" ? Probing::forward
+                                           : Probing::automatic;
+  return {!no_probe, calib, chunks, context, how};
 }
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {

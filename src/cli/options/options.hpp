@@ -46,7 +46,7 @@ struct MeasureArgs {
 struct CalibrationArgs {
   std::string calib;  // a file, "self", or "built-in"; empty: by the room there is
   bool no_probe = false;
-  std::string probe = "forward";
+  std::string probe = "auto";
   int64_t chunks = CalibrationRequest{}.chunks, context = CalibrationRequest{}.context;
 
   void add_to(CLI::App& command);
