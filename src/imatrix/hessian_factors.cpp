@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
@@ -40,6 +41,7 @@ std::shared_ptr<const HessianFactor> HessianFactors::keep(const Hessian& moment,
   const bool is_large = moment.dim * moment.dim * std::ssize(kept_) * int64_t{sizeof(float)} > memory_for(MemoryUse::hessians) / 4;
   if (is_large) kept_.clear();  // the mean and the factor that is made of it take as much again, each
   const std::vector<float> values = mean();
+  MappedFile::done_with(std::as_bytes(moment.matrix(moment.mats == 1 ? 0 : mat)));
   auto made =
       std::make_shared<const HessianFactor>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
   kept_.push_front({moment.input, mat, shrink, made});

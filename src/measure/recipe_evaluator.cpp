@@ -5,6 +5,7 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
@@ -39,8 +40,10 @@ void RecipeEvaluator::set_moments(const Hessians* moments) {
   if (!moments) return;
   curvatures_.emplace(*moments);
   Hasher hasher;
-  for (const auto& [input, moment] : moments->inputs())
+  for (const auto& [input, moment] : moments->inputs()) {
     hasher.add(input).add_array<float>(moment.counts).add_array<float>(moment.sums);
+    MappedFile::done_with(std::as_bytes(moment.sums));
+  }
   moments_digest_ = hasher.finish();
 }
 

@@ -240,8 +240,8 @@ class Sensing {
       for (int64_t i = 0; i < std::ssize(travellers_); ++i) step(i);
     else
       parallel_for(std::ssize(travellers_), step);
-    reads_.done_with(stage);
     finish(stage);
+    reads_.done_with(stage);
   }
 
   void head(Traveller& t) const {
