@@ -37,7 +37,8 @@ struct Options {
   uint64_t seed = 1;
   bool force = false;
 
-  bool is_full(int64_t layer) const { return layer % 6 == 5; }
+  /// Every sixth layer looks at all positions, and so does the last.
+  bool is_full(int64_t layer) const { return layer % 6 == 5 || layer + 1 == layers; }
 };
 
 // --- tensors -----------------------------------------------------------------------------------------------------
