@@ -63,6 +63,7 @@ struct MeasureReport {
 
 /// How it is found out what each tensor does to the output.
 enum class Probing {
+  automatic,  // forward where that takes at most four hours of a core, else reverse
   forward,  // the model is run once for every tensor
   reverse,  // one reverse pass tells of all tensors and formats; the few that matter most are run as well
 };
@@ -70,10 +71,11 @@ enum class Probing {
 /// How the model is run to see what each tensor does to its output.
 struct CalibrationRequest {
   bool run = true;       // false: weigh tensors by role and position
-  std::string text;      // a file; "self" or empty: what the model writes itself
+  std::string text;      // a file; "self": what the model writes itself; "built-in": a text that comes with the program;
+                         // empty: self, built-in where the model does not stay in memory
   int64_t chunks = 24;   // of the text to measure on, at most; as many again are held out to judge by
   int64_t context = 256; // tokens of a chunk
-  Probing probing = Probing::forward;
+  Probing probing = Probing::automatic;
 };
 
 /// Whether errors of a row are to make up for each other (error feedback, as in GPTQ): automatic where it takes
@@ -125,6 +127,12 @@ struct ProbeSummary {
   double seconds = 0, forward_passes = 0;         // in units of one pass over the text
 };
 
+/// What a stage has read of the model's weights.
+struct StageRead {
+  std::string stage;
+  int64_t bytes = 0;
+};
+
 struct FitResult {
   Recipe recipe;
   std::vector<EvaluatedRecipe> judged;  // in the order they were run; the last accepted one is the recipe
@@ -136,6 +144,8 @@ struct FitResult {
   std::optional<WrittenModel> written{};
   bool was_known = false;                // the files were there already, with the same bytes: nothing was written
   std::filesystem::path state{};         // where measurements are kept
+  std::vector<StageRead> reads{};        // of this start, all sizes together
+  int64_t model_bytes = 0;               // of the weights, that reads are told in
 };
 
 /// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks

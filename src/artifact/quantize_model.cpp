@@ -10,6 +10,7 @@
 #include "base/events.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/read_counter.hpp"
 #include "base/str.hpp"
 #include "encode/encode_tensor.hpp"
 #include "quant/feedback/second_order.hpp"
@@ -212,6 +213,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
     source.done_with();
   }
   check_cancelled();
+  count_read("writing", total);
   return writer->commit();
 }
 

@@ -6,6 +6,7 @@
 #include "base/files/file_kind.hpp"
 #include "base/files/read_file.hpp"
 #include "base/str.hpp"
+#include "calibrate/built_in_text.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "infer/tokenizer/utf8.hpp"
 #include "snug/error.hpp"
@@ -30,16 +31,21 @@ std::optional<int32_t> bos_of(const infer::Tokenizer& tokenizer) {
   return tokenizer.adds_bos() ? std::optional{tokenizer.bos()} : std::nullopt;
 }
 
-CalibrationTokens read_text(const std::string& path, const infer::Model& model) {
+CalibrationTokens tokens_of(std::string_view text, const std::string& name, const infer::Model& model) {
   const infer::Tokenizer tokenizer{model.source()};
+  return {tokenizer.encode(text, true, false), bos_of(tokenizer), name};
+}
+
+CalibrationTokens read_text(const std::string& path, const infer::Model& model) {
   const std::string text = read_file(path);
   check_text(text, path);
-  return {tokenizer.encode(text, true, false), bos_of(tokenizer), path};
+  return tokens_of(text, path, model);
 }
 
 }  // namespace
 
 CalibrationTokens calibration_tokens(const CalibrationText& source, const infer::Model& model, Store* keep) {
+  if (source.text == kBuiltInText) return tokens_of(built_in_text(), "the text that comes with snug", model);
   if (source.text != kSelfText) return read_text(source.text, model);
   CalibrationTokens text{write_self_text(model, source.self, keep),
                    {},

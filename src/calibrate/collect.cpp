@@ -10,12 +10,12 @@
 #include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/progress.hpp"
+#include "base/save_clock.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/collect_pass.hpp"
 #include "calibrate/collect_sweep.hpp"
 #include "calibrate/pass_sums.hpp"
-#include "calibrate/save_clock.hpp"
 #include "imatrix/hessian.hpp"
 #include "snug/error.hpp"
 

@@ -6,10 +6,10 @@
 #include <optional>
 #include <vector>
 
+#include "base/save_clock.hpp"
 #include "calibrate/chunk_runner.hpp"
 #include "calibrate/collect_pass.hpp"
 #include "calibrate/pass_sums.hpp"
-#include "calibrate/save_clock.hpp"
 
 namespace snug {
 

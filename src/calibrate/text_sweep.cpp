@@ -71,6 +71,7 @@ void TextSweep::show(const Consumer& consume, bool goes_on) {
   if (!goes_on) return;
   if (stage_ != kEmbeddings) reads_.done_with(stage_ < model_.layers() ? stage_ : infer::WeightReads::kOutside);
   ++stage_;
+  if (ended()) reads_.tell("collecting");
 }
 
 void TextSweep::show_chunk(int64_t chunk, const Consumer& consume, bool goes_on) {

@@ -113,7 +113,7 @@ int run(Args& args) {
 void add_text(CLI::App& command, Args& args) {
   command
       .add_option("-f,--file,--calib", args.source.text,
-                  "calibration text, UTF-8; `self`: what the model writes itself")
+                  "calibration text, UTF-8; `self`: what the model writes itself; `built-in`: one that comes with snug")
       ->type_name("FILE");
   command
       .add_option("--chunk", args.chunk, "tokens of a chunk (default: 512, or the model's context if less)")

@@ -8,6 +8,7 @@
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "fit/run_time.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "measure/sensitivity/sensitivity.hpp"
 #include "recipe/target.hpp"
@@ -48,7 +49,7 @@ CalibrationRun open_calibration(const ModelSource& source, const CalibrationRequ
   run.probing.context = request.context;
   run.probing.bos = run.text.bos;
   run.probing.memory_bytes = std::min(run.probing.memory_bytes, memory_for(MemoryUse::hidden_states));
-  run.how = request.probing;
+  run.how = probing_of(source, request);
   const int64_t have = static_cast<int64_t>(run.text.tokens.size()) / request.context;
   // A short text is cut in two, so that some of it is left to judge by.
   run.probing.chunks = std::min(request.chunks, std::max<int64_t>(2, have * 2 / 3));

@@ -81,7 +81,10 @@ void add_left_out(Evidence& evidence, LeftOut left_out) {
 
 void open_run(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
   if (!evidence.choices.runs_model) return;
-  evidence.run = open_calibration(model, request.calibration, evidence.state);
+  CalibrationRequest calibration = request.calibration;
+  if (evidence.choices.built_in_text) calibration.text = kBuiltInText;
+  evidence.run = open_calibration(model, calibration, evidence.state);
+  evidence.run->probing.resume = str(request.state.string(), ".resume-sweep");
   if (!is_fit(request) || evidence.run->holdout_chunks > 0) return;
   if (request.strict) refuse_left_out({no_holdout()});
   add_left_out(evidence, no_holdout());

@@ -9,6 +9,7 @@
 #include "base/events.hpp"
 #include "base/files/atomic_file.hpp"
 #include "base/files/read_file.hpp"
+#include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
@@ -17,6 +18,7 @@
 #include "fit/output_store.hpp"
 #include "fit/own_recipe.hpp"
 #include "fit/refine_plan.hpp"
+#include "fit/run_time.hpp"
 #include "fit/stage_clock.hpp"
 #include "snug/error.hpp"
 
@@ -63,14 +65,16 @@ class Ladder {
     check_outputs();
   }
 
-  std::string estimate() const {
+  Forecast expected() const {
     std::optional<Store> state;
     if (fs::exists(state_)) state = Store::open(state_, Access::read);
-    return to_text(forecast(request_, model_, state ? &*state : nullptr, requests_.size()));
+    return forecast(request_, model_, state ? &*state : nullptr, requests_.size());
   }
 
-  std::vector<FitResult> run(const StageClock& clock) {
-    std::istringstream lines{estimate()};
+  std::vector<FitResult> run(StageClock& clock) {
+    const Forecast all = expected();
+    clock.expect(all.overall());
+    std::istringstream lines{to_text(all)};
     for (std::string line; std::getline(lines, line);) log_line(line);
     Evidence evidence = gather(model_, evidence_request());
     std::optional<RecipeEvaluator> judge;
@@ -81,10 +85,20 @@ class Ladder {
       results.push_back(fit_step(i, evidence, judge));
     }
     keep_times(evidence.state, clock.times());
+    if (!stays_in_memory(model_.bytes())) tell_reads(clock, results);
     return results;
   }
 
  private:
+  void tell_reads(const StageClock& clock, std::vector<FitResult>& results) const {
+    int64_t bytes = 0;
+    for (const Tensor& tensor : model_.tensors()) bytes += tensor.bytes();
+    for (FitResult& result : results) {
+      result.reads = clock.reads();
+      result.model_bytes = bytes;
+    }
+  }
+
   /// Where earlier versions kept what is made on the way.
   fs::path work_folder() const {
     const fs::path& out = requests_.front().output;  // a folder may be named with a slash behind it
@@ -167,6 +181,11 @@ class Ladder {
     RefineOptions loop;
     loop.holdout_first = run.probing.chunks;
     loop.moments = evidence.second_moments();
+    if (!corrects(model_, request_.calibration)) {
+      loop.rounds = 0;
+      log_line("the losses of single tensors are not corrected: each would have to be put back in turn, for more than "
+               "four hours of a core");
+    }
     return refine_plan(evidence.profile, model_, evidence.columns(), step.plan, *judge, loop);
   }
 
@@ -259,7 +278,7 @@ std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const Fit
 
 std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
   const EventScope scope{events};
-  return Ladder{request, steps}.estimate();
+  return to_text(Ladder{request, steps}.expected());
 }
 
 FitResult fit(const FitRequest& request, Events& events) {

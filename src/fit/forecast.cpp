@@ -7,16 +7,19 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
+#include "fit/run_time.hpp"
 #include "model/roles.hpp"
 
 namespace snug {
 namespace {
 
 /// What a core of 2023 does in a second, in stages that nobody has timed yet.
-constexpr double kMultiplyAdds = 2e10, kEncodedWeights = 4e7, kReadBytes = 1e9;
+constexpr double kEncodedWeights = 4e7, kReadBytes = 1e9;
 constexpr double kSampledRows = 1024;  // of a tensor, until its errors are known to 2 %
 constexpr double kRecipes = 4;         // that are judged for a size: plan, error feedback, a correction, a preset
 constexpr double kRounds = 2;          // of corrections for a size
+constexpr double kReverseRuns = 8, kReverseChunks = 12;  // what the reverse pass costs, of a run over so many chunks
+constexpr int64_t kBeside = int64_t{200} << 20;          // of memory that a stage takes beside its limit, at most
 
 class Estimator {
  public:
@@ -39,19 +42,26 @@ class Estimator {
     once(result, "checking weights", static_cast<double>(model_.bytes()) / kReadBytes);
     if (request_.calibration.run) {
       const bool self = request_.calibration.text.empty() || request_.calibration.text == "self";
-      if (self) once(result, "writing calibration text", 3 * pass(2 * chunks()));
+      if (self && stays_) once(result, "writing calibration text", 3 * pass(2 * chunks()));
       if (request_.inputs.imatrix.empty()) once(result, "collecting", 2 * pass(2 * chunks()));
     }
     once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
     if (request_.calibration.run) {
-      once(result, "probing", tensors_ * 0.6 * pass(4));
-      each(result, "correcting", tensors_ * kRounds * count, 0.6 * pass(4));
+      const double runs = seconds_per_tensor_runs(model_, request_.calibration) / cores_;
+      if (probing_of(model_, request_.calibration) == Probing::reverse)
+        once(result, "sensitivity", kReverseRuns * pass(std::min(kReverseChunks, chunks())));
+      else
+        once(result, "probing", runs + reading());
+      if (corrects(model_, request_.calibration))
+        each(result, "correcting", tensors_ * kRounds * count, (runs + reading()) / std::max(1.0, tensors_));
       result.stages.push_back({"judging", kRecipes * count * (pass(2 * chunks()) + encoding()), false});
     }
     const auto bytes = static_cast<double>(model_.bytes());
     if (!request_.dry_run) each(result, "writing", bytes * count, encoding() / bytes);
-    result.memory_bytes = model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0);
-    result.disk_bytes = collected_bytes();
+    result.memory_bytes = stays_ ? model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0)
+                                 : memory_for(MemoryUse::all) + kBeside;
+    result.maps_model = stays_;
+    result.disk_bytes = collected_bytes() + waiting_bytes();
     return result;
   }
 
@@ -62,7 +72,19 @@ class Estimator {
 
   /// The model's own run over so many chunks.
   double pass(double chunks) const {
-    return weights_ * chunks * static_cast<double>(request_.calibration.context) / kMultiplyAdds / cores_;
+    const auto tokens = static_cast<int64_t>(chunks * static_cast<double>(request_.calibration.context));
+    return run_seconds(model_, tokens) / cores_ + reading();
+  }
+
+  /// The weights once, where they come from the disk each time.
+  double reading() const { return stays_ ? 0 : static_cast<double>(model_.bytes()) / kReadBytes; }
+
+  /// Hidden states of the chunks that are on their way through the model and a recipe of it together.
+  int64_t waiting_bytes() const {
+    if (stays_ || !request_.calibration.run) return 0;
+    const auto chunks = static_cast<int64_t>(4 * request_.calibration.chunks);
+    const int64_t all = chunks * request_.calibration.context * shape_of(model_).embedding * int64_t{sizeof(float)};
+    return std::max<int64_t>(0, 2 * all - memory_for(MemoryUse::hidden_states));  // and once more where they are saved
   }
 
   double encoding() const { return weights_ / kEncodedWeights / cores_; }
@@ -92,6 +114,7 @@ class Estimator {
   const FitRequest& request_;
   const ModelSource& model_;
   const double cores_;
+  const bool stays_ = stays_in_memory(model_.bytes());
   StageTimes times_;
   double tensors_ = 0, weights_ = 0, sampled_ = 0;
 };
@@ -102,6 +125,12 @@ double Forecast::seconds() const {
   double sum = 0;
   for (const Stage& stage : stages) sum += stage.seconds;
   return sum;
+}
+
+OverallProgress Forecast::overall() const {
+  std::vector<OverallProgress::Stage> all;
+  for (const Stage& stage : stages) all.push_back({stage.name, stage.seconds});
+  return OverallProgress{std::move(all)};
 }
 
 Forecast forecast(const FitRequest& request, const ModelSource& model, const Store* state, size_t sizes) {
@@ -115,8 +144,9 @@ std::string to_text(const Forecast& forecast) {
                   stage.is_known ? " (done before)" : str(" ", show_duration(stage.seconds)));
   return str("stages: ", stages, "\nabout ", show_duration(forecast.seconds()),
              forecast.is_measured ? " by what this model took here before" : " by a core of 2023, right to a factor of three",
-             "; memory at most ", show_size(forecast.memory_bytes), ", the model's mapped pages included; ",
-             forecast.disk_bytes > 0 ? str(show_size(forecast.disk_bytes), " of disk for what is collected")
+             "; memory at most ", show_size(forecast.memory_bytes),
+             forecast.maps_model ? ", the model's mapped pages included; " : ", and pages of the model as there is room; ",
+             forecast.disk_bytes > 0 ? str(show_size(forecast.disk_bytes), " of disk for what is collected and waits")
                                      : "no disk beside the output",
              "\n");
 }

@@ -21,9 +21,11 @@ struct Forecast {
   std::vector<Stage> stages;
   bool is_measured = false;  // seconds rest on an earlier run on this machine
   int64_t memory_bytes = 0;  // at the peak, the model's mapped pages included
+  bool maps_model = true;    // or not: a model that does not stay in memory
   int64_t disk_bytes = 0;    // beside the state and the outputs: what is collected
 
   double seconds() const;
+  OverallProgress overall() const;
 };
 
 /// Of all sizes together. `state` may be missing.

@@ -86,7 +86,8 @@ class Finder {
   void add_run() {
     if (choices_.runs_model) return;
     const std::string why = is_runnable(model_)
-                                ? "the model is larger than the memory that was free when the work began"
+                                ? "the model is larger than the memory that was free when the work began, and without a tokenizer "
+                                  "it can read no text"
                                 : str("the forward pass of '",
                                       printable(model_.metadata().text("general.architecture").value_or("?")),
                                       "' is not known");

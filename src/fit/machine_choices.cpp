@@ -11,6 +11,7 @@
 #include "base/str.hpp"
 #include "calibrate/hessian_budget.hpp"
 #include "fit/calibration_run.hpp"
+#include "infer/tokenizer/tokenizer.hpp"
 
 namespace snug {
 namespace {
@@ -35,8 +36,9 @@ int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& r
 }  // namespace
 
 Room room_now(const std::filesystem::path& folder) {
-  constexpr int64_t kShare = 4;  // of the disk
-  Room room{memory_for(MemoryUse::all), INT64_MAX, memory_for(MemoryUse::hessians)};
+  constexpr int64_t kShare = 4;   // of the disk
+  constexpr int64_t kAtOnce = 2;  // matrices as large: a mean, and the factor that is made of it
+  Room room{memory_for(MemoryUse::all), INT64_MAX, memory_for(MemoryUse::hessians) / kAtOnce};
   std::error_code unknown;
   const auto disk = std::filesystem::space(folder.empty() ? "." : folder, unknown).available / kShare;
   if (!unknown) room.hessians = static_cast<int64_t>(std::min<uintmax_t>(disk, INT64_MAX));
@@ -52,8 +54,10 @@ int64_t hessian_width_in_time(const ModelSource& model, Feedback feedback) {
 
 MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& request, const Room& room) {
   MachineChoices choices;
-  choices.runs_model =
-      request.may_run && is_runnable(model) && (request.text_is_named || model.bytes() <= room.memory);
+  if (!request.may_run || !is_runnable(model)) return choices;
+  const bool writes = model.bytes() <= room.memory;
+  choices.built_in_text = !request.text_is_named && !writes && infer::tokenizer_if_usable(model).has_value();
+  choices.runs_model = request.text_is_named || writes || choices.built_in_text;
   if (!choices.runs_model) return choices;
   choices.judges = request.output_bytes > 0;  // layer by layer where the output does not stay in memory
   choices.hessian_width = hessian_width(model, request.feedback, room);
@@ -68,12 +72,14 @@ std::optional<MachineChoices> kept_choices(const Store& state, const ModelSource
   std::istringstream in{std::string{text.substr(kNote.size())}};
   MachineChoices kept;
   if (!(in >> kept.runs_model >> kept.judges >> kept.hessian_width) || kept.hessian_width < 0) return std::nullopt;
+  in >> kept.built_in_text;  // which earlier versions did not know of
   if (kept.runs_model && !(request.may_run && is_runnable(model))) return std::nullopt;
   return kept;
 }
 
 void keep_choices(Store& state, const ModelSource& model, const ChoiceRequest& request, const MachineChoices& choices) {
-  const std::string text = str(kNote, int{choices.runs_model}, " ", int{choices.judges}, " ", choices.hessian_width, "\n");
+  const std::string text = str(kNote, int{choices.runs_model}, " ", int{choices.judges}, " ", choices.hessian_width,
+                               " ", int{choices.built_in_text}, "\n");
   state.put(RecordKind::note, key_of(model, request), std::as_bytes(std::span{text}));
   state.sync();
 }

@@ -17,6 +17,8 @@ struct MachineChoices {
   bool runs_model = false;    // over the calibration text
   bool judges = false;        // runs whole recipes against the original
   int64_t hessian_width = 0;  // Hessians are collected of inputs up to this width; 0: none
+  bool built_in_text = false;  // it runs over the text that comes with the program: writing its own would read a model
+                               // that does not stay in memory for every token
 
   bool operator==(const MachineChoices&) const = default;
 };

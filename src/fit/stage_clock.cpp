@@ -1,9 +1,12 @@
 #include "fit/stage_clock.hpp"
 
+#include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "base/digest.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 
 namespace snug {
 namespace {
@@ -16,13 +19,45 @@ Digest key() {
 
 }  // namespace
 
+void StageClock::expect(OverallProgress all) {
+  const std::lock_guard lock{mutex_};
+  all_ = std::move(all);
+}
+
+std::string StageClock::with_overall(const StageProgress& progress) {
+  const std::lock_guard lock{mutex_};
+  const std::string what{progress.what};
+  if (!all_) return what;
+  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
+  const double left = all_->left(progress);
+  return str(what, what.empty() ? "" : "; ", "all in all ",
+             static_cast<int>(100 * OverallProgress::share(since.count(), left)), "%, ", show_duration(left), " left");
+}
+
 void StageClock::progress(const StageProgress& progress) {
-  receiver_.progress(progress);
+  const std::string what = with_overall(progress);
+  StageProgress with_all = progress;
+  with_all.what = what;
+  receiver_.progress(with_all);
   if (!progress.ended || progress.done <= progress.known) return;
   const std::lock_guard lock{mutex_};
-  StageTime& time = times_[std::string{progress.stage.substr(0, progress.stage.find(','))}];
+  StageTime& time = times_[std::string{stage_name(progress)}];
   time.seconds += progress.seconds;
   time.done += progress.done - progress.known;
+}
+
+void StageClock::count_read(std::string_view stage, int64_t bytes) {
+  const std::lock_guard lock{mutex_};
+  const auto known = std::ranges::find(reads_, stage, &StageRead::stage);
+  if (known != reads_.end())
+    known->bytes += bytes;
+  else
+    reads_.push_back({std::string{stage}, bytes});
+}
+
+std::vector<StageRead> StageClock::reads() const {
+  const std::lock_guard lock{mutex_};
+  return reads_;
 }
 
 StageTimes StageClock::times() const {

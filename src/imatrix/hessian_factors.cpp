@@ -2,14 +2,16 @@
 
 #include <algorithm>
 
-#include "base/str.hpp"
+#include "base/files/mapped_file.hpp"
+#include "base/memory.hpp"
 #include "base/printable.hpp"
+#include "base/str.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 namespace {
 
-constexpr size_t kKept = 2;
+constexpr size_t kKept = 2;  // where memory allows
 constexpr double kAlways =
     0.1;  // least KL on held-out text among 0.003 .. 0.4, for models dense and of experts
 constexpr double kLookedUp = 0.3;  // of a table whose rows are also read one by one, as embeddings
@@ -36,7 +38,10 @@ std::shared_ptr<const HessianFactor> HessianFactors::keep(const Hessian& moment,
     kept_.splice(kept_.begin(), kept_, found);
     return kept_.front().curvature;
   }
+  const bool is_large = moment.dim * moment.dim * std::ssize(kept_) * int64_t{sizeof(float)} > memory_for(MemoryUse::hessians) / 4;
+  if (is_large) kept_.clear();  // the mean and the factor that is made of it take as much again, each
   const std::vector<float> values = mean();
+  MappedFile::done_with(std::as_bytes(moment.matrix(moment.mats == 1 ? 0 : mat)));
   auto made =
       std::make_shared<const HessianFactor>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
   kept_.push_front({moment.input, mat, shrink, made});

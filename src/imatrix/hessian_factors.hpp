@@ -14,7 +14,7 @@
 namespace snug {
 
 /// Second moments of a model's inputs made ready for encoders, when a tensor needs them. The last ones are
-/// kept: tensors that read the same input tend to follow each other. For one thread at a time.
+/// kept, where memory allows: tensors that read the same input tend to follow each other. For one thread at a time.
 class HessianFactors {
  public:
   explicit HessianFactors(const Hessians& moments) : moments_(moments) {}

@@ -1,5 +1,7 @@
 #include "infer/row_store.hpp"
 
+#include <malloc.h>
+
 #include <utility>
 
 namespace snug::infer {
@@ -7,6 +9,14 @@ namespace {
 
 int64_t bytes_of(int64_t count, int64_t width) {
   return count * width * static_cast<int64_t>(sizeof(float));
+}
+
+/// Rows that are read, changed and written back by the thousand: where the heap cuts each of them, aligned, out of a
+/// larger piece, it is left with as many holes that nothing fits. Large blocks go back to the kernel instead.
+void give_back_large_blocks() {
+#if defined(__GLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
 }
 
 }  // namespace
@@ -45,7 +55,10 @@ std::optional<int64_t> RowStore::place_for(int64_t bytes) {
     in_memory_ += bytes;
     return {};
   }
-  if (!file_) file_ = std::make_unique<ScratchFile>();
+  if (!file_) {
+    file_ = std::make_unique<ScratchFile>();
+    give_back_large_blocks();
+  }
   if (const auto found = free_.find(bytes); found != free_.end()) {
     const int64_t offset = found->second;
     free_.erase(found);

@@ -5,6 +5,7 @@
 #include "base/events.hpp"
 #include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
+#include "base/read_counter.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "model/roles.hpp"
@@ -46,8 +47,9 @@ double WeightReads::times() const {
 }
 
 void WeightReads::tell(std::string_view stage) const {
-  if (lets_go_)
-    log_line(str(stage, " read the weights ", fixed(times(), 1), " times, ", show_size(bytes_), " in all"));
+  if (!lets_go_) return;
+  count_read(stage, bytes_);
+  log_line(str(stage, " read the weights ", fixed(times(), 1), " times, ", show_size(bytes_), " in all"));
 }
 
 }  // namespace snug::infer

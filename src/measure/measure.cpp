@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -96,6 +97,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
   for (const size_t i : mine) bytes += quantizable[i]->bytes();
 
   std::vector<std::vector<Measurement>> results(mine.size());
+  const bool lets_go = !stays_in_memory(model.bytes());
   {
     Progress progress{"measuring", bytes, Progress::Unit::bytes};
     parallel_for(static_cast<int64_t>(mine.size()), [&](int64_t i) {
@@ -104,6 +106,7 @@ Profile measure(const ModelSource& model, const Importance* importance, Store& s
       const TensorImportance* columns = importance ? importance->find(tensor.name) : nullptr;
       TensorMeasurer measurer{tensor, columns, candidates_of(tensor, wanted), {options.precision, options.effort}};
       results[static_cast<size_t>(i)] = measurer.run(state, counters);
+      if (lets_go) tensor.done_with();
       if (measurer.all_known())
         progress.advance_known(tensor.bytes());
       else

@@ -96,6 +96,14 @@ class Prober {
     return Hasher{}.add_array<uint8_t>(subject.key.bytes).add_array<uint8_t>(digest.bytes).finish();
   }
 
+  /// Of a sweep.
+  Digest key_of(const std::vector<const Subject*>& probed, const std::vector<RecipeVariant>& variants) const {
+    Hasher hasher;
+    for (size_t v = 0; v < variants.size(); ++v)
+      for (const int64_t chunk : variants[v].chunks) hasher.add_array<uint8_t>(key_of(*probed[v], chunk).bytes);
+    return hasher.finish();
+  }
+
   std::vector<int64_t> first_wanted() const {
     std::vector<int64_t> wanted(subjects_.size());
     for (size_t i = 0; i < wanted.size(); ++i)
@@ -163,12 +171,14 @@ class Prober {
       return encoded;
     };
     const auto start = std::chrono::steady_clock::now();
-    const auto found = sweep_recipe(model_, base_.text(), {}, encode, variants);
-    for (size_t v = 0; v < variants.size(); ++v)
+    const auto found = sweep_recipe(model_, base_.text(), {}, encode, variants, {options_.resume, key_of(probed, variants)});
+    for (size_t v = 0; v < variants.size(); ++v) {
+      const Tensor& tensor = *probed[v]->tensor;
+      if (!rho.contains(tensor.name)) encode(tensor, *probed[v]->format);  // before the sweep was stopped, and went on
       for (size_t i = 0; i < variants[v].chunks.size(); ++i)
         state_.put(RecordKind::probe, key_of(*probed[v], variants[v].chunks[i]),
-                   to_payload({variants[v].tensor, probed[v]->format->id, base_.scored(), found[v][i],
-                               rho.at(probed[v]->tensor->name)}));
+                   to_payload({variants[v].tensor, probed[v]->format->id, base_.scored(), found[v][i], rho.at(tensor.name)}));
+    }
     state_.sync();
     for (const RecipeVariant& variant : variants) {
       measured_ += std::ssize(variant.chunks);

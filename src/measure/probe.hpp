@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <span>
@@ -26,6 +27,7 @@ struct ProbeOptions {
   int64_t memory_bytes = int64_t{2} << 30;  // for what is kept of the original's run
   int shard = 0, shards = 1;  // of several: every shards-th tensor, on the first chunks alone
   std::vector<std::string> only{};  // tensors to probe; empty: all
+  std::filesystem::path resume{};   // where a sweep under way is saved for a later start; empty: nowhere
 };
 
 /// What one tensor does to the model's output, found by encoding it alone.

@@ -5,6 +5,7 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
@@ -23,7 +24,7 @@ constexpr uint32_t kFeedbackVersion = 2;
 
 RecipeEvaluator::RecipeEvaluator(const infer::Model& model, const Importance* importance, Effort effort,
                                  Store& state, std::span<const int32_t> tokens, const ProbeOptions& options)
-    : model_(model), importance_(importance), effort_(effort), state_(state), base_(model, tokens, options) {
+    : model_(model), importance_(importance), effort_(effort), state_(state), base_(model, tokens, options), resume_(options.resume) {
   Hasher hasher;
   hasher.add("recipe").add(uint64_t{kJudgeVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
   hasher.add_array<uint8_t>(model.source().contents_digest().bytes);
@@ -39,8 +40,10 @@ void RecipeEvaluator::set_moments(const Hessians* moments) {
   if (!moments) return;
   curvatures_.emplace(*moments);
   Hasher hasher;
-  for (const auto& [input, moment] : moments->inputs())
+  for (const auto& [input, moment] : moments->inputs()) {
     hasher.add(input).add_array<float>(moment.counts).add_array<float>(moment.sums);
+    MappedFile::done_with(std::as_bytes(moment.sums));
+  }
   moments_digest_ = hasher.finish();
 }
 
@@ -137,13 +140,17 @@ void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_vi
 void RecipeEvaluator::run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
                                    std::vector<std::vector<Wanted>>& figures) {
   std::vector<RecipeVariant> variants;
+  Hasher key;
   for (size_t i = 0; i < figures.size(); ++i) {
     variants.push_back({.tensor = without[i]});
-    for (const Wanted& figure : figures[i])
-      if (!figure.known) variants.back().chunks.push_back(figure.chunk);
+    for (const Wanted& figure : figures[i]) {
+      if (figure.known) continue;
+      variants.back().chunks.push_back(figure.chunk);
+      key.add_array<uint8_t>(figure.key.bytes);
+    }
   }
-  const auto found = sweep_recipe(
-      model_, base_.text(), formats, [&](const Tensor& t, const Format& f) { return encoded(t, f); }, variants);
+  const auto encode = [&](const Tensor& tensor, const Format& format) { return encoded(tensor, format); };
+  const auto found = sweep_recipe(model_, base_.text(), formats, encode, variants, {resume_, key.finish()});
   for (size_t i = 0; i < figures.size(); ++i) {
     auto next = found[i].begin();
     for (Wanted& figure : figures[i]) {

@@ -79,6 +79,7 @@ class RecipeEvaluator {
   Digest origin_;  // of the model's contents, the importance and the effort
   std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;
   TensorFormats ground_;
+  std::filesystem::path resume_;  // where a sweep under way is saved
 };
 
 /// Mean over chunks and its standard error.

@@ -11,6 +11,7 @@
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
+#include "base/save_clock.hpp"
 #include "base/str.hpp"
 #include "infer/sweep.hpp"
 #include "infer/weight_reads.hpp"
@@ -41,7 +42,7 @@ struct VariantBlock {
 class RecipeSweep {
  public:
   RecipeSweep(const infer::Model& model, const TextChunks& text, const TensorFormats& formats, const Encode& encode,
-              const std::vector<RecipeVariant>& variants)
+              const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved, double save_seconds)
       : model_{model},
         text_{text},
         formats_{formats},
@@ -49,19 +50,25 @@ class RecipeSweep {
         variants_{variants},
         sweep_{model, {.context = text.context(), .batch = text.context()}, memory_for(MemoryUse::hidden_states)},
         reads_{model},
-        own_(variants.size()) {
+        own_(variants.size()),
+        saved_{saved},
+        clock_{save_seconds} {
     for (const RecipeVariant& variant : variants) chunks_.insert(variant.chunks.begin(), variant.chunks.end());
   }
 
   std::vector<std::vector<double>> run() {
     Progress progress{"judging, layer by layer", model_.layers() + 2, Progress::Unit::items};
-    begin();
+    int block = begin();
+    progress.advance_known(block);
     progress.advance(1);
-    for (int block = 0; block < model_.layers(); ++block) {
+    for (; block < model_.layers(); ++block) {
       go(block);
       progress.advance(1, str("block ", block));
+      if (!saved_.path.empty() && clock_.due())
+        clock_.run([&] { saved_.save(sweep_, sequences(), block + 1); });
     }
     auto divergences = compare();
+    saved_.remove();
     progress.advance(1);
     reads_.done_with(kOutside);
     reads_.tell("judging");
@@ -100,7 +107,44 @@ class RecipeSweep {
     return result;
   }
 
-  void begin() {
+  /// The block that comes next: the first, or that where an earlier run was saved.
+  int begin() {
+    set_out();
+    bool moved = false;
+    const auto resumed = saved_.load(sweep_, model_.layers(), [&](int block) {
+      moved = true;
+      leave_before(block);
+      return sequences();
+    });
+    if (resumed) log_line(str("going on before block ", *resumed));
+    if (!resumed && moved) start_over();
+    return resumed.value_or(0);
+  }
+
+  /// What was saved turned out to be damaged: sequences may stand anywhere.
+  void start_over() {
+    for (const size_t sequence : sequences()) sweep_.end(sequence);
+    own_.assign(variants_.size(), {});
+    set_out();
+  }
+
+  /// All that are under way, in one order.
+  std::vector<size_t> sequences() const {
+    std::vector<size_t> all;
+    for (const int64_t chunk : chunks_) all.insert(all.end(), {original_.at(chunk), recipe_.at(chunk)});
+    for (const auto& of_variant : own_)
+      for (const auto& [chunk, sequence] : of_variant) all.push_back(sequence);
+    return all;
+  }
+
+  /// Sequences for variants that leave the recipe's way before `block`.
+  void leave_before(int block) {
+    for (size_t v = 0; v < variants_.size(); ++v)
+      if (leaves_at(v) != kOutside && leaves_at(v) < block)
+        for (const int64_t chunk : variants_[v].chunks) own_[v][chunk] = sweep_.branch(recipe_.at(chunk));
+  }
+
+  void set_out() {
     const EncodedBlock outside = encoded(kOutside);
     for (const int64_t chunk : chunks_) {
       original_[chunk] = sweep_.begin(text_.tokens(chunk));
@@ -189,6 +233,8 @@ class RecipeSweep {
   std::set<int64_t> chunks_;
   std::map<int64_t, size_t> original_, recipe_;   // sequences, by chunk
   std::vector<std::map<int64_t, size_t>> own_;  // of variants that have left the recipe's way
+  const infer::SavedSweep& saved_;
+  SaveClock clock_;
 };
 
 }  // namespace
@@ -196,8 +242,8 @@ class RecipeSweep {
 std::vector<std::vector<double>> sweep_recipe(
     const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
     const std::function<Encoded(const Tensor& tensor, const Format& format)>& encode,
-    const std::vector<RecipeVariant>& variants) {
-  return RecipeSweep{model, text, formats, encode, variants}.run();
+    const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved, double save_seconds) {
+  return RecipeSweep{model, text, formats, encode, variants, saved, save_seconds}.run();
 }
 
 }  // namespace snug

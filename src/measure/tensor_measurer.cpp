@@ -8,6 +8,7 @@
 
 #include "base/aligned.hpp"
 #include "base/parallel.hpp"
+#include "base/read_counter.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 #include "snug/quantize.hpp"
@@ -167,6 +168,7 @@ std::vector<Measurement> TensorMeasurer::run(Store& state, MeasureCounters& coun
     ++counters.measured;
   }
   if (!pending.empty()) state.sync();
+  count_read("measuring", hashed_ * tensor_.row_bytes());
   return results;
 }
 

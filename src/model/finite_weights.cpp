@@ -14,6 +14,7 @@
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
+#include "base/read_counter.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -116,6 +117,7 @@ void check_finite(const ModelSource& model) {
     tensor.done_with();
     progress.advance(tensor.bytes(), std::string(tensor.name));
   }
+  count_read("checking weights", bytes);
 }
 
 void check_finite_once(const ModelSource& model, Store& state) {

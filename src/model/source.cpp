@@ -6,6 +6,7 @@
 
 #include "base/digest.hpp"
 #include "base/memory.hpp"
+#include "base/read_counter.hpp"
 #include "snug/model.hpp"
 
 namespace snug {
@@ -61,12 +62,15 @@ Digest digest_of_contents(const ModelSource::Contents& model) {
     hasher.add(entry.key);
     add_value(hasher, entry.value);
   }
+  int64_t bytes = 0;
   const bool lets_go = !stays_in_memory(model.bytes);
   for (const Tensor& tensor : model.tensors) {
     hasher.add(tensor.name).add(static_cast<uint64_t>(tensor.format)).add_array<int64_t>(tensor.shape);
     add_weights(hasher, tensor);
     if (lets_go) tensor.done_with();
+    bytes += tensor.bytes();
   }
+  count_read("hashing weights", bytes);
   return hasher.finish();
 }
 

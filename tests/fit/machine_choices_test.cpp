@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "infer/tiny_llama.hpp"
 #include "source/open_model.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
@@ -28,8 +29,7 @@ TEST_F(Choices, FollowTheRoom) {
   EXPECT_TRUE(all.runs_model);
   EXPECT_TRUE(all.judges);
   EXPECT_EQ(all.hessian_width, hessian_width_in_time(model_, Feedback::on));
-  EXPECT_FALSE(with({model_.bytes() - 1, kPlenty}).runs_model);
-  EXPECT_FALSE(with({model_.bytes() - 1, kPlenty}).judges);
+  EXPECT_FALSE(all.built_in_text);
   EXPECT_EQ(with({kPlenty, 0}).hessian_width, 0);
   int64_t before = 0;
   for (int64_t room = 1; room < kPlenty; room *= 2) {
@@ -38,6 +38,35 @@ TEST_F(Choices, FollowTheRoom) {
     before = width;
   }
   EXPECT_EQ(before, all.hessian_width);
+}
+
+TEST_F(Choices, OfALargerModelAreToRunItOverTheTextThatComesWithTheProgram) {
+  const MachineChoices little = with({model_.bytes() - 1, kPlenty});
+  EXPECT_TRUE(little.runs_model);
+  EXPECT_TRUE(little.judges);
+  EXPECT_TRUE(little.built_in_text);
+  ChoiceRequest named = asked();
+  named.text_is_named = true;
+  EXPECT_FALSE(with({model_.bytes() - 1, kPlenty}, named).built_in_text);
+}
+
+TEST_F(Choices, OfALargerModelWithoutATokenizerAreNotToRunIt) {
+  const auto path = scratch_ / "bare.gguf";
+  test::write_tiny_llama({}, path);
+  const ModelSource bare = open_model(path);
+  EXPECT_TRUE(choices_for(bare, asked(), {bare.bytes(), kPlenty}).runs_model);
+  EXPECT_EQ(choices_for(bare, asked(), {bare.bytes() - 1, kPlenty}), MachineChoices{});
+}
+
+TEST_F(Choices, OfAnEarlierVersionAreThoseWithoutABuiltInText) {
+  Store state = Store::open(scratch_ / "state", Access::write);
+  keep_choices(state, model_, asked(), {true, true, 64, true});
+  EXPECT_TRUE(kept_choices(state, model_, asked())->built_in_text);
+  Digest key;
+  state.for_each([&](const Record& record) { key = record.key; });
+  const std::string before = "snug_machine_choices\n1 1 64\n";
+  state.put(RecordKind::note, key, std::as_bytes(std::span{before}));
+  EXPECT_EQ(kept_choices(state, model_, asked()), (MachineChoices{true, true, 64, false}));
 }
 
 TEST_F(Choices, FollowTheWishes) {

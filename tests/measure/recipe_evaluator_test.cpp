@@ -2,8 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <optional>
+#include <utility>
 
+#include "base/digest.hpp"
+#include "base/events.hpp"
+#include "base/files/atomic_file.hpp"
+#include "base/files/read_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
@@ -113,6 +119,87 @@ TEST_F(JudgeOnTinyLlama, ASweepGivesTheFiguresOfARunInMemory) {
     set_memory_limit(0);
   }
   set_threads(0);
+}
+
+/// Stops the work once a sweep has gone through so many stages, and remembers what is said.
+class StopsASweep : public Events {
+ public:
+  explicit StopsASweep(int64_t stages) : stages_(stages) {}
+  void log(std::string_view line) override { lines += line; }
+  void progress(const StageProgress& progress) override {
+    if (progress.stage.starts_with("judging")) passed_ = progress.done - progress.known;
+  }
+  bool cancelled() const override { return passed_ >= stages_; }
+  std::string lines;
+
+ private:
+  int64_t stages_;
+  std::atomic<int64_t> passed_ = 0;
+};
+
+class StoppedSweep : public JudgeOnTinyLlama {
+ protected:
+  StoppedSweep() {
+    judge();
+    set_memory_limit(20000);
+  }
+  ~StoppedSweep() override { set_memory_limit(0); }
+
+  std::vector<std::vector<double>> sweep(Events& events) {
+    const EventScope scope{events};
+    const TextChunks text{*model, tokens, {4, 16, 1}};
+    const auto encode = [&](const Tensor& tensor, const Format& format) {
+      ++encoded;
+      return encode_tensor(tensor, format, nullptr);
+    };
+    return sweep_recipe(*model, text, mixed, encode, variants, saved, 0);
+  }
+  void stop_after(int64_t stages) {
+    StopsASweep events{stages};
+    EXPECT_THROW(sweep(events), Error);
+  }
+
+  const std::vector<RecipeVariant> variants{{"", nullptr, {0, 1, 2, 3}},
+                                            {"blk.0.attn_q.weight", nullptr, {1, 2}},
+                                            {"token_embd.weight", find_format(FormatId::q4_0), {0, 3}},
+                                            {"output.weight", nullptr, {2}}};
+  const infer::SavedSweep saved{scratch / "sweep", Hasher{}.add("key").finish()};
+  int encoded = 0;
+  Events nobody;
+};
+
+TEST_F(StoppedSweep, GoesOnFromTheBlockThatItHadComeTo) {
+  const auto whole = sweep(nobody);
+  EXPECT_FALSE(std::filesystem::exists(saved.path));
+  const int all = std::exchange(encoded, 0);
+  stop_after(2);  // the embeddings and block 0
+  EXPECT_TRUE(std::filesystem::exists(saved.path));
+  encoded = 0;
+  StopsASweep again{100};
+  EXPECT_EQ(sweep(again), whole);
+  EXPECT_NE(again.lines.find("going on before block 1"), std::string::npos) << again.lines;
+  EXPECT_LT(encoded, all);
+  EXPECT_FALSE(std::filesystem::exists(saved.path));
+}
+
+TEST_F(StoppedSweep, BeginsAnewWhereWhatWasSavedIsDamagedOrOfAnother) {
+  const auto whole = sweep(nobody);
+  stop_after(2);
+  std::string bytes = read_file(saved.path);
+  bytes[bytes.size() - 40] ^= 1;
+  write_file(saved.path, bytes, Existing::replace);
+  StopsASweep damaged{100};
+  EXPECT_EQ(sweep(damaged), whole);
+  EXPECT_NE(damaged.lines.find("is damaged"), std::string::npos) << damaged.lines;
+  {
+    infer::Sweep other{*model, {.context = 16, .batch = 16}, 0};
+    const size_t one = other.begin(tokens.size() > 16 ? std::span{tokens}.first(16) : std::span{tokens});
+    other.step(one);
+    infer::SavedSweep{saved.path, Digest{}}.save(other, {&one, 1}, 1);
+  }
+  StopsASweep foreign{100};
+  EXPECT_EQ(sweep(foreign), whole);
+  EXPECT_NE(foreign.lines.find("starting anew"), std::string::npos) << foreign.lines;
 }
 
 TEST(PairedDifference, KnowsThatChunksGoTogether) {

@@ -79,11 +79,11 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   tensor.format = FormatId::f32;
   tensor.data = std::as_bytes(weights.values()).data();
   const infer::Weight weight{"w", find_format(FormatId::f32), 32, 6, 2, tensor.contiguous()};
-  Sampled sampled{&weight, {{2, 3, 6, 7, 10, 11}, {0, 0, 1, 1, 2, 2}, {2, 2, 2}, 12}, row_energies(tensor, nullptr), {}};
-  sampled.errors = FormatErrors{tensor, nullptr, {find_format(FormatId::q4_0)}, sampled.sample, Effort::normal};
+  const Sampled sampled{&weight, {{2, 3, 6, 7, 10, 11}, {0, 0, 1, 1, 2, 2}, {2, 2, 2}, 12}, row_energies(tensor, nullptr)};
+  const FormatErrors errors{tensor, nullptr, {find_format(FormatId::q4_0)}, sampled.sample, Effort::normal};
   RowGradients of{sampled, 2};
   of.add_product(1, inputs, gradients);
-  const ChunkSums sums = of.sums();
+  const std::vector<double> squares = of.squares(errors);
   double wanted = 0, covered = 0, all = 0;
   for (int64_t draw = 0; draw < 2; ++draw)
     for (int64_t group = 0; group < 3; ++group) {
@@ -92,7 +92,7 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
         const int64_t row = sampled.sample.rows[static_cast<size_t>(i)] - 6;
         for (int64_t t = 0; t < 5 && row >= 0; ++t)
           for (int64_t k = 0; k < 32; ++k)
-            inner += static_cast<double>(gradients.at(draw * 5 + t)[row]) * inputs.at(t)[k] * sampled.errors.at(i, 0)[k];
+            inner += static_cast<double>(gradients.at(draw * 5 + t)[row]) * inputs.at(t)[k] * errors.at(i, 0)[k];
       }
       wanted += 2 * inner * inner;
     }
@@ -102,9 +102,16 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
       all += part;
       covered += std::ranges::count(sampled.sample.rows, row) ? 2 * part : 0;
     }
-  EXPECT_NEAR(sums.squares[0], wanted, 1e-4 * wanted);
-  EXPECT_NEAR(sums.covered, covered, 1e-4 * covered);
-  EXPECT_NEAR(sums.all, all, 1e-4 * all);
+  EXPECT_NEAR(squares[0], wanted, 1e-4 * wanted);
+  EXPECT_NEAR(of.covered(), covered, 1e-4 * covered);
+  EXPECT_NEAR(of.all(), all, 1e-4 * all);
+
+  infer::RowStore store{0};  // and those that have waited on disk in between
+  RowGradients rested{sampled, 2};
+  rested.rest(store);
+  rested.add_product(1, inputs, gradients);
+  rested.rest(store);
+  EXPECT_EQ(rested.squares(errors), squares);
 }
 
 /// As those of a checkpoint that stores a tensor transposed or scaled.

@@ -57,15 +57,17 @@ void ModelArgs::add_moments_to(CLI::App& command) {
 void CalibrationArgs::add_to(CLI::App& command) {
   under(command, kRun)
       .add_option("--calib", calib,
-                  "text on which the model is run to measure what each tensor does to the output; 'self' (the "
-                  "default) lets the model write it")
+                  "text on which the model is run to measure what each tensor does to the output; 'self' lets the "
+                  "model write it; 'built-in' is one that comes with snug (default: self; built-in where the model is "
+                  "larger than memory)")
       ->type_name("FILE");
   command.add_flag("--no-probe", no_probe, "do not run the model: weigh tensors by role and position");
   command
       .add_option("--probe", probe,
                   "forward: run the model once for every tensor; reverse: a reverse pass tells of all tensors and "
-                  "formats at once, and the few that matter most are run as well")
-      ->check(CLI::IsMember({"forward", "reverse"}))
+                  "formats at once, and the few that matter most are run as well; auto: forward where that takes at "
+                  "most 4 core-hours")
+      ->check(CLI::IsMember({"auto", "forward", "reverse"}))
       ->capture_default_str();
   command
       .add_option("--calib-chunks", chunks,
@@ -85,7 +87,10 @@ OutputGuard guard_for(Existing existing, const ModelArgs& model, const std::stri
 }
 
 CalibrationRequest CalibrationArgs::request() const {
-  return {!no_probe, calib, chunks, context, probe == "reverse" ? Probing::reverse : Probing::forward};
+  const Probing how = probe == "reverse"   ? Probing::reverse
+                      : probe == "forward" ? Probing::forward
+                                           : Probing::automatic;
+  return {!no_probe, calib, chunks, context, how};
 }
 
 void MeasureArgs::add_to(CLI::App& command, bool with_shard) {

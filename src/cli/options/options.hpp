@@ -44,9 +44,9 @@ struct MeasureArgs {
 
 /// Options of the model's own run: --calib, --no-probe, --probe-chunks, --probe-context.
 struct CalibrationArgs {
-  std::string calib;  // a file; empty or "self": what the model writes itself
+  std::string calib;  // a file, "self", or "built-in"; empty: by the room there is
   bool no_probe = false;
-  std::string probe = "forward";
+  std::string probe = "auto";
   int64_t chunks = CalibrationRequest{}.chunks, context = CalibrationRequest{}.context;
 
   void add_to(CLI::App& command);

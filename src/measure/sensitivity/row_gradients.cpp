@@ -1,6 +1,7 @@
 #include "measure/sensitivity/row_gradients.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/parallel.hpp"
 #include "infer/exact/exact_kernels.hpp"
@@ -25,11 +26,28 @@ RowGradients::RowGradients(const Sampled& tensor, int64_t draws)
       draws_{draws},
       rows_(draws * static_cast<int64_t>(tensor.sample.rows.size()), tensor.weight->cols) {}
 
+Activations& RowGradients::rows() {
+  if (rests_) rows_ = stored_->read();
+  rests_ = false;
+  return rows_;
+}
+
+void RowGradients::rest(infer::RowStore& store) {
+  if (rests_) return;
+  if (stored_)
+    stored_->replace(std::move(rows_));
+  else
+    stored_ = store.keep(std::move(rows_));
+  rows_ = {};
+  rests_ = true;
+}
+
 void RowGradients::add_product(int64_t matrix, const Activations& inputs, const Activations& gradients) {
   const RowSample& sample = tensor_.sample;
   const int64_t first = matrix * tensor_.weight->rows, tokens = inputs.count();
   const auto [begin, end] = part_of(sample.rows, first, first + tensor_.weight->rows);
   const auto all = static_cast<int64_t>(sample.rows.size());
+  Activations& sums = rows();
   for (int64_t draw = 0; draw < draws_; ++draw)
     parallel_ranges(end - begin, kRows, [&, at = begin](int64_t from, int64_t to) {
       Activations turned =
@@ -39,7 +57,7 @@ void RowGradients::add_product(int64_t matrix, const Activations& inputs, const 
           turned.at(i - from)[t] =
               gradients.at(draw * tokens + t)[sample.rows[static_cast<size_t>(at + i)] - first];
       infer::exact_kernels().accumulate(turned.at(0), to - from, tokens, inputs.at(0), tokens, inputs.width(),
-                                        inputs.width(), rows_.at(draw * all + at + from), rows_.width());
+                                        inputs.width(), sums.at(draw * all + at + from), sums.width());
     });
   if (!tensor_.energies.empty()) add_energies(matrix, gradients);
 }
@@ -64,37 +82,36 @@ void RowGradients::add_energies(int64_t matrix, const Activations& gradients) {
 void RowGradients::add_look_up(std::span<const int32_t> tokens, const Activations& gradients) {
   const std::vector<int64_t>& rows = tensor_.sample.rows;
   const auto all = static_cast<int64_t>(rows.size()), count = static_cast<int64_t>(tokens.size());
+  Activations& sums = this->rows();
   for (int64_t i = 0; i < gradients.count(); ++i) {
     const int64_t token = tokens[static_cast<size_t>(i % count)];
     const auto found = std::ranges::lower_bound(rows, token);
     if (found == rows.end() || *found != token) continue;
-    infer::exact_kernels().add_scaled(rows_.at(i / count * all + (found - rows.begin())), gradients.at(i), 1,
+    infer::exact_kernels().add_scaled(sums.at(i / count * all + (found - rows.begin())), gradients.at(i), 1,
                                       gradients.width());
   }
 }
 
-ChunkSums RowGradients::sums() const {
+std::vector<double> RowGradients::squares(const FormatErrors& errors) const {
   const RowSample& sample = tensor_.sample;
+  const Activations read = rests_ ? stored_->read() : Activations{};
+  const Activations& gradients = rests_ ? read : rows_;
   const auto all = static_cast<int64_t>(sample.rows.size());
-  const size_t formats = tensor_.errors.formats().size();
-  ChunkSums sums{std::vector<double>(formats), covered_, all_};
-  if (tensor_.energies.empty()) sums.covered = sums.all = 1;
-  std::vector<double> inner(formats * sample.weights.size());
+  const size_t formats = errors.formats().size(), groups = sample.weights.size();
+  std::vector<double> squares(formats), inner(formats * groups);
   for (int64_t draw = 0; draw < draws_; ++draw) {
     std::ranges::fill(inner, 0.0);
     for (int64_t i = 0; i < all; ++i) {
       const auto group = static_cast<size_t>(sample.groups[static_cast<size_t>(i)]);
       for (size_t f = 0; f < formats; ++f)
-        inner[f * sample.weights.size() + group] += static_cast<double>(infer::exact_kernels().dot(
-            rows_.at(draw * all + i), tensor_.errors.at(i, f), rows_.width()));
+        inner[f * groups + group] += static_cast<double>(
+            infer::exact_kernels().dot(gradients.at(draw * all + i), errors.at(i, f), gradients.width()));
     }
     for (size_t f = 0; f < formats; ++f)
-      for (size_t g = 0; g < sample.weights.size(); ++g) {
-        const double sum = inner[f * sample.weights.size() + g];
-        sums.squares[f] += sample.weights[g] * sum * sum;
-      }
+      for (size_t g = 0; g < groups; ++g)
+        squares[f] += sample.weights[g] * inner[f * groups + g] * inner[f * groups + g];
   }
-  return sums;
+  return squares;
 }
 
 }  // namespace snug

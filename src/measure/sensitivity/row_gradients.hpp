@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
+#include "infer/row_store.hpp"
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
 #include "measure/format_errors.hpp"
@@ -11,18 +13,11 @@
 
 namespace snug {
 
-/// A tensor as a reverse pass sees it: which rows, and what formats do to them.
+/// A tensor as a reverse pass sees it.
 struct Sampled {
   const infer::Weight* weight = nullptr;
   RowSample sample;
   std::vector<double> energies;  // of all rows; empty where the sample's chances need no correction
-  FormatErrors errors;
-};
-
-/// What one chunk says of one tensor.
-struct ChunkSums {
-  std::vector<double> squares;  // of each format: SensitivityRecord::sum
-  double covered = 1, all = 1;
 };
 
 /// The gradients of a tensor's sampled rows on one chunk, added up product by product. One thread, but for loops
@@ -35,14 +30,24 @@ class RowGradients {
   void add_product(int64_t matrix, const infer::Activations& inputs, const infer::Activations& gradients);
   void add_look_up(std::span<const int32_t> tokens, const infer::Activations& gradients);
 
-  ChunkSums sums() const;
+  /// From now on they wait in `store`, which lives longer, until they are needed again.
+  void rest(infer::RowStore& store);
+
+  /// What one chunk says of one tensor: SensitivityRecord::sum of each format of `errors`, which are of the same rows.
+  std::vector<double> squares(const FormatErrors& errors) const;
+  /// How much of the tensor the sample stands for; both 1 where it stands for all of it.
+  double covered() const { return tensor_.energies.empty() ? 1 : covered_; }
+  double all() const { return tensor_.energies.empty() ? 1 : all_; }
 
  private:
+  infer::Activations& rows();
   void add_energies(int64_t matrix, const infer::Activations& gradients);
 
   const Sampled& tensor_;
   int64_t draws_;
-  infer::Activations rows_;  // [draws * sampled rows, cols]
+  infer::Activations rows_;  // [draws * sampled rows, cols],
+  std::shared_ptr<infer::StoredRows> stored_;
+  bool rests_ = false;       // or in stored_
   double covered_ = 0, all_ = 0;
 };
 

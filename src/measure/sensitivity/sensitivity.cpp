@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
-#include <set>
 #include <tuple>
 #include <utility>
 
@@ -35,6 +34,10 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kDamaged = "weights or metadata of the model are damaged: copy or convert it again";
 
+/// So many go through a model together that is read block by block: a run that is stopped loses what it did for these.
+constexpr size_t kSweptChunks = 4;
+constexpr int64_t kErrorBytes = 32 << 20;  // of a tensor's rows in some formats
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -46,7 +49,12 @@ struct Traveller {
   infer::ReverseHooks hooks;
   std::unique_ptr<infer::ReversePass> pass;
   std::map<size_t, RowGradients> gradients;  // of subjects
-  std::set<size_t> finished{};               // subjects, not saved yet
+
+  /// Nothing where the pass showed none.
+  const RowGradients* gradients_of(size_t subject) const {
+    const auto found = gradients.find(subject);
+    return found == gradients.end() ? nullptr : &found->second;
+  }
 };
 
 class Sensing {
@@ -68,12 +76,7 @@ class Sensing {
   SensitivityResults run() {
     const auto start = Clock::now();
     for (Subject& subject : subjects_) recall(subject);
-    const int end = last_stage();
-    if (end <= model_.layers()) {
-      set_out(end);
-      for (int stage = model_.layers(); stage >= end; --stage) go(stage);
-      reads_.tell("the way there and back");
-    }
+    if (const std::vector<int64_t> chunks = wanted_chunks(); !chunks.empty()) go_there_and_back(chunks);
     results_.seconds = seconds_since(start);
     summarise();
     return std::move(results_);
@@ -91,26 +94,13 @@ class Sensing {
     std::tie(subject.first, subject.last) = stages_of(model_, tensor.name);
     subject.sampled.weight = model_.find(tensor.name);
     subject.sampled.sample = sample_of(model_, tensor, text_);
-    subject.key = key_of(subject, contents);
+    subject.key = key_of(subject, contents, options_);
     subject.records.resize(static_cast<size_t>(text_.chunks()));
     index_[subject.sampled.weight] = subjects_.size();
     subjects_.push_back(std::move(subject));
   }
 
-  Digest key_of(const Subject& subject, const Digest& contents) const {
-    Hasher hasher;
-    hasher.add("sensitivity").add(uint64_t{kSensitivityVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
-    hasher.add_array<uint8_t>(contents.bytes).add(subject.tensor->name);
-    hasher.add(static_cast<uint64_t>(options_.draws)).add(static_cast<uint64_t>(options_.effort));
-    hasher.add_array<uint8_t>(subject.sampled.sample.digest().bytes);
-    if (const TensorImportance* importance = subject.importance)
-      hasher.add_array<float>(importance->mean_square)
-          .add_array<float>(importance->mean)
-          .add_array<float>(importance->counts);
-    return hasher.finish();
-  }
-
-  Digest key_of(const Subject& subject, const Format& format, int64_t chunk) const {
+  Digest record_key(const Subject& subject, const Format& format, int64_t chunk) const {
     return Hasher{}
         .add_array<uint8_t>(subject.key.bytes)
         .add(static_cast<uint64_t>(format.id))
@@ -131,7 +121,7 @@ class Sensing {
       if (!is_mine(c)) continue;
       std::vector<SensitivityRecord> found;
       for (const Format* format : subject.formats)
-        if (const auto payload = state_.get(RecordKind::sensitivity, key_of(subject, *format, c)))
+        if (const auto payload = state_.get(RecordKind::sensitivity, record_key(subject, *format, c)))
           if (SensitivityRecord record = parse_sensitivity(*payload); is_of(record, subject, *format))
             found.push_back(std::move(record));
       if (found.size() < subject.formats.size()) continue;  // one pass makes all of them
@@ -157,21 +147,38 @@ class Sensing {
     return stage;
   }
 
-  /// Runs the original over the chunks that something is wanted of.
-  void set_out(int end) {
-    const auto start = Clock::now();
+  std::vector<int64_t> wanted_chunks() const {
+    std::vector<int64_t> chunks;
     for (int64_t c = 0; c < text_.chunks(); ++c)
-      if (std::ranges::any_of(subjects_, [&](const Subject& s) { return wants(s, c); }))
-        travellers_.push_back({.chunk = c, .hidden = {}, .hooks = {}, .pass = {}, .gradients = {}});
-    const auto count = static_cast<int64_t>(travellers_.size());
-    const bool sweeps = !stays_in_memory(model_.source().bytes());
-    const int stride = HiddenStates::stride_for(model_, count, text_.context(), options_.memory_bytes);
-    progress_ = std::make_unique<Progress>("sensitivity", count * (2 * model_.layers() - std::max(end, 0)),
+      if (std::ranges::any_of(subjects_, [&](const Subject& s) { return wants(s, c); })) chunks.push_back(c);
+    return chunks;
+  }
+
+  void go_there_and_back(std::span<const int64_t> chunks) {
+    const int end = last_stage();
+    progress_ = std::make_unique<Progress>("sensitivity", std::ssize(chunks) * (2 * model_.layers() - std::max(end, 0)),
                                            Progress::Unit::items);
-    if (sweeps) run_in_sweep();
+    for (const size_t together = sweeps_ ? kSweptChunks : chunks.size(); !chunks.empty();) {
+      const size_t count = std::min(together, chunks.size());
+      for (const int64_t c : chunks.first(count))
+        travellers_.push_back({.chunk = c, .hidden = {}, .hooks = {}, .pass = {}, .gradients = {}});
+      set_out();
+      for (int stage = model_.layers(); stage >= end; --stage) go(stage);
+      travellers_.clear();
+      chunks = chunks.subspan(count);
+    }
+    reads_.tell("the way there and back");
+  }
+
+  /// Runs the original over the travellers' chunks.
+  void set_out() {
+    const auto start = Clock::now();
+    const auto count = std::ssize(travellers_);
+    const int stride = HiddenStates::stride_for(model_, count, text_.context(), options_.memory_bytes);
+    if (sweeps_) run_in_sweep();
     parallel_for(count, [&](int64_t i) {
       Traveller& t = travellers_[static_cast<size_t>(i)];
-      if (!sweeps) t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
+      if (!sweeps_) t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
       t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix,
                                      const infer::Activations& inputs, const infer::Activations& gradients) {
         if (RowGradients* of = gradients_of(t, weight)) of->add_product(matrix, inputs, gradients);
@@ -182,17 +189,16 @@ class Sensing {
       t.pass = std::make_unique<infer::ReversePass>(
           model_, text_.tokens(t.chunk), options_.draws, t.hooks,
           [&t](int layer) -> const infer::Activations& { return t.hidden->before_lender(layer); });
-      if (!sweeps) progress_->advance(model_.layers());
+      if (!sweeps_) progress_->advance(model_.layers());
     });
-    results_.forward_seconds = seconds_since(start);
+    results_.forward_seconds += seconds_since(start);
   }
 
   /// The original's hidden states before every block, from one sweep.
   void run_in_sweep() {
-    store_ = std::make_unique<infer::RowStore>(memory_for(MemoryUse::hidden_states));
     infer::Sweep sweep{model_, {.context = text_.context(), .batch = text_.context()}, 0};
     for (Traveller& t : travellers_) {
-      t.hidden = std::make_unique<HiddenStates>(model_, *store_);
+      t.hidden = std::make_unique<HiddenStates>(model_, store_);
       sweep.begin(text_.tokens(t.chunk));
     }
     for (int block = 0; block <= model_.layers(); ++block) {
@@ -219,7 +225,7 @@ class Sensing {
   void go(int stage) {
     check_cancelled();
     prepare(stage);
-    parallel_for(static_cast<int64_t>(travellers_.size()), [&](int64_t i) {
+    const auto step = [&](int64_t i) {
       Traveller& t = travellers_[static_cast<size_t>(i)];
       if (stage == model_.layers())
         head(t);
@@ -227,11 +233,15 @@ class Sensing {
         t.pass->embed();
       else
         t.pass->layer(stage, t.hidden->before(stage));
-      finish(t, stage);
+      for (auto& [subject, gradients] : t.gradients) gradients.rest(store_);
       if (stage != model_.layers() && stage != kLookUp) progress_->advance(1, str("block ", stage));
-    });
+    };
+    if (sweeps_ && stage == model_.layers())  // the logits of one chunk at a time: their gradients are large
+      for (int64_t i = 0; i < std::ssize(travellers_); ++i) step(i);
+    else
+      parallel_for(std::ssize(travellers_), step);
+    finish(stage);
     reads_.done_with(stage);
-    save(stage);
   }
 
   void head(Traveller& t) const {
@@ -244,59 +254,66 @@ class Sensing {
         });
   }
 
-  /// What the formats do to the tensors that a stage begins to show.
+  /// What is to be known of the tensors that a stage begins to show.
   void prepare(int stage) {
-    const auto start = Clock::now();
-    for (Subject& s : subjects_) {
-      if (s.first != stage || !wants(s)) continue;
-      s.sampled.errors = FormatErrors{*s.tensor, s.importance, s.formats, s.sampled.sample, options_.effort};
-      if (!has_row_per_token(model_, *s.tensor) && !s.sampled.sample.whole())
+    for (Subject& s : subjects_)
+      if (s.first == stage && s.sampled.energies.empty() && wants(s) && !has_row_per_token(model_, *s.tensor) &&
+          !s.sampled.sample.whole())
         s.sampled.energies = row_energies(*s.tensor, s.importance);
+  }
+
+  /// What the formats do to the tensors that a stage was the last to show, and what that does to the output. Nothing of
+  /// a stage is kept where part of it makes no sense.
+  void finish(int stage) {
+    const auto start = Clock::now();
+    std::vector<std::pair<Subject*, int64_t>> done;  // and the chunk
+    for (size_t i = 0; i < subjects_.size(); ++i)
+      if (subjects_[i].last == stage) weigh(i, done);
+    for (const auto& [subject, chunk] : done) {
+      const auto& records = subject->records[static_cast<size_t>(chunk)];
+      for (size_t f = 0; f < records.size(); ++f)
+        state_.put(RecordKind::sensitivity, record_key(*subject, *subject->formats[f], chunk), to_payload(records[f]));
+      results_.measured += std::ssize(records);
     }
+    if (!done.empty()) state_.sync();
     results_.encoding_seconds += seconds_since(start);
   }
 
-  void finish(Traveller& t, int stage) {
-    for (size_t i = 0; i < subjects_.size(); ++i) {
-      Subject& s = subjects_[i];
-      if (s.last != stage || !wants(s, t.chunk)) continue;
-      const auto found = t.gradients.find(i);
-      const ChunkSums sums = found == t.gradients.end() ? ChunkSums{std::vector<double>(s.formats.size()), 0, 0}
-                                                        : found->second.sums();
-      s.records[static_cast<size_t>(t.chunk)] = records_of(s, sums);
-      t.finished.insert(i);
-      t.gradients.erase(i);
+  void weigh(size_t i, std::vector<std::pair<Subject*, int64_t>>& done) {
+    Subject& s = subjects_[i];
+    std::vector<Traveller*> of;
+    for (Traveller& t : travellers_)
+      if (wants(s, t.chunk)) of.push_back(&t);
+    if (of.empty()) return;
+    std::vector<std::vector<double>> squares(of.size());
+    for (const std::vector<const Format*>& some : formats_together(s, kErrorBytes)) {
+      const FormatErrors errors{*s.tensor, s.importance, some, s.sampled.sample, options_.effort};
+      parallel_for(std::ssize(of), [&](int64_t t) {
+        const auto at = static_cast<size_t>(t);
+        const RowGradients* gradients = of[at]->gradients_of(i);
+        const auto sums = gradients ? gradients->squares(errors) : std::vector<double>(some.size());
+        squares[at].insert(squares[at].end(), sums.begin(), sums.end());
+      });
+    }
+    for (size_t t = 0; t < of.size(); ++t) {
+      s.records[static_cast<size_t>(of[t]->chunk)] = records_of(s, squares[t], of[t]->gradients_of(i));
+      of[t]->gradients.erase(i);
+      done.emplace_back(&s, of[t]->chunk);
     }
   }
 
-  std::vector<SensitivityRecord> records_of(const Subject& s, const ChunkSums& sums) const {
+  std::vector<SensitivityRecord> records_of(const Subject& s, std::span<const double> squares,
+                                            const RowGradients* gradients) const {
+    const double covered = gradients ? gradients->covered() : 0, all = gradients ? gradients->all() : 0;
     std::vector<SensitivityRecord> records;
     for (size_t f = 0; f < s.formats.size(); ++f) {
       records.push_back({std::string(s.tensor->name), s.formats[f]->id, text_.scored(), options_.draws,
-                         sums.squares[f], sums.covered, sums.all});
+                         squares[f], covered, all});
       if (!is_sound(records.back()))
         throw Error{str("what the reverse pass says of '", s.tensor->name, "' is no number to compute with"),
                     model_.source().path().string(), kDamaged};
     }
     return records;
-  }
-
-  void save(int stage) {
-    bool any = false;
-    for (size_t i = 0; i < subjects_.size(); ++i) {
-      Subject& s = subjects_[i];
-      if (s.last != stage) continue;
-      s.sampled.errors = {};
-      for (Traveller& t : travellers_) {
-        if (t.finished.erase(i) == 0) continue;
-        const auto& records = s.records[static_cast<size_t>(t.chunk)];
-        for (size_t f = 0; f < records.size(); ++f)
-          state_.put(RecordKind::sensitivity, key_of(s, *s.formats[f], t.chunk), to_payload(records[f]));
-        results_.measured += static_cast<int64_t>(records.size());
-        any = true;
-      }
-    }
-    if (any) state_.sync();
   }
 
   void summarise() {
@@ -321,7 +338,9 @@ class Sensing {
   TextChunks text_;
   std::vector<Subject> subjects_;
   std::map<const infer::Weight*, size_t> index_;
-  std::unique_ptr<infer::RowStore> store_;  // of the travellers' hidden states, where the model does not stay in memory
+  const bool sweeps_ = !stays_in_memory(model_.source().bytes());
+  /// Of the travellers' gradients, and of their hidden states where they go through the model together.
+  infer::RowStore store_{sweeps_ ? memory_for(MemoryUse::hidden_states) : options_.memory_bytes};
   std::vector<Traveller> travellers_;
   infer::WeightReads reads_{model_};
   std::unique_ptr<Progress> progress_;

@@ -1,5 +1,9 @@
 #include "measure/sensitivity/sensitivity_subject.hpp"
 
+#include <algorithm>
+#include <bit>
+
+#include "base/digest.hpp"
 #include "eval/divergence.hpp"
 #include "model/roles.hpp"
 
@@ -12,6 +16,30 @@ constexpr double kShareOfAll = 0.25;
 constexpr double kMinCovered = 1e-120;  // what can be divided by
 
 }  // namespace
+
+Digest key_of(const Subject& subject, const Digest& contents, const SensitivityOptions& options) {
+  Hasher hasher;
+  hasher.add("sensitivity").add(uint64_t{kSensitivityVersion}).add(std::bit_cast<uint32_t>(kAlongRow));
+  hasher.add_array<uint8_t>(contents.bytes).add(subject.tensor->name);
+  hasher.add(static_cast<uint64_t>(options.draws)).add(static_cast<uint64_t>(options.effort));
+  hasher.add_array<uint8_t>(subject.sampled.sample.digest().bytes);
+  if (const TensorImportance* importance = subject.importance)
+    hasher.add_array<float>(importance->mean_square)
+        .add_array<float>(importance->mean)
+        .add_array<float>(importance->counts);
+  return hasher.finish();
+}
+
+std::vector<std::vector<const Format*>> formats_together(const Subject& subject, int64_t bytes) {
+  const int64_t each = std::ssize(subject.sampled.sample.rows) * subject.tensor->cols() * int64_t{sizeof(float)};
+  const auto most = static_cast<size_t>(std::max<int64_t>(1, bytes / std::max<int64_t>(1, each)));
+  std::vector<std::vector<const Format*>> parts;
+  for (size_t f = 0; f < subject.formats.size(); ++f) {
+    if (f % most == 0) parts.emplace_back();
+    parts.back().push_back(subject.formats[f]);
+  }
+  return parts;
+}
 
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor) {
   const int layer = layer_of(tensor), head = model.layers();

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include "snug/fit.hpp"
+#include "snug/model.hpp"
+
+namespace snug {
+
+/// Running a model tensor by tensor may take so long unasked, of one core however many there are and however much
+/// memory: the same model gets the same recipe on every machine.
+inline constexpr double kRunPatience = 4 * 3600;  // seconds
+
+/// What one core of 2023 takes to run the model over so many tokens, in exact arithmetic: right to a factor of two.
+double run_seconds(const ModelSource& model, int64_t tokens);
+/// And to run it once for every tensor, on the chunks that every tensor gets, from the block on that it is in.
+double seconds_per_tensor_runs(const ModelSource& model, const CalibrationRequest& request);
+
+/// How tensors are probed: forward unless a person chose or it would take longer than kRunPatience.
+Probing probing_of(const ModelSource& model, const CalibrationRequest& request);
+/// Whether a plan's losses are corrected tensor by tensor.
+bool corrects(const ModelSource& model, const CalibrationRequest& request);
+
+}  // namespace snug

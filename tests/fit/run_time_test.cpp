@@ -1,0 +1,42 @@
+#include "fit/run_time.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "source/open_model.hpp"
+#include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
+
+namespace snug {
+namespace {
+
+TEST(RunTime, GrowsWithTheWeightsThatATokenIsMultipliedWith) {
+  const ModelSource tiny = open_model(test::tiny_model());
+  EXPECT_DOUBLE_EQ(run_seconds(tiny, 2000), 2 * run_seconds(tiny, 1000));
+  const std::filesystem::path experts = test::shared_folder() / "models" / "moe-f16.gguf";
+  if (!std::filesystem::exists(experts)) GTEST_SKIP() << "needs the shared models";
+  const ModelSource moe = open_model(experts);
+  double weights = 0;
+  for (const Tensor& tensor : moe.tensors()) weights += static_cast<double>(tensor.weights());
+  EXPECT_LT(run_seconds(moe, 1), 0.9 * weights / 2e10);  // some experts of all
+}
+
+TEST(RunTime, DecidesHowTensorsAreProbedUnlessAPersonDid) {
+  const ModelSource tiny = open_model(test::tiny_model());
+  CalibrationRequest request;
+  EXPECT_EQ(probing_of(tiny, request), Probing::forward);
+  EXPECT_TRUE(corrects(tiny, request));
+  request.probing = Probing::reverse;
+  EXPECT_EQ(probing_of(tiny, request), Probing::reverse);
+  request.probing = Probing::automatic;
+  request.context = int64_t{1} << 40;
+  EXPECT_EQ(probing_of(tiny, request), Probing::reverse);
+  EXPECT_FALSE(corrects(tiny, request));
+  request.probing = Probing::forward;
+  EXPECT_EQ(probing_of(tiny, request), Probing::forward);
+  EXPECT_TRUE(corrects(tiny, request));
+}
+
+}  // namespace
+}  // namespace snug
