@@ -21,6 +21,15 @@ struct RecipeTensor {
   bool operator==(const RecipeTensor&) const = default;
 };
 
+/// A factor for each channel, moved from the tensor that writes it to those that read it: the channel's root mean square
+/// in the calibration text to one power, over that of the weights that read it to another.
+struct RecipeFold {
+  std::string pair;                // the writer: "blk.0.attn_norm"
+  double inputs = 0, weights = 0;  // the powers: multiples of 1/4, from 0 to 1
+
+  bool operator==(const RecipeFold&) const = default;
+};
+
 /// What would have made the result better and was left out, though nobody asked for that.
 struct LeftOut {
   std::string what;  // "error feedback for inputs wider than 1024"
@@ -68,6 +77,7 @@ struct Recipe {
   std::optional<Measured> measured;
 
   std::vector<LeftOut> left_out;        // empty where nothing was
+  std::vector<RecipeFold> folds;        // of the source, before it is encoded; they need the imatrix
 
   std::vector<RecipeTensor> tensors;    // every tensor of the output, in file order
 

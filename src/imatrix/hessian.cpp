@@ -53,6 +53,15 @@ void check_symmetry(const Hessian& moment, int64_t mat, std::span<const float> s
     }
 }
 
+void divide(const Hessian& moment, int64_t mat, std::vector<float>& mean) {
+  if (moment.divisors.empty()) return;
+  const auto dim = static_cast<size_t>(moment.dim);
+  const size_t first = moment.divisors.size() > dim ? static_cast<size_t>(mat) * dim : 0;
+  const auto by = std::span{moment.divisors}.subspan(first, dim);
+  for (size_t i = 0; i < dim; ++i)
+    for (size_t j = 0; j < dim; ++j) mean[i * dim + j] /= by[i] * by[j];
+}
+
 }  // namespace
 
 std::string rows_input(std::string_view weight_tensor) {
@@ -71,6 +80,7 @@ std::vector<float> mean_moment(const Hessian& moment, int64_t mat) {
     mean[i] = static_cast<float>(sums[i] / count);
     if (!std::isfinite(mean[i])) bad(moment, mat, str("holds ", sums[i]));
   }
+  divide(moment, mat, mean);
   return mean;
 }
 
@@ -88,6 +98,16 @@ const Hessian* Hessians::find(std::string_view weight_tensor) const {
 const Hessian* Hessians::find_rows(std::string_view weight_tensor) const {
   const Hessian* rows = find(rows_input(weight_tensor));
   return rows && !rows->row_groups.empty() ? rows : nullptr;
+}
+
+void Hessians::divide_inputs(std::string_view weight_tensor, std::span<const float> by) {
+  const auto input = input_of_.find(weight_tensor);
+  if (input == input_of_.end()) return;
+  Hessian& moment = moments_.find(input->second)->second;
+  if (std::cmp_greater(by.size(), moment.dim * moment.mats))  // each expert's own, of a moment that is all experts'
+    input_of_.erase(input);
+  else
+    moment.divisors.assign(by.begin(), by.end());
 }
 
 void Hessians::read() {

@@ -27,13 +27,14 @@ struct Hessian {
   std::vector<float> counts{};        // [mats] tokens summed; 0 for an expert that was never hit
   std::span<const float> sums{};      // [mats, dim, dim], symmetric; a view
   std::vector<int32_t> row_groups{};  // of a tensor's rows: the matrix of each row; else empty
+  std::vector<float> divisors{};      // [dim] or [mats, dim]: what the inputs are divided by since; empty: 1
 
   std::span<const float> matrix(int64_t mat) const {
     return sums.subspan(static_cast<size_t>(mat * dim * dim), static_cast<size_t>(dim * dim));
   }
 };
 
-/// E[x xᵀ] of a matrix, [dim, dim]: sums / count; all zero where the count is. A moment of one matrix serves
+/// E[x xᵀ] of a matrix, [dim, dim]: sums / count, divided by `divisors`; all zero where the count is. A moment of one matrix serves
 /// every matrix of a 3-D tensor. Throws Error where the sums are not finite, not symmetric, or have a
 /// negative diagonal.
 std::vector<float> mean_moment(const Hessian& moment, int64_t mat);
@@ -55,6 +56,10 @@ class Hessians {
   const std::map<std::string, Hessian, std::less<>>& inputs() const { return moments_; }  // by name
   const Hessian* find(std::string_view weight_tensor) const;       // nullptr: none
   const Hessian* find_rows(std::string_view weight_tensor) const;  // by groups of rows; nullptr: none
+
+  /// From now on of inputs that are divided by `by`: [dim], or [mats, dim], the same for all tensors that read them.
+  /// Nothing where there are none. A moment that is one for all experts is no tensor's any more if theirs differ.
+  void divide_inputs(std::string_view weight_tensor, std::span<const float> by);
 
  private:
   void read();

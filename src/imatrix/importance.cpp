@@ -90,6 +90,18 @@ void divide_experts(TensorImportance& tensor, int64_t experts) {
   shrink_unseen(tensor);
 }
 
+/// Statistics of one matrix, given to each of several.
+void repeat(TensorImportance& tensor, int64_t mats) {
+  const auto copies = [&](std::vector<float>& values) {
+    const std::vector<float> one = values;
+    for (int64_t m = 1; m < mats; ++m) values.insert(values.end(), one.begin(), one.end());
+  };
+  copies(tensor.mean_square);
+  copies(tensor.mean);
+  copies(tensor.counts);
+  tensor.mats = mats;
+}
+
 std::string shape(int64_t cols, int64_t mats) {
   return mats > 1 ? str(cols, " x ", mats, " experts") : str(cols);
 }
@@ -168,6 +180,20 @@ Importance::Match Importance::check_against(const ModelSource& model) {
   for (const Tensor& weights : model.tensors())
     if (is_quantizable(weights) && !find(weights.name)) match.without.emplace_back(weights.name);
   return match;
+}
+
+void Importance::divide_inputs(std::string_view tensor, std::span<const float> by) {
+  const auto found = tensors_.find(tensor);
+  if (found == tensors_.end()) return;
+  TensorImportance& data = found->second;
+  if (by.size() > data.mean_square.size()) repeat(data, static_cast<int64_t>(by.size()) / data.cols);
+  for (size_t i = 0; i < data.mean_square.size(); ++i) {
+    const float f = by[i % by.size()];
+    data.mean_square[i] /= f * f;
+    if (data.mean.empty()) continue;
+    data.mean[i] /= f;
+    reconcile(data.mean_square[i], data.mean[i]);
+  }
 }
 
 std::string importance_digest(const Importance& importance) {

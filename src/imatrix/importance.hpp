@@ -57,6 +57,9 @@ class Importance {
   };
   Match check_against(const ModelSource& model);
 
+  /// From now on of inputs that are divided by `by`: [cols], or [experts, cols]. Nothing where the tensor has no data.
+  void divide_inputs(std::string_view tensor, std::span<const float> by);
+
  private:
   std::filesystem::path path_;
   std::map<std::string, TensorImportance, std::less<>> tensors_;

@@ -56,6 +56,8 @@ ordered_json head_of(const Recipe& r) {
                         {"standard_error", r.measured->standard_error},
                         {"tokens", r.measured->tokens}};
   for (const LeftOut& l : r.left_out) head["left_out"].push_back({{"what", l.what}, {"why", l.why}, {"cost", l.cost}});
+  for (const RecipeFold& fold : r.folds)
+    head["folds"].push_back({{"pair", fold.pair}, {"inputs", fold.inputs}, {"weights", fold.weights}});
   return head;
 }
 
@@ -99,6 +101,14 @@ void read_left_out(const JsonNode& list, Recipe& r) {
   for (size_t i = 0; i < list.array_size(); ++i) {
     const JsonNode node = list.at(i);
     r.left_out.push_back({node.at("what").text(), node.at("why").text(), node.at("cost").text()});
+  }
+}
+
+void read_folds(const JsonNode& list, Recipe& r) {
+  for (size_t i = 0; i < list.array_size(); ++i) {
+    const JsonNode node = list.at(i);
+    r.folds.push_back(
+        {node.at("pair").text(), node.at("inputs").number_from_zero(), node.at("weights").number_from_zero()});
   }
 }
 
@@ -205,6 +215,7 @@ Recipe parse_recipe(const std::string& json, const std::string& where) {
   read_head(root, recipe);
   read_numbers(root, recipe);
   if (root.has("left_out")) read_left_out(root.at("left_out"), recipe);
+  if (root.has("folds")) read_folds(root.at("folds"), recipe);
   read_tensors(root.at("tensors"), recipe);
   return recipe;
 }
@@ -214,6 +225,8 @@ std::string recipe_digest(const Recipe& recipe) {
   hasher.add(uint64_t{Recipe::kVersion}).add(static_cast<uint64_t>(recipe.effort));
   if (recipe.error_feedback) hasher.add("error feedback");
   if (!recipe.notes) hasher.add("without notes");
+  for (const RecipeFold& fold : recipe.folds)
+    hasher.add(fold.pair).add(static_cast<uint64_t>(4 * fold.inputs)).add(static_cast<uint64_t>(4 * fold.weights));
   for (const RecipeTensor& t : recipe.tensors) hasher.add(t.name).add(static_cast<uint64_t>(t.format));
   return hasher.finish().hex();
 }
