@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,12 @@ class OutputSizes {
 
   /// Whether Recipe::notes are written, and so take bytes.
   virtual bool has_notes() const = 0;
+
+  /// Whether a tensor can be stored in a format, beyond what the format asks of its rows; as it is, always.
+  virtual bool can_store(std::string_view /*tensor*/, FormatId /*format*/) const { return true; }
+
+  /// Tensors that are stored as one and so must have one format, set by set.
+  virtual std::vector<std::vector<std::string>> joined_tensors() const { return {}; }
 
   /// Exact, for every file, split as the recipe says.
   virtual FileLayout layout(const Recipe& recipe) const = 0;

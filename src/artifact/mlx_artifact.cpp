@@ -142,7 +142,9 @@ bool has_head(const std::vector<mlx::Module>& modules) {
 }  // namespace
 
 MlxArtifact::MlxArtifact(ModelSource model)
-    : model_(checkpoint_only(std::move(model))), modules_(std::make_shared<const std::vector<mlx::Module>>(mlx::modules_of(model_))) {}
+    : model_(checkpoint_only(std::move(model))),
+      modules_(std::make_shared<const std::vector<mlx::Module>>(mlx::modules_of(model_))),
+      limits_(*modules_) {}
 
 mlx::StoredModel MlxArtifact::stored(const Recipe& recipe) const {
   std::vector<mlx::StoredModel::Choice> choices;

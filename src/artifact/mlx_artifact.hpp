@@ -1,6 +1,7 @@
 #pragma once
 
 #include "artifact/artifact.hpp"
+#include "mlx/limits.hpp"
 #include "mlx/modules.hpp"
 #include "mlx/stored.hpp"
 
@@ -17,6 +18,8 @@ class MlxArtifact final : public Artifact {
   int64_t fixed_bytes(const Recipe& recipe) const override;
   int64_t stored_bytes(FormatId format, int64_t data_bytes) const override;
   bool has_notes() const override { return false; }
+  bool can_store(std::string_view tensor, FormatId format) const override { return limits_.allow(tensor, format); }
+  std::vector<std::vector<std::string>> joined_tensors() const override { return limits_.joined(); }
   FileLayout layout(const Recipe& recipe) const override;
   std::vector<OutputFile> files(const Recipe& recipe, const std::filesystem::path& out) const override;
   std::unique_ptr<ArtifactWriter> open(const Recipe& recipe, const std::filesystem::path& out,
@@ -28,6 +31,7 @@ class MlxArtifact final : public Artifact {
 
   const ModelSource model_;
   const mlx::StoredModel::Modules modules_;
+  const mlx::Limits limits_;
 };
 
 }  // namespace snug

@@ -77,5 +77,7 @@ void fill_defaults(nlohmann::json& config, std::string_view model_type);
 
 /// The text model's type inside a multimodal one ("gemma3" has "gemma3_text"); the same name for any other.
 std::string_view text_type_of(std::string_view model_type);
+/// The reverse, of one that has a multimodal model around it.
+std::string_view whole_type_of(std::string_view text_type);
 
 }  // namespace snug::hf

@@ -177,4 +177,9 @@ std::string_view text_type_of(std::string_view model_type) {
   return found == std::end(kTextTypes) ? model_type : found->text;
 }
 
+std::string_view whole_type_of(std::string_view text_type) {
+  const auto found = std::ranges::find(kTextTypes, text_type, &TextType::text);
+  return found == std::end(kTextTypes) ? text_type : found->whole;
+}
+
 }  // namespace snug::hf

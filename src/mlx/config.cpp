@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/json_reader.hpp"
+#include "base/str.hpp"
 #include "hf/config.hpp"
 #include "quant/mlx_modes.hpp"
 
@@ -63,6 +64,38 @@ void say_full_attention(const ModelSource& model, json& text) {
   if (full != slides.end()) text["num_global_key_value_heads"] = counts.at(static_cast<size_t>(full - slides.begin()));
 }
 
+int64_t need_number(const ModelSource& model, std::string_view architecture, const char* key) {
+  return model.metadata().integer(str(architecture, ".", key)).value_or(0);
+}
+
+/// What mlx_lm's classes of some architectures want said, or have another default for.
+void say_of_class(const ModelSource& model, const hf::Config& config, json& text) {
+  const auto put = [&](const char* key, const json& value) {
+    if (is_missing(text, key)) text[key] = value;
+  };
+  const std::string_view architecture = model.metadata().text("general.architecture").value_or("");
+  const bool has_delta_nets = architecture == "qwen3next" || architecture.starts_with("qwen35");
+  if (has_delta_nets) put("full_attention_interval", need_number(model, architecture, "full_attention_interval"));
+  if (has_delta_nets || architecture == "glm4moe") {
+    put("head_dim", config.head_dim());
+    put("partial_rotary_factor", config.rope_real("partial_rotary_factor").value_or(architecture == "glm4moe" ? 0.5 : 0.25));
+  }
+  if (architecture.starts_with("qwen35")) {
+    json rope = config.rope();
+    rope["type"] = config.rope_type();
+    rope["partial_rotary_factor"] = text["partial_rotary_factor"];
+    text["rope_parameters"] = rope;
+  }
+  if (architecture == "glm4moe") {
+    put("attention_bias", model.find("blk.0.attn_q.bias") != nullptr);
+    put("use_qk_norm", model.find("blk.0.attn_q_norm.weight") != nullptr);
+    if (!text.contains("rope_scaling")) text["rope_scaling"] = nullptr;  // it must be there
+  }
+  if (text.value("model_type", "") == "deepseek_v2" && is_missing(text, "rope_scaling"))
+    // It always computes YaRN: by 1, nothing changes.
+    text["rope_scaling"] = {{"type", "yarn"}, {"factor", 1.0}, {"original_max_position_embeddings", text["max_position_embeddings"]}};
+}
+
 /// What the class of the text model reads from its own part.
 void say_of_text(const ModelSource& model, const hf::Config& config, json& text) {
   say_full_attention(model, text);
@@ -71,6 +104,7 @@ void say_of_text(const ModelSource& model, const hf::Config& config, json& text)
     if (is_missing(text, name) && !is_missing(text, other)) text[name] = text[other];  // either name serves in the source
   hf::fill_defaults(text, config.model_type());
   if (!is_missing(text, "num_experts") && is_missing(text, "mlp_only_layers")) text["mlp_only_layers"] = json::array();
+  say_of_class(model, config, text);
   if (!is_missing(text, "_sliding_window_pattern") && is_missing(text, "sliding_window_pattern"))
     text["sliding_window_pattern"] = text["_sliding_window_pattern"];
 }
@@ -79,6 +113,21 @@ void say_types(json& object, FormatId floats, bool tied) {
   object["tie_word_embeddings"] = tied;
   for (const char* key : {"dtype", "torch_dtype"})
     if (object.contains(key)) object[key] = floats == FormatId::f16 ? "float16" : "bfloat16";
+}
+
+/// Where the text model was saved by itself, but mlx_lm has a class for the whole alone.
+bool is_part_alone(const json& config) {
+  const std::string type = config.value("model_type", "");
+  return !config.contains("text_config") && type.starts_with("qwen3_5");
+}
+
+json as_part(json text) {
+  json whole;
+  for (const char* key : {"architectures", "dtype", "torch_dtype", "eos_token_id", "tie_word_embeddings", "vocab_size"})
+    if (text.contains(key)) whole[key] = text[key];
+  whole["model_type"] = std::string{hf::whole_type_of(text["model_type"].get<std::string>())};
+  whole["text_config"] = std::move(text);
+  return whole;
 }
 
 }  // namespace
@@ -97,6 +146,7 @@ std::string config_text(const ModelSource& model, const std::map<std::string, Fo
     say_types(*part, floats, tied);
     (*part)["vocab_size"] = model.find("token_embd.weight")->rows();
   }
+  if (is_part_alone(config)) config = as_part(std::move(config));
   if (!quantized.empty()) config["quantization"] = config["quantization_config"] = quantization_block(quantized);
   return json_text(config, 4) + "\n";
 }

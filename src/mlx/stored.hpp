@@ -51,6 +51,7 @@ class StoredModel {
   struct Part {
     const Module* module;  // of modules_
     size_t planned;  // the first of its tensors: planes follow each other
+    FormatId to{};
   };
   struct Entry {
     FormatId from{}, to{};
@@ -58,15 +59,21 @@ class StoredModel {
     std::vector<Part> parts;
   };
 
-  void add_module(const Module& module, size_t number, Entry& entry);
-  std::vector<std::byte> converted(const Entry& entry, const Module& module, std::span<const std::byte> blocks) const;
+  void add_module(size_t i, Entry& entry);
+  void plan(const Module& module, const Format& format);
+  std::vector<std::byte> converted(const Entry& entry, const Part& part, std::span<const std::byte> blocks) const;
   void emit(const Entry& entry, const Part& part, int64_t row, std::span<const std::byte> blocks, const Sink& sink) const;
+  void emit_transposed(const Entry& entry, const Part& part, int64_t first_row, std::span<const std::byte> rows,
+                       const Sink& sink) const;
+  void place_part(const Entry& entry, const Part& part, int64_t first_row, std::span<const std::byte> blocks,
+                  const Sink& sink) const;
 
   ModelSource model_;  // that the modules are views of
   Modules modules_;
   FormatId floats_;
   std::vector<safetensors::Planned> planned_;
   std::vector<Entry> entries_;  // one a choice
+  Part last_{};                 // of the module added last
   std::map<std::string, FormatId> quantized_;
 };
 

@@ -33,8 +33,8 @@ constexpr Row kAttention[] = {
 
 constexpr Row kPairedAttention[] = {
     {"attn_norm", "input_layernorm", norm},
-    {.from = "attn_q", .to = "self_attn.q_proj", .pairs = Pairs::query},
-    {.from = "attn_k", .to = "self_attn.k_proj", .pairs = Pairs::key},
+    {.from = "attn_q", .to = "self_attn.q_proj", .order = Order::query_pairs},
+    {.from = "attn_k", .to = "self_attn.k_proj", .order = Order::key_pairs},
     {"attn_v", "self_attn.v_proj"},
     {"attn_output", "self_attn.o_proj"},
 };
@@ -115,6 +115,66 @@ constexpr Row kGemma4[] = {
     {"layer_output_scale", "layer_scalar", parameter},
 };
 
+/// With a bias of its choice, of which the router's matrix is no module.
+constexpr Row kBiasedExperts[] = {
+    {"ffn_gate_inp", "mlp.gate", plain},
+    {"exp_probs_b", "mlp.gate.e_score_correction_bias", exact},
+    {"ffn_gate_exps", "mlp.switch_mlp.gate_proj", experts},
+    {"ffn_up_exps", "mlp.switch_mlp.up_proj", experts},
+    {"ffn_down_exps", "mlp.switch_mlp.down_proj", experts},
+    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_experts.down_proj"},
+};
+
+constexpr Row kPostAttention[] = {{"post_attention_norm", "post_attention_layernorm", norm}};
+
+constexpr Row kLatentAttention[] = {
+    {"attn_norm", "input_layernorm", norm},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_q_a", "self_attn.q_a_proj"},
+    {"attn_q_a_norm", "self_attn.q_a_layernorm", norm},
+    {"attn_q_b", "self_attn.q_b_proj"},
+    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"},
+    {"attn_kv_a_norm", "self_attn.kv_a_layernorm", norm},
+    {"attn_output", "self_attn.o_proj"},
+};
+
+/// Both halves make one matrix, the keys' columns its rows: quantized codes of theirs would not fit.
+constexpr Row kJoinedKeysAndValues[] = {
+    {.from = "attn_k_b", .to = "self_attn.kv_b_proj", .kind = plain, .order = Order::mla_keys},
+    {.from = "attn_v_b", .to = "self_attn.kv_b_proj", .kind = plain, .order = Order::mla_values},
+    {"attn_kv_b", "self_attn.kv_b_proj"},
+};
+
+constexpr Row kSplitKeysAndValues[] = {
+    {"attn_k_b", "self_attn.embed_q", experts},
+    {"attn_v_b", "self_attn.unembed_out", experts},
+};
+
+constexpr Row kDeltaNet[] = {
+    {.from = "ssm_norm", .to = "linear_attn.norm", .kind = plain},
+    {.from = "attn_qkv", .to = "linear_attn.in_proj_qkv", .order = Order::delta_qkv},
+    {.from = "attn_gate", .to = "linear_attn.in_proj_z", .order = Order::delta_values},
+    {.from = "ssm_beta", .to = "linear_attn.in_proj_b", .order = Order::delta_heads},
+    {.from = "ssm_alpha", .to = "linear_attn.in_proj_a", .order = Order::delta_heads},
+    {.from = "ssm_conv1d", .to = "linear_attn.conv1d", .kind = taps, .order = Order::delta_qkv},
+    {.from = "ssm_dt", .to = "linear_attn.dt_bias", .kind = parameter, .order = Order::delta_heads},
+    {.from = "ssm_a", .to = "linear_attn.A_log", .kind = decay, .order = Order::delta_heads},
+    {.from = "ssm_out", .to = "linear_attn.out_proj", .reads_values = true},
+};
+
+constexpr Row kNextDeltaNet[] = {
+    {.from = "ssm_norm", .to = "linear_attn.norm", .kind = plain},
+    {.from = "attn_qkv", .to = "linear_attn.in_proj_qkvz", .order = Order::next_qkv},
+    {.from = "attn_gate", .to = "linear_attn.in_proj_qkvz", .order = Order::next_z},
+    {"ssm_ba", "linear_attn.in_proj_ba"},
+    {"ssm_conv1d", "linear_attn.conv1d", taps},
+    {"ssm_dt", "linear_attn.dt_bias", parameter},
+    {"ssm_a", "linear_attn.A_log", decay},
+    {"ssm_out", "linear_attn.out_proj"},
+};
+
 const Tree kTrees[] = {
     {"llama", {kPairedAttention, kFfnNorm, kDense, kMixtralExperts}, {kGlobal}},
     {"mistral3", {kPairedAttention, kFfnNorm, kDense}, {kGlobal}},
@@ -127,6 +187,24 @@ const Tree kTrees[] = {
     {"gemma4", {kAttention, kGemmaNorms, kDense, kGemma4}, {kGlobal, kGemma4Globals}},
     {"phi3", {kFusedAttention, kFfnNorm, kFusedDense}, {kGlobal}},
     {"gpt-oss", {kAttention, kGptOss}, {kGlobal}},
+    {"qwen3next", {kAttention, kNextDeltaNet, kPostAttention, kDense, kExperts}, {kGlobal}},
+    {.architecture = "qwen35", .rows = {kAttention, kDeltaNet, kPostAttention, kDense}, .globals = {kGlobal}, .wrapped = true},
+    {.architecture = "qwen35moe",
+     .rows = {kAttention, kDeltaNet, kPostAttention, kExperts},
+     .globals = {kGlobal},
+     .wrapped = true},
+    {.architecture = "glm4moe",
+     .rows = {kAttention, kPostAttention, kDense, kBiasedExperts},
+     .globals = {kGlobal},
+     .own_head = true},
+    {.architecture = "deepseek2",
+     .rows = {kLatentAttention, kJoinedKeysAndValues, kFfnNorm, kDense, kBiasedExperts},
+     .globals = {kGlobal},
+     .own_head = true},
+    {.architecture = "deepseek_v3",
+     .rows = {kLatentAttention, kSplitKeysAndValues, kFfnNorm, kDense, kBiasedExperts},
+     .globals = {kGlobal},
+     .own_head = true},
 };
 
 }  // namespace
@@ -136,8 +214,16 @@ const Tree* find_tree(std::string_view architecture) {
   return found == std::end(kTrees) ? nullptr : found;
 }
 
-const Tree& tree_of(const ModelSource& model) {
+/// GGUF has one architecture of DeepSeek's models; the experts of the later ones are chosen with a bias.
+std::string_view class_of(const ModelSource& model) {
   const std::string_view architecture = model.metadata().text("general.architecture").value_or("");
+  if (architecture != "deepseek2") return architecture;
+  const bool biased = std::ranges::any_of(model.tensors(), [](const Tensor& t) { return t.name.ends_with("exp_probs_b.bias"); });
+  return biased ? "deepseek_v3" : architecture;
+}
+
+const Tree& tree_of(const ModelSource& model) {
+  const std::string_view architecture = class_of(model);
   if (const Tree* tree = find_tree(architecture)) return *tree;
   std::string known;
   for (const Tree& tree : kTrees) known += str(known.empty() ? "" : ", ", tree.architecture);

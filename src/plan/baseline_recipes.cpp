@@ -6,6 +6,7 @@
 #include "base/str.hpp"
 #include "artifact/tensor_order.hpp"
 #include "encode/candidates.hpp"
+#include "mlx/limits.hpp"
 #include "model/roles.hpp"
 #include "quant/mlx_modes.hpp"
 #include "recipe/presets.hpp"
@@ -22,10 +23,11 @@ std::string join(const auto& names) {
 }
 
 /// The mode with the largest group that fits, at most the one asked for.
-FormatId fitting_mlx_format(FormatId wanted, const Tensor& tensor) {
+FormatId fitting_mlx_format(FormatId wanted, const Tensor& tensor, const mlx::Limits& limits) {
   MlxMode mode = *mlx_mode_of(wanted);
   for (; mode.group_size >= 16; mode.group_size /= 2)
-    if (const auto format = mlx_format_of(mode, tensor.format); format && find_format(*format)->fits(tensor.cols()))
+    if (const auto format = mlx_format_of(mode, tensor.format);
+        format && find_format(*format)->fits(tensor.cols()) && limits.allow(tensor.name, *format))
       return *format;
   return tensor.format;
 }
@@ -82,8 +84,10 @@ Recipe uniform_recipe(const ModelSource& model, const std::string& name, const s
     throw Error{str("unknown format '", name, "'"), "the format",
                 did_you_mean(name, known, str("known are ", join(known))), Fault::usage};
   }
+  const std::vector<mlx::Module> modules = family == Family::mlx ? mlx::modules_of(model) : std::vector<mlx::Module>{};
+  const mlx::Limits limits{modules};
   const auto fitting = [&](const Tensor& tensor) {
-    return family == Family::mlx ? fitting_mlx_format(format->id, tensor) : fitting_format(format->id, tensor.cols());
+    return family == Family::mlx ? fitting_mlx_format(format->id, tensor, limits) : fitting_format(format->id, tensor.cols());
   };
   Recipe recipe = recipe_with(model, nullptr, str("uniform ", format->name), [&](size_t, const Tensor& tensor) {
     return is_quantizable(tensor) ? fitting(tensor) : tensor.format;

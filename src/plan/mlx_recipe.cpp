@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/str.hpp"
+#include "mlx/limits.hpp"
 #include "mlx/modules.hpp"
 #include "mlx/presets.hpp"
 #include "mlx/stored.hpp"
@@ -36,9 +37,10 @@ std::map<std::string_view, FormatId> formats_by_tensor(const std::vector<mlx::Mo
   const bool is_f16 = std::ranges::any_of(tensors, [](const Tensor* t) { return t->format == FormatId::f16; });
   const FormatId scales = is_f16 ? FormatId::f16 : FormatId::bf16;
   const auto chosen = mlx::preset_formats(preset, quantizable);
+  const mlx::Limits limits{modules};
   std::map<std::string_view, FormatId> formats;
   for (size_t i = 0; i < chosen.size(); ++i)
-    if (chosen[i]) formats[tensors[i]->name] = with_scales_of(*chosen[i], scales);
+    if (chosen[i] && limits.allow(tensors[i]->name, *chosen[i])) formats[tensors[i]->name] = with_scales_of(*chosen[i], scales);
   return formats;
 }
 
@@ -64,8 +66,13 @@ ModuleTable module_table(const ModelSource& model, const Recipe& recipe) {
   std::map<std::string_view, FormatId> formats;
   for (const RecipeTensor& tensor : recipe.tensors) formats[tensor.name] = tensor.format;
   ModuleTable table;
-  for (const mlx::Module& module : mlx::modules_of(model)) {
-    const FormatId format = mlx::stored_format(formats.at(module.tensor->name), FormatId::bf16, module.tensor->name);
+  const std::vector<mlx::Module> modules = mlx::modules_of(model);
+  for (size_t i = 0; i < modules.size(); ++i) {
+    const mlx::Module& module = modules[i];
+    if (mlx::continues(modules, i)) continue;  // one line, of the whole module
+    const FormatId chosen = formats.at(module.tensor->name);
+    const FormatId format =
+        module.keeps_f32 ? FormatId::f32 : mlx::stored_format(chosen, FormatId::bf16, module.tensor->name);
     const int64_t bytes = find_format(format)->row_bytes(module.cols()) * module.rows();
     if (module.quantizable) {
       table.modules.push_back({module.path, module.shape, format, module.weights(), bytes});

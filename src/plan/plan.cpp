@@ -34,7 +34,7 @@ Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& 
     : profile_(profile),
       model_(std::move(model)),
       options_(options),
-      selection_(select_candidates(profile, options.rules)) {
+      selection_(select_candidates(profile, options.rules, *model_.sizes)) {
   if (options.budget.kind() == BudgetKind::none)
     throw Error{"a plan needs one budget", "", "give either a size, e.g. 11GB, or bits per weight, e.g. 4.25", Fault::usage};
   Recipe& copy = model_.copy;

@@ -61,6 +61,15 @@ class Filter {
     if (!matched) refuse_unmatched(rule.pattern, option);
   }
 
+  /// What no rule asks for, but every output needs.
+  void leave_out_what_cannot_be_stored(const OutputSizes& output) {
+    for (size_t t = 0; t < profile_.tensors.size(); ++t) {
+      const ProfiledTensor& tensor = profile_.tensors[t];
+      for (size_t c = 0; c < tensor.candidates.size(); ++c)
+        keep_[t][c] = output.can_store(tensor.name, tensor.candidates[c].format);
+    }
+  }
+
   const std::vector<std::vector<bool>>& kept() const { return keep_; }
 
  private:
@@ -75,6 +84,23 @@ void apply_bound(Filter& filter, const std::string& text, std::string_view optio
   filter.apply(rule, option, [&](const ProfiledTensor& tensor, const Candidate& candidate) {
     return at_least ? bits_of(tensor, candidate) >= bound : bits_of(tensor, candidate) <= bound;
   });
+}
+
+/// Sets that share a tensor with one of `joined` become one with the rest of it.
+void join(const Profile& profile, const std::vector<std::vector<std::string>>& joined,
+          std::vector<std::vector<size_t>>& members) {
+  for (const std::vector<std::string>& names : joined) {
+    const auto touches = [&](const std::vector<size_t>& set) {
+      return std::ranges::any_of(set, [&](size_t t) { return std::ranges::find(names, profile.tensors[t].name) != names.end(); });
+    };
+    const auto rest = std::stable_partition(members.begin(), members.end(), [&](const auto& set) { return !touches(set); });
+    if (rest == members.end()) continue;
+    std::vector<size_t> all;
+    for (auto set = rest; set != members.end(); ++set) all.insert(all.end(), set->begin(), set->end());
+    members.erase(rest, members.end());
+    std::ranges::sort(all);
+    members.push_back(std::move(all));
+  }
 }
 
 /// Which tensors go together: those a group's regex finds with the same captured text.
@@ -136,8 +162,9 @@ RegexValue parse_regex_value(const std::string& text, std::string_view option) {
   return {compile(pattern, option), pattern, text.substr(equals + 1)};
 }
 
-Selection select_candidates(const Profile& profile, const SelectionRules& rules) {
+Selection select_candidates(const Profile& profile, const SelectionRules& rules, const OutputSizes& output) {
   Filter filter{profile};
+  filter.leave_out_what_cannot_be_stored(output);
   for (const std::string& text : rules.mins) apply_bound(filter, text, "min", true);
   for (const std::string& text : rules.maxs) apply_bound(filter, text, "max", false);
   Selection selection;
@@ -148,7 +175,10 @@ Selection select_candidates(const Profile& profile, const SelectionRules& rules)
   }
   for (size_t t = 0; t < profile.tensors.size(); ++t)
     if (!rules.pins.empty() && std::ranges::count(filter.kept()[t], true) == 1) selection.pinned.push_back(t);
-  for (std::vector<size_t>& members : gather(profile, rules.groups))
+  std::vector<std::vector<size_t>> sets = gather(profile, rules.groups);
+  join(profile, output.joined_tensors(), sets);
+  std::ranges::sort(sets);
+  for (std::vector<size_t>& members : sets)
     selection.items.push_back(make_item(profile, filter.kept(), std::move(members)));
   return selection;
 }

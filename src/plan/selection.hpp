@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "artifact/artifact.hpp"
 #include "base/pattern.hpp"
 #include "snug/format.hpp"
 #include "snug/fit.hpp"
@@ -21,9 +22,9 @@ struct Selection {
   std::vector<size_t> pinned;  // tensors a pin left one choice
 };
 
-/// Throws Error of Fault::usage for a malformed rule, one that matches no tensor, or one that leaves a tensor without
-/// a candidate (says which formats fit its rows).
-Selection select_candidates(const Profile& profile, const SelectionRules& rules);
+/// What the output can hold leaves out candidates and joins tensors, too. Throws Error of Fault::usage for a malformed
+/// rule, one that matches no tensor, or one that leaves a tensor without a candidate (says which formats fit its rows).
+Selection select_candidates(const Profile& profile, const SelectionRules& rules, const OutputSizes& output);
 
 /// "REGEX=VALUE" cut at the last '='; throws Error of Fault::usage naming `option` where a part is missing or the regex
 /// is malformed.

@@ -3,69 +3,22 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <random>
 
-#include "artifact/convert_model.hpp"
-#include "artifact/quantize_model.hpp"
 #include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "encode/encode_tensor.hpp"
+#include "mlx/mlx_folder.hpp"
 #include "mlx/wide_checkpoint.hpp"
-#include "model/roles.hpp"
-#include "plan/baseline_recipes.hpp"
-#include "quant/mlx_modes.hpp"
 #include "quant/planes.hpp"
-#include "recipe/target.hpp"
-#include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 #include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
 
+using test::json;
+using test::MlxFolder;
 namespace fs = std::filesystem;
-using nlohmann::json;
-
-class MlxFolder : public testing::Test {
- protected:
-  void save(const test::TinyCheckpoint& checkpoint) {
-    fs::create_directory(source_);
-    checkpoint.save(source_);
-    std::ofstream{source_ / "chat_template.jinja"} << "{{ messages }}";
-    std::ofstream{source_ / "notes.md"} << "not part of the model";
-  }
-  ModelSource model() const { return hf::open_checkpoint(source_); }
-  WrittenModel convert() const { 
-    ConvertOptions options;
-    options.runtime = "mlx";
-    return convert_model(model(), out_, options);
-  }
-  WrittenModel quantize(const Recipe& recipe, Existing existing = Existing::refuse) const {
-    const ModelSource source = model();
-    const WrittenModel written = quantize_model(source, nullptr, recipe, out_, existing);
-    verify_written(source, nullptr, recipe, written);
-    return written;
-  }
-  Recipe uniform(const std::string& format) const { return uniform_recipe(model(), format, "mlx"); }
-  json config() const { return json::parse(read_file(out_ / "config.json")); }
-
-  /// Every tensor of the output is, byte for byte, the one of that name in the source.
-  void expect_same_as_source() const {
-    const safetensors::Checkpoint source{source_}, written{out_};
-    ASSERT_EQ(written.tensors().size(), source.tensors().size());
-    for (const safetensors::Tensor& tensor : source.tensors()) {
-      const safetensors::Tensor* got = written.find(tensor.name);
-      ASSERT_NE(got, nullptr) << tensor.name;
-      EXPECT_EQ(got->dtype, tensor.dtype) << tensor.name;
-      EXPECT_EQ(got->shape, tensor.shape) << tensor.name;
-      EXPECT_TRUE(std::ranges::equal(got->bytes, tensor.bytes)) << tensor.name;
-    }
-  }
-
-  test::Scratch scratch_;
-  fs::path source_ = scratch_ / "source", out_ = scratch_ / "out";
-};
 
 TEST_F(MlxFolder, OfAnUnquantizedLlamaHasTheCheckpointsTensors) {
   save(test::wide_llama(R"(,"attention_bias":true)")
@@ -114,39 +67,6 @@ TEST_F(MlxFolder, HoldsTheCheckpointsRowsEncoded) {
     const ColumnWeights columns{{}, {}, kAlongRow};
     encode_rows(format, {weights.data(), 128, 128}, columns, nullptr, Effort::normal, wanted);
     EXPECT_EQ(blocks, wanted);
-  }
-}
-
-TEST_F(MlxFolder, PlansEveryByteOfRandomRecipes) {
-  save(test::wide_qwen3moe());
-  const ModelSource source = model();
-  const MlxArtifact artifact{source};
-  std::mt19937 random{1};
-  const std::span<const TargetFormat> all = find_target("mlx").formats;
-  for (int round = 0; round < 100; ++round) {
-    SCOPED_TRACE(round);
-    Recipe recipe = recipe_with(source, nullptr, "random", [&](size_t, const Tensor& tensor) {
-      const FormatId drawn = all[random() % all.size()].id;
-      const bool can_be = is_quantizable(tensor) && find_format(drawn)->fits(tensor.cols());
-      return can_be && random() % 4 ? with_scales_of(drawn, tensor.format) : tensor.format;
-    });
-    recipe.runtime = "mlx";
-    recipe.split_bytes = round % 3 ? 0 : 1 << 14;
-    const FileLayout layout = artifact.layout(recipe);
-    const WrittenModel written = quantize(recipe, Existing::replace);
-    ASSERT_EQ(written.files.size(), layout.file_bytes.size());
-    if (recipe.split_bytes > 0) {
-      EXPECT_LE(std::ranges::max(layout.file_bytes), recipe.split_bytes);
-    }
-    int64_t sum = 0, least = artifact.fixed_bytes(recipe);
-    for (size_t i = 0; i < written.files.size(); ++i) {
-      EXPECT_EQ(static_cast<int64_t>(fs::file_size(written.files[i])), layout.file_bytes[i]);
-      sum += layout.file_bytes[i];
-    }
-    for (const RecipeTensor& tensor : recipe.tensors) least += artifact.stored_bytes(tensor.format, tensor.bytes);
-    EXPECT_EQ(layout.bytes, sum);
-    EXPECT_EQ(written.bytes, sum);
-    EXPECT_EQ(least, sum);
   }
 }
 

@@ -80,7 +80,7 @@ TEST(Modules, OfAPartOfALargerModelHaveItsPrefix) {
   const Opened alone{test::wide_gemma3(false)};
   const Module* norm = alone.find("model.layers.0.pre_feedforward_layernorm.weight");
   ASSERT_NE(norm, nullptr);
-  EXPECT_TRUE(norm->less_one);
+  EXPECT_EQ(norm->change, Change::less_one);
 }
 
 TEST(Modules, ExpertsAreStackedAndRoutersAreMatrices) {
