@@ -156,7 +156,9 @@ class Ladder {
     RefineOptions loop;
     loop.holdout_first = run.probing.chunks;
     loop.moments = evidence.second_moments();
-    return refine_plan(evidence.profile, model_, evidence.columns(), step.plan, *judge, loop);
+    PlanOptions options = step.plan;
+    options.judged_on = run.text_name;
+    return refine_plan(evidence.profile, model_, evidence.columns(), options, *judge, loop);
   }
 
   RefinedPlan plan_for(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
