@@ -35,6 +35,9 @@ struct PlanOptions {
   double seconds = 60;                 // the solver's time
   std::string runtime = "llama.cpp";   // that will load the output; fit() takes that of MeasureOptions
   bool notes = true;                   // keys of ours in the file, left out where their bytes buy enough
+  /// The text that the plan will be run on, whose name and figures the file then says: room for them is planned. Empty:
+  /// it will not be run.
+  std::string judged_on{};
 
   /// The wishes beyond the budget that a recipe has to keep, by their options: "--max-formats 2, --pin".
   std::string limits() const;

@@ -4,6 +4,7 @@
 #include <iterator>
 #include <utility>
 
+#include "artifact/gguf_recipe.hpp"
 #include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "gguf/layout.hpp"
@@ -11,7 +12,6 @@
 #include "gguf/reader.hpp"
 #include "gguf/split.hpp"
 #include "gguf/writer.hpp"
-#include "recipe/presets.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -29,33 +29,22 @@ uint32_t unquantized_file_type(const ModelSource& model, const Recipe& recipe) {
   return any(FormatId::f16) ? 1 : 0;
 }
 
-uint32_t file_type_of(const ModelSource& model, const Recipe& recipe) {
-  constexpr std::string_view kPreset = "preset ";
-  if (recipe.method == kConverted) return unquantized_file_type(model, recipe);
-  if (recipe.method.starts_with(kPreset))
-    if (const Preset* preset = find_preset(recipe.method.substr(kPreset.size()))) return preset->file_type;
-  return file_type_for_bpw(recipe.bits_per_weight());
+/// The name of a file without the way to it, on whatever system that was.
+std::string name_of(const std::string& path) {
+  return path.substr(path.find_last_of("/\\") + 1);
 }
 
 gguf::ImatrixNote note_of(const Importance& importance) {
-  // The name alone: the same recipe gives the same bytes wherever the imatrix lies.
-  return {importance.path().filename().string(), importance.datasets().empty() ? "" : importance.datasets().front(),
+  // Names alone: the same recipe gives the same bytes wherever imatrix and text lie, and tells nobody of a machine.
+  return {name_of(importance.path().string()), importance.datasets().empty() ? "" : name_of(importance.datasets().front()),
           static_cast<int64_t>(importance.tensors().size()), importance.chunks()};
-}
-
-std::vector<gguf::OutputKey> own_keys(const Recipe& recipe) {
-  if (!recipe.notes) return {};
-  std::vector<gguf::OutputKey> keys{{"snug.version", std::string(SNUG_VERSION)},
-                                    {"snug.recipe", recipe.method},
-                                    {"snug.recipe_digest", recipe_digest(recipe)}};
-  if (recipe.loss_known) keys.push_back({"snug.predicted_loss", MetadataValue{recipe.predicted_loss}});
-  return keys;
 }
 
 std::vector<gguf::OutputKey> keys_of(const ModelSource& model, const Importance* importance, const Recipe& recipe) {
   gguf::ImatrixNote note;
   if (importance) note = note_of(*importance);
-  return gguf::quantized_keys(model, file_type_of(model, recipe), importance ? &note : nullptr, own_keys(recipe));
+  const uint32_t type = recipe.method == kConverted ? unquantized_file_type(model, recipe) : file_type_of(recipe);
+  return gguf::quantized_keys(model, type, importance ? &note : nullptr, recipe_keys(recipe));
 }
 
 gguf::Layout layout_of(const ModelSource& model, const Importance* importance, const Recipe& recipe,

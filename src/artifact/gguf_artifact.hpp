@@ -5,7 +5,7 @@
 namespace snug {
 
 /// A GGUF file, or several of at most the recipe's split_bytes each, as llama-quantize would write it: its keys, and
-/// four of our own where the recipe wants notes. The header's size does not depend on the formats.
+/// recipe_keys() where the recipe wants notes. The header's size does not depend on the formats.
 class GgufArtifact final : public Artifact {
  public:
   GgufArtifact(ModelSource model, const Importance* importance);

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "artifact/recipe_file.hpp"
 #include "base/covered.hpp"
 #include "base/files/atomic_folder.hpp"
 #include "base/files/read_file.hpp"
@@ -49,6 +50,7 @@ class MlxWriter final : public ArtifactWriter {
         folder_(out, existing, mlx::is_model_folder),
         weights_(folder_.part(), plan_, Existing::refuse),
         config_(std::move(config)),
+        recipe_(recipe.notes ? to_json(recipe) : ""),
         written_(recipe.tensors.size()) {
     for (const RecipeTensor& tensor : recipe.tensors) formats_.push_back({model.find(tensor.name), tensor.format});
   }
@@ -66,8 +68,9 @@ class MlxWriter final : public ArtifactWriter {
         throw Error{str("rows of '", formats_[i].tensor->name, "' are missing"), folder_.path().string()};
     weights_.commit();
     write_file(folder_.part() / "config.json", config_, Existing::refuse);
+    if (!recipe_.empty()) write_file(folder_.part() / kRecipeInFolder, recipe_, Existing::refuse);
     for (const fs::path& file : mlx::companion_files(model_.path()))
-      write_file(folder_.part() / file.filename(), read_file(file), Existing::refuse);
+      if (file.filename() != kRecipeInFolder) write_file(folder_.part() / file.filename(), read_file(file), Existing::refuse);
     WrittenModel written{plan_.bytes(), {}, {}};
     for (const auto& entry : fs::directory_iterator{folder_.part()}) add_to(written, entry.path().filename());
     folder_.commit();
@@ -102,7 +105,7 @@ class MlxWriter final : public ArtifactWriter {
   const safetensors::FolderPlan plan_;
   AtomicFolder folder_;
   safetensors::FolderWriter weights_;
-  const std::string config_;
+  const std::string config_, recipe_;
   std::vector<Source> formats_;
   std::mutex taking_;
   std::vector<Covered> written_;

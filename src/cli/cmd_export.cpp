@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "artifact/recipe_file.hpp"
 #include "base/files/atomic_file.hpp"
 #include "base/files/output_guard.hpp"
-#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "cli/common.hpp"
 #include "recipe/export.hpp"
@@ -39,8 +39,7 @@ int run_export(const ExportArgs& args) {
   args.common.apply();
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   OutputGuard{existing}.reads({args.recipe}).writes(args.out).check();
-  const Recipe recipe =
-      parse_recipe(read_file(args.recipe, "`snug plan -o recipe.json` writes one"), args.recipe);
+  const Recipe recipe = read_recipe(args.recipe, "`snug plan -o recipe.json` writes one");
   const ExportTarget target = *export_target(args.target);
   const std::string exported = export_recipe(recipe, target);
   const std::string command = export_command(recipe, target, args.out);

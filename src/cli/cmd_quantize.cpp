@@ -4,8 +4,8 @@
 #include <cstdlib>
 
 #include "artifact/quantize_model.hpp"
+#include "artifact/recipe_file.hpp"
 #include "base/files/atomic_file.hpp"
-#include "base/files/read_file.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -36,7 +36,7 @@ struct Args {
 
 Recipe choose(const Args& args, const ModelSource& model, const Importance* importance) {
   if (!args.recipe.empty()) {
-    Recipe recipe = parse_recipe(read_file(args.recipe), args.recipe);
+    Recipe recipe = read_recipe(args.recipe);
     const std::string digest = model.shape_digest().hex();
     if (recipe.model_digest != digest)
       throw Error{"the recipe was made for another model", str(args.recipe, " and ", args.model.model),
@@ -145,7 +145,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
   args->model.add_moments_to(*command);
   command->add_option("words", args->as_llama, "llama-quantize's own call is understood: MODEL OUT Q4_K_M")->group("");
   command->add_option("--recipe", args->recipe,
-                      "recipe.json of `snug plan`; gives the same bytes as `snug fit`")
+                      "recipe.json of `snug plan`, or a model made by one; gives the same bytes as `snug fit`")
       ->type_name("FILE");
   command
       ->add_option("--preset", args->preset,

@@ -6,6 +6,7 @@
 
 #include "base/events.hpp"
 #include "base/memory.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/run_time.hpp"
@@ -23,6 +24,10 @@ CalibrationText text_of(const CalibrationRequest& request, const ModelSource& mo
   source.self.tokens = 2 * request.chunks * request.context;
   source.self.document_tokens = request.context;
   return source;
+}
+
+std::string name_of(const CalibrationText& text) {
+  return text.text == kSelfText ? "text the model wrote" : printable(std::filesystem::path{text.text}.filename().string());
 }
 
 }  // namespace
@@ -45,7 +50,9 @@ ProbeOptions CalibrationRun::judging() const {
 CalibrationRun open_calibration(const ModelSource& source, const CalibrationRequest& request, Store& state) {
   CalibrationRun run;
   run.model = std::make_unique<infer::Model>(source);
-  run.text = calibration_tokens(text_of(request, source), *run.model, &state);
+  const CalibrationText text = text_of(request, source);
+  run.text = calibration_tokens(text, *run.model, &state);
+  run.text_name = name_of(text);
   run.probing.context = request.context;
   run.probing.bos = run.text.bos;
   run.probing.memory_bytes = std::min(run.probing.memory_bytes, memory_for(MemoryUse::hidden_states));

@@ -19,6 +19,7 @@ namespace snug {
 struct CalibrationRun {
   std::unique_ptr<infer::Model> model;
   CalibrationTokens text;
+  std::string text_name;      // a file's without its folder, or that the model wrote it
   ProbeOptions probing;       // on the first chunks of the text
   int64_t holdout_chunks = 0;  // behind them, that nothing is learnt from
   Probing how = Probing::forward;

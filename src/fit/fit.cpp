@@ -186,7 +186,9 @@ class Ladder {
       log_line("the losses of single tensors are not corrected: each would have to be put back in turn, for more than "
                "four hours of a core");
     }
-    return refine_plan(evidence.profile, model_, evidence.columns(), step.plan, *judge, loop);
+    PlanOptions options = step.plan;
+    options.judged_on = run.text_name;
+    return refine_plan(evidence.profile, model_, evidence.columns(), options, *judge, loop);
   }
 
   RefinedPlan plan_for(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {

@@ -38,6 +38,7 @@ class Loop {
       throw Error{str("no chunk is left to judge by behind the first ", loop.holdout_first), "",
                   "give a longer text"};
     loop_.tuning = std::min(loop.tuning, loop.holdout_first);
+    if (options_.judged_on.empty()) options_.judged_on = "held-out text";
   }
 
   RefinedPlan run() {
@@ -51,7 +52,7 @@ class Loop {
     if (loop_.presets && options_.is_plain() && artifact_->has_notes()) try_preset();
     result_.holdout_tokens = (judge_.chunks() - loop_.holdout_first) * judge_.scored();
     const infer::Estimate measured = result_.best().measured;
-    result_.plan.recipe.measured = {measured.value, measured.error, result_.holdout_tokens};
+    result_.plan.recipe.measured = {measured.value, measured.error, result_.holdout_tokens, options_.judged_on};
     return std::move(result_);
   }
 
@@ -177,15 +178,26 @@ class Loop {
     std::optional<Recipe> best;
     for (const Preset& preset : presets()) {
       Recipe recipe = preset_recipe(model_, importance_, std::string(preset.name));
-      if (!within_budget(recipe) || !predict_loss(profile_, recipe)) continue;
+      if (!predict_loss(profile_, recipe) || !put_within_budget(recipe)) continue;
       if (!best || recipe.predicted_loss < best->predicted_loss) best = std::move(recipe);
     }
     return best;
   }
 
-  bool within_budget(Recipe& recipe) const {
-    recipe.file_bytes = artifact_->layout(recipe).bytes;
-    return options_.budget.overrun(recipe) <= 0;
+  /// With what the file says of the plan; without, where it fits only so.
+  bool put_within_budget(Recipe& recipe) const {
+    const Recipe& plan = result_.plan.recipe;
+    recipe.measured = plan.measured;
+    recipe.state_digest = plan.state_digest;
+    recipe.budget_kind = plan.budget_kind;
+    recipe.budget_bytes = plan.budget_bytes;
+    recipe.split_bytes = plan.split_bytes;
+    recipe.certified_bound = plan.certified_bound;
+    for (recipe.notes = options_.notes;; recipe.notes = false) {
+      recipe.file_bytes = artifact_->layout(recipe).bytes;
+      const bool fits = options_.budget.overrun(recipe) <= 0;
+      if (fits || !recipe.notes) return fits;
+    }
   }
 
   void try_preset() {
@@ -198,12 +210,6 @@ class Loop {
     const bool better = change.value < -change.error;
     record(preset->method, *preset, held, better);
     if (!better) return;
-    const Recipe& plan = result_.plan.recipe;
-    preset->state_digest = plan.state_digest;
-    preset->budget_kind = plan.budget_kind;
-    preset->budget_bytes = plan.budget_bytes;
-    preset->split_bytes = plan.split_bytes;
-    preset->certified_bound = plan.certified_bound;
     result_.plan.recipe = std::move(*preset);
     held_ = held;
   }
@@ -212,7 +218,7 @@ class Loop {
   const ModelSource& model_;
   const Importance* importance_;
   const std::unique_ptr<Artifact> artifact_;
-  const PlanOptions& options_;
+  PlanOptions options_;
   RecipeEvaluator& judge_;
   RefineOptions loop_;
   std::vector<double> held_;  // of the best so far

@@ -42,13 +42,18 @@ void Encoder::key(const OutputKey& key) {
     value(*carried);
   } else if (const auto* text = std::get_if<std::string>(&key.value)) {
     value(std::string_view{*text});
+  } else if (const auto* numbers = std::get_if<std::vector<float>>(&key.value)) {
+    value(MetadataArray{MetadataType::f32, numbers->size(), std::as_bytes(std::span{*numbers})});
   } else {
-    const auto& list = std::get<std::vector<std::string>>(key.value);
-    number(static_cast<uint32_t>(MetadataType::array));
-    number(static_cast<uint32_t>(MetadataType::string));
-    number(uint64_t{list.size()});
-    for (const std::string& element : list) string(element);
+    strings(std::get<std::vector<std::string>>(key.value));
   }
+}
+
+void Encoder::strings(const std::vector<std::string>& list) {
+  number(static_cast<uint32_t>(MetadataType::array));
+  number(static_cast<uint32_t>(MetadataType::string));
+  number(uint64_t{list.size()});
+  for (const std::string& element : list) string(element);
 }
 
 void Encoder::tensor_info(const OutputTensor& tensor, int64_t offset) {

@@ -29,6 +29,7 @@ class Encoder {
 
  private:
   void value(const MetadataValue& value);
+  void strings(const std::vector<std::string>& list);
 
   std::vector<std::byte> out_;
 };

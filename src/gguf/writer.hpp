@@ -18,7 +18,7 @@ namespace snug::gguf {
 /// A key to write: one carried over from a ModelSource (views stay valid while it lives) or one of our own.
 struct OutputKey {
   std::string key;
-  std::variant<MetadataValue, std::string, std::vector<std::string>> value;
+  std::variant<MetadataValue, std::string, std::vector<std::string>, std::vector<float>> value;
 };
 
 struct OutputTensor {

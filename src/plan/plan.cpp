@@ -45,10 +45,13 @@ Planner::Planner(const Profile& profile, PlannedModel model, const PlanOptions& 
   copy.runtime = options.runtime;
   copy.notes = options.notes;
   copy.limits = options.limits();
+  copy.split_bytes = options.split_bytes;
+  copy.budget_kind = options.budget.kind();
+  copy.budget_bytes = allowed_bytes_ = options.budget.bytes(copy.weights);
+  if (!options.judged_on.empty()) copy.measured = Recipe::Measured{.text = options.judged_on};
   if (options.budget.counts_whole_files()) header_bytes_ = model_.sizes->fixed_bytes(copy);
   for (const UnquantizedTensor& tensor : profile.fixed)
     copied_bytes_ += counted_bytes(tensor.format, tensor.bytes);
-  allowed_bytes_ = options.budget.bytes(copy.weights);
 }
 
 /// What a tensor's bytes take out of the budget.
@@ -178,9 +181,6 @@ Recipe Planner::recipe_of(const std::vector<uint16_t>& pick) const {
     recipe.tensor_bytes += tensor.bytes;
   }
   recipe.predicted_loss = nats(loss);
-  recipe.split_bytes = options_.split_bytes;
-  recipe.budget_kind = options_.budget.kind();
-  recipe.budget_bytes = allowed_bytes_;
   recipe.file_bytes = model_.sizes->layout(recipe).bytes;
   return recipe;
 }

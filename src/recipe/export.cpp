@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/str.hpp"
+#include "recipe/file_type.hpp"
 #include "recipe/presets.hpp"
 #include "snug/error.hpp"
 

@@ -123,16 +123,6 @@ class Mix {
   std::array<int64_t, kParts> seen_{};
 };
 
-struct FileTypeSize {
-  double bits_per_weight;
-  uint32_t file_type;
-};
-constexpr FileTypeSize kFileTypeSizes[] = {
-    {1.5625, kIQ1_S}, {1.75, kIQ1_M},     {2.0625, kIQ2_XXS}, {2.3125, kIQ2_XS}, {2.5625, kIQ2_S},
-    {2.625, kQ2_K},   {3.0625, kIQ3_XXS}, {3.4375, kQ3_K_M},  {4.25, kIQ4_XS},   {4.5, kQ4_K_M},
-    {5.5, kQ5_K_M},   {6.5625, 18},       {8.5, kQ8_0},       {16, 32},
-};
-
 }  // namespace
 
 std::span<const Preset> presets() {
@@ -175,12 +165,6 @@ std::vector<FormatId> preset_formats(const Preset& preset, const PresetModel& mo
     if (tensors[i].quantizable) formats[i] = fitting_format(formats[i], tensors[i].cols);
   }
   return formats;
-}
-
-uint32_t file_type_for_bpw(double bits_per_weight) {
-  for (const FileTypeSize& size : kFileTypeSizes)
-    if (bits_per_weight <= size.bits_per_weight) return size.file_type;
-  return 0;
 }
 
 }  // namespace snug

@@ -48,7 +48,4 @@ std::vector<FormatId> preset_formats(const Preset& preset, const PresetModel& mo
 /// What llama-quantize puts in place of `format` where rows of `cols` do not fit it; f16 where nothing does.
 FormatId fitting_format(FormatId format, int64_t cols);
 
-/// general.file_type of a mix: the lowest file type of at least that many bits per weight. Only a label.
-uint32_t file_type_for_bpw(double bits_per_weight);
-
 }  // namespace snug

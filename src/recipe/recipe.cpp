@@ -51,10 +51,12 @@ ordered_json head_of(const Recipe& r) {
                     {"certified_bound", r.certified_bound},
                     {"gap", r.gap()},
                     {"proven_optimal", r.proven_optimal}};
-  if (r.measured)
+  if (r.measured) {
     head["measured"] = {{"kl", r.measured->kl},
                         {"standard_error", r.measured->standard_error},
                         {"tokens", r.measured->tokens}};
+    if (!r.measured->text.empty()) head["measured"]["text"] = r.measured->text;
+  }
   for (const LeftOut& l : r.left_out) head["left_out"].push_back({{"what", l.what}, {"why", l.why}, {"cost", l.cost}});
   for (const RecipeFold& fold : r.folds)
     head["folds"].push_back({{"pair", fold.pair}, {"inputs", fold.inputs}, {"weights", fold.weights}});
@@ -131,7 +133,7 @@ void read_numbers(const JsonNode& root, Recipe& r) {
   if (!root.has("measured")) return;
   const JsonNode measured = root.at("measured");
   r.measured = {measured.at("kl").number(), measured.at("standard_error").number_from_zero(),
-                measured.at("tokens").whole()};
+                measured.at("tokens").whole(), measured.has("text") ? measured.at("text").text() : ""};
 }
 
 RecipeTensor read_tensor(const JsonNode& node, bool loss_known) {

@@ -128,6 +128,35 @@ TEST_F(FitLadder, SaysBeforeWhatItTakes) {
   EXPECT_NE(later.out.find("measuring (done before)"), std::string::npos) << later.out;
 }
 
+TEST_F(FitLadder, TellsNobodyOfTheMachineItRanOn) {
+  ASSERT_NE(contents(imatrix_).find("/calib.txt"), std::string::npos);  // a path is in the imatrix
+  ASSERT_EQ(snug(fit("--state s --bpw 4 -o out.gguf")).exit_code, 0);
+  const std::string file = contents("out.gguf");
+  EXPECT_NE(file.find("calib.txt"), std::string::npos);
+  for (const std::string& path : {std::string{"/calib.txt"}, scratch_.path().string(), test::tiny_model().parent_path().string()})
+    EXPECT_EQ(file.find(path), std::string::npos) << path;
+}
+
+TEST_F(FitLadder, WritesIntoTheFileHowItWasMadeAndWhatWasMeasured) {
+  const Outcome made = snug(fit("--state s --size 1MB -o out.gguf --recipe out.json"));
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  EXPECT_LE(contents("out.gguf").size(), 1'000'000u);
+  auto told = nlohmann::json::parse(contents("out.json"));
+  EXPECT_EQ(told["size"]["file_bytes"], contents("out.gguf").size());
+  EXPECT_EQ(told["measured"]["text"], "text the model wrote");
+  ASSERT_EQ(snug("export out.gguf --to json -o read.json").exit_code, 0);
+  auto read = nlohmann::json::parse(contents("read.json"));
+  for (auto* recipe : {&told, &read}) recipe->erase("left_out");
+  for (size_t i = 0; i < told["tensors"].size(); ++i) {
+    ASSERT_NEAR(told["tensors"][i]["loss"].get<double>(), read["tensors"][i]["loss"].get<double>(), 1e-6);
+    for (auto* recipe : {&told, &read})
+      for (const char* only_there : {"loss", "unweighted"}) (*recipe)["tensors"][i].erase(only_there);
+  }
+  EXPECT_EQ(told, read);
+  ASSERT_EQ(snug("quantize " + model_ + " --imatrix " + imatrix_ + " --recipe out.gguf -o again.gguf").exit_code, 0);
+  EXPECT_EQ(contents("again.gguf"), contents("out.gguf"));
+}
+
 TEST(OutputName, PutsTheBudgetIn) {
   const auto sizes = cli::named_budgets({"1GB", "11GiB"}, {});
   EXPECT_EQ(cli::output_name("m-{size}.gguf", sizes[0]), "m-1GB.gguf");

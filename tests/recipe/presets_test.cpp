@@ -1,5 +1,7 @@
 #include "recipe/presets.hpp"
 
+#include "recipe/file_type.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
