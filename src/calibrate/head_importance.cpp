@@ -4,9 +4,11 @@
 #include <cmath>
 #include <string>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "eval/divergence.hpp"
 #include "infer/exact/exact_kernels.hpp"
+#include "infer/gathered.hpp"
 #include "infer/matmul.hpp"
 
 namespace snug {
@@ -18,6 +20,24 @@ constexpr int kRounds = 10;
 constexpr int64_t kFirstTokens = 4096;  // of the text, that groups are found from
 constexpr float kLeast = 1e-4f;         // sensitivity of a token that counts; a group's mean is 1e-2
 constexpr int64_t kGrain = 64;
+
+/// A point for every row of the head. As many as there are tokens: in a mapped file where memory is short.
+class Points {
+ public:
+  Points(int64_t count, int64_t width)
+      : count_{count}, width_{width}, values_{bytes(), bytes() <= memory_for(MemoryUse::hidden_states)} {}
+  int64_t count() const { return count_; }
+  int64_t width() const { return width_; }
+  float* at(int64_t i) { return reinterpret_cast<float*>(values_.bytes().data()) + i * width_; }
+  const float* at(int64_t i) const { return const_cast<Points*>(this)->at(i); }
+  std::span<const float> row(int64_t i) const { return {at(i), static_cast<size_t>(width_)}; }
+
+ private:
+  int64_t bytes() const { return count_ * width_ * int64_t{sizeof(float)}; }
+
+  int64_t count_, width_;
+  infer::Gathered values_;
+};
 
 /// C / s [cols, cols], row i divided by the spread s_i of column i.
 std::vector<float> scaled_covariance(Matrix<const float> inputs) {
@@ -43,8 +63,8 @@ std::vector<float> scaled_covariance(Matrix<const float> inputs) {
   return out;
 }
 
-infer::Activations features(const infer::Weight& head, const std::vector<float>& covariance) {
-  infer::Activations out(head.rows, head.cols);
+Points features(const infer::Weight& head, const std::vector<float>& covariance) {
+  Points out(head.rows, head.cols);
   const auto dot = infer::exact_kernels().dot;
   parallel_ranges(head.rows, kGrain, [&](int64_t begin, int64_t end) {
     std::vector<float> w(static_cast<size_t>(head.cols));
@@ -58,7 +78,7 @@ infer::Activations features(const infer::Weight& head, const std::vector<float>&
 }
 
 /// The nearest centre of each point.
-void assign(const infer::Activations& points, const infer::Activations& centres,
+void assign(const Points& points, const infer::Activations& centres,
             std::vector<int32_t>& group_of) {
   const auto dot = infer::exact_kernels().dot;
   const int64_t n = points.width();
@@ -77,7 +97,7 @@ void assign(const infer::Activations& points, const infer::Activations& centres,
 }
 
 /// Means of the points of each group; a group without points keeps its centre. By columns: sums in one order.
-void move_centres(const infer::Activations& points, const std::vector<int32_t>& group_of,
+void move_centres(const Points& points, const std::vector<int32_t>& group_of,
                   infer::Activations& centres) {
   std::vector<int64_t> members(static_cast<size_t>(centres.count()));
   for (const int32_t g : group_of) ++members[static_cast<size_t>(g)];
@@ -104,7 +124,7 @@ int64_t row_group_count(int64_t rows) {
 RowGroups group_rows(const infer::Weight& head, Matrix<const float> inputs) {
   RowGroups groups{row_group_count(head.rows)};
   if (groups.count == 0 || inputs.rows == 0) return {};
-  const infer::Activations points = features(head, scaled_covariance(inputs));
+  const Points points = features(head, scaled_covariance(inputs));
   infer::Activations centres(groups.count, head.cols);
   for (int64_t c = 0; c < groups.count; ++c)
     std::ranges::copy(points.row(c * head.rows / groups.count), centres.at(c));

@@ -1,5 +1,6 @@
 #include "infer/loader.hpp"
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
@@ -44,7 +45,7 @@ const Weight* Loader::matrix(const std::string& name, int64_t cols, int64_t rows
   return &at->second;
 }
 
-/// In place where the rows of each matrix lie one after another; else they are brought together in memory.
+/// In place where the rows of each matrix lie one after another; else they are brought together.
 void Loader::place(const Tensor& tensor, Weight& weight) {
   weight.data = tensor.contiguous();
   if (!weight.data.empty()) return;
@@ -52,10 +53,10 @@ void Loader::place(const Tensor& tensor, Weight& weight) {
     for (int64_t m = 0; m < weight.matrices; ++m) weight.parts.push_back(tensor.row(m * weight.rows).data());
     return;
   }
-  auto& bytes = gathered_.emplace_back(static_cast<size_t>(tensor.bytes()));
+  const std::span<std::byte> bytes = gathered_.emplace_back(tensor.bytes(), stays_in_memory(file_.bytes())).bytes();
   const int64_t row_bytes = tensor.row_bytes();
   parallel_for(tensor.rows(), [&](int64_t r) {
-    tensor.read_blocks(r, 1, std::span{bytes}.subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(row_bytes)));
+    tensor.read_blocks(r, 1, bytes.subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(row_bytes)));
   });
   weight.data = bytes;
 }

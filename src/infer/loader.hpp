@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "infer/gathered.hpp"
 #include "infer/hparams.hpp"
 #include "infer/weight.hpp"
 #include "snug/model.hpp"
@@ -20,7 +21,7 @@ using WeightMap = std::map<std::string, Weight, std::less<>>;
 class Loader {
  public:
   /// `gathered` keeps the matrices whose rows had to be brought together.
-  Loader(const ModelSource& file, WeightMap& weights, std::deque<std::vector<std::byte>>& gathered)
+  Loader(const ModelSource& file, WeightMap& weights, std::deque<Gathered>& gathered)
       : file_{file}, weights_{weights}, gathered_{gathered} {}
 
   bool has(const std::string& name) const { return file_.find(name) != nullptr; }
@@ -43,7 +44,7 @@ class Loader {
 
   const ModelSource& file_;
   WeightMap& weights_;
-  std::deque<std::vector<std::byte>>& gathered_;
+  std::deque<Gathered>& gathered_;
   std::set<std::string, std::less<>> used_;
 };
 

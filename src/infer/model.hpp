@@ -9,6 +9,7 @@
 
 #include "base/large_memory.hpp"
 #include "infer/architecture.hpp"
+#include "infer/gathered.hpp"
 #include "infer/hparams.hpp"
 #include "infer/loader.hpp"
 #include "snug/model.hpp"
@@ -16,8 +17,7 @@
 namespace snug::infer {
 
 /// A language model ready to run: its weights are views into the mapped files where rows lie one
-/// after another there, copies in memory where they do not. Immutable but for
-/// repack(); sessions and threads share it.
+/// after another there, copies where they do not. Immutable but for repack(); sessions and threads share it.
 class Model {
  public:
   /// Throws Error for a file that is no model, is of an unknown architecture, or lacks a tensor or key.
@@ -48,7 +48,7 @@ class Model {
   ModelSource source_;
   Hparams hp_;
   WeightMap weights_;
-  std::deque<std::vector<std::byte>> gathered_;  // matrices whose rows do not lie one after another
+  std::deque<Gathered> gathered_;  // matrices whose rows do not lie one after another
   LargeMemory repacked_;
   std::unique_ptr<Architecture> architecture_;
 };

@@ -11,6 +11,7 @@
 
 #include "base/digest.hpp"
 #include "base/events.hpp"
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
 #include "base/progress.hpp"
@@ -124,7 +125,10 @@ void check_finite_once(const ModelSource& model, Store& state) {
   constexpr std::string_view kNote = "snug_finite_weights\n";
   const Digest key = key_of(model);
   if (state.contains(RecordKind::note, key)) return;
-  check_finite(model);
+  if (stays_in_memory(model.bytes()))
+    check_finite(model);
+  else
+    model.contents_digest();  // which checks them on the way, and is wanted anyway
   state.put(RecordKind::note, key, std::as_bytes(std::span{kNote.data(), kNote.size()}));
   state.sync();
 }

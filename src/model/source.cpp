@@ -1,12 +1,16 @@
 #include <algorithm>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
 
 #include "base/digest.hpp"
 #include "base/memory.hpp"
+#include "base/progress.hpp"
 #include "base/read_counter.hpp"
+#include "model/finite_weights.hpp"
 #include "snug/model.hpp"
 
 namespace snug {
@@ -53,6 +57,13 @@ Digest digest_of_shapes(const ModelSource::Contents& model) {
   return hasher.finish();
 }
 
+int64_t weights_bytes(const ModelSource::Contents& model) {
+  int64_t bytes = 0;
+  for (const Tensor& tensor : model.tensors) bytes += tensor.bytes();
+  return bytes;
+}
+
+/// Of a model that does not stay in memory it is checked, too, that its weights are finite.
 Digest digest_of_contents(const ModelSource::Contents& model) {
   Hasher hasher;
   const std::string architecture{model.metadata.text("general.architecture").value_or("")};
@@ -62,15 +73,18 @@ Digest digest_of_contents(const ModelSource::Contents& model) {
     hasher.add(entry.key);
     add_value(hasher, entry.value);
   }
-  int64_t bytes = 0;
   const bool lets_go = !stays_in_memory(model.bytes);
+  std::optional<Progress> progress;
+  if (lets_go) progress.emplace("checking weights", weights_bytes(model), Progress::Unit::bytes);
   for (const Tensor& tensor : model.tensors) {
+    if (lets_go) check_finite(tensor);  // while it is here: it is read from the disk once for both
     hasher.add(tensor.name).add(static_cast<uint64_t>(tensor.format)).add_array<int64_t>(tensor.shape);
     add_weights(hasher, tensor);
-    if (lets_go) tensor.done_with();
-    bytes += tensor.bytes();
+    if (!lets_go) continue;
+    tensor.done_with();
+    progress->advance(tensor.bytes(), std::string{tensor.name});
   }
-  count_read("hashing weights", bytes);
+  count_read("checking weights", weights_bytes(model));
   return hasher.finish();
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/str.hpp"
 
@@ -64,6 +65,14 @@ TEST(RowGroups, AreTheSameOnAnyThreads) {
   const RowGroups three = group_rows(planted.head, planted.input_rows());
   set_threads(0);
   EXPECT_EQ(one.group_of, three.group_of);
+}
+
+TEST(RowGroups, AreTheSameWhereMemoryIsShort) {
+  const Planted planted;
+  const RowGroups groups = group_rows(planted.head, planted.input_rows());
+  set_memory_limit(1000);
+  EXPECT_EQ(group_rows(planted.head, planted.input_rows()).group_of, groups.group_of);
+  set_memory_limit(0);
 }
 
 TEST(RowGroups, OfColumnsThatNeverChangeAreFine) {

@@ -9,7 +9,8 @@ RANDOM=${SEED:-1}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-fit=("$snug" fit "$model" --imatrix "$imatrix" --bpw 3.3 --probe-chunks 2 --probe-context 32 --quiet --json --force)
+# OPTIONS: of all fits, such as --memory 1MB for one that goes through the model layer by layer.
+fit=("$snug" fit "$model" --imatrix "$imatrix" --bpw 3.3 --probe-chunks 2 --probe-context 32 --quiet --json --force ${OPTIONS:-})
 "${fit[@]}" --state "$work/whole.state" -o "$work/whole.gguf" --recipe "$work/whole.json" >/dev/null
 
 records() { "$snug" state show "$1" --json 2>/dev/null | sed -n 's/.*"records": *\([0-9]*\).*/\1/p' | head -1; }

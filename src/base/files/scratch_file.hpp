@@ -18,6 +18,7 @@ class ScratchFile {
 
   void write(int64_t offset, std::span<const std::byte> bytes);
   void read(int64_t offset, std::span<std::byte> bytes) const;
+  int descriptor() const { return fd_; }
 
   /// $TMPDIR, else /var/tmp, which lies on a disk where /tmp may lie in memory.
   static std::filesystem::path scratch_folder();

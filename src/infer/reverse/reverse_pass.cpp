@@ -8,8 +8,6 @@
 namespace snug::infer {
 namespace {
 
-constexpr int64_t kLogits = int64_t{1} << 24;  // values that exist at a time, of each draw
-
 int64_t round_up(int64_t positions) {
   return (positions + 255) / 256 * 256;
 }
@@ -45,7 +43,7 @@ ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, in
 }
 
 void ReversePass::head(const Activations& hidden, int64_t first_scored, const LogitGradients& gradients) {
-  const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogits / model_.vocabulary(), 1, tokens);
+  const int64_t tokens = hidden.count(), piece = std::clamp<int64_t>(kLogitsAtOnce / model_.vocabulary(), 1, tokens);
   for (int64_t begin = first_scored; begin < tokens; begin += piece) {
     check_cancelled();
     const int64_t count = std::min(piece, tokens - begin);

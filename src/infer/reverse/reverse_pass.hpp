@@ -12,6 +12,9 @@
 
 namespace snug::infer {
 
+/// Logits of a pass that exist at a time, beside their gradients of each draw.
+inline constexpr int64_t kLogitsAtOnce = int64_t{1} << 24;
+
 /// Whether a reverse pass reaches the tensor: every block from the last one down to the first that reads it has
 /// a way back.
 bool differentiable(const Model& model, std::string_view tensor);

@@ -236,12 +236,21 @@ class Sensing {
       for (auto& [subject, gradients] : t.gradients) gradients.rest(store_);
       if (stage != model_.layers() && stage != kLookUp) progress_->advance(1, str("block ", stage));
     };
-    if (sweeps_ && stage == model_.layers())  // the logits of one chunk at a time: their gradients are large
-      for (int64_t i = 0; i < std::ssize(travellers_); ++i) step(i);
-    else
-      parallel_for(std::ssize(travellers_), step);
+    const int64_t count = std::ssize(travellers_), together = sweeps_ ? travellers_together(stage) : count;
+    for (int64_t first = 0; first < count; first += together)
+      parallel_for(std::min(together, count - first), [&](int64_t i) { step(first + i); });
     finish(stage);
     reads_.done_with(stage);
+  }
+
+  /// So many that what a stage shows of them, while it does, fits into their share of memory; one at least.
+  int64_t travellers_together(int stage) const {
+    int64_t bytes = 1;
+    for (const Subject& s : subjects_)
+      if (s.last <= stage && stage <= s.first) bytes += std::ssize(s.sampled.sample.rows) * s.tensor->cols();
+    if (stage == model_.layers()) bytes += std::min(infer::kLogitsAtOnce, text_.scored() * model_.vocabulary());
+    bytes *= options_.draws * int64_t{sizeof(float)};
+    return std::max<int64_t>(1, memory_for(MemoryUse::hidden_states) / bytes);
   }
 
   void head(Traveller& t) const {
