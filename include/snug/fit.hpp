@@ -114,6 +114,7 @@ struct FitRequest {
   MeasureOptions measuring;
   CalibrationRequest calibration;
   Feedback feedback = Feedback::automatic;
+  bool fold = false;         // move factors between tensors first, where they quantize better for it (Recipe::folds)
   bool strict = false;       // an error at the start where something would be left out (Recipe::left_out)
   bool decide_anew = false;  // by the memory and disk that are free now, whatever an earlier start of this fit chose
 };

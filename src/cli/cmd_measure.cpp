@@ -26,7 +26,7 @@ struct Args {
   CalibrationArgs calibration;
   std::string profile;
   int64_t check = 0;
-  bool force = false;
+  bool force = false, fold = false;
 };
 
 /// How well predictions hold.
@@ -103,8 +103,9 @@ int run(const Args& args) {
   Evidence evidence = gather(model, {.state = path,
                                      .inputs = args.model.files(),
                                      .measuring = args.measure.options(),
-                                     .calibration = args.calibration.request()});
-  const auto checked = args.check > 0 ? check(args, model, evidence) : std::vector<MeasuredRecipe>{};
+                                     .calibration = args.calibration.request(),
+                                     .fold = args.fold});
+  const auto checked = args.check > 0 ? check(args, evidence.weights(model), evidence) : std::vector<MeasuredRecipe>{};
   // Last of all: stopped before, the same command finds no file of its own in its way.
   if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), existing);
   print_out(args.common.json ? json_text(to_json(evidence.measured, checked, path), 2)
@@ -125,6 +126,7 @@ void add_measure(CLI::App& app, int& exit_code) {
       .add_option("--profile", args->profile, "write losses and bytes of every tensor and format here, as JSON")
       ->type_name("FILE");
   command->add_flag("--force", args->force, "replace an existing --profile");
+  add_fold_to(under(*command, kHow), args->fold);
   under(*command, kHow)
       .add_option("--check", args->check,
                    "then run so many whole recipes, optimal, presets and random ones, to see how far "

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 
 #include "artifact/quantize_model.hpp"
 #include "artifact/recipe_file.hpp"
@@ -15,6 +16,7 @@
 #include "cli/options/options.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/written_text.hpp"
+#include "fit/folding.hpp"
 #include "measure/measure.hpp"
 #include "model/finite_weights.hpp"
 #include "plan/baseline_recipes.hpp"
@@ -31,7 +33,7 @@ struct Args {
   ModelArgs model;
   std::string recipe, preset, format, out, runtime = "llama.cpp", effort = "normal";
   std::vector<std::string> as_llama;  // [OUT] TYPE [THREADS], as llama-quantize is called
-  bool force = false, dry_run = false, allow_requantize = false;
+  bool force = false, dry_run = false, allow_requantize = false, fold = false;
 };
 
 Recipe choose(const Args& args, const ModelSource& model, const Importance* importance) {
@@ -55,6 +57,19 @@ Recipe choose(const Args& args, const ModelSource& model, const Importance* impo
                                           : preset_recipe(model, importance, args.preset);
   recipe.effort = parse_effort(args.effort);
   return recipe;
+}
+
+/// The model as the recipe's folds make it or, where they are asked for, as those chosen for its formats do.
+ModelSource folded(const Args& args, const ModelSource& model, std::optional<Importance>& importance,
+                   std::optional<Hessians>& loaded, Recipe& recipe) {
+  Hessians* moments = loaded ? &*loaded : nullptr;
+  if (!recipe.folds.empty()) return fold_model(model, importance, moments, recipe.folds).model;
+  if (!args.fold) return model;
+  std::map<std::string_view, FormatId> formats;
+  for (const RecipeTensor& tensor : recipe.tensors) formats.emplace(tensor.name, tensor.format);
+  FoldedModel made = fold_model(model, importance, moments, [&](const Tensor& t) { return formats.at(t.name); }, false);
+  recipe.folds = std::move(made.folds);
+  return made.model;
 }
 
 /// What a preset at Effort::max takes if it is there, and a recipe if it was made so.
@@ -108,12 +123,13 @@ int run(Args args) {
                 Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();
-  const ModelSource model = open_model(args.model.model);
-  const std::optional<Importance> importance = load_importance(args.model.files(), model);
+  const ModelSource source = open_model(args.model.model);
+  std::optional<Importance> importance = load_importance(args.model.files(), source);
   const Importance* columns = importance ? &*importance : nullptr;
-  Recipe recipe = choose(args, model, columns);
-  check_sources(model, recipe, args.allow_requantize);
-  const std::optional<Hessians> loaded = moments_for(recipe, args);
+  Recipe recipe = choose(args, source, columns);
+  check_sources(source, recipe, args.allow_requantize);
+  std::optional<Hessians> loaded = moments_for(recipe, args);
+  const ModelSource model = folded(args, source, importance, loaded, recipe);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
     const Hessians* moments = loaded ? &*loaded : nullptr;
@@ -166,6 +182,7 @@ void add_quantize(CLI::App& app, int& exit_code) {
       .add_option("--effort", args->effort, "how hard encoders search (a recipe brings its own)")
       ->check(CLI::IsMember({"normal", "max"}))
       ->capture_default_str();
+  add_fold_to(*command, args->fold);
   command->add_flag("--allow-requantize", args->allow_requantize,
                     "accept a source that is quantized already");
   command->add_flag("--dry-run", args->dry_run, "show the formats, write no model");

@@ -102,6 +102,15 @@ void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evide
   if (request.feedback != Feedback::off && !evidence.moments) evidence.moments = load_moments(evidence.inputs);
 }
 
+/// Everything that follows, the model that is run included, is of the folded model.
+void fold(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
+  if (!request.fold) return;
+  Hessians* moments = evidence.moments ? &*evidence.moments : nullptr;
+  evidence.folded = fold_model(model, evidence.importance, moments, likely_format(model, request.measuring, request.plans),
+                               evidence.choices.runs_model);
+  if (evidence.run) evidence.run->model = std::make_unique<infer::Model>(evidence.folded->model);
+}
+
 /// The model's own run over a text, after what needs no run is measured and safe.
 void probe_tensors(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
   if (!is_fit(request)) open_run(model, request, evidence);
@@ -130,10 +139,12 @@ Evidence open_evidence(const ModelSource& model, const EvidenceRequest& request)
 
 }  // namespace
 
-Evidence gather(const ModelSource& model, const EvidenceRequest& request) {
-  Evidence evidence = open_evidence(model, request);
-  check_finite_once(model, evidence.state);
-  open_inputs(model, request, evidence);
+Evidence gather(const ModelSource& source, const EvidenceRequest& request) {
+  Evidence evidence = open_evidence(source, request);
+  check_finite_once(source, evidence.state);
+  open_inputs(source, request, evidence);
+  fold(source, request, evidence);
+  const ModelSource& model = evidence.weights(source);
   evidence.profile = measure(model, evidence.columns(), evidence.state, request.measuring, &evidence.measured);
   probe_tensors(model, request, evidence);
   const bool is_whole = request.measuring.shards == 1;  // a shard of several is nothing to report on

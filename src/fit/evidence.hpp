@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "fit/calibration_run.hpp"
+#include "fit/folding.hpp"
 #include "fit/inputs.hpp"
 #include "fit/machine_choices.hpp"
 #include "measure/measure.hpp"
@@ -23,6 +24,7 @@ struct EvidenceRequest {
   std::filesystem::path collect_into{};
   std::filesystem::path collected_before{};  // where earlier versions kept them; empty: nowhere
   Feedback feedback = Feedback::off;
+  bool fold = false;         // the model first, for formats of the plans' sizes
   bool strict = false;       // an error where something would be left out
   bool decide_anew = false;  // whatever an earlier start chose
 };
@@ -39,7 +41,11 @@ struct Evidence {
   Profile profile{};
   MeasureReport measured{};
   ProbeResults probes{};
+  std::optional<FoldedModel> folded{};  // what everything above is of, where folds were asked for
 
+  /// The model to plan and to write.
+  const ModelSource& weights(const ModelSource& model) const { return folded ? folded->model : model; }
+  std::span<const RecipeFold> folds() const { return folded ? std::span<const RecipeFold>{folded->folds} : std::span<const RecipeFold>{}; }
   const Importance* columns() const { return importance ? &*importance : nullptr; }
   const Hessians* second_moments() const { return moments ? &*moments : nullptr; }
 };

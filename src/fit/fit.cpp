@@ -41,7 +41,8 @@ bool can_judge(const Evidence& evidence) {
 
 RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
   RefinedPlan result;
-  result.plan = Planner{evidence.profile, model, evidence.columns(), request.plan}.plan();
+  result.plan = Planner{evidence.profile, evidence.weights(model), evidence.columns(), request.plan}.plan();
+  result.plan.recipe.folds.assign(evidence.folds().begin(), evidence.folds().end());
   result.plan.recipe.effort = request.measuring.effort;
   result.plan.recipe.error_feedback = evidence.moments.has_value();
   return result;
@@ -167,6 +168,7 @@ class Ladder {
                            .collect_into = folder_of(state_),
                            .collected_before = work_folder(),
                            .feedback = request_.feedback,
+                           .fold = request_.fold,
                            .strict = request_.strict,
                            .decide_anew = request_.decide_anew};
     for (const FitRequest& step : requests_) wanted.plans.push_back(step.plan);
@@ -180,6 +182,7 @@ class Ladder {
     judge->set_moments(nullptr);  // those of the size before
     RefineOptions loop;
     loop.holdout_first = run.probing.chunks;
+    loop.folds = evidence.folds();
     loop.moments = evidence.second_moments();
     if (!corrects(model_, request_.calibration)) {
       loop.rounds = 0;
@@ -188,7 +191,7 @@ class Ladder {
     }
     PlanOptions options = step.plan;
     options.judged_on = run.text_name;
-    return refine_plan(evidence.profile, model_, evidence.columns(), options, *judge, loop);
+    return refine_plan(evidence.profile, evidence.weights(model_), evidence.columns(), options, *judge, loop);
   }
 
   RefinedPlan plan_for(const FitRequest& step, Evidence& evidence, std::optional<RecipeEvaluator>& judge) const {
@@ -232,7 +235,7 @@ class Ladder {
     if (!is_known(i) || known.written.bytes != recipe.file_bytes) return false;
     if (known.is == OutputState::finished) return true;
     try {
-      verify_written(model_, evidence.columns(), recipe, known.written, moments);
+      verify_written(evidence.weights(model_), evidence.columns(), recipe, known.written, moments);
       return true;
     } catch (const Error& error) {
       if (error.fault() == Fault::interrupted) throw;
@@ -249,10 +252,11 @@ class Ladder {
       if (known_[i].is == OutputState::begun) keep_finished(evidence.state, asked, step.output, known_[i].written);
       return known_[i].written;
     }
+    const ModelSource& model = evidence.weights(model_);
     keep_begun(evidence.state, asked, step.output,
-               make_artifact(model_, evidence.columns(), recipe.runtime)->files(recipe, step.output));
-    WrittenModel written = quantize_model(model_, evidence.columns(), recipe, step.output, existing_output(i), moments);
-    verify_written(model_, evidence.columns(), recipe, written, moments);
+               make_artifact(model, evidence.columns(), recipe.runtime)->files(recipe, step.output));
+    WrittenModel written = quantize_model(model, evidence.columns(), recipe, step.output, existing_output(i), moments);
+    verify_written(model, evidence.columns(), recipe, written, moments);
     keep_finished(evidence.state, asked, step.output, written);
     if (!step.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
     return written;

@@ -104,6 +104,7 @@ Digest request_digest(const FitRequest& request, const ModelSource& model) {
   const CalibrationRequest& run = request.calibration;
   hasher.add(uint64_t{run.run}).add(static_cast<uint64_t>(run.chunks)).add(static_cast<uint64_t>(run.context));
   hasher.add(static_cast<uint64_t>(run.probing)).add(static_cast<uint64_t>(request.feedback));
+  if (request.fold) hasher.add("fold");
   for (const fs::path& file : {request.inputs.imatrix, request.inputs.moments, fs::path{run.text}}) add_file(hasher, file);
   return hasher.finish();
 }

@@ -61,8 +61,11 @@ class Loop {
     Plan plan = Planner{profile, model_, importance_, options_}.plan();
     plan.recipe.effort = judge_.effort();
     plan.recipe.error_feedback = feedback_;
+    plan.recipe.folds = folds();
     return plan;
   }
+
+  std::vector<RecipeFold> folds() const { return {loop_.folds.begin(), loop_.folds.end()}; }
 
   std::vector<double> hold(const Recipe& recipe) {
     return judge_.divergence(formats_of(recipe), loop_.holdout_first, judge_.chunks());
@@ -205,6 +208,7 @@ class Loop {
     if (!preset) return;
     preset->effort = judge_.effort();
     preset->error_feedback = feedback_;
+    preset->folds = folds();
     const std::vector<double> held = hold(*preset);
     const infer::Estimate change = paired_difference(held, held_);
     const bool better = change.value < -change.error;

@@ -185,6 +185,7 @@ Importance::Match Importance::check_against(const ModelSource& model) {
 void Importance::divide_inputs(std::string_view tensor, std::span<const float> by) {
   const auto found = tensors_.find(tensor);
   if (found == tensors_.end()) return;
+  if (undivided_digest_.empty()) undivided_digest_ = importance_digest(*this);
   TensorImportance& data = found->second;
   if (by.size() > data.mean_square.size()) repeat(data, static_cast<int64_t>(by.size()) / data.cols);
   for (size_t i = 0; i < data.mean_square.size(); ++i) {
@@ -197,6 +198,7 @@ void Importance::divide_inputs(std::string_view tensor, std::span<const float> b
 }
 
 std::string importance_digest(const Importance& importance) {
+  if (!importance.undivided_digest().empty()) return importance.undivided_digest();
   Hasher hasher;
   for (const auto& [name, tensor] : importance.tensors()) {
     hasher.add(name).add_array<float>(tensor.mean_square).add_array<float>(tensor.mean).add_array<float>(tensor.counts);

@@ -47,6 +47,7 @@ class Importance {
   const std::map<std::string, TensorImportance, std::less<>>& tensors() const { return tensors_; }
   const std::vector<std::string>& datasets() const { return datasets_; }
   int64_t chunks() const { return chunks_; }
+  const std::string& undivided_digest() const { return undivided_digest_; }  // empty where inputs were never divided
 
   /// What does not fit together. Throws Error naming both files where dimensions differ. A legacy file does
   /// not say where one expert ends and the next begins: this divides them, as the model's shapes say.
@@ -66,9 +67,10 @@ class Importance {
   std::vector<std::string> datasets_;
   int64_t chunks_ = 0;
   bool legacy_ = false;
+  std::string undivided_digest_;
 };
 
-/// Of all tensors and values.
+/// Of all tensors and values, before inputs were divided: of the file.
 std::string importance_digest(const Importance& importance);
 
 }  // namespace snug

@@ -46,6 +46,7 @@ inline Recipe random_recipe(uint64_t seed, int layers = 6) {
   r.file_bytes = r.tensor_bytes + 4096;
   r.certified_bound = r.predicted_loss * 0.999;
   if (seed % 2) r.left_out = {{"error feedback for inputs wider than 64", "too little \"memory\"", "twice the loss"}};
+  if (seed % 3 == 1) r.folds = {{"blk.0.attn_norm", 0.25, 1}, {"blk.0.ffn_up", 0, 0.5}};
   if (below(2)) r.limits = "--max-formats 3, --pin";
   if (!r.imatrix_digest.empty()) r.tensors[0].unweighted = below(2) == 0;
   return r;

@@ -182,6 +182,17 @@ TEST(Recipe, WhereNothingWasLeftOutNothingIsSaidOfIt) {
   EXPECT_EQ(recipe_digest(recipe), digest);
 }
 
+TEST(Recipe, FoldsChangeWhatItDoes) {
+  Recipe recipe = random_recipe(1);
+  ASSERT_FALSE(recipe.folds.empty());
+  const std::string digest = recipe_digest(recipe);
+  recipe.folds[0].inputs += 0.25;
+  EXPECT_NE(recipe_digest(recipe), digest);
+  recipe.folds.clear();
+  EXPECT_FALSE(json::parse(to_json(recipe)).contains("folds"));
+  EXPECT_NE(recipe_digest(recipe), digest);
+}
+
 TEST(RecipeDigest, SaysWhatTheRecipeDoesAndNothingElse) {
   const Recipe recipe = random_recipe(1);
   const std::string digest = recipe_digest(recipe);

@@ -50,6 +50,7 @@ void FitArgs::add_effort_to(CLI::App& command) {
   command.add_option("--feedback", feedback)
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->group("");  // old name
+  add_fold_to(under(command, kHow), fold);
   command.add_flag("--dry-run", dry_run, "show the plan, write no model");
   command.add_flag("--estimate", estimate, "say what it would take, time, memory, disk, and do nothing");
   command.add_flag("--strict", strict,
@@ -72,6 +73,7 @@ FitRequest FitArgs::request() const {
           .measuring = measure.options(),
           .calibration = calibration.request(),
           .feedback = parse_feedback(feedback),
+          .fold = fold,
           .strict = strict,
           .decide_anew = decide_anew};
 }

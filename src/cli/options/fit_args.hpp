@@ -23,7 +23,7 @@ struct FitArgs {
   PlanArgs plan;
   ProjectorArgs projector;
   std::string out, recipe, feedback = "auto";
-  bool dry_run = false, estimate = false, force = false, strict = false, decide_anew = false;
+  bool dry_run = false, estimate = false, force = false, strict = false, fold = false, decide_anew = false;
 
   void add_to(CLI::App& command);
   Existing existing() const { return force ? Existing::replace : Existing::refuse; }

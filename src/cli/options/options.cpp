@@ -54,6 +54,12 @@ void ModelArgs::add_moments_to(CLI::App& command) {
   add_old_spelling(command, "--moments", moments);
 }
 
+void add_fold_to(CLI::App& command, bool& fold) {
+  command.add_flag("--fold", fold,
+                   "move a factor for each channel between tensors first (as AWQ does), wherever a sample of their rows "
+                   "then loses less; the model computes the same");
+}
+
 void CalibrationArgs::add_to(CLI::App& command) {
   under(command, kRun)
       .add_option("--calib", calib,

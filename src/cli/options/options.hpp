@@ -67,6 +67,9 @@ struct PlanArgs {
   PlanOptions options() const;  // with the first budget
 };
 
+/// --fold, in the group that is open.
+void add_fold_to(CLI::App& command, bool& fold);
+
 Effort parse_effort(const std::string& text);
 
 }  // namespace snug::cli
