@@ -13,6 +13,8 @@
 #include "base/str.hpp"
 #include "mlx/config.hpp"
 #include "mlx/folder_files.hpp"
+#include "mlx/from_gguf/config.hpp"
+#include "mlx/from_gguf/tokenizer.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 
@@ -43,14 +45,14 @@ int64_t row_bytes_of(const Tensor& tensor, FormatId format) {
 class MlxWriter final : public ArtifactWriter {
  public:
   MlxWriter(const ModelSource& model, const Recipe& recipe, mlx::StoredModel stored, std::string config,
-            const fs::path& out, Existing existing)
+            std::vector<mlx::TextFile> companions, const fs::path& out, Existing existing)
       : model_(model),
         stored_(std::move(stored)),
         plan_(planned_folder(stored_, recipe.split_bytes)),
         folder_(out, existing, mlx::is_model_folder),
         weights_(folder_.part(), plan_, Existing::refuse),
         config_(std::move(config)),
-        recipe_(recipe.notes ? to_json(recipe) : ""),
+        companions_(std::move(companions)),
         written_(recipe.tensors.size()) {
     for (const RecipeTensor& tensor : recipe.tensors) formats_.push_back({model.find(tensor.name), tensor.format});
   }
@@ -68,9 +70,7 @@ class MlxWriter final : public ArtifactWriter {
         throw Error{str("rows of '", formats_[i].tensor->name, "' are missing"), folder_.path().string()};
     weights_.commit();
     write_file(folder_.part() / "config.json", config_, Existing::refuse);
-    if (!recipe_.empty()) write_file(folder_.part() / kRecipeInFolder, recipe_, Existing::refuse);
-    for (const fs::path& file : mlx::companion_files(model_.path()))
-      if (file.filename() != kRecipeInFolder) write_file(folder_.part() / file.filename(), read_file(file), Existing::refuse);
+    for (const mlx::TextFile& file : companions_) write_file(folder_.part() / file.name, file.text, Existing::refuse);
     WrittenModel written{plan_.bytes(), {}, {}};
     for (const auto& entry : fs::directory_iterator{folder_.part()}) add_to(written, entry.path().filename());
     folder_.commit();
@@ -105,7 +105,8 @@ class MlxWriter final : public ArtifactWriter {
   const safetensors::FolderPlan plan_;
   AtomicFolder folder_;
   safetensors::FolderWriter weights_;
-  const std::string config_, recipe_;
+  const std::string config_;
+  const std::vector<mlx::TextFile> companions_;
   std::vector<Source> formats_;
   std::mutex taking_;
   std::vector<Covered> written_;
@@ -131,10 +132,20 @@ class MlxReader final : public ArtifactReader {
   std::vector<const safetensors::Tensor*> tensors_;
 };
 
-ModelSource checkpoint_only(ModelSource model) {
-  if (!fs::is_directory(model.path()))
-    throw Error{"a model of MLX needs a config.json and a tokenizer.json, which a GGUF file does not hold",
-                model.path().string(), "name the folder of the Hugging Face checkpoint"};
+/// Tokenizer and the like: the folder's own, but for an older recipe, or made of the keys of a GGUF file.
+std::vector<mlx::TextFile> companions_of(const ModelSource& model) {
+  if (!fs::is_directory(model.path())) return mlx::companions_of_keys(model);
+  std::vector<mlx::TextFile> files;
+  for (const fs::path& file : mlx::companion_files(model.path()))
+    if (file.filename() != kRecipeInFolder) files.push_back({file.filename().string(), read_file(file)});
+  return files;
+}
+
+/// At once, not only when all else has been worked out.
+ModelSource with_known_keys(ModelSource model) {
+  if (fs::is_directory(model.path())) return model;
+  mlx::config_of_keys(model);
+  mlx::check_tokenizer(model);
   return model;
 }
 
@@ -145,7 +156,7 @@ bool has_head(const std::vector<mlx::Module>& modules) {
 }  // namespace
 
 MlxArtifact::MlxArtifact(ModelSource model)
-    : model_(checkpoint_only(std::move(model))),
+    : model_(with_known_keys(std::move(model))),
       modules_(std::make_shared<const std::vector<mlx::Module>>(mlx::modules_of(model_))),
       limits_(*modules_) {}
 
@@ -184,7 +195,9 @@ std::unique_ptr<ArtifactWriter> MlxArtifact::open(const Recipe& recipe, const fs
     throw Error{"the output is the model itself, which would be lost", out.string(), "name another folder", Fault::usage};
   mlx::StoredModel planned = stored(recipe);
   std::string config = mlx::config_text(model_, planned.quantized(), planned.floats(), !has_head(*modules_));
-  return std::make_unique<MlxWriter>(model_, recipe, std::move(planned), std::move(config), out, existing);
+  std::vector<mlx::TextFile> companions = companions_of(model_);
+  if (recipe.notes) companions.push_back({std::string{kRecipeInFolder}, to_json(recipe)});
+  return std::make_unique<MlxWriter>(model_, recipe, std::move(planned), std::move(config), std::move(companions), out, existing);
 }
 
 std::unique_ptr<ArtifactReader> MlxArtifact::read_back(const Recipe& recipe, const WrittenModel& written) const {

@@ -8,11 +8,11 @@
 namespace snug {
 
 /// A folder that mlx_lm and mlx-swift-lm load: weights in safetensors files of at most the recipe's split_bytes each (or
-/// mlx_lm's own limit), their index, config.json, and what the source's folder has of tokenizer and chat template. Sizes
+/// mlx_lm's own limit), their index, config.json, and what the source has of tokenizer and chat template. Sizes
 /// are those of the safetensors files alone.
 class MlxArtifact final : public Artifact {
  public:
-  /// Throws Error unless the model is the folder of a checkpoint whose architecture mlx::modules_of() knows.
+  /// Throws Error unless mlx::modules_of() knows the model's architecture.
   explicit MlxArtifact(ModelSource model);
 
   int64_t fixed_bytes(const Recipe& recipe) const override;

@@ -1,6 +1,7 @@
 #include "mlx/config.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 #include <variant>
@@ -8,6 +9,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/config.hpp"
+#include "mlx/from_gguf/config.hpp"
 #include "quant/mlx_modes.hpp"
 
 namespace snug::mlx {
@@ -130,11 +132,16 @@ json as_part(json text) {
   return whole;
 }
 
+hf::Config source_config(const ModelSource& model) {
+  if (std::filesystem::is_directory(model.path())) return hf::Config{model.path()};
+  return {json_text(config_of_keys(model)), model.path().string()};
+}
+
 }  // namespace
 
 std::string config_text(const ModelSource& model, const std::map<std::string, FormatId>& quantized, FormatId floats,
                         bool tied) {
-  const hf::Config source{model.path()};
+  const hf::Config source = source_config(model);
   json config = source.file();
   for (const char* key : {"_name_or_path", "vision_config", "audio_config", "quantization", "quantization_config"})
     config.erase(key);

@@ -8,7 +8,7 @@
 
 namespace snug::mlx {
 
-/// config.json of a model that was read from a checkpoint's folder: the source's, with the modules' formats as mlx_lm and
+/// config.json of a model: the source's, or of a GGUF file what its keys say, with the modules' formats as mlx_lm and
 /// mlx-swift-lm both read them, without what is said of other parts than the text model. What the source leaves to its
 /// class, or says in words that mlx_lm does not read, is said outright: mlx_lm's own defaults are those of other models.
 ///

@@ -11,7 +11,6 @@
 #include "mlx/wide_checkpoint.hpp"
 #include "quant/planes.hpp"
 #include "snug/error.hpp"
-#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -131,10 +130,6 @@ TEST_F(MlxFolder, VerifyingFindsAChangedByte) {
   file.put('\x55');
   file.close();
   EXPECT_THROW(verify_written(model(), nullptr, recipe, written), Error);
-}
-
-TEST_F(MlxFolder, IsNotMadeOfAGguf) {
-  EXPECT_THROW(MlxArtifact{open_model(test::tiny_model())}, Error);
 }
 
 }  // namespace

@@ -98,6 +98,20 @@ const std::vector<Known>& known() {
   return all;
 }
 
+struct Alias {
+  std::string_view name, known;
+};
+/// Names of GGUF that stand for the patterns of another.
+constexpr Alias kAliases[] = {
+    {"llama3", "llama-bpe"},     {"llama-v3", "llama-bpe"},   {"falcon3", "llama-bpe"},  {"falcon-h1", "llama-bpe"},
+    {"pixtral", "llama-bpe"},    {"lfm2", "llama-bpe"},       {"smaug-bpe", "dbrx"},     {"glm4", "dbrx"},
+    {"chatglm-bpe", "dbrx"},     {"deepseek-r1-qwen", "qwen2"}, {"megrez", "qwen2"},     {"hunyuan", "qwen2"},
+    {"stablelm2", "qwen2"},      {"grok-2", "qwen2"},         {"llama4", "gpt-4o"},      {"kanana2", "gpt-4o"},
+    {"minimax-m2", "gpt-4o"},    {"hunyuan-dense", "deepseek-v3"}, {"starcoder", "smollm"}, {"refact", "smollm"},
+    {"command-r", "smollm"},     {"codeshell", "smollm"},     {"exaone", "smollm"},      {"phi-2", "gpt-2"},
+    {"olmo", "gpt-2"},           {"mpt", "gpt-2"},            {"exaone4", "gpt-2"},      {"bailingmoe2", "bailingmoe"},
+};
+
 std::vector<json> flattened(const json& step) {
   if (step.is_null()) return {};
   if (member(step, "type") != "Sequence") return {step};
@@ -169,6 +183,16 @@ Text family_name(const Text& name, const PreTokenizerHints& hints) {
 
 std::string kimi_pattern() {
   return kKimi;
+}
+
+std::optional<PreTokenizer> pre_tokenizer_of(std::string_view name) {
+  const auto* const alias = std::ranges::find(kAliases, name, &Alias::name);
+  if (alias != std::end(kAliases)) name = alias->known;
+  const auto row = std::ranges::find(known(), name, &Known::name);
+  if (row == known().end()) return {};
+  const auto is_in_words = [](const Text& pattern) { return pattern == kAsciiSigns || pattern == kLetterList; };
+  if (std::ranges::any_of(row->patterns, is_in_words)) return {};
+  return PreTokenizer{row->patterns, row->merges == Merges::ignored};
 }
 
 bool is_byte_level(const TokenizerJson& file) {
