@@ -16,6 +16,8 @@ struct StageProgress {
   double seconds = 0;           // since the stage began
   std::string_view what;        // is under way now, e.g. a tensor's name; may be empty
   bool ended = false;           // the last word of this stage, finished or not
+  double overall = -1;          // of all the work, 0 to 1; negative where nobody knows
+  double overall_seconds_left = -1;
 };
 
 /// What the library says while it works, and how it is told to stop: whoever calls it overrides what interests

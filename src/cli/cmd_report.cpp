@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <array>
+#include <ctime>
 #include <iterator>
 
+#include "artifact/recipe_file.hpp"
 #include "base/files/atomic_file.hpp"
 #include "base/files/file_kind.hpp"
-#include "base/files/read_file.hpp"
+#include "cli/sha256_of.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -18,8 +21,10 @@
 #include "report/card.hpp"
 #include "report/page.hpp"
 #include "report/report.hpp"
+#include "report/svg_file.hpp"
 #include "report/tables.hpp"
 #include "snug/error.hpp"
+#include "source/open_model.hpp"
 
 namespace snug::cli {
 namespace {
@@ -30,6 +35,7 @@ struct Args {
   MeasureArgs measure;
   CalibrationArgs calibration;
   std::string source, out;
+  std::vector<std::string> more;  // recipes or models that a card lists besides
   std::vector<std::string> measured;
   std::optional<double> bpw;
   bool csv = false, force = false;
@@ -133,13 +139,40 @@ Known profile_of_state(const Args& args) {
   return known_of(std::move(saved.front()), state, args.source);
 }
 
+bool holds_weights(const std::filesystem::path& file) {
+  return file.extension() == ".gguf" || file.extension() == ".safetensors";
+}
+
+/// Of a model that was made, with its digests; of a recipe alone, without.
+report::ListedModel listed_model(const std::string& source, const Recipe& recipe) {
+  std::vector<report::ListedModel::File> files;
+  std::error_code unknown;
+  if (std::filesystem::is_directory(source, unknown) || file_kind(source) == FileKind::gguf)
+    for (const auto& file : model_files(source))
+      if (holds_weights(file)) files.push_back({file.filename().string(), sha256_of(file)});
+  const std::filesystem::path path{files.empty() ? source : files.front().name};
+  return report::listed(recipe, path.filename().string(), std::move(files));
+}
+
+std::string now() {
+  const std::time_t time = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&time, &local);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d", &local);
+  return text.data();
+}
+
 report::Inputs inputs_of(const Args& args) {
   report::Inputs inputs;
   std::optional<Known> known;
   switch (file_kind(args.source)) {
     case FileKind::recipe:
-      inputs.recipe = parse_recipe(read_file(args.source), args.source);
+    case FileKind::gguf:
+      inputs.recipe = read_recipe(args.source);
       known = profile_for(*inputs.recipe, args);
+      inputs.models.push_back(listed_model(args.source, *inputs.recipe));
+      for (const std::string& other : args.more) inputs.models.push_back(listed_model(other, read_recipe(other)));
       break;
     case FileKind::state:
       if (!args.measure.state.empty())
@@ -157,6 +190,8 @@ report::Inputs inputs_of(const Args& args) {
   if (args.bpw) inputs.bits_per_weight = *args.bpw;
   for (const std::string& file : args.measured)
     std::ranges::move(report::read_measured(file), std::back_inserter(inputs.measured));
+  inputs.date = now();
+  inputs.command = str("snug report ", args.source, args.out.empty() ? "" : str(" -o ", args.out));
   return inputs;
 }
 
@@ -164,7 +199,7 @@ using Writer = std::string (*)(const report::Report&);
 
 constexpr std::pair<std::string_view, Writer> kWriters[] = {
     {".html", report::to_html}, {".htm", report::to_html}, {".json", report::to_json},
-    {".csv", report::to_csv},   {".md", report::to_card}};
+    {".csv", report::to_csv},   {".md", report::to_card},  {".svg", report::to_svg}};
 
 /// What a file of that name is.
 Writer written_as(const std::string& out) {
@@ -172,7 +207,10 @@ Writer written_as(const std::string& out) {
   for (const auto& [known, writer] : kWriters)
     if (same_letters(extension, known)) return writer;
   throw Error{str("a report is no '", extension, "' file"), out,
-              "name it .html (a page), .md (a model card), .csv or .json", Fault::usage};
+              same_letters(extension, ".png")
+                  ? "name it .svg: a drawing that browsers and READMEs show, and other programs turn into a .png"
+                  : "name it .html (a page), .md (a model card), .svg (the curve), .csv or .json",
+              Fault::usage};
 }
 
 int run(const Args& args) {
@@ -182,9 +220,11 @@ int run(const Args& args) {
                 Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   const std::vector<std::filesystem::path> measured{args.measured.begin(), args.measured.end()};
+  const std::vector<std::filesystem::path> more{args.more.begin(), args.more.end()};
   guard_for(existing, args.model, args.calibration.calib)
       .reads({args.source, args.measure.state})
       .reads(measured)
+      .reads(more)
       .reads(states_beside(args.source))
       .writes(args.out)
       .check();
@@ -206,15 +246,18 @@ int run(const Args& args) {
 void add_report(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
   auto* command = app.add_subcommand("report", "write an HTML report on a recipe: size, loss, confidence");
-  command->add_option("source", args->source, "a recipe, or the state of a model that was measured")
+  command->add_option("source", args->source, "a recipe, a model made by one, or the state of a model that was measured")
       ->required();
-  command->add_option("-o,--out", args->out, "the file to write: a page (.html), a model card (.md), .csv or .json")
+  command->add_option("more", args->more, "further recipes or models of the same original, for a card to list");
+  command
+      ->add_option("-o,--out", args->out,
+                   "the file to write: a page (.html), a model card (.md), the curve (.svg), .csv or .json")
       ->type_name("FILE");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
       ->add_option("--measured", args->measured,
-                   "further divergences of whole recipes, measured: JSON or CSV of label, bytes, predicted, "
-                   "measured, se")
+                   "further divergences of whole recipes, measured: what `snug eval --json` printed, or JSON or CSV of "
+                   "label, bytes, predicted, measured, se")
       ->type_name("FILE")
       ->check(CLI::ExistingFile);
   command->add_option("--bpw", args->bpw, "with a state: plan at this many bits per weight (default: 4.25)")
@@ -232,7 +275,8 @@ void add_report(CLI::App& app, int& exit_code) {
       "A recipe finds its measurements where `snug fit` keeps them, in a *.snug-state beside it, or in --state.\n"
       "Examples:\n"
       "  snug report recipe.json -o report.html\n"
-      "  snug report recipe.json -o README.md\n"
+      "  snug report model-4.25bpw.gguf model-3bpw.gguf --measured eval.json -o README.md\n"
+      "  snug report recipe.json -o curve.svg\n"
       "  snug report model.snug-state --bpw 4 -o report.html\n"
       "  snug report recipe.json --measured kl.csv --json");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });

@@ -19,6 +19,8 @@ void add_audit(CLI::App& app, int& exit_code);
 void add_bench(CLI::App& app, int& exit_code);
 void add_bench_encode(CLI::App& bench, int& exit_code);  // its subcommand
 void add_state(CLI::App& app, int& exit_code);
+void add_status(CLI::App& app, int& exit_code);
+void add_measurements(CLI::App& app, int& exit_code);
 void add_codec(CLI::App& app, int& exit_code);
 void add_run(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);

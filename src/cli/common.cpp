@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -27,15 +30,40 @@
 
 namespace snug::cli {
 
+namespace {
+
+constexpr int kMostThreads = 4096, kNoNumber = -1;
+
+int threads_of_environment() {
+  const char* value = std::getenv("SNUG_THREADS");
+  if (!value || !*value) return 0;
+  int number = 0;
+  const char* const last = value + std::strlen(value);
+  const auto [end, bad] = std::from_chars(value, last, number);
+  return bad == std::errc{} && end == last && number >= 0 && number <= kMostThreads ? number : kNoNumber;
+}
+
+bool flag_of_environment(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value && *value && std::string_view{value} != "0" && std::string_view{value} != "false";
+}
+
+}  // namespace
+
 void CommonArgs::add_to(CLI::App& command) {
+  threads = threads_of_environment();
+  quiet = flag_of_environment("SNUG_QUIET");
   under(command, kHow).add_option("--threads", threads, "threads to use; 0 is all cores")
-      ->check(CLI::Range(0, 4096))
+      ->check(CLI::Range(0, kMostThreads))
       ->capture_default_str();
   under(command, kSay).add_flag("-q,--quiet", quiet, "no progress and no notices");
   command.add_flag("--json", json, "one JSON document on stdout, also of an error; everything else on stderr");
 }
 
 void CommonArgs::apply() const {
+  if (threads == kNoNumber)
+    throw Error{str("'", std::getenv("SNUG_THREADS"), "' is no number of threads"), "SNUG_THREADS, or `threads` in the settings",
+                str("a whole number, at most ", kMostThreads), Fault::usage};
   set_threads(threads);
   terminal_events().set_quiet(quiet);
   install_signal_handlers();

@@ -9,6 +9,7 @@
 #include "base/files/open_descriptors.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
+#include "cli/options/config_file.hpp"
 #include "cli/report_error.hpp"
 #include "cli/terminal/terminal_events.hpp"
 #include "cli/text/help.hpp"
@@ -38,7 +39,7 @@ void group_commands(CLI::App& app) {
   };
   put("Fit a model", {"fit", "plan", "measure", "imatrix", "quantize", "convert"});
   put("Look at a model", {"eval", "run", "bench", "report", "inspect", "tokenize"});
-  put("Keep and pass on", {"state", "export", "codec"});
+  put("Keep and pass on", {"status", "measurements", "state", "export", "codec"});
   put("Help", {"help", "version", "completion", "man"});
 }
 
@@ -57,6 +58,8 @@ void add_commands(CLI::App& app, int& exit_code) {
   snug::cli::add_inspect(app, exit_code);
   snug::cli::add_audit(app, exit_code);
   snug::cli::add_tokenize(app, exit_code);
+  snug::cli::add_status(app, exit_code);
+  snug::cli::add_measurements(app, exit_code);
   snug::cli::add_state(app, exit_code);
   snug::cli::add_export(app, exit_code);
   snug::cli::add_codec(app, exit_code);
@@ -77,6 +80,7 @@ int answer(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   int exit_code = 0;
+  snug::cli::take_config_file();
   CLI::App app{kAbout, "snug"};
   app.footer(kFooter);
   app.set_help_flag("-h,--help", "show this help");

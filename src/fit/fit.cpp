@@ -14,6 +14,7 @@
 #include "base/units.hpp"
 #include "fit/evidence.hpp"
 #include "fit/forecast.hpp"
+#include "fit/job_progress.hpp"
 #include "fit/measurements.hpp"
 #include "fit/output_store.hpp"
 #include "fit/own_recipe.hpp"
@@ -48,6 +49,11 @@ RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, c
   return result;
 }
 
+void log_lines(const std::string& text) {
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) log_line(line);
+}
+
 ProbeSummary summary_of(const ProbeResults& probes) {
   return {static_cast<int64_t>(probes.tensors.size()), probes.measured, probes.reused, probes.seconds,
           probes.forward_passes};
@@ -66,21 +72,28 @@ class Ladder {
     check_outputs();
   }
 
-  Forecast expected() const {
+  Forecast estimate() const {
     std::optional<Store> state;
     if (fs::exists(state_)) state = Store::open(state_, Access::read);
     return forecast(request_, model_, state ? &*state : nullptr, requests_.size());
   }
 
-  std::vector<FitResult> run(StageClock& clock) {
-    const Forecast all = expected();
-    clock.expect(all.overall());
-    std::istringstream lines{to_text(all)};
-    for (std::string line; std::getline(lines, line);) log_line(line);
+  const fs::path& state() const { return state_; }
+
+  JobStatus status() const {
+    JobStatus status = own_status();
+    status.model = request_.model.string();
+    status.output = requests_.front().output.string();
+    status.sizes = std::ssize(requests_);
+    return status;
+  }
+
+  std::vector<FitResult> run(const StageClock& clock, JobProgress& job) {
     Evidence evidence = gather(model_, evidence_request());
     std::optional<RecipeEvaluator> judge;
     std::vector<FitResult> results;
     for (size_t i = 0; i < requests_.size(); ++i) {
+      job.begin_size(static_cast<int64_t>(i) + 1, requests_[i].output.string());
       if (requests_.size() > 1)
         log_line(str("size ", i + 1, " of ", requests_.size(), ": ", requests_[i].output.string()));
       results.push_back(fit_step(i, evidence, judge));
@@ -277,14 +290,26 @@ fs::path default_state(const fs::path& model, const fs::path& folder) {
 }
 
 std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
-  StageClock clock{events};
-  const EventScope scope{clock};
-  return Ladder{request, steps}.run(clock);
+  const EventScope checks{events};
+  Ladder ladder{request, steps};
+  const Forecast expected = ladder.estimate();
+  log_lines(to_text(expected));
+  JobProgress job{events, expected, ladder.state(), ladder.status()};
+  StageClock clock{job};
+  const EventScope work{clock};
+  try {
+    std::vector<FitResult> results = ladder.run(clock, job);
+    job.finish();
+    return results;
+  } catch (const Error& error) {
+    job.stop(error.problem());
+    throw;
+  }
 }
 
 std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events) {
   const EventScope scope{events};
-  return to_text(Ladder{request, steps}.expected());
+  return to_text(Ladder{request, steps}.estimate());
 }
 
 FitResult fit(const FitRequest& request, Events& events) {

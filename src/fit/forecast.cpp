@@ -7,6 +7,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
+#include "fit/calibration_run.hpp"
 #include "fit/run_time.hpp"
 #include "model/roles.hpp"
 
@@ -41,27 +42,27 @@ class Estimator {
     const auto count = static_cast<double>(sizes);
     once(result, "checking weights", static_cast<double>(model_.bytes()) / kReadBytes);
     if (request_.calibration.run) {
-      const bool self = request_.calibration.text.empty() || request_.calibration.text == "self";
-      if (self && stays_) once(result, "writing calibration text", 3 * pass(2 * chunks()));
-      if (request_.inputs.imatrix.empty()) once(result, "collecting", 2 * pass(2 * chunks()));
+      if (stays_ && !names_a_text(request_.calibration)) once(result, "writing calibration text", 3 * pass(2 * chunks()));
+      if (request_.inputs.imatrix.empty() || hessians() > 0) once(result, "collecting", collecting());
     }
     once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
     if (request_.calibration.run) {
-      const double runs = seconds_per_tensor_runs(model_, request_.calibration) / cores_;
+      const double runs = seconds_per_tensor_runs(model_, request_.calibration) / cores_ + reading();
       if (probing_of(model_, request_.calibration) == Probing::reverse)
         once(result, "sensitivity", kReverseRuns * pass(std::min(kReverseChunks, chunks())));
       else
-        once(result, "probing", runs + reading());
+        once(result, "probing", runs);
       if (corrects(model_, request_.calibration))
-        each(result, "correcting", tensors_ * kRounds * count, (runs + reading()) / std::max(1.0, tensors_));
-      result.stages.push_back({"judging", kRecipes * count * (pass(2 * chunks()) + encoding()), false});
+        each(result, "correcting", kRounds * count, tensors_, runs / std::max(1.0, tensors_));
+      const double items = tensors_ + chunks();  // to encode, then to run
+      each(result, "judging", kRecipes * count, items, (pass(2 * chunks()) + encoding()) / items);
     }
     const auto bytes = static_cast<double>(model_.bytes());
-    if (!request_.dry_run) each(result, "writing", bytes * count, encoding() / bytes);
+    if (!request_.dry_run) each(result, "writing", count, bytes, encoding() / bytes);
     result.memory_bytes = stays_ ? model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0)
                                  : memory_for(MemoryUse::all) + kBeside;
     result.maps_model = stays_;
-    result.disk_bytes = collected_bytes() + waiting_bytes();
+    result.disk_bytes = (times_.contains("collecting") ? 0 : hessians()) + waiting_bytes();
     return result;
   }
 
@@ -92,20 +93,39 @@ class Estimator {
   /// A stage that is done once for a model and then known.
   void once(Forecast& result, const std::string& stage, double seconds) const {
     const bool known = times_.contains(stage);
-    result.stages.push_back({stage, known ? 0 : seconds, known});
+    result.stages.push_back({.name = stage, .seconds = known ? 0 : seconds, .is_known = known});
   }
 
-  /// A stage of every size: so many units of work, which take `unit_seconds` each unless they were timed.
-  void each(Forecast& result, const std::string& stage, double work, double unit_seconds) const {
+  /// A stage of every size, gone through so many times: units of work each time, which take `unit_seconds` unless they
+  /// were timed.
+  void each(Forecast& result, const std::string& stage, double times, double units, double unit_seconds) const {
     const auto found = times_.find(stage);
     if (found != times_.end()) unit_seconds = found->second.seconds / static_cast<double>(found->second.done);
-    result.stages.push_back({stage, work * unit_seconds, false});
+    result.stages.push_back({.name = stage,
+                             .seconds = times * units * unit_seconds,
+                             .times = static_cast<int64_t>(times),
+                             .of_each_size = true});
   }
 
-  int64_t collected_bytes() const {
+  /// All of the text goes into what is collected; a word is some four letters.
+  double text_chunks() const {
+    if (!names_a_text(request_.calibration)) return 2 * chunks();
+    std::error_code missing;
+    const auto bytes = std::filesystem::file_size(request_.calibration.text, missing);
+    return missing ? 2 * chunks() : static_cast<double>(bytes) / 4 / static_cast<double>(request_.calibration.context);
+  }
+
+  /// The run itself, and a multiply-add a token for every number of the second moments.
+  double collecting() const {
+    const double tokens = text_chunks() * static_cast<double>(request_.calibration.context);
+    return 2 * pass(text_chunks()) + tokens * static_cast<double>(hessians()) / 4 / kMultiplyAdds / cores_;
+  }
+
+  /// Bytes of the second moments that are collected.
+  int64_t hessians() const {
     const bool collects =
         request_.calibration.run && request_.feedback != Feedback::off && request_.inputs.moments.empty();
-    if (!collects || times_.contains("collecting")) return 0;
+    if (!collects) return 0;
     constexpr double kPatience = 4 * 3600;  // seconds of a core; as fit() asks for
     const int64_t room = memory_for(MemoryUse::hessians);
     return hessian_bytes(model_, max_hessian_width(model_, {room, kPatience}));
@@ -125,12 +145,6 @@ double Forecast::seconds() const {
   double sum = 0;
   for (const Stage& stage : stages) sum += stage.seconds;
   return sum;
-}
-
-OverallProgress Forecast::overall() const {
-  std::vector<OverallProgress::Stage> all;
-  for (const Stage& stage : stages) all.push_back({stage.name, stage.seconds});
-  return OverallProgress{std::move(all)};
 }
 
 Forecast forecast(const FitRequest& request, const ModelSource& model, const Store* state, size_t sizes) {

@@ -17,6 +17,8 @@ struct Forecast {
     std::string name;
     double seconds = 0;  // 0 where all is known
     bool is_known = false;
+    int64_t times = 1;          // it is gone through
+    bool of_each_size = false;
   };
   std::vector<Stage> stages;
   bool is_measured = false;  // seconds rest on an earlier run on this machine
@@ -25,7 +27,6 @@ struct Forecast {
   int64_t disk_bytes = 0;    // beside the state and the outputs: what is collected
 
   double seconds() const;
-  OverallProgress overall() const;
 };
 
 /// Of all sizes together. `state` may be missing.

@@ -7,7 +7,6 @@
 namespace snug {
 namespace {
 
-constexpr double kMultiplyAdds = 2e10;  // a second
 constexpr int64_t kChunks = 4;          // that every tensor is run on
 constexpr double kShareOfRun = 0.6;     // of a run that starts where the tensor is, and its head
 

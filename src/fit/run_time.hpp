@@ -11,7 +11,9 @@ namespace snug {
 /// memory: the same model gets the same recipe on every machine.
 inline constexpr double kRunPatience = 4 * 3600;  // seconds
 
-/// What one core of 2023 takes to run the model over so many tokens, in exact arithmetic: right to a factor of two.
+inline constexpr double kMultiplyAdds = 2e10;  // a second, of a core of 2023, in exact arithmetic
+
+/// What one core of 2023 takes to run the model over so many tokens, right to a factor of two.
 double run_seconds(const ModelSource& model, int64_t tokens);
 /// And to run it once for every tensor, on the chunks that every tensor gets, from the block on that it is in.
 double seconds_per_tensor_runs(const ModelSource& model, const CalibrationRequest& request);

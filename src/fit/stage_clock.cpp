@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <sstream>
-#include <utility>
 
 #include "base/digest.hpp"
 #include "base/str.hpp"
-#include "base/units.hpp"
 
 namespace snug {
 namespace {
@@ -19,29 +17,15 @@ Digest key() {
 
 }  // namespace
 
-void StageClock::expect(OverallProgress all) {
-  const std::lock_guard lock{mutex_};
-  all_ = std::move(all);
-}
-
-std::string StageClock::with_overall(const StageProgress& progress) {
-  const std::lock_guard lock{mutex_};
-  const std::string what{progress.what};
-  if (!all_) return what;
-  const std::chrono::duration<double> since = std::chrono::steady_clock::now() - start_;
-  const double left = all_->left(progress);
-  return str(what, what.empty() ? "" : "; ", "all in all ",
-             static_cast<int>(100 * OverallProgress::share(since.count(), left)), "%, ", show_duration(left), " left");
+std::string_view stage_name(std::string_view stage) {
+  return stage.substr(0, stage.find(','));
 }
 
 void StageClock::progress(const StageProgress& progress) {
-  const std::string what = with_overall(progress);
-  StageProgress with_all = progress;
-  with_all.what = what;
-  receiver_.progress(with_all);
+  receiver_.progress(progress);
   if (!progress.ended || progress.done <= progress.known) return;
   const std::lock_guard lock{mutex_};
-  StageTime& time = times_[std::string{stage_name(progress)}];
+  StageTime& time = times_[std::string{stage_name(progress.stage)}];
   time.seconds += progress.seconds;
   time.done += progress.done - progress.known;
 }

@@ -1,14 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/read_counter.hpp"
-#include "fit/overall_progress.hpp"
 #include "snug/events.hpp"
 #include "snug/fit.hpp"
 #include "snug/state.hpp"
@@ -24,8 +22,10 @@ struct StageTime {
 /// Stages by name, as progress calls them; rounds of one stage ("probing, round 2") together.
 using StageTimes = std::map<std::string, StageTime, std::less<>>;
 
-/// Passes everything on, and remembers how long stages took and what they read of the model. Beside what a stage says of
-/// itself it says how far the whole is, once it knows what to expect.
+/// A stage without its round or way: "probing, round 2" is probing.
+std::string_view stage_name(std::string_view stage);
+
+/// Passes everything on, and remembers how long stages took and what they read of the model.
 class StageClock final : public Events, public ReadCounter {
  public:
   explicit StageClock(Events& receiver) : receiver_(receiver) {}
@@ -35,19 +35,14 @@ class StageClock final : public Events, public ReadCounter {
   bool cancelled() const override { return receiver_.cancelled(); }
   void count_read(std::string_view stage, int64_t bytes) override;
 
-  void expect(OverallProgress all);
   StageTimes times() const;
   std::vector<StageRead> reads() const;  // in the order of the work
 
  private:
-  std::string with_overall(const StageProgress& progress);
-
   Events& receiver_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
   StageTimes times_;
   std::vector<StageRead> reads_;
-  std::optional<OverallProgress> all_;
 };
 
 /// Adds to what `state` remembers of the speed of this machine.

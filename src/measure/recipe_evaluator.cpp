@@ -8,6 +8,7 @@
 #include "base/files/mapped_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
+#include "base/progress.hpp"
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
@@ -59,7 +60,7 @@ Digest RecipeEvaluator::key_of(const TensorFormats& formats, std::string_view wi
 
 /// Encodes what is not encoded yet, lets go of what `formats` has no use for, and runs the recipe on the
 /// first chunks.
-void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks) {
+void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks, Progress* progress) {
   if (ground_ != formats) {
     base_.set_overrides({});
     std::erase_if(encoded_, [&](const auto& entry) {
@@ -73,6 +74,7 @@ void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks) {
       if (!entry)
         entry = std::make_unique<Encoded>(encoded(*model_.source().find(name), *find_format(id)));
       ground.push_back(entry.get());
+      if (progress) progress->advance(1, name);
     }
     base_.set_overrides(std::move(ground));
     ground_ = formats;
@@ -119,18 +121,26 @@ bool RecipeEvaluator::sweeps(const TensorFormats& formats) const {
   return !stays_in_memory(bytes);
 }
 
+/// Of judging: a tensor to get ready, a chunk to run.
+int64_t RecipeEvaluator::items_of(const TensorFormats& formats, int64_t chunks) const {
+  return (ground_ == formats ? 0 : std::ssize(formats)) + chunks;
+}
+
 void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_view without, int64_t last,
                                     std::vector<Wanted>& figures) {
   std::vector<Wanted*> unknown;
   for (Wanted& figure : figures)
     if (!figure.known) unknown.push_back(&figure);
-  stand_on(formats, last);
+  std::optional<Progress> progress;  // correcting, which asks for what is without a tensor, has its own
+  if (without.empty()) progress.emplace("judging", items_of(formats, std::ssize(unknown)), Progress::Unit::items);
+  stand_on(formats, last, progress ? &*progress : nullptr);
   parallel_for(std::ssize(unknown), [&](int64_t i) {
     check_cancelled();
     Wanted& figure = *unknown[static_cast<size_t>(i)];
     figure.known = without.empty()
                        ? base_.overridden_divergence(figure.chunk)
                        : base_.divergence_without(without, first_block_of(model_, without), figure.chunk);
+    if (progress) progress->advance(1);
   });
   for (const Wanted* figure : unknown) keep(*figure, without, *figure->known);
   state_.sync();

@@ -19,6 +19,8 @@
 
 namespace snug {
 
+class Progress;
+
 /// Measures whole recipes: the model with every tensor encoded as planned, compared with the original token
 /// by token on chunks of a text. Exact mode, deterministic on any thread count. What is measured becomes
 /// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe in memory,
@@ -67,7 +69,8 @@ class RecipeEvaluator {
   std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
                               int64_t last);
   TensorFormats only_run(const TensorFormats& formats) const;
-  void stand_on(const TensorFormats& formats, int64_t chunks);
+  void stand_on(const TensorFormats& formats, int64_t chunks, Progress* progress);
+  int64_t items_of(const TensorFormats& formats, int64_t chunks) const;
 
   const infer::Model& model_;
   const Importance* importance_;

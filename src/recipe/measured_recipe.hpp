@@ -13,6 +13,8 @@ struct MeasuredRecipe {
   double predicted = 0;  // nats per token; 0 if unknown
   double measured = 0;   // nats per token
   double error = 0;      // standard error of measured; 0 if unknown
+  double perplexity = 0;  // of the text it was measured on; 0 if unknown
+  double same_top = 0;    // share of tokens where it and the original find the same likeliest; 0 if unknown
 
   bool operator==(const MeasuredRecipe&) const = default;
 };

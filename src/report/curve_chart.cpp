@@ -59,7 +59,7 @@ class CurveChart {
   }
 
   Scale loss_scale() const {
-    double low = report_.predicted_loss > 0 ? report_.predicted_loss : 1, high = low;
+    double low = report_.curve_loss > 0 ? report_.curve_loss : 1, high = low;
     const auto include = [&](double bits, double loss) {
       if (!is_shown(bits, loss)) return;
       low = std::min(low, loss);
@@ -67,6 +67,7 @@ class CurveChart {
     };
     for (const CurvePoint& p : report_.curve) include(p.bits_per_weight, p.loss);
     for (const PresetPoint& p : report_.presets) include(p.bits_per_weight, p.loss);
+    if (report_.measured_recipe) include(report_.bits_per_weight, report_.measured_recipe->kl);
     return {low / 1.3, high * 1.4, height_ - 48.0, 40.0, true};
   }
 
@@ -137,22 +138,43 @@ class CurveChart {
   }
 
   void draw_recipe() {
-    if (!(report_.predicted_loss > 0)) return;
-    const double at_x = x(report_.file_bytes), at_y = y_(report_.predicted_loss);
+    if (!(report_.curve_loss > 0)) return;
+    const double at_x = x(report_.file_bytes), at_y = y_(report_.curve_loss);
     const std::string what = report_.from_recipe ? "this recipe" : "plan shown below";
     svg_.open("chosen", str(what, ": ", report_.method, "\n", show_megabytes(report_.file_bytes), ", ",
                             fixed(report_.bits_per_weight, 2), " bits per weight\nloss ",
-                            show_loss(report_.predicted_loss)));
+                            show_loss(report_.curve_loss)));
     svg_.circle(at_x, at_y, 6, "");
-    const std::string loss = show_loss(report_.predicted_loss);
+    const std::string loss = show_loss(report_.curve_loss);
     const auto width_of = [](const std::string& text) { return 7 * static_cast<double>(text.size()); };
     std::string label = str(what, ", ", loss);
     if (at_x - width_of(label) - 14 < x_.begin)
       label = loss;  // lower left of the curve there is nothing else
-    svg_.text(at_x - 9, at_y + 17, label, "label", Svg::Anchor::end);
+    const double base = at_y + (measured_is_close(at_y) ? -7 : 17);  // of the text
+    svg_.text(at_x - 9, base, label, "label", Svg::Anchor::end);
     svg_.close();
     labels_.block({at_x - 8, at_y - 8, at_x + 8, at_y + 8});
-    labels_.block({at_x - 9 - width_of(label), at_y + 5, at_x - 9, at_y + 21});
+    labels_.block({at_x - 9 - width_of(label), base - 12, at_x - 9, base + 4});
+    if (report_.measured_recipe) draw_measured(at_x);
+  }
+
+  bool measured_is_close(double at_y) const {
+    return report_.measured_recipe && report_.measured_recipe->kl > 0 && std::abs(y_(report_.measured_recipe->kl) - at_y) < 18;
+  }
+
+  /// What running the recipe gave, above or below what was predicted of it.
+  void draw_measured(double at_x) {
+    const Recipe::Measured& ran = *report_.measured_recipe;
+    if (!(ran.kl > 0)) return;
+    const double at_y = y_(ran.kl), least = std::max(ran.kl - ran.standard_error, y_.low);
+    svg_.open("ran", str("measured: loss ", show_loss(ran.kl), " ± ", show_loss(ran.standard_error), "\non ",
+                         show_count(ran.tokens), " held-out tokens"));
+    svg_.line(at_x, y_(least), at_x, y_(std::min(ran.kl + ran.standard_error, y_.high)), "");
+    svg_.circle(at_x, at_y, 5, "");
+    const std::string label = str(at_x - x_.begin > 130 ? "measured, " : "", show_loss(ran.kl));
+    svg_.text(at_x - 9, at_y + 17, label, "label", Svg::Anchor::end);
+    svg_.close();
+    labels_.block({at_x - 9 - 7 * static_cast<double>(label.size()), at_y - 7, at_x + 7, at_y + 21});
   }
 
   void draw_presets() {

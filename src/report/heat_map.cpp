@@ -67,7 +67,7 @@ class HeatMap {
         label_width_(phone_ ? 96 : 150),
         cell_(std::clamp(
             ((phone_ ? 358.0 : 1000.0) - label_width_ - average_width()) / std::max(lines_.layers, 1),
-            phone_ ? 14.0 : 8.0, 110.0)),
+            phone_ ? 2.0 : 8.0, 110.0)),  // a phone shows all layers at once, the mean beside them
         svg_(label_width_ + columns() * cell_ + average_width(), height(), "Format of every tensor",
              "natural") {}
 

@@ -23,19 +23,40 @@ MeasuredPoint parse_point(const JsonNode& node, const std::filesystem::path& fol
   if (node.has("recipe")) {
     const std::filesystem::path file = folder / node.at("recipe").text();
     const Recipe recipe = parse_recipe(read_file(file), file.string());
-    point = {file.stem().string(), recipe.file_bytes, recipe.predicted_loss, 0, 0};
+    point.label = file.stem().string();
+    point.bytes = recipe.file_bytes;
+    point.predicted = recipe.predicted_loss;
   }
   if (node.has("label")) point.label = node.at("label").text();
   if (node.has("bytes")) point.bytes = node.at("bytes").whole();
   if (node.has("predicted")) point.predicted = node.at("predicted").number_from_zero();
   if (node.has("se")) point.error = node.at("se").number_from_zero();
+  if (node.has("perplexity")) point.perplexity = node.at("perplexity").number_from_zero();
+  if (node.has("same_top")) point.same_top = node.at("same_top").number_from_zero();
   point.measured = node.at("measured").number_from_zero();
+  return point;
+}
+
+/// What `snug eval MODEL --base ORIGINAL --json` prints.
+MeasuredPoint parse_evaluation(const JsonNode& node) {
+  if (!node.has("kl_nats")) node.refuse("an evaluation without a divergence", "evaluate the model against its original");
+  const std::filesystem::path model = node.at("model").text();
+  std::error_code missing;
+  const auto bytes = std::filesystem::file_size(model, missing);
+  MeasuredPoint point;
+  point.label = model.stem().string();
+  if (!missing) point.bytes = static_cast<int64_t>(bytes);
+  point.measured = std::max(node.at("kl_nats").at("value").number(), 0.0);
+  point.error = node.at("kl_nats").at("error").number_from_zero();
+  point.perplexity = node.at("perplexity").at("value").number_from_zero();
+  point.same_top = node.at("same_top").at("value").number_from_zero();
   return point;
 }
 
 std::vector<MeasuredPoint> parse_json_list(const std::string& text, const std::filesystem::path& path) {
   const nlohmann::json document = parse_json(text, path.string());
   const JsonNode list{document, path.string()};
+  if (list.has("model")) return {parse_evaluation(list)};
   std::vector<MeasuredPoint> points;
   for (size_t i = 0; i < list.array_size(); ++i)
     points.push_back(parse_point(list.at(i), path.parent_path()));
@@ -103,6 +124,8 @@ std::vector<MeasuredPoint> parse_csv(const std::string& text, const std::string&
     point.predicted = number("predicted");
     point.measured = number("measured");
     point.error = number("se");
+    point.perplexity = number("perplexity");
+    point.same_top = number("same_top");
     points.push_back(std::move(point));
   }
   return points;

@@ -22,8 +22,9 @@ Agreement agreement_of(const std::vector<MeasuredPoint>& points);
 
 /// Reads a list of measurements. JSON: an array of {"label", "bytes", "predicted", "measured", "se"}, of
 /// which "measured" must be there; {"recipe": FILE} in place of label, bytes and predicted takes them from a
-/// recipe (the path relative to the list). CSV: a header line with the same names, in any order. Throws Error
-/// that says which entry and what was expected.
+/// recipe (the path relative to the list); "perplexity" and "same_top" (a share) are shown where they are. What `snug eval
+/// --json` prints of a model and its original counts as a list of one. CSV: a header line with the same names, in any
+/// order. Throws Error that says which entry and what was expected.
 std::vector<MeasuredPoint> read_measured(const std::filesystem::path& path);
 
 }  // namespace snug::report

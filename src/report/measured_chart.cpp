@@ -10,6 +10,7 @@ namespace snug::report {
 namespace {
 
 constexpr double kGoodFactor = 1.3;
+constexpr double kLeastRange = 10;  // of an axis, its end over its beginning
 
 bool is_shown(const MeasuredPoint& p) {
   return p.predicted > 0 && p.measured > 0;
@@ -38,16 +39,16 @@ class MeasuredChart {
   }
 
  private:
+  /// The same numbers on both axes, at least a decade of them, so that few points are seen for what they are.
   Scale scale(bool horizontal) const {
     double low = 1e300, high = 0;
     for (const MeasuredPoint& p : report_.measured) {
       if (!is_shown(p)) continue;
-      const double value = horizontal ? p.predicted : p.measured;
-      const double least = horizontal ? value : std::max(value - p.error, value / 3);
-      low = std::min(low, least);
-      high = std::max(high, value + (horizontal ? 0 : p.error));
+      low = std::min({low, p.predicted, std::max(p.measured - p.error, p.measured / 3)});
+      high = std::max({high, p.predicted, p.measured + p.error});
     }
-    low /= 1.4, high *= 1.4;
+    const double margin = std::max(1.4, std::sqrt(kLeastRange * low / high));
+    low /= margin, high *= margin;
     return horizontal ? Scale{low, high, phone_ ? 50.0 : 70.0, width_ - 20.0, true}
                       : Scale{low, high, height_ - 48.0, 24.0, true};
   }

@@ -6,6 +6,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "report/charts.hpp"
+#include "report/headline.hpp"
 #include "report/html.hpp"
 
 namespace snug::report {
@@ -22,31 +23,48 @@ std::string show_change(double ratio) {
   return str(percent < 0 ? "−" : "+", fixed(std::abs(percent), 0), " %");
 }
 
+/// What was measured, and the prediction in small print.
+std::string loss_tile(const Report& r) {
+  const auto loss = own_loss(r);
+  if (!loss) return tile("predicted loss", "unknown", "nothing was measured for these formats");
+  const std::string nats = "nats per token";
+  if (!loss->is_measured)
+    return tile("predicted loss", show_loss(loss->value),
+                loss->error > 0 && loss->value > 0 ? str(nats, ", ± ", show_percent(loss->error / loss->value)) : nats);
+  return tile("measured loss", show_loss(loss->value),
+              str("± ", show_loss(loss->error), " ", nats, r.loss_known ? str("; predicted ", show_loss(r.predicted_loss)) : ""));
+}
+
+std::string preset_tile(const Report& r) {
+  const auto own = own_loss(r);
+  const auto preset = compared_preset(r);
+  if (!preset || !(preset->loss.value > 0) || !(own->value > 0)) return "";
+  return tile(own->is_measured ? "against a preset, measured" : "against presets, predicted",
+              show_change(own->value / preset->loss.value),
+              str("loss of the formats of ", escape(shorten(preset->name, 24)), ", encoded by snug"));
+}
+
 std::string tiles(const Report& r) {
   std::string html = "<div class=\"tiles\">\n";
   html += tile("file", show_megabytes(r.file_bytes),
                r.budget_kind == BudgetKind::file ? str("budget ", show_megabytes(r.budget_bytes))
                                        : str(show_count(r.file_bytes), " bytes"));
   html += tile("bits per weight", fixed(r.bits_per_weight, 2), str(show_weights(r.weights), " weights"));
-  const double error = r.predicted_loss > 0 ? r.certainty.loss_error / r.predicted_loss : 0;
-  html += r.loss_known ? tile("predicted loss", show_loss(r.predicted_loss),
-                              str("nats per token", error > 0 ? str(", ± ", show_percent(error)) : ""))
-                       : tile("predicted loss", "unknown", "nothing was measured for these formats");
-  const auto* preset = best_preset_within(r);
-  if (preset && preset->loss > 0 && r.predicted_loss > 0)
-    html += tile("against presets", show_change(r.predicted_loss / preset->loss),
-                 str("loss of ", escape(shorten(preset->name, 24))));
+  html += loss_tile(r) + preset_tile(r);
+  if (!r.models.empty() && r.models.front().same_top > 0)
+    html += tile("same top token", show_percent(r.models.front().same_top), "as the original");
+  if (!r.models.empty() && r.models.front().perplexity > 0)
+    html += tile("perplexity", fixed(r.models.front().perplexity, 3), "of the text it was compared on");
   if (r.agreement.points > 0)
-    html += tile("predictions checked", str(r.agreement.points, " recipes"),
+    html += tile("predictions checked", str(r.agreement.points, r.agreement.points == 1 ? " recipe" : " recipes"),
                  str("median factor ", fixed(r.agreement.median_factor, 2)));
   return html + "</div>\n";
 }
 
-/// One drawing for pages and one for phones; `scrolls` where it keeps its size.
-std::string figure(std::string (*chart)(const Report&, Width), const Report& report, bool scrolls) {
-  const char* const scroll = scrolls ? " scroll" : "";
-  return str("<figure><div class=\"wide", scroll, "\">", chart(report, Width::page),
-             "</div><div class=\"phone", scroll, "\">", chart(report, Width::phone), "</div></figure>\n");
+/// One drawing for pages and one for phones.
+std::string figure(std::string (*chart)(const Report&, Width), const Report& report) {
+  return str("<figure><div class=\"wide\">", chart(report, Width::page), "</div><div class=\"phone\">",
+             chart(report, Width::phone), "</div></figure>\n");
 }
 
 std::string section(const std::string& title, const std::string& lead, const std::string& body) {
@@ -89,6 +107,11 @@ std::string curve_table(const Report& report) {
   return html + "</tbody></table></div></details>\n";
 }
 
+/// f32 and f16 are among the presets and lose nothing: the chart does not show them.
+bool has_lossy_preset(const Report& report) {
+  return std::ranges::any_of(report.presets, [](const PresetPoint& p) { return p.loss > 0; });
+}
+
 std::string curve_section(const Report& report) {
   if (report.curve.empty())
     return section("Loss against size", "",
@@ -97,18 +120,26 @@ std::string curve_section(const Report& report) {
   std::string lead =
       "What the best recipe of each size is predicted to lose: nats per token of KL divergence from the "
       "original, on "
-      "a logarithmic scale. Circles are llama.cpp’s presets on the same model.";
+      "a logarithmic scale.";
+  if (has_lossy_preset(report))
+    lead += " Circles are the formats of llama.cpp’s presets, encoded by snug: llama.cpp’s own files differ.";
+  lead += str(" All of it is predicted", report.error_feedback ? ", without error feedback" : "",
+              report.measured_recipe ? "; the ring is what running this recipe gave." : ".");
   const auto* preset = best_preset_within(report);
-  if (preset && report.predicted_loss > 0 && preset->loss > 0)
+  if (preset && report.curve_loss > 0 && preset->loss > 0)
     lead += str(" The best preset no larger than this recipe, ", escape(preset->name), ", loses ",
-                fixed(preset->loss / report.predicted_loss, 2), " times as much.");
+                fixed(preset->loss / report.curve_loss, 2), " times as much.");
   return section(
       "Loss against size", lead,
-      figure(curve_chart, report, false) +
+      figure(curve_chart, report) +
           "<p class=\"legend\"><span><b class=\"key line\"></b>best recipe of each size</span> <span><b "
           "class=\"key chosen\"></b>" +
           (report.from_recipe ? "this recipe" : "the plan shown below") +
-          "</span> <span><b class=\"key prior\"></b>llama.cpp preset</span></p>\n" + preset_table(report) +
+          ", predicted</span> " +
+          (report.measured_recipe ? "<span><b class=\"key ran\"></b>the same, measured</span> " : "") +
+          (!has_lossy_preset(report) ? "</p>\n"
+                                  : "<span><b class=\"key prior\"></b>formats of a llama.cpp preset</span></p>\n" +
+                                        preset_table(report)) +
           curve_table(report));
 }
 
@@ -118,8 +149,8 @@ std::string curve_section(const Report& report) {
 std::string bits_section(const Report& report) {
   return section(
       "Where the bits went",
-      "The format of every tensor: deeper colours are more bits. Lines are roles, columns are layers.",
-      figure(heat_map, report, true) + heat_legend(report));
+      "The format of every tensor, coloured by its bits. Lines are roles, columns are layers.",
+      figure(heat_map, report) + heat_legend(report));
 }
 
 std::string sensitive_section(const Report& report) {
@@ -139,12 +170,12 @@ std::string measured_section(const Report& report) {
         "Predicted against measured", "",
         "<p class=\"notice\">No whole recipe was measured. Evaluate a quantized file against its original, and "
         "give the report what came of it.</p>\n");
-  std::string lead = str("Divergence of ", a.points,
-                         " whole recipes, measured by running them, against what was predicted. ");
-  if (a.points >= 3) lead += str("Rank correlation ", fixed(a.rank_correlation, 3), "; ");
-  lead += str("median factor between the two ", fixed(a.median_factor, 2),
+  std::string lead = str("Divergence of ", a.points, a.points == 1 ? " whole recipe" : " whole recipes",
+                         ", measured by running them, against what was predicted. ");
+  if (a.points >= 3) lead += str("Rank correlation ", fixed(a.rank_correlation, 3), ". ");
+  lead += str("Median factor between the two ", fixed(a.median_factor, 2),
               ". The band is a factor of 1.3 to either side.");
-  return section("Predicted against measured", lead, figure(measured_chart, report, false));
+  return section("Predicted against measured", lead, figure(measured_chart, report));
 }
 
 std::string certainty_section(const Report& report) {
@@ -157,6 +188,16 @@ std::string origin_fact(const char* name, const std::string& digest) {
   return digest.empty() ? "" : str("<dt>", name, "</dt><dd><code>", escape(digest), "</code></dd>\n");
 }
 
+std::string text_fact(const char* name, const std::string& text) {
+  return text.empty() ? "" : str("<dt>", name, "</dt><dd>", escape(text), "</dd>\n");
+}
+
+std::string measured_text(const Report& r) {
+  if (!r.measured_recipe) return "";
+  return str(show_count(r.measured_recipe->tokens), " held-out tokens",
+             r.measured_recipe->text.empty() ? "" : str(", ", r.measured_recipe->text));
+}
+
 std::string footer(const Report& r) {
   return str(
       "<footer><p class=\"soft\">Loss: predicted KL divergence from the original, nats per token; losses of "
@@ -165,7 +206,8 @@ std::string footer(const Report& r) {
       "relative error of its format.</p>\n<dl class=\"facts\">\n",
       origin_fact("recipe", r.recipe_digest), origin_fact("model", r.model_digest),
       origin_fact("imatrix", r.imatrix_digest), origin_fact("measurements", r.state_digest),
-      origin_fact("made by", r.made_by), "</dl></footer>\n");
+      origin_fact("made by", r.made_by), text_fact("measured on", measured_text(r)), text_fact("report of", r.date),
+      origin_fact("command", r.command), "</dl></footer>\n");
 }
 
 std::string subtitle(const Report& r) {

@@ -9,19 +9,19 @@ const char* const kStyle = R"css(
   --page: #ffffff; --ink: #1c2430; --soft: #5b6675; --rule: #dde3ea; --grid: #eef1f5; --panel: #f6f8fa;
   --curve: #2f6fb5; --chosen: #c8501e; --preset: #6b7685; --good: #2f6fb51c;
   --sure: #2f6fb5; --fair: #9cc0e6; --assumed: #d3d9e0; --copied: #e9ecf0;
-  --q0: #eaf1f9; --q1: #d5e4f4; --q2: #bcd5ed; --q3: #9fc2e4; --q4: #7fabd9; --q5: #5e92ca; --q6: #3f76b3;
-  --q7: #275b97; --q8: #143f70; --on-pale: #1c2430; --on-deep: #ffffff; --turn: var(--on-pale); }
+  --q0: #fff1bd; --q1: #fbd977; --q2: #d6cf5e; --q3: #9fc665; --q4: #63b77d; --q5: #35a090; --q6: #2b7f97;
+  --q7: #2c5c92; --q8: #2b3a78; --on-pale: #1c2430; --on-deep: #ffffff; --turn: var(--on-pale); }
 @media (prefers-color-scheme: dark) { :root {
   --page: #14181d; --ink: #e4e8ed; --soft: #9aa5b2; --rule: #333b45; --grid: #232931; --panel: #1c2127;
   --curve: #7db3ec; --chosen: #f08a52; --preset: #97a2b0; --good: #7db3ec1f;
   --sure: #5e9bdb; --fair: #35597f; --assumed: #4a525c; --copied: #2a3038;
-  --q0: #1d2a3a; --q1: #203652; --q2: #25466c; --q3: #2b5886; --q4: #346ca2; --q5: #4684bd; --q6: #659fd4;
-  --q7: #8ebae4; --q8: #bcd8f3; --on-pale: #e4e8ed; --on-deep: #10151b; --turn: var(--on-deep); } }
+  --q0: #3a2758; --q1: #3c3c7c; --q2: #315490; --q3: #286c97; --q4: #22828f; --q5: #369f7f; --q6: #74ba69;
+  --q7: #b8d05a; --q8: #f6e27a; --on-pale: #e4e8ed; --on-deep: #10151b; --turn: var(--on-deep); } }
 @media print { :root { color-scheme: light; --page: #ffffff; --ink: #000000; --soft: #444444; --rule: #cccccc;
   --grid: #eeeeee; --panel: #ffffff; --curve: #2f6fb5; --chosen: #c8501e; --preset: #6b7685; --good: #2f6fb51c;
   --sure: #2f6fb5; --fair: #9cc0e6; --assumed: #d3d9e0; --copied: #e9ecf0;
-  --q0: #eaf1f9; --q1: #d5e4f4; --q2: #bcd5ed; --q3: #9fc2e4; --q4: #7fabd9; --q5: #5e92ca; --q6: #3f76b3;
-  --q7: #275b97; --q8: #143f70; --on-pale: #1c2430; --on-deep: #ffffff; --turn: var(--on-pale); }
+  --q0: #fff1bd; --q1: #fbd977; --q2: #d6cf5e; --q3: #9fc665; --q4: #63b77d; --q5: #35a090; --q6: #2b7f97;
+  --q7: #2c5c92; --q8: #2b3a78; --on-pale: #1c2430; --on-deep: #ffffff; --turn: var(--on-pale); }
   * { print-color-adjust: exact; } }
 
 * { box-sizing: border-box; }
@@ -40,7 +40,7 @@ code { font: 13px ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-
 .notice { border-left: 3px solid var(--chosen); padding: 4px 12px; margin: 14px 0; }
 
 figure { margin: 0; } figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
-.phone { display: none; } .scroll { overflow-x: auto; } .scroll svg { max-width: none; margin: 0; }
+.phone { display: none; } .scroll { overflow-x: auto; }
 svg text { font-size: 12px; fill: var(--ink); } svg .tick { fill: var(--soft); font-size: 11.5px; }
 svg .name { fill: var(--soft); } svg .label { font-weight: 650; font-size: 13px; fill: var(--chosen); }
 svg .preset-label { fill: var(--soft); font-size: 11.5px; } svg .row-label { font-size: 12.5px; }
@@ -51,6 +51,8 @@ svg .band { fill: transparent; } svg .dot { fill: var(--curve); opacity: 0; } sv
 svg .preset circle { fill: var(--page); stroke: var(--preset); stroke-width: 1.6; }
 svg .preset:hover circle { fill: var(--preset); }
 svg .chosen circle { fill: var(--chosen); stroke: var(--page); stroke-width: 1.5; }
+svg .ran line { stroke: var(--chosen); stroke-width: 1.6; }
+svg .ran circle { fill: var(--page); stroke: var(--chosen); stroke-width: 2; }
 svg .good { fill: var(--good); } svg .equal { stroke: var(--soft); stroke-dasharray: 5 4; fill: none; }
 svg .measured circle { fill: var(--curve); stroke: var(--page); } svg .measured line { stroke: var(--curve); }
 svg .cell text { font-size: 11px; } svg .cell:hover rect { stroke: var(--ink); stroke-width: 1.5; }
@@ -73,7 +75,7 @@ i.assumed { background: var(--assumed); }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 5px; margin-right: 6px; }
 .key.line { height: 3px; width: 18px; border-radius: 2px; vertical-align: 3px; background: var(--curve); }
 .probe { background: var(--curve); } .prior { background: var(--page); border: 2px solid var(--preset); }
-.key.chosen { background: var(--chosen); }
+.key.chosen { background: var(--chosen); } .key.ran { background: var(--page); border: 2px solid var(--chosen); }
 
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 13px; }
@@ -98,13 +100,13 @@ footer { margin-top: 48px; border-top: 1px solid var(--rule); padding-top: 14px;
 @media (max-width: 719px) {
   main { padding: 20px 14px 32px; } section { margin-top: 34px; } h1 { font-size: 22px; }
   .wide, .wide-only { display: none; } .phone { display: block; } .phone svg { width: 100%; max-width: 560px; }
-  .phone.scroll svg { width: auto; max-width: none; } .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
+  .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
   .tile { padding: 8px 10px; } .tile b { font-size: 18px; } table { font-size: 13px; } th, td { padding-right: 6px; } .plot { width: 20%; }
   code { font-size: 12px; white-space: nowrap; } .facts code { white-space: normal; } .facts { grid-template-columns: 1fr; gap: 0; } .facts dd { margin-bottom: 8px; } }
 @media print { .wide, .wide-only { display: block; } td.wide-only, th.wide-only { display: table-cell; }
   .phone { display: none; } main { padding: 0; }
   figure, tr, .stack, .tile, dl { break-inside: avoid; } h2, .lead { break-after: avoid; } section { margin-top: 28px; }
-  .scroll { overflow: visible; } figure .scroll svg { max-width: 100%; } details { display: none; } }
+  .scroll { overflow: visible; } details { display: none; } }
 )css";
 
 /// A tip at the pointer in place of the browser's slow one. Without scripts the <title> of each mark stays.

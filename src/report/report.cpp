@@ -148,6 +148,8 @@ Report make_report(const Inputs& inputs) {
   report.has_profile = saved != nullptr;
   report.tensors = rows_of(recipe, saved ? &saved->profile : nullptr);
   report.certainty = certainty_of(report.tensors);
+  report.curve_loss = recipe.predicted_loss;
+  if (Recipe as_curve = recipe; saved && predict_loss(saved->profile, as_curve)) report.curve_loss = as_curve.predicted_loss;
   if (saved) {
     report.presets = preset_points(*saved);
     std::vector<int64_t> compared{report.file_bytes};
@@ -155,6 +157,10 @@ Report make_report(const Inputs& inputs) {
     report.curve = make_curve(*saved, inputs.budgets, compared);
   }
   report.measured = inputs.measured;
+  report.models = inputs.models;
+  report.date = inputs.date;
+  report.command = inputs.command;
+  add_measured(report.models, report.measured);
   fill_predictions(report);
   report.agreement = agreement_of(report.measured);
   return report;

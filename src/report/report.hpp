@@ -7,6 +7,7 @@
 
 #include "plan/curve.hpp"
 #include "recipe/saved_profile.hpp"
+#include "report/listed_model.hpp"
 #include "report/measured.hpp"
 #include "snug/recipe.hpp"
 
@@ -51,6 +52,7 @@ struct Report {
   int64_t weights = 0, file_bytes = 0, tensor_bytes = 0, budget_bytes = 0;
   BudgetKind budget_kind = BudgetKind::none;
   double bits_per_weight = 0, predicted_loss = 0, certified_bound = 0;
+  double curve_loss = 0;  // predicted as the curve and the presets are: without error feedback, before corrections
   bool proven_optimal = false, loss_known = true;
   std::string limits;  // what was asked for besides the budget
 
@@ -60,12 +62,17 @@ struct Report {
   std::vector<MeasuredPoint> measured;
   Agreement agreement;
   Certainty certainty;
+
+  std::vector<ListedModel> models;  // what was made; the first by this recipe. May be empty
+  std::string date, command;        // when and how the report was made; empty where nobody said
 };
 
 struct Inputs {
   std::optional<Recipe> recipe;
   std::optional<SavedProfile> profile;  // at least one of the two
   std::vector<MeasuredPoint> measured;
+  std::vector<ListedModel> models;
+  std::string date, command;
   double bits_per_weight = 4.25;  // of the plan that stands in for a recipe
   int budgets = 60;               // points of the curve, besides those at presets' sizes
 };

@@ -119,7 +119,22 @@ ordered_json head_json(const Report& r) {
             {"limits", r.limits},
             {"predicted_loss", known(r.predicted_loss)},
             {"certified_bound", known(r.certified_bound)},
-            {"proven_optimal", r.proven_optimal}}}};
+            {"proven_optimal", r.proven_optimal},
+            {"error_feedback", r.error_feedback}}}};
+}
+
+ordered_json models_json(const Report& report) {
+  auto list = ordered_json::array();
+  for (const ListedModel& model : report.models) {
+    auto files = ordered_json::array();
+    for (const ListedModel::File& file : model.files) files.push_back({{"name", file.name}, {"sha256", file.sha256}});
+    list.push_back({{"name", model.name}, {"bytes", model.bytes}, {"bits_per_weight", model.bits_per_weight},
+                    {"files", files}});
+    if (model.measured) list.back().update({{"measured", model.measured->kl}, {"se", model.measured->standard_error}});
+    if (model.perplexity > 0) list.back()["perplexity"] = model.perplexity;
+    if (model.same_top > 0) list.back()["same_top"] = model.same_top;
+  }
+  return list;
 }
 
 template <class Point>
@@ -151,12 +166,15 @@ ordered_json tensor_json(const TensorRow& row, bool loss_known) {
 
 ordered_json measured_json(const Report& report) {
   auto points = ordered_json::array();
-  for (const MeasuredPoint& p : report.measured)
+  for (const MeasuredPoint& p : report.measured) {
     points.push_back({{"label", p.label},
                       {"bytes", p.bytes},
                       {"predicted", p.predicted},
                       {"measured", p.measured},
                       {"se", p.error}});
+    if (p.perplexity > 0) points.back()["perplexity"] = p.perplexity;
+    if (p.same_top > 0) points.back()["same_top"] = p.same_top;
+  }
   const Agreement& a = report.agreement;
   return {{"points", points},
           {"compared", a.points},
@@ -202,6 +220,12 @@ std::string to_json(const Report& report) {
   json["curve"] = curve;
   json["presets"] = presets;
   json["tensors"] = tensors;
+  if (report.measured_recipe)
+    json["recipe"]["measured"] = {{"kl", report.measured_recipe->kl},
+                                  {"standard_error", report.measured_recipe->standard_error},
+                                  {"tokens", report.measured_recipe->tokens},
+                                  {"text", report.measured_recipe->text}};
+  if (!report.models.empty()) json["models"] = models_json(report);
   json["measured"] = measured_json(report);
   if (report.has_profile) json["certainty"] = certainty_json(report.certainty);
   return json_text(json, 1) + "\n";

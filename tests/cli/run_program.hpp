@@ -89,7 +89,7 @@ class RunProgram : public testing::Test {
   /// Everything of a test stays in its folder, measurements too.
   std::string in_scratch() const {
     const std::string folder = scratch_.path().string();
-    return "cd '" + folder + "'; export SNUG_HOME='" + folder + "/measurements'; ";
+    return "cd '" + folder + "'; export SNUG_HOME='" + folder + "/measurements' XDG_CONFIG_HOME='" + folder + "/config'; ";
   }
 
   static std::string status_of(pid_t process, const std::string& key) {

@@ -30,6 +30,30 @@ TEST(Card, PutsWhatWasMeasuredFirst) {
   EXPECT_TRUE(says(card, "1.00 MB"));
 }
 
+TEST(Card, ListsModelsWithWhatWasMeasuredAndTheirDigests) {
+  Report report;
+  report.models.resize(2);
+  report.models[0].name = "m-4bpw.gguf";
+  report.models[0].files = {{"m-4bpw.gguf", std::string(64, 'a')}};
+  report.models[0].measured = report.measured_recipe = Recipe::Measured{0.125, 0.002, 5376, "held.txt"};
+  report.models[0].same_top = 0.955;
+  report.models[0].perplexity = 12.5;
+  report.models[1].name = "m-3bpw.gguf";
+  report.models[1].files = {{"m-3bpw.gguf", std::string(64, 'b')}};
+  report.models[1].measured = Recipe::Measured{0.25, 0.004, 5376, "other.txt"};
+  report.measured = {{"preset q3_k_m", 0, 0, 0.5, 0}, {"theirs", 1000, 0, 0.75, 0.001, 20, 0.9}};
+  report.measured[0].bytes = report.file_bytes = 1000;
+  report.error_feedback = true;
+  const std::string card = to_card(report);
+  EXPECT_TRUE(says(card, "| **m-4bpw.gguf** |")) << card;
+  EXPECT_TRUE(says(card, "| 95.50 % | 12.5000 |"));
+  EXPECT_TRUE(says(card, "| m-3bpw.gguf |"));
+  EXPECT_TRUE(says(card, "formats of llama.cpp's q3\\_k\\_m, encoded by snug with error feedback | 1.00 kB"));
+  EXPECT_TRUE(says(card, "| theirs |"));
+  EXPECT_TRUE(says(card, "m-3bpw.gguf was measured on other text (other.txt)"));
+  EXPECT_TRUE(says(card, std::string(64, 'b') + "  m-3bpw.gguf\n"));
+}
+
 TEST(Card, NamesOutOfFilesStayNames) {
   Report report;
   report.model_name = "a|b](http://x) \"q\"\n# c";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <string>
 
 #include "base/memory.hpp"
@@ -12,6 +13,7 @@ namespace snug::cli {
 class MemoryOption {
  public:
   void add_to(CLI::App& command) {
+    if (const char* named = std::getenv("SNUG_MEMORY")) size_ = named;
     command.add_option("--memory", size_,
                        "most memory to take, e.g. 8GB (default: what is free). A model that is larger is read layer by "
                        "layer, and all of the text goes through a layer before the next is read");

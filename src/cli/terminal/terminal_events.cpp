@@ -64,19 +64,24 @@ double rate_of(const StageProgress& p) {
   return p.seconds > 0 ? static_cast<double>(p.done - p.known) / p.seconds : 0;
 }
 
-std::string bar(double share) {
-  constexpr int kWidth = 24;
-  std::string bar(static_cast<size_t>(share * kWidth), '=');
-  bar.resize(kWidth, ' ');
+std::string bar(double share, size_t width) {
+  std::string bar(static_cast<size_t>(share * static_cast<double>(width)), '=');
+  bar.resize(width, ' ');
   return str(" [", bar, "] ");
+}
+
+std::string percent(double share) {
+  return str(static_cast<int>(share * 100), "%");
 }
 
 std::string running_line(const StageProgress& p) {
   const double share = std::min(1.0, static_cast<double>(p.done) / static_cast<double>(p.total));
   const double rate = rate_of(p), left = rate > 0 ? static_cast<double>(p.total - p.done) / rate : 0;
-  return str(p.stage, on_terminal() ? bar(share) : " ", static_cast<int>(share * 100), "%  ", rate_text(rate, p.unit),
-             "  ", show_duration(std::max(0.0, left)), " left", p.what.empty() ? "" : "  ",
-             without_controls(std::string{p.what}));
+  const std::string stage = str(p.stage, on_terminal() ? bar(share, p.overall < 0 ? 24 : 10) : " ", percent(share), "  ");
+  const std::string what = str(p.what.empty() ? "" : "  ", without_controls(std::string{p.what}));
+  if (p.overall < 0) return str(stage, rate_text(rate, p.unit), "  ", show_duration(std::max(0.0, left)), " left", what);
+  return str(percent(p.overall), " of all, ", show_duration(std::max(0.0, p.overall_seconds_left)), " left: ", stage,
+             rate_text(rate, p.unit), what);
 }
 
 std::string last_line(const StageProgress& p) {

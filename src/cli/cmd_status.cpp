@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "base/files/file_kind.hpp"
+#include "base/json_reader.hpp"
+#include "base/printable.hpp"
+#include "base/str.hpp"
+#include "base/units.hpp"
+#include "cli/commands.hpp"
+#include "cli/common.hpp"
+#include "fit/job_status.hpp"
+#include "fit/measurement_files.hpp"
+#include "fit/measurements.hpp"
+#include "snug/error.hpp"
+#include "snug/model.hpp"
+
+namespace snug::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Args {
+  CommonArgs common;
+  std::string source;
+};
+
+struct Job {
+  fs::path state;
+  JobStatus status;
+  Process process{};
+};
+
+int64_t seconds_since(int64_t time) {
+  using namespace std::chrono;
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count() - time;
+}
+
+std::string clock_of(int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm local{};
+  localtime_r(&time, &local);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
+  return text.data();
+}
+
+/// Running by its own word, and in truth.
+std::string_view phase_of(const Job& job) {
+  if (job.status.phase == JobStatus::Phase::finished) return "finished";
+  if (job.status.phase == JobStatus::Phase::stopped) return "stopped";
+  return job.process == Process::is_gone ? "killed" : job.process == Process::runs ? "running" : "running elsewhere";
+}
+
+std::string percent(double share) { return str(static_cast<int>(100 * share), " %"); }
+
+std::string text_of(const Job& job) {
+  const JobStatus& s = job.status;
+  const std::string_view phase = phase_of(job);
+  std::string text = str(job.state.string(), ": ", phase, ", ", percent(s.overall));
+  const bool runs = phase.starts_with("running");
+  if (runs && s.seconds_left >= 0) text += str(", about ", show_duration(s.seconds_left), " left");
+  text += str("\n  ", s.model, s.output.empty() ? "" : str(" to ", s.output),
+              s.sizes > 1 ? str(", size ", s.size, " of ", s.sizes) : "");
+  if (!s.stage.empty() && phase != "finished") text += str("\n  ", s.stage, ", ", percent(s.stage_share));
+  text += str("\n  process ", s.process, " on ", s.host, ", begun ", clock_of(s.started), ", last word ",
+              clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(seconds_since(s.updated))), " ago)") : "");
+  if (!s.error.empty()) text += str("\n  ", s.error);
+  if (phase == "stopped" || phase == "killed") text += "\n  the same command goes on where it was";
+  return text + "\n";
+}
+
+Json json_of(const Job& job) {
+  const JobStatus& s = job.status;
+  Json json{{"state", job.state.string()}, {"phase", phase_of(job)},     {"overall", s.overall},
+            {"seconds_left", nullptr},     {"stage", s.stage},           {"stage_share", s.stage_share},
+            {"size", s.size},              {"sizes", s.sizes},           {"model", s.model},
+            {"output", s.output},          {"process", s.process},       {"host", s.host},
+            {"started", s.started},        {"updated", s.updated},       {"error", s.error}};
+  if (s.seconds_left >= 0) json["seconds_left"] = s.seconds_left;
+  return json;
+}
+
+std::optional<Job> job_of(const fs::path& state) {
+  const auto status = read_status(state);
+  if (!status) return std::nullopt;
+  return Job{state, *status, process_of(*status)};
+}
+
+/// Of a state, or of the model that it is of.
+Job named_job(const std::string& source) {
+  std::error_code unknown;
+  fs::path state = source;
+  if (fs::exists(source, unknown) && file_kind(source) != FileKind::state)
+    state = existing_measurements(open_model(source), ".").value_or(source);
+  if (auto job = job_of(state)) return *std::move(job);
+  throw Error{"no fit has worked on it, or none of this version", state.string(),
+              "name a state or a model; without one, all in the one place for measurements are shown"};
+}
+
+/// The latest first.
+std::vector<Job> all_jobs() {
+  std::vector<Job> jobs;
+  const auto folder = measurement_folder();
+  if (!folder) return jobs;
+  for (const KeptModel& model : kept_models(*folder))
+    for (const fs::path& state : model.states)
+      if (auto job = job_of(state)) jobs.push_back(*std::move(job));
+  std::ranges::stable_sort(jobs, std::ranges::greater{}, [](const Job& job) { return job.status.updated; });
+  return jobs;
+}
+
+int run(const Args& args) {
+  args.common.apply();
+  const std::vector<Job> jobs = args.source.empty() ? all_jobs() : std::vector{named_job(args.source)};
+  Json document = Json::array();
+  std::string text;
+  for (const Job& job : jobs) {
+    document.push_back(json_of(job));
+    text += text_of(job);
+  }
+  if (args.common.json)
+    print_out(json_text(Json{{"jobs", document}}, 2));
+  else
+    print_out(text.empty() ? "no fit has worked here\n" : text);
+  return 0;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, int& exit_code) {
+  auto args = std::make_shared<Args>();
+  auto* command = app.add_subcommand("status", "how far a fit is, or where one was stopped, from another terminal");
+  command->add_option("source", args->source,
+                      "a state, or the model that is fitted (default: all in the one place for measurements)");
+  args->common.add_to(*command);
+  command->footer("Examples:\n  snug status\n  snug status model-f16.gguf --json\n  watch snug status model.snug-state");
+  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+}
+
+}  // namespace snug::cli

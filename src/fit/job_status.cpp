@@ -1,0 +1,121 @@
+#include "fit/job_status.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "base/files/read_file.hpp"
+#include "base/printable.hpp"
+#include "base/str.hpp"
+#include "snug/error.hpp"
+
+namespace snug {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "snug job 1";
+constexpr std::array<std::string_view, 3> kPhases{"running", "finished", "stopped"};
+
+int64_t now() {
+  using namespace std::chrono;
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
+/// Field 22 of /proc/<id>/stat; 0 where there is no such process. The name in field 2 may hold spaces and brackets.
+uint64_t start_of(int64_t process) {
+  std::ifstream in{str("/proc/", process, "/stat")};
+  std::string text;
+  if (!std::getline(in, text) || text.rfind(')') == text.npos) return 0;
+  std::istringstream fields{text.substr(text.rfind(')') + 1)};
+  std::string field;
+  uint64_t start = 0;
+  for (int i = 3; i < 22; ++i) fields >> field;
+  return fields >> start ? start : 0;
+}
+
+template <class T>
+void read(const std::map<std::string, std::string>& lines, const char* word, T& value) {
+  const auto found = lines.find(word);
+  if (found == lines.end()) return;
+  if constexpr (std::is_same_v<T, std::string>)
+    value = found->second;
+  else
+    std::istringstream{found->second} >> value;
+}
+
+}  // namespace
+
+JobStatus own_status() {
+  JobStatus status;
+  status.process = getpid();
+  status.process_start = start_of(status.process);
+  status.host = host_name();
+  status.started = status.updated = now();
+  return status;
+}
+
+std::string to_text(const JobStatus& s) {
+  return str(kMagic, "\nphase ", kPhases[static_cast<size_t>(s.phase)], "\nprocess ", s.process, "\nprocess_start ",
+             s.process_start, "\nhost ", printable(s.host), "\nstarted ", s.started, "\nupdated ", s.updated, "\nmodel ",
+             printable(s.model), "\noutput ", printable(s.output), "\nstage ", printable(s.stage), "\nstage_share ",
+             s.stage_share, "\noverall ", s.overall, "\nseconds_left ", s.seconds_left, "\nsize ", s.size, "\nsizes ",
+             s.sizes, "\nerror ", printable(s.error), "\n");
+}
+
+JobStatus parse_job_status(const std::string& text, const std::string& where) {
+  std::istringstream in{text};
+  std::string line;
+  if (!std::getline(in, line) || line != kMagic)
+    throw Error{"this is no status of a fit, or of a later snug", where, "use the snug that wrote it"};
+  std::map<std::string, std::string> lines;
+  while (std::getline(in, line))
+    if (const size_t space = line.find(' '); space != line.npos) lines[line.substr(0, space)] = line.substr(space + 1);
+  JobStatus s;
+  for (size_t i = 0; i < kPhases.size(); ++i)
+    if (lines["phase"] == kPhases[i]) s.phase = static_cast<JobStatus::Phase>(i);
+  read(lines, "process", s.process), read(lines, "process_start", s.process_start), read(lines, "host", s.host);
+  read(lines, "started", s.started), read(lines, "updated", s.updated);
+  read(lines, "model", s.model), read(lines, "output", s.output), read(lines, "stage", s.stage);
+  read(lines, "stage_share", s.stage_share), read(lines, "overall", s.overall);
+  read(lines, "seconds_left", s.seconds_left), read(lines, "size", s.size), read(lines, "sizes", s.sizes);
+  read(lines, "error", s.error);
+  return s;
+}
+
+fs::path status_file(const fs::path& state) {
+  return fs::path{state} += ".status";
+}
+
+void keep_status(const fs::path& state, const JobStatus& status) noexcept try {
+  const fs::path file = status_file(state), part = fs::path{file} += str(".", status.process);
+  std::error_code failed;
+  if (std::ofstream out{part}; !(out << to_text(status)).flush()) failed = std::make_error_code(std::errc::io_error);
+  if (!failed) fs::rename(part, file, failed);
+  if (failed) fs::remove(part, failed);
+} catch (...) {  // out of memory: the work itself will say so
+}
+
+std::optional<JobStatus> read_status(const fs::path& state) {
+  const fs::path file = status_file(state);
+  std::error_code unknown;
+  if (!fs::exists(file, unknown)) return std::nullopt;
+  return parse_job_status(read_file(file), file.string());
+}
+
+Process process_of(const JobStatus& status) {
+  if (status.host != host_name()) return Process::is_elsewhere;
+  const uint64_t start = start_of(status.process);
+  return start != 0 && start == status.process_start ? Process::runs : Process::is_gone;
+}
+
+}  // namespace snug

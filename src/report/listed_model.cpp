@@ -1,0 +1,43 @@
+#include "report/listed_model.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+namespace snug::report {
+namespace {
+
+std::string stem_of(const std::string& name) {
+  return std::filesystem::path{name}.stem().string();
+}
+
+void take(ListedModel& model, const MeasuredPoint& point) {
+  if (!model.measured) model.measured = Recipe::Measured{point.measured, point.error, 0};
+  model.perplexity = point.perplexity;
+  model.same_top = point.same_top;
+}
+
+}  // namespace
+
+ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedModel::File> files) {
+  ListedModel model;
+  model.name = std::move(name);
+  model.files = std::move(files);
+  model.bytes = recipe.file_bytes;
+  model.bits_per_weight = recipe.bits_per_weight();
+  model.measured = recipe.measured;
+  if (recipe.loss_known) model.predicted = recipe.predicted_loss;
+  return model;
+}
+
+void add_measured(std::vector<ListedModel>& models, std::vector<MeasuredPoint>& points) {
+  std::erase_if(points, [&](const MeasuredPoint& point) {
+    const auto model = std::ranges::find_if(models, [&](const ListedModel& m) {
+      return !m.files.empty() && stem_of(m.name) == point.label && point.perplexity > 0;
+    });
+    if (model != models.end()) take(*model, point);
+    return model != models.end();
+  });
+}
+
+}  // namespace snug::report

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "report/measured.hpp"
+#include "snug/recipe.hpp"
+
+namespace snug::report {
+
+/// A model that a card lists: the one it is about, and others of the same original.
+struct ListedModel {
+  struct File {
+    std::string name, sha256;
+  };
+  std::string name;             // of its first file, or of its recipe
+  std::vector<File> files;      // none of a recipe alone
+  int64_t bytes = 0;
+  double bits_per_weight = 0;
+  std::optional<Recipe::Measured> measured;
+  std::optional<double> predicted;
+  double perplexity = 0, same_top = 0;  // 0 where nobody has said
+};
+
+ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedModel::File> files);
+
+/// Takes to each model what was measured of it elsewhere, found by the name of its file without the ending; what is of
+/// none of them is left in `points`.
+void add_measured(std::vector<ListedModel>& models, std::vector<MeasuredPoint>& points);
+
+}  // namespace snug::report

@@ -1,0 +1,133 @@
+// How far all of the work is, and what is said of it beside the state.
+#include "fit/job_progress.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
+
+#include "snug/error.hpp"
+#include "support/scratch.hpp"
+
+namespace snug {
+namespace {
+
+class Receiver final : public Events {
+ public:
+  void progress(const StageProgress& p) override { seen.push_back(p.overall); }
+  std::vector<double> seen;
+};
+
+/// Two stages of 10 seconds once, and 20 seconds of judging in four times, for two sizes.
+Forecast three_stages() {
+  Forecast forecast;
+  forecast.stages = {{.name = "measuring", .seconds = 10},
+                     {.name = "probing", .seconds = 10},
+                     {.name = "judging", .seconds = 20, .times = 4, .of_each_size = true}};
+  return forecast;
+}
+
+StageProgress at(const char* stage, int64_t done, bool ended = false) {
+  return {.stage = stage, .total = 10, .done = done, .what = {}, .ended = ended};
+}
+
+class JobProgressTest : public testing::Test {
+ protected:
+  static JobStatus two_sizes() {
+    JobStatus status = own_status();
+    status.sizes = 2;
+    return status;
+  }
+
+  test::Scratch scratch_;
+  const std::filesystem::path state_ = scratch_ / "a.snug-state";
+};
+
+TEST_F(JobProgressTest, CountsStagesByWhatTheyWereExpectedToTake) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  for (const auto& [p, overall] : std::vector<std::pair<StageProgress, double>>{
+           {at("measuring", 5), 0.125},
+           {at("measuring", 10, true), 0.25},
+           {at("probing, round 1", 5), 0.375},
+           {at("probing, round 1", 10, true), 0.5},
+           {at("judging", 10, true), 0.625}}) {
+    job.progress(p);
+    EXPECT_DOUBLE_EQ(receiver.seen.back(), overall) << p.stage;
+  }
+  job.begin_size(2, "second.gguf");  // what judging was spared is behind us
+  job.progress(at("judging", 0));
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.75);
+  job.progress(at("repacking", 3));  // of no forecast
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.75);
+  EXPECT_EQ(read_status(state_)->output, "second.gguf");
+}
+
+TEST_F(JobProgressTest, SkipsWhatIsKnownAndNeverGoesBack) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  job.progress(at("judging", 0));
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.5);
+  job.progress(at("judging", 10));
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
+  job.progress(at("measuring", 1));  // counted as known already
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
+}
+
+TEST_F(JobProgressTest, SaysHowItEnded) {
+  Receiver receiver;
+  {
+    JobProgress job{receiver, three_stages(), state_, own_status()};
+    job.begin_size(1, "a.gguf");
+    EXPECT_EQ(read_status(state_)->phase, JobStatus::Phase::running);
+    EXPECT_EQ(process_of(*read_status(state_)), Process::runs);
+    job.finish();
+  }
+  EXPECT_EQ(read_status(state_)->phase, JobStatus::Phase::finished);
+  EXPECT_DOUBLE_EQ(read_status(state_)->overall, 1);
+  {
+    JobProgress job{receiver, three_stages(), state_, own_status()};
+    job.begin_size(1, "a.gguf");
+    job.stop("interrupted");
+  }
+  EXPECT_EQ(read_status(state_)->phase, JobStatus::Phase::stopped);
+  EXPECT_EQ(read_status(state_)->error, "interrupted");
+}
+
+TEST_F(JobProgressTest, LeavesNothingWhereNothingWasBegun) {
+  Receiver receiver;
+  { JobProgress job{receiver, three_stages(), state_, own_status()}; }
+  EXPECT_FALSE(read_status(state_));
+}
+
+TEST(JobStatusTest, SurvivesTheFile) {
+  JobStatus status = own_status();
+  status.model = "a model with spaces";
+  status.stage = "probing, round 2";
+  status.overall = 0.375;
+  status.error = "the disk is full\nsecond line";
+  JobStatus read = parse_job_status(to_text(status), "here");
+  EXPECT_EQ(read.error, "the disk is full\\x0asecond line");
+  read.error = status.error;
+  EXPECT_EQ(read, status);
+  EXPECT_THROW(parse_job_status("snug job 2\nphase running\n", "here"), Error);
+}
+
+TEST(JobStatusTest, TellsAProcessThatIsGoneFromALaterOneOfItsNumber) {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  JobStatus status = own_status();
+  status.process = child;
+  waitpid(child, nullptr, 0);
+  EXPECT_EQ(process_of(status), Process::is_gone);
+  status = own_status();
+  status.process_start += 1;
+  EXPECT_EQ(process_of(status), Process::is_gone);
+  status = own_status();
+  status.host += "-other";
+  EXPECT_EQ(process_of(status), Process::is_elsewhere);
+}
+
+}  // namespace
+}  // namespace snug

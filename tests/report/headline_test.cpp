@@ -1,0 +1,57 @@
+#include "report/headline.hpp"
+
+#include <gtest/gtest.h>
+
+#include "report/report_fixture.hpp"
+#include "report/svg_file.hpp"
+#include "snug/error.hpp"
+
+namespace snug::report {
+namespace {
+
+TEST(Headline, SetsMeasuredAgainstMeasured) {
+  Report report;
+  report.file_bytes = 1000;
+  report.predicted_loss = 0.5;
+  report.presets = {{"q4_k_s, q4_k_m", 900, 800, 4.5, 0.75}};
+  ASSERT_TRUE(own_loss(report));
+  EXPECT_FALSE(own_loss(report)->is_measured);
+  EXPECT_EQ(compared_preset(report)->loss.value, 0.75);
+
+  report.measured_recipe = Recipe::Measured{0.25, 0.01, 100};
+  EXPECT_FALSE(compared_preset(report)) << "a prediction is no match for what was measured";
+  report.measured = {{"preset q4_k_m", 900, 0.75, 0.625, 0.02}, {"preset q5_k_m", 1100, 0, 0.125, 0}, {"plan", 950, 0, 0.1, 0}};
+  ASSERT_TRUE(compared_preset(report));
+  EXPECT_TRUE(compared_preset(report)->loss.is_measured);
+  EXPECT_EQ(compared_preset(report)->name, "q4_k_m");
+  EXPECT_EQ(compared_preset(report)->bits_per_weight, 4.5);
+  report.loss_known = false;
+  report.measured_recipe.reset();
+  EXPECT_FALSE(own_loss(report));
+}
+
+/// Error feedback and corrections change what is predicted of a recipe, and nothing of the curve.
+TEST(Headline, TheDotIsOfTheCurvesKind) {
+  Inputs inputs;
+  inputs.profile = test::random_profile(3);
+  inputs.recipe = plan_without_model(*inputs.profile, 4);
+  const double as_planned = inputs.recipe->predicted_loss;
+  inputs.recipe->predicted_loss /= 2;
+  const Report report = make_report(inputs);
+  EXPECT_DOUBLE_EQ(report.curve_loss, as_planned);
+  EXPECT_DOUBLE_EQ(report.predicted_loss, as_planned / 2);
+}
+
+TEST(SvgFile, IsADrawingOfItsOwn) {
+  Inputs inputs;
+  EXPECT_THROW(to_svg(Report{}), Error);
+  inputs.profile = test::random_profile(3);
+  const std::string svg = to_svg(make_report(inputs));
+  EXPECT_TRUE(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=")) << svg.substr(0, 100);
+  EXPECT_EQ(svg.find("var(--"), std::string::npos);
+  EXPECT_NE(svg.find("class=\"curve\""), std::string::npos);
+  EXPECT_TRUE(svg.ends_with("</svg>\n"));
+}
+
+}  // namespace
+}  // namespace snug::report
