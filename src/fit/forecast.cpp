@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/files/output_path.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
+#include "fit/machine_choices.hpp"
 #include "fit/run_time.hpp"
 #include "model/roles.hpp"
 
@@ -16,7 +18,6 @@ namespace {
 /// What a core of 2023 does in a second, in stages that nobody has timed yet.
 constexpr double kEncodedWeights = 4e7, kReadBytes = 1e9;
 constexpr double kSampledRows = 1024;  // of a tensor, until its errors are known to 2 %
-constexpr double kRecipes = 4;         // that are judged for a size: plan, error feedback, a correction, a preset
 constexpr double kRounds = 2;          // of corrections for a size
 constexpr double kReverseRuns = 8, kReverseChunks = 12;  // what the reverse pass costs, of a run over so many chunks
 constexpr int64_t kBeside = int64_t{200} << 20;          // of memory that a stage takes beside its limit, at most
@@ -43,7 +44,7 @@ class Estimator {
     if (request_.calibration.run) {
       const bool self = request_.calibration.text.empty() || request_.calibration.text == "self";
       if (self && stays_) once(result, "writing calibration text", 3 * pass(2 * chunks()));
-      if (request_.inputs.imatrix.empty()) once(result, "collecting", 2 * pass(2 * chunks()));
+      if (request_.inputs.imatrix.empty() || width_ > 0) once(result, "collecting", (1 + parts()) * pass(2 * chunks()));
     }
     once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
     if (request_.calibration.run) {
@@ -54,10 +55,10 @@ class Estimator {
         once(result, "probing", runs + reading());
       if (corrects(model_, request_.calibration))
         each(result, "correcting", tensors_ * kRounds * count, (runs + reading()) / std::max(1.0, tensors_));
-      result.stages.push_back({"judging", kRecipes * count * (pass(2 * chunks()) + encoding()), false});
+      result.stages.push_back({"judging", count * judging(), false});
     }
     const auto bytes = static_cast<double>(model_.bytes());
-    if (!request_.dry_run) each(result, "writing", bytes * count, encoding() / bytes);
+    if (!request_.dry_run) each(result, "writing", bytes * count, (encoding() + feedback()) / bytes);
     result.memory_bytes = stays_ ? model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0)
                                  : memory_for(MemoryUse::all) + kBeside;
     result.maps_model = stays_;
@@ -102,19 +103,34 @@ class Estimator {
     result.stages.push_back({stage, work * unit_seconds, false});
   }
 
-  int64_t collected_bytes() const {
-    const bool collects =
-        request_.calibration.run && request_.feedback != Feedback::off && request_.inputs.moments.empty();
-    if (!collects || times_.contains("collecting")) return 0;
-    constexpr double kPatience = 4 * 3600;  // seconds of a core; as fit() asks for
-    const int64_t room = memory_for(MemoryUse::hessians);
-    return hessian_bytes(model_, max_hessian_width(model_, {room, kPatience}));
+  /// Of a size: the plan and a preset, and what is tried to better it.
+  double judging() const {
+    const double recipes = 2 + (width_ > 0 ? 1 : 0) + (corrects(model_, request_.calibration) ? 1 : 0);
+    return recipes * (pass(2 * chunks()) + encoding()) + (recipes - 1) * feedback();
+  }
+
+  double feedback() const { return width_ > 0 ? feedback_seconds(model_, width_) / cores_ : 0; }
+
+  /// How often a layer is run to sum the Hessians of all its inputs.
+  double parts() const {
+    const double room = std::max(1.0, static_cast<double>(memory_for(MemoryUse::hessians)));
+    const double layers = std::max<double>(1, static_cast<double>(shape_of(model_).layers));
+    return std::max(1.0, static_cast<double>(hessian_bytes(model_, width_)) / layers / room);
+  }
+
+  int64_t collected_bytes() const { return times_.contains("collecting") ? 0 : hessian_bytes(model_, width_); }
+
+  /// Of the Hessians that are to be collected; 0: none.
+  static int64_t width_of(const FitRequest& request, const ModelSource& model) {
+    const bool collects = request.calibration.run && request.feedback != Feedback::off && request.inputs.moments.empty();
+    return collects ? hessian_width(model, request.feedback, room_now(folder_of(request.output))) : 0;
   }
 
   const FitRequest& request_;
   const ModelSource& model_;
   const double cores_;
   const bool stays_ = stays_in_memory(model_.bytes());
+  const int64_t width_ = width_of(request_, model_);
   StageTimes times_;
   double tensors_ = 0, weights_ = 0, sampled_ = 0;
 };
