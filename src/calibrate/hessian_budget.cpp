@@ -90,4 +90,11 @@ int64_t hessian_bytes(const ModelSource& model, int64_t width) {
   return static_cast<int64_t>(std::min(bytes, kMost));
 }
 
+double feedback_seconds(const ModelSource& model, int64_t width) {
+  double seconds = 0;
+  for (const auto& [cols, need] : needs_of(model))
+    if (cols <= width) seconds += need.seconds;
+  return seconds;
+}
+
 }  // namespace snug

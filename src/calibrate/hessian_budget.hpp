@@ -23,4 +23,7 @@ int64_t max_hessian_width(const ModelSource& model, const HessianBudget& room);
 /// Bytes of the second moments of all inputs up to that width; at most what an int64_t holds.
 int64_t hessian_bytes(const ModelSource& model, int64_t width);
 
+/// What encoding once by encode_second_order() takes of one core, of all that reads inputs up to that width.
+double feedback_seconds(const ModelSource& model, int64_t width);
+
 }  // namespace snug

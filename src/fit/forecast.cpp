@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/files/output_path.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
 #include "fit/calibration_run.hpp"
+#include "fit/machine_choices.hpp"
 #include "fit/run_time.hpp"
 #include "model/roles.hpp"
 
@@ -17,7 +19,6 @@ namespace {
 /// What a core of 2023 does in a second, in stages that nobody has timed yet.
 constexpr double kEncodedWeights = 4e7, kReadBytes = 1e9;
 constexpr double kSampledRows = 1024;  // of a tensor, until its errors are known to 2 %
-constexpr double kRecipes = 4;         // that are judged for a size: plan, error feedback, a correction, a preset
 constexpr double kRounds = 2;          // of corrections for a size
 constexpr double kReverseRuns = 8, kReverseChunks = 12;  // what the reverse pass costs, of a run over so many chunks
 constexpr int64_t kBeside = int64_t{200} << 20;          // of memory that a stage takes beside its limit, at most
@@ -43,7 +44,7 @@ class Estimator {
     once(result, "checking weights", static_cast<double>(model_.bytes()) / kReadBytes);
     if (request_.calibration.run) {
       if (stays_ && !names_a_text(request_.calibration)) once(result, "writing calibration text", 3 * pass(2 * chunks()));
-      if (request_.inputs.imatrix.empty() || hessians() > 0) once(result, "collecting", collecting());
+      if (request_.inputs.imatrix.empty() || width_ > 0) once(result, "collecting", collecting());
     }
     once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
     if (request_.calibration.run) {
@@ -55,14 +56,14 @@ class Estimator {
       if (corrects(model_, request_.calibration))
         each(result, "correcting", kRounds * count, tensors_, runs / std::max(1.0, tensors_));
       const double items = tensors_ + chunks();  // to encode, then to run
-      each(result, "judging", kRecipes * count, items, (pass(2 * chunks()) + encoding()) / items);
+      each(result, "judging", recipes() * count, items, judging() / recipes() / items);
     }
     const auto bytes = static_cast<double>(model_.bytes());
-    if (!request_.dry_run) each(result, "writing", count, bytes, encoding() / bytes);
+    if (!request_.dry_run) each(result, "writing", count, bytes, (encoding() + feedback()) / bytes);
     result.memory_bytes = stays_ ? model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0)
                                  : memory_for(MemoryUse::all) + kBeside;
     result.maps_model = stays_;
-    result.disk_bytes = (times_.contains("collecting") ? 0 : hessians()) + waiting_bytes();
+    result.disk_bytes = collected_bytes() + waiting_bytes();
     return result;
   }
 
@@ -118,23 +119,40 @@ class Estimator {
   /// The run itself, and a multiply-add a token for every number of the second moments.
   double collecting() const {
     const double tokens = text_chunks() * static_cast<double>(request_.calibration.context);
-    return 2 * pass(text_chunks()) + tokens * static_cast<double>(hessians()) / 4 / kMultiplyAdds / cores_;
+    const auto numbers = static_cast<double>(hessian_bytes(model_, width_)) / sizeof(float);
+    return (1 + parts()) * pass(text_chunks()) + tokens * numbers / kMultiplyAdds / cores_;
   }
 
-  /// Bytes of the second moments that are collected.
-  int64_t hessians() const {
-    const bool collects =
-        request_.calibration.run && request_.feedback != Feedback::off && request_.inputs.moments.empty();
-    if (!collects) return 0;
-    constexpr double kPatience = 4 * 3600;  // seconds of a core; as fit() asks for
-    const int64_t room = memory_for(MemoryUse::hessians);
-    return hessian_bytes(model_, max_hessian_width(model_, {room, kPatience}));
+  /// That are judged for a size: the plan and a preset, and what is tried to better it.
+  double recipes() const { return 2 + (width_ > 0 ? 1 : 0) + (corrects(model_, request_.calibration) ? 1 : 0); }
+
+  /// All of a size.
+  double judging() const {
+    return recipes() * (pass(2 * chunks()) + encoding()) + (recipes() - 1) * feedback();
+  }
+
+  double feedback() const { return width_ > 0 ? feedback_seconds(model_, width_) / cores_ : 0; }
+
+  /// How often a layer is run to sum the Hessians of all its inputs.
+  double parts() const {
+    const double room = std::max(1.0, static_cast<double>(memory_for(MemoryUse::hessians)));
+    const double layers = std::max<double>(1, static_cast<double>(shape_of(model_).layers));
+    return std::max(1.0, static_cast<double>(hessian_bytes(model_, width_)) / layers / room);
+  }
+
+  int64_t collected_bytes() const { return times_.contains("collecting") ? 0 : hessian_bytes(model_, width_); }
+
+  /// Of the Hessians that are to be collected; 0: none.
+  static int64_t width_of(const FitRequest& request, const ModelSource& model) {
+    const bool collects = request.calibration.run && request.feedback != Feedback::off && request.inputs.moments.empty();
+    return collects ? hessian_width(model, request.feedback, room_now(folder_of(request.output))) : 0;
   }
 
   const FitRequest& request_;
   const ModelSource& model_;
   const double cores_;
   const bool stays_ = stays_in_memory(model_.bytes());
+  const int64_t width_ = width_of(request_, model_);
   StageTimes times_;
   double tensors_ = 0, weights_ = 0, sampled_ = 0;
 };

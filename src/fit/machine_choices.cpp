@@ -27,12 +27,6 @@ Digest key_of(const ModelSource& model, const ChoiceRequest& request) {
   return hasher.finish();
 }
 
-/// Hessians that fit into the room and the time.
-int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& room) {
-  return std::min(hessian_width_in_time(model, feedback),
-                  max_hessian_width(model, {.bytes = room.hessians, .matrix_bytes = room.hessian}));
-}
-
 }  // namespace
 
 Room room_now(const std::filesystem::path& folder) {
@@ -50,6 +44,11 @@ int64_t hessian_width_in_time(const ModelSource& model, Feedback feedback) {
   if (feedback == Feedback::off) return 0;
   if (feedback == Feedback::on) return max_hessian_width(model, {});
   return max_hessian_width(model, {.seconds = kFeedbackPatience / kEncodings});
+}
+
+int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& room) {
+  return std::min(hessian_width_in_time(model, feedback),
+                  max_hessian_width(model, {.bytes = room.hessians, .matrix_bytes = room.hessian}));
 }
 
 MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& request, const Room& room) {

@@ -46,6 +46,9 @@ inline constexpr double kFeedbackPatience = 16 * 3600;  // seconds
 /// The widest inputs that feedback takes in that time, or at all where it was asked for; 0: none.
 int64_t hessian_width_in_time(const ModelSource& model, Feedback feedback);
 
+/// And in the room too: the width of MachineChoices.
+int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& room);
+
 MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& request, const Room& room);
 
 /// Nothing where the state has none for that model and request, or none that makes sense.

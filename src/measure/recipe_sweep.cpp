@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <optional>
 #include <set>
 #include <utility>
 
@@ -13,6 +12,7 @@
 #include "base/progress.hpp"
 #include "base/save_clock.hpp"
 #include "base/str.hpp"
+#include "infer/gathered.hpp"
 #include "infer/sweep.hpp"
 #include "infer/weight_reads.hpp"
 #include "measure/row_divergence.hpp"
@@ -27,16 +27,21 @@ using Encode = std::function<Encoded(const Tensor& tensor, const Format& format)
 constexpr int64_t kHeadRows = 32;  // tokens whose logits exist at a time: bounds memory for large vocabularies
 constexpr int kOutside = infer::WeightReads::kOutside;
 
-/// Tensors of one block, or of those outside all, as the recipe has them.
+/// Tensors of one block, or of those outside all, as the recipe or a variant has them: what does not fit into a share of
+/// memory lies in a mapped file.
 struct EncodedBlock {
-  std::vector<Encoded> tensors;
+  std::deque<infer::Gathered> tensors;
   infer::Replacements all;
-};
+  int64_t in_memory = 0;
 
-/// The same for a variant.
-struct VariantBlock {
-  std::optional<Encoded> own;
-  infer::Replacements all;
+  void add(const infer::Model& model, const Encoded& tensor) {
+    const auto bytes = std::ssize(tensor.data);
+    const bool fits = in_memory + bytes <= memory_for(MemoryUse::hidden_states) / 2;
+    const std::span<std::byte> kept = tensors.emplace_back(bytes, fits).bytes();
+    std::ranges::copy(tensor.data, kept.begin());
+    if (fits) in_memory += bytes;
+    all.insert_or_assign(model.find(tensor.tensor), infer::stand_in(model, tensor.tensor, *tensor.format, kept));
+  }
 };
 
 class RecipeSweep {
@@ -76,14 +81,12 @@ class RecipeSweep {
   }
 
  private:
-  VariantBlock of_variant(size_t v, const EncodedBlock& recipe) const {
+  EncodedBlock of_variant(size_t v, const EncodedBlock& recipe) const {
     const RecipeVariant& variant = variants_[v];
-    VariantBlock block{{}, recipe.all};
+    EncodedBlock block{{}, recipe.all};
     const infer::Weight* weight = model_.find(variant.tensor);
     block.all.erase(weight);
-    if (!weight || !variant.format) return block;
-    block.own = encode_(*model_.source().find(variant.tensor), *variant.format);
-    block.all.emplace(weight, infer::stand_in(model_, variant.tensor, *variant.format, block.own->data));
+    if (weight && variant.format) block.add(model_, encode_(*model_.source().find(variant.tensor), *variant.format));
     return block;
   }
 
@@ -99,11 +102,8 @@ class RecipeSweep {
     for (const auto& [name, format] : formats_) {
       if (layer_of(name) != block) continue;
       check_cancelled();
-      result.tensors.push_back(encode_(*model_.source().find(name), *find_format(format)));
+      result.add(model_, encode_(*model_.source().find(name), *find_format(format)));
     }
-    for (const Encoded& tensor : result.tensors)
-      result.all.emplace(model_.find(tensor.tensor),
-                         infer::stand_in(model_, tensor.tensor, *tensor.format, tensor.data));
     return result;
   }
 
@@ -152,7 +152,7 @@ class RecipeSweep {
     }
     for (size_t v = 0; v < variants_.size(); ++v) {
       if (leaves_at(v) != kOutside) continue;
-      const VariantBlock own = of_variant(v, outside);
+      const EncodedBlock own = of_variant(v, outside);
       for (const int64_t chunk : variants_[v].chunks)
         own_[v][chunk] = sweep_.begin(text_.tokens(chunk), {nullptr, &own.all});
     }
@@ -161,7 +161,7 @@ class RecipeSweep {
   void go(int block) {
     const EncodedBlock encodings = encoded(block);
     reads_.will_need(block + 1);
-    std::deque<VariantBlock> leaving;  // whose addresses stay
+    std::deque<EncodedBlock> leaving;  // whose addresses stay
     std::vector<std::pair<size_t, const infer::Replacements*>> steps;  // a sequence, and what is in place for it
     for (size_t v = 0; v < variants_.size(); ++v) {
       if (leaves_at(v) > block) continue;
@@ -189,7 +189,7 @@ class RecipeSweep {
     std::vector<std::vector<double>> all(variants_.size());
     for (size_t v = 0; v < variants_.size(); ++v) {
       const bool is_outside = layer_of(variants_[v].tensor) < 0;
-      const VariantBlock own = is_outside ? of_variant(v, outside) : VariantBlock{{}, outside.all};
+      const EncodedBlock own = is_outside ? of_variant(v, outside) : EncodedBlock{{}, outside.all};
       all[v].resize(variants_[v].chunks.size());
       parallel_for(std::ssize(variants_[v].chunks), [&](int64_t i) {
         const int64_t chunk = variants_[v].chunks[static_cast<size_t>(i)];

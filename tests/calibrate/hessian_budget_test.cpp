@@ -62,6 +62,9 @@ TEST_F(MomentRoomOfTiny, TimeLimitsTheWidthAsRoomDoes) {
   EXPECT_GT(first, 0);
   EXPECT_GT(all, first);
   EXPECT_LT(width(first), widest_);
+  EXPECT_EQ(feedback_seconds(model_, 0), 0);
+  EXPECT_NEAR(feedback_seconds(model_, width(first)) * 1e6, static_cast<double>(first), 1);
+  EXPECT_NEAR(feedback_seconds(model_, widest_) * 1e6, static_cast<double>(all), 1);
 }
 
 }  // namespace
