@@ -14,15 +14,18 @@
 namespace snug {
 namespace {
 
-/// A block whose codes are all there are: one after the other, or where they cannot be set one by one, all sorts
-/// of bytes.
-std::vector<std::byte> block_of_all_codes(const Format& format) {
-  std::vector<std::byte> block(format.block_bytes);
+/// Blocks whose codes are all there are: one after the other, in as many as that takes, or where they cannot be set one
+/// by one, one of all sorts of bytes.
+std::vector<std::byte> blocks_of_all_codes(const Format& format) {
   if (const BlockCodes* codes = block_codes(format.id)) {
-    for (uint32_t i = 0; i < format.block_weights; ++i)
-      put_code(block.data(), codes->codes[i], i % static_cast<uint32_t>(codes->levels));
-    return block;
+    const uint32_t levels = static_cast<uint32_t>(codes->levels), each = format.block_weights;
+    std::vector<std::byte> blocks(((levels - 1) / each + 1) * format.block_bytes);
+    for (size_t first = 0; first < blocks.size(); first += format.block_bytes)
+      for (uint32_t i = 0; i < each; ++i)
+        put_code(blocks.data() + first, codes->codes[i], (static_cast<uint32_t>(first / format.block_bytes) * each + i) % levels);
+    return blocks;
   }
+  std::vector<std::byte> block(format.block_bytes);
   for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<std::byte>(5 * i);
   return block;
 }
@@ -110,13 +113,15 @@ void EncodeFloor::read_scales(const Format& format) {
   if (place.bytes == 0) return;
   kind_ = Kind::one_scale;
   weights_ = place.weights;
-  std::vector<std::byte> block = block_of_all_codes(format);
+  std::vector<std::byte> blocks = blocks_of_all_codes(format);
   std::vector<float> values;
   for (uint32_t bits = 0; bits < 1u << 8 * place.bytes; ++bits) {
-    std::memcpy(block.data() + place.at, &bits, place.bytes);
-    values.resize(static_cast<size_t>(format.block_weights));
-    format.decode(block.data(), values);
-    if (!std::ranges::all_of(values, [](float y) { return std::isfinite(y); })) continue;
+    for (size_t first = 0; first < blocks.size(); first += format.block_bytes)
+      std::memcpy(blocks.data() + first + place.at, &bits, place.bytes);
+    values.resize(blocks.size() / format.block_bytes * format.block_weights);
+    format.decode(blocks.data(), values);
+    std::erase_if(values, [](float y) { return !std::isfinite(y); });  // a code may be NaN, or all of a scale be
+    if (values.empty()) continue;
     std::ranges::sort(values);
     values.erase(std::unique(values.begin(), values.end()), values.end());
     scales_.push_back({values_.size(), values_.size() + values.size()});
