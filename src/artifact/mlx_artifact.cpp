@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/covered.hpp"
+#include "base/events.hpp"
 #include "base/files/atomic_folder.hpp"
 #include "base/files/read_file.hpp"
 #include "base/str.hpp"
@@ -14,6 +15,7 @@
 #include "mlx/folder_files.hpp"
 #include "mlx/from_gguf/config.hpp"
 #include "mlx/from_gguf/tokenizer.hpp"
+#include "mlx/shortcomings.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 
@@ -184,6 +186,7 @@ std::unique_ptr<ArtifactWriter> MlxArtifact::open(const Recipe& recipe, const fs
   std::error_code missing;
   if (fs::equivalent(out, model_.path(), missing))
     throw Error{"the output is the model itself, which would be lost", out.string(), "name another folder", Fault::usage};
+  for (const std::string& shortcoming : mlx::shortcomings(model_)) log_line(shortcoming);
   mlx::StoredModel planned = stored(recipe);
   std::string config = mlx::config_text(model_, planned.quantized(), planned.floats(), !has_head(*modules_));
   return std::make_unique<MlxWriter>(model_, recipe, std::move(planned), std::move(config), companions_of(model_), out, existing);
