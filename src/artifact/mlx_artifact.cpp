@@ -8,6 +8,7 @@
 
 #include "artifact/recipe_file.hpp"
 #include "base/covered.hpp"
+#include "base/events.hpp"
 #include "base/files/atomic_folder.hpp"
 #include "base/files/read_file.hpp"
 #include "base/str.hpp"
@@ -15,6 +16,7 @@
 #include "mlx/folder_files.hpp"
 #include "mlx/from_gguf/config.hpp"
 #include "mlx/from_gguf/tokenizer.hpp"
+#include "mlx/shortcomings.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 
@@ -193,6 +195,7 @@ std::unique_ptr<ArtifactWriter> MlxArtifact::open(const Recipe& recipe, const fs
   std::error_code missing;
   if (fs::equivalent(out, model_.path(), missing))
     throw Error{"the output is the model itself, which would be lost", out.string(), "name another folder", Fault::usage};
+  for (const std::string& shortcoming : mlx::shortcomings(model_)) log_line(shortcoming);
   mlx::StoredModel planned = stored(recipe);
   std::string config = mlx::config_text(model_, planned.quantized(), planned.floats(), !has_head(*modules_));
   std::vector<mlx::TextFile> companions = companions_of(model_);

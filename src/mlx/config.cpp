@@ -93,6 +93,8 @@ void say_of_class(const ModelSource& model, const hf::Config& config, json& text
     put("use_qk_norm", model.find("blk.0.attn_q_norm.weight") != nullptr);
     if (!text.contains("rope_scaling")) text["rope_scaling"] = nullptr;  // it must be there
   }
+  // It takes none but a linear one, and does not compute that either.
+  if (architecture == "qwen2moe") text.erase("rope_scaling");
   if (text.value("model_type", "") == "deepseek_v2" && is_missing(text, "rope_scaling"))
     // It always computes YaRN: by 1, nothing changes.
     text["rope_scaling"] = {{"type", "yarn"}, {"factor", 1.0}, {"original_max_position_embeddings", text["max_position_embeddings"]}};

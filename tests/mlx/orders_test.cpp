@@ -6,6 +6,8 @@
 #include "mlx/limits.hpp"
 #include "mlx/mlx_folder.hpp"
 #include "mlx/other_checkpoints.hpp"
+#include "mlx/shortcomings.hpp"
+#include "mlx/wide_checkpoint.hpp"
 #include "model/roles.hpp"
 #include "plan/plan.hpp"
 
@@ -160,6 +162,21 @@ TEST_F(MlxFolder, OfDeepSeek2LeavesTheLatentsMatrixUnquantized) {
   const std::string name = "model.layers.1.self_attn.kv_b_proj.weight";
   EXPECT_TRUE(std::ranges::equal(written.find(name)->bytes, source.find(name)->bytes));
   EXPECT_EQ(config()["rope_scaling"]["factor"], 1.0);
+}
+
+TEST(Shortcomings, OfMlxLmAreSaid) {
+  const auto of = [](const std::string& more) {
+    return mlx::shortcomings(test::TinyCheckpoint{test::wide_qwen3moe()}
+                                 .config(str(R"({"architectures":["Qwen3MoeForCausalLM"],"model_type":"qwen3_moe","vocab_size":40,
+    "hidden_size":64,"intermediate_size":96,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
+    "head_dim":32,"num_experts":3,"num_experts_per_tok":2,"moe_intermediate_size":32,"norm_topk_prob":true)", more, "}"))
+                                 .open());
+  };
+  EXPECT_TRUE(of("").empty());
+  const auto said = of(R"(,"rope_scaling":{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64})");
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_NE(said[0].find("yarn"), said[0].npos);
+  EXPECT_TRUE(mlx::shortcomings(test::wide_llama().open()).empty());
 }
 
 TEST_F(MlxFolder, OfDeepSeek3QuantizesBothHalvesOfTheLatentsMatrix) {
