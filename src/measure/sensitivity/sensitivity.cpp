@@ -181,7 +181,10 @@ class Sensing {
       if (!sweeps_) t.hidden = std::make_unique<HiddenStates>(model_, text_.tokens(t.chunk), stride);
       t.hooks.on_linear = [this, &t](const infer::Weight& weight, int64_t matrix,
                                      const infer::Activations& inputs, const infer::Activations& gradients) {
-        if (RowGradients* of = gradients_of(t, weight)) of->add_product(matrix, inputs, gradients);
+        RowGradients* of = gradients_of(t, weight);
+        if (!of) return;
+        of->add_product(matrix, inputs, gradients);
+        if (sweeps_ && weight.matrices == 1) of->rest(store_);  // experts are shown one by one, and rest when all were
       };
       t.hooks.on_look_up = [this, &t](const infer::Weight& table, const infer::Activations& gradients) {
         if (RowGradients* of = gradients_of(t, table)) of->add_look_up(text_.tokens(t.chunk), gradients);
@@ -245,9 +248,14 @@ class Sensing {
 
   /// So many that what a stage shows of them, while it does, fits into their share of memory; one at least.
   int64_t travellers_together(int stage) const {
-    int64_t bytes = 1;
-    for (const Subject& s : subjects_)
-      if (s.last <= stage && stage <= s.first) bytes += std::ssize(s.sampled.sample.rows) * s.tensor->cols();
+    int64_t largest = 1, experts = 0;
+    for (const Subject& s : subjects_) {
+      if (s.last > stage || stage > s.first) continue;
+      const int64_t values = std::ssize(s.sampled.sample.rows) * s.tensor->cols();
+      if (s.tensor->experts() > 1) experts += values;
+      largest = std::max(largest, values);
+    }
+    int64_t bytes = largest + experts;
     if (stage == model_.layers()) bytes += std::min(infer::kLogitsAtOnce, text_.scored() * model_.vocabulary());
     bytes *= options_.draws * int64_t{sizeof(float)};
     return std::max<int64_t>(1, memory_for(MemoryUse::hidden_states) / bytes);
