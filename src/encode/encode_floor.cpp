@@ -19,10 +19,10 @@ namespace {
 std::vector<std::byte> blocks_of_all_codes(const Format& format) {
   if (const BlockCodes* codes = block_codes(format.id)) {
     const uint32_t levels = static_cast<uint32_t>(codes->levels), each = format.block_weights;
-    std::vector<std::byte> blocks(((levels - 1) / each + 1) * format.block_bytes);
-    for (size_t first = 0; first < blocks.size(); first += format.block_bytes)
-      for (uint32_t i = 0; i < each; ++i)
-        put_code(blocks.data() + first, codes->codes[i], (static_cast<uint32_t>(first / format.block_bytes) * each + i) % levels);
+    const uint32_t count = (levels - 1) / each + 1;
+    std::vector<std::byte> blocks(size_t{count} * format.block_bytes);
+    for (uint32_t i = 0; i < count * each; ++i)
+      put_code(blocks.data() + size_t{i / each} * format.block_bytes, codes->codes[i % each], i % levels);
     return blocks;
   }
   std::vector<std::byte> block(format.block_bytes);

@@ -106,8 +106,8 @@ void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evide
 void fold(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
   if (!request.fold) return;
   Hessians* moments = evidence.moments ? &*evidence.moments : nullptr;
-  evidence.folded = fold_model(model, evidence.importance, moments, likely_format(model, request.measuring, request.plans),
-                               evidence.choices.runs_model);
+  const LikelyFormat format = likely_format(model, request.measuring, request.plans);
+  evidence.folded = fold_model(model, evidence.importance, moments, format, evidence.choices.runs_model);
   if (evidence.run) evidence.run->model = std::make_unique<infer::Model>(evidence.folded->model);
 }
 

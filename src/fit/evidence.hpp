@@ -45,7 +45,10 @@ struct Evidence {
 
   /// The model to plan and to write.
   const ModelSource& weights(const ModelSource& model) const { return folded ? folded->model : model; }
-  std::span<const RecipeFold> folds() const { return folded ? std::span<const RecipeFold>{folded->folds} : std::span<const RecipeFold>{}; }
+  std::span<const RecipeFold> folds() const {
+    if (!folded) return {};
+    return folded->folds;
+  }
   const Importance* columns() const { return importance ? &*importance : nullptr; }
   const Hessians* second_moments() const { return moments ? &*moments : nullptr; }
 };

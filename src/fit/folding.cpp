@@ -54,7 +54,8 @@ FoldedModel fold_model(const ModelSource& model, std::optional<Importance>& impo
   return folded(model, needed(importance, model), moments, {folds.begin(), folds.end()});
 }
 
-LikelyFormat likely_format(const ModelSource& model, const MeasureOptions& measuring, std::span<const PlanOptions> plans) {
+LikelyFormat likely_format(const ModelSource& model, const MeasureOptions& measuring,
+                           std::span<const PlanOptions> plans) {
   const auto wanted = wanted_formats(measuring.formats, measuring.runtime);
   return [wanted, bits = bits_of(model, plans)](const Tensor& tensor) {
     if (!is_quantizable(tensor)) return tensor.format;

@@ -28,6 +28,7 @@ FoldedModel fold_model(const ModelSource& model, std::optional<Importance>& impo
 
 /// The format among those a runtime loads that takes about what the plans allow: of each tensor's candidates the nearest.
 /// Without plans that of four bits and a half.
-LikelyFormat likely_format(const ModelSource& model, const MeasureOptions& measuring, std::span<const PlanOptions> plans);
+LikelyFormat likely_format(const ModelSource& model, const MeasureOptions& measuring,
+                           std::span<const PlanOptions> plans);
 
 }  // namespace snug

@@ -28,7 +28,7 @@ constexpr int64_t kRows = 128;         // of each reader
 constexpr int64_t kWeighedRows = 512;  // of each reader, for the size of its columns
 constexpr float kLeast = 1e-6f;        // of the largest mean square: channels that hardly carry anything
 
-bool is_vector_plus_one(const ModelSource& model) {
+bool adds_one_to_norms(const ModelSource& model) {
   const std::string architecture = shape_of(model).architecture;
   return architecture == "gemma2" || architecture == "gemma3";
 }
@@ -223,9 +223,10 @@ std::string line_of(const FoldPair& pair, const Choice& choice) {
 
 }  // namespace
 
-std::vector<RecipeFold> choose_folds(const ModelSource& model, const Importance& importance, const LikelyFormat& format) {
+std::vector<RecipeFold> choose_folds(const ModelSource& model, const Importance& importance,
+                                     const LikelyFormat& format) {
   const std::vector<FoldPair> pairs = fold_pairs(model);
-  const bool plus_one = is_vector_plus_one(model);
+  const bool plus_one = adds_one_to_norms(model);
   std::vector<Choice> choices(pairs.size());
   parallel_for(static_cast<int64_t>(pairs.size()), [&](int64_t i) {
     check_cancelled();
@@ -233,7 +234,7 @@ std::vector<RecipeFold> choose_folds(const ModelSource& model, const Importance&
   });
   const auto known = std::ranges::count_if(choices, &Choice::is_known);
   if (known == 0)
-    throw Error{str("of ", pairs.size(), " pairs of tensors that a factor could be moved between the imatrix knows none"),
+    throw Error{str("the imatrix knows none of the ", pairs.size(), " pairs of tensors that factors could be moved between"),
                 model.path().string(), "use an imatrix of this very model, and formats that its tensors fit"};
   std::vector<RecipeFold> folds;
   for (size_t i = 0; i < pairs.size(); ++i) {
@@ -241,21 +242,21 @@ std::vector<RecipeFold> choose_folds(const ModelSource& model, const Importance&
     log_line(line_of(pairs[i], choices[i]));
     folds.push_back({pairs[i].name, choices[i].powers.inputs, choices[i].powers.weights});
   }
-  log_line(str("folds: ", folds.size(), " of ", known, " pairs of tensors gain by them; ", pairs.size() - static_cast<size_t>(known),
-               " could not be measured"));
+  const auto unknown = static_cast<int64_t>(pairs.size()) - known;
+  log_line(str("folds: ", folds.size(), " of ", known, " pairs of tensors gain by them; ", unknown, " could not be measured"));
   return folds;
 }
 
 Fold fold_of(const ModelSource& model, const Importance& importance, std::span<const RecipeFold> folds) {
   const std::vector<FoldPair> pairs = fold_pairs(model);
-  const bool plus_one = is_vector_plus_one(model);
+  const bool plus_one = adds_one_to_norms(model);
   Fold fold;
   for (const RecipeFold& wanted : folds) {
     const auto pair = std::ranges::find(pairs, wanted.pair, &FoldPair::name);
     const auto squares = pair == pairs.end() ? std::nullopt : squares_of(*pair, importance);
     if (!squares || !(wanted.inputs <= 1 && wanted.weights <= 1))
-      throw Error{str("the fold of '", printable(wanted.pair), "' cannot be made: the model has no such pair of tensors, or "
-                      "the imatrix nothing of it"),
+      throw Error{str("the fold of '", printable(wanted.pair), "' cannot be made: the model has no such pair of tensors, ",
+                      "or the imatrix nothing of it"),
                   model.path().string(), "use the model and the imatrix that the recipe was made with"};
     fold.add(*pair, factors_of(*pair, *squares, {wanted.inputs, wanted.weights}, plus_one));
   }

@@ -52,8 +52,8 @@ class Folds : public testing::TestWithParam<tools::ArchModel> {
   }
   Importance collected(const ModelSource& source, const char* name, std::optional<Hessians>& moments) const {
     const infer::Model runs{source};
-    collect_imatrix(runs, {some_tokens(runs, 64), std::nullopt, "tokens"}, {.chunk_tokens = 32, .full = true}, scratch_ / name,
-                    Existing::replace);
+    const CalibrationTokens text{some_tokens(runs, 64), std::nullopt, "tokens"};
+    collect_imatrix(runs, text, {.chunk_tokens = 32, .full = true}, scratch_ / name, Existing::replace);
     moments.emplace(scratch_ / name);
     return Importance::load(scratch_ / name);
   }
