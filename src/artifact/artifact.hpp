@@ -41,7 +41,7 @@ class OutputSizes {
   /// Whether Recipe::notes are written, and so take bytes.
   virtual bool has_notes() const = 0;
 
-  /// Whether a tensor can be stored in a format, beyond what the format asks of its rows; as it is, always.
+  /// Whether a tensor can be stored in a format, beyond what the format asks of its rows.
   virtual bool can_store(std::string_view /*tensor*/, FormatId /*format*/) const { return true; }
 
   /// Tensors that are stored as one and so must have one format, set by set.

@@ -168,8 +168,19 @@ mlx::StoredModel MlxArtifact::stored(const Recipe& recipe) const {
   return {model_, modules_, choices};
 }
 
+/// Blocks that MLX has no format for cannot stay: as if their tensors were unquantized.
+Recipe MlxArtifact::storable(Recipe recipe) const {
+  for (RecipeTensor& tensor : recipe.tensors)
+    if (!limits_.allow(tensor.name, tensor.format)) {
+      tensor.format = FormatId::bf16;
+      tensor.bytes = model_.find(tensor.name)->weights() * 2;
+    }
+  return recipe;
+}
+
 /// Headers, less what is counted for tensors that MLX has no place for.
-int64_t MlxArtifact::fixed_bytes(const Recipe& recipe) const {
+int64_t MlxArtifact::fixed_bytes(const Recipe& given) const {
+  const Recipe recipe = storable(given);
   int64_t bytes = layout(recipe).bytes;
   for (const RecipeTensor& tensor : recipe.tensors) bytes -= stored_bytes(tensor.format, tensor.bytes);
   return bytes;

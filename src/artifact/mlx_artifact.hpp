@@ -27,6 +27,7 @@ class MlxArtifact final : public Artifact {
   std::unique_ptr<ArtifactReader> read_back(const Recipe& recipe, const WrittenModel& written) const override;
 
  private:
+  Recipe storable(Recipe recipe) const;
   mlx::StoredModel stored(const Recipe& recipe) const;
 
   const ModelSource model_;

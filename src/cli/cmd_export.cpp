@@ -94,10 +94,11 @@ void add_export(CLI::App& app, int& exit_code) {
   cmd->add_option("-o,--output", args->out, "file to write; standard output without it")->type_name("FILE");
   cmd->add_option("--runtime", args->runtime,
                   "first take the nearest formats of another program: llama.cpp, ik_llama.cpp or mlx")
+      ->type_name("NAME")
       ->check(CLI::IsMember(target_names()));
-  cmd->add_option("--model", args->model, "the model that the recipe is for, with --runtime");
-  cmd->add_option("--size", args->size, "largest size then (default: the recipe's budget, or its own size)");
-  cmd->add_option("--bpw", args->bpw, "most bits per weight then");
+  cmd->add_option("--model", args->model, "the model that the recipe is for, with --runtime")->type_name("MODEL");
+  cmd->add_option("--size", args->size, "largest size then (default: the recipe's budget, or its own size)")->type_name("SIZE");
+  cmd->add_option("--bpw", args->bpw, "most bits per weight then")->type_name("N");
   cmd->add_flag("--force", args->force, "replace an existing file");
   args->common.add_to(*cmd);
   cmd->footer(

@@ -2,7 +2,18 @@
 
 #include <algorithm>
 
+#include "quant/lossless.hpp"
+
 namespace snug::mlx {
+namespace {
+
+/// What holds the blocks of a GGUF format; nullptr where nothing does.
+const Format* find_lossless(FormatId format) {
+  const auto same = lossless_in_mlx(format);
+  return same ? find_format(*same) : nullptr;
+}
+
+}  // namespace
 
 Limits::Limits(std::span<const Module> modules) {
   for (size_t i = 0; i < modules.size(); ++i) {
@@ -16,10 +27,12 @@ Limits::Limits(std::span<const Module> modules) {
 }
 
 bool Limits::allow(std::string_view tensor, FormatId format) const {
-  const Format* known = find_format(format);
-  if (!known || known->planes.empty()) return true;
   const auto found = modules_.find(tensor);
-  return found != modules_.end() &&
+  const Format* known = find_format(format);
+  if (!known || block_shape(format).block_weights == 1) return true;
+  if (found == modules_.end()) return known->planes.empty();  // it is not stored
+  if (known->planes.empty()) known = find_lossless(format);
+  return known &&
          std::ranges::all_of(found->second, [&](const Module* module) { return module->takes(*known); });
 }
 

@@ -9,12 +9,14 @@
 
 namespace snug::mlx {
 
-/// What a model's tensors can be in a file of MLX, beyond what a format asks of their rows. The modules outlive it.
+/// What a model's tensors can be in a file of MLX, beyond what a format asks of their rows. The modules
+/// outlive it.
 class Limits {
  public:
   explicit Limits(std::span<const Module> modules);
 
-  /// Whether a tensor can have a format: as it is always, quantized where mlx_lm has a module for it that can be.
+  /// Whether a tensor can have a format: unquantized always; quantized where MLX has the format, or one for
+  /// the same blocks, and mlx_lm has a module for the tensor that can be.
   bool allow(std::string_view tensor, FormatId format) const;
 
   /// Tensors that are one module together, and so have one format, set by set.

@@ -18,7 +18,9 @@ Runs runs_of(int64_t total, int64_t length, const std::function<int64_t(int64_t)
 }
 
 /// mlx_lm's number of GGUF's n-th value head: there those of one key head follow each other.
-int64_t grouped(const HeadSizes& s, int64_t n) { return n % s.key_heads * s.values_per_key() + n / s.key_heads; }
+int64_t grouped(const HeadSizes& s, int64_t n) {
+  return n % s.key_heads * s.values_per_key() + n / s.key_heads;
+}
 
 /// Rows before `first` stay; behind them lie the value heads, `rows` rows each.
 Runs grouped_runs(const HeadSizes& s, int64_t first, int64_t rows) {
@@ -57,26 +59,36 @@ Runs mla_values(const HeadSizes& s) {
 }
 
 [[noreturn]] void refuse(const Tensor& tensor) {
-  throw Error{str("tensor '", tensor.name, "' is not as large as the model's heads make it"), std::string{tensor.file},
-              "the file is damaged; convert the model again"};
+  throw Error{str("tensor '", tensor.name, "' is not as large as the model's heads make it"),
+              std::string{tensor.file}, "the file is damaged; convert the model again"};
 }
 
 void need_delta_net(const HeadSizes& s, const Tensor& tensor) {
-  if (s.key_heads < 1 || s.key_dim < 1 || s.value_dim < 1 || s.value_heads < 1 || s.value_heads % s.key_heads != 0)
+  if (s.key_heads < 1 || s.key_dim < 1 || s.value_dim < 1 || s.value_heads < 1 ||
+      s.value_heads % s.key_heads != 0)
     refuse(tensor);
 }
 
-bool is_delta_net(Order order) { return order >= Order::delta_qkv && order <= Order::next_z; }
+bool is_delta_net(Order order) {
+  return order >= Order::delta_qkv && order <= Order::next_z;
+}
 
 Runs runs_of(Order order, const HeadSizes& s) {
   switch (order) {
-    case Order::delta_qkv: return grouped_runs(s, 2 * s.key_heads * s.key_dim, s.value_dim);
-    case Order::delta_values: return grouped_runs(s, 0, s.value_dim);
-    case Order::delta_heads: return grouped_runs(s, 0, 1);
-    case Order::next_qkv: return next_qkv(s);
-    case Order::next_z: return next_z(s);
-    case Order::mla_values: return mla_values(s);
-    default: return {};
+    case Order::delta_qkv:
+      return grouped_runs(s, 2 * s.key_heads * s.key_dim, s.value_dim);
+    case Order::delta_values:
+      return grouped_runs(s, 0, s.value_dim);
+    case Order::delta_heads:
+      return grouped_runs(s, 0, 1);
+    case Order::next_qkv:
+      return next_qkv(s);
+    case Order::next_z:
+      return next_z(s);
+    case Order::mla_values:
+      return mla_values(s);
+    default:
+      return {};
   }
 }
 
@@ -114,7 +126,8 @@ HeadSizes::HeadSizes(const ModelSource& model) {
 }
 
 PlacedRows placed_rows(Order order, const HeadSizes& sizes, const Tensor& tensor) {
-  if (order == Order::same || order == Order::query_pairs || order == Order::key_pairs) return {nullptr, tensor.rows()};
+  if (order == Order::same || order == Order::query_pairs || order == Order::key_pairs)
+    return {nullptr, tensor.rows()};
   const int64_t rows = tensor.dims == 1 ? tensor.cols() : tensor.rows();
   if (is_delta_net(order)) need_delta_net(sizes, tensor);
   const bool is_mla = order == Order::mla_keys || order == Order::mla_values;

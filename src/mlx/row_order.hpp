@@ -21,7 +21,8 @@ struct Runs {
 
 /// Where the rows of a tensor lie in the file of MLX. Rows count through all matrices of a stack of experts.
 struct RowOrder {
-  /// Of every `matrix` rows of the source the `count` from `first` on are the module's; the others are another's.
+  /// Of every `matrix` rows of the source the `count` from `first` on are the module's; the others are
+  /// another's.
   int64_t matrix = 1, first = 0, count = 1;
   /// Rows of a head that GGUF keeps as pairs of neighbours and MLX as halves; 0 where both have one order.
   int64_t head = 0;
@@ -36,7 +37,7 @@ struct RowOrder {
 /// In what order GGUF has rows that mlx_lm has in another.
 enum class Order : uint8_t {
   same,
-  query_pairs,   // a head's rows as pairs, of llama
+  query_pairs,  // a head's rows as pairs, of llama
   key_pairs,
   delta_qkv,     // of gated delta nets: behind the keys the value heads, first the first of every key head
   delta_values,  // value heads by themselves
@@ -57,8 +58,8 @@ struct HeadSizes {
   int64_t values_per_key() const { return value_heads / key_heads; }
 };
 
-/// The way of a tensor's rows, or of a vector's values, and the rows that the module has of it and others together.
-/// Throws Error naming the tensor where its rows are not as many as the heads make.
+/// The way of a tensor's rows, or of a vector's values, and the rows that the module has of it and others
+/// together. Throws Error naming the tensor where its rows are not as many as the heads make.
 struct PlacedRows {
   std::shared_ptr<const Runs> runs;
   int64_t module_rows = 0;

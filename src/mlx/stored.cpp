@@ -107,6 +107,8 @@ FormatId stored_format(FormatId format, FormatId floats, std::string_view tensor
 }
 
 int64_t stored_bytes(FormatId format, int64_t data_bytes) {
+  const bool has_place = is_float(format) || mlx_mode_of(format) || lossless_in_mlx(format);
+  if (!has_place) return data_bytes;  // of a tensor that is not stored
   const BlockShape from = block_shape(format), to = block_shape(stored_format(format, FormatId::bf16, ""));
   return data_bytes / from.block_bytes * from.block_weights / to.block_weights * to.block_bytes;
 }
@@ -116,7 +118,7 @@ StoredModel::StoredModel(ModelSource model, Modules modules, std::span<const Cho
   std::unordered_map<std::string_view, size_t> index;
   for (const Choice& choice : choices) {
     index.emplace(choice.tensor, entries_.size());
-    entries_.push_back({choice.format, stored_format(choice.format, floats_, choice.tensor), nullptr, {}});
+    entries_.push_back({choice.format, nullptr, {}});
   }
   for (size_t i = 0; i < modules_->size(); ++i) {
     const std::string_view tensor = (*modules_)[i].tensor->name;
@@ -135,8 +137,8 @@ int64_t StoredModel::bytes() const {
 
 void StoredModel::add_module(size_t i, Entry& entry) {
   const Module& module = (*modules_)[i];
-  const FormatId to = module.keeps_f32 ? FormatId::f32 : entry.to;
   entry.tensor = module.tensor;
+  const FormatId to = module.keeps_f32 ? FormatId::f32 : stored_format(entry.from, floats_, module.tensor->name);
   if (!continues(*modules_, i)) {
     last_ = {&module, planned_.size(), to};
     plan(module, *find_format(to));

@@ -54,7 +54,7 @@ class StoredModel {
     FormatId to{};
   };
   struct Entry {
-    FormatId from{}, to{};
+    FormatId from{};
     const Tensor* tensor = nullptr;
     std::vector<Part> parts;
   };

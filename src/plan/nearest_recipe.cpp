@@ -17,11 +17,14 @@ namespace {
 
 double bits_of(const Tensor& tensor, FormatId format) {
   const BlockShape shape = block_shape(format);
-  return shape.block_weights ? 8.0 * shape.block_bytes / shape.block_weights : 8.0 * static_cast<double>(tensor.row_bytes()) / static_cast<double>(tensor.cols());
+  return shape.block_weights
+             ? 8.0 * shape.block_bytes / shape.block_weights
+             : 8.0 * static_cast<double>(tensor.row_bytes()) / static_cast<double>(tensor.cols());
 }
 
-/// How far a format is from the wanted bits, for a share of all weights: squared, so that a tight budget takes a little
-/// from many rather than much from few. A millionth of the format's error on normal weights tells equal bits apart.
+/// How far a format is from the wanted bits, for a share of all weights: squared, so that a tight budget
+/// takes a little from many rather than much from few. A millionth of the format's error on normal weights
+/// tells equal bits apart.
 int64_t distance(const Tensor& tensor, const Format& format, double wanted_bits, double share) {
   const double apart = bits_of(tensor, format.id) - wanted_bits;
   return pico_nats(share * (apart * apart + 1e-6 * format.rmse_ceiling));
@@ -30,7 +33,8 @@ int64_t distance(const Tensor& tensor, const Format& format, double wanted_bits,
 /// A recipe whose tensors are looked up by name.
 class Wanted {
  public:
-  Wanted(const ModelSource& model, const Recipe& recipe, const Target& target) : recipe_(recipe), target_(target) {
+  Wanted(const ModelSource& model, const Recipe& recipe, const Target& target)
+      : recipe_(recipe), target_(target) {
     for (const RecipeTensor& tensor : recipe.tensors) tensors_[tensor.name] = &tensor;
     for (const Tensor& tensor : model.tensors()) weights_ += static_cast<double>(tensor.weights());
   }
@@ -62,7 +66,9 @@ class Wanted {
     profiled.source = tensor.format;
     profiled.weighted = !recipe_.imatrix_digest.empty() && !wanted.unweighted;
     for (const Format* format : candidates_of(tensor, formats)) {
-      if (format->id != tensor.format && target_.needs_importance(tensor.name, format->id) && !profiled.weighted) continue;
+      if (format->id != tensor.format && target_.needs_importance(tensor.name, format->id) &&
+          !profiled.weighted)
+        continue;
       const double share = static_cast<double>(tensor.weights()) / weights_;
       profiled.candidates.push_back({format->id, format->row_bytes(tensor.cols()) * tensor.rows(), 0, 0,
                                      distance(tensor, *format, bits_of(tensor, wanted.format), share)});
@@ -80,8 +86,10 @@ class Wanted {
 Budget budget_of(const Recipe& recipe) {
   if (recipe.budget_kind == BudgetKind::file) return Budget::of_file(recipe.budget_bytes);
   if (recipe.budget_kind == BudgetKind::tensors)
-    return Budget::of_tensors(8.0 * static_cast<double>(recipe.budget_bytes) / static_cast<double>(recipe.weights));
-  return recipe.file_bytes > 0 ? Budget::of_file(recipe.file_bytes) : Budget::of_tensors(recipe.bits_per_weight());
+    return Budget::of_tensors(8.0 * static_cast<double>(recipe.budget_bytes) /
+                              static_cast<double>(recipe.weights));
+  return recipe.file_bytes > 0 ? Budget::of_file(recipe.file_bytes)
+                               : Budget::of_tensors(recipe.bits_per_weight());
 }
 
 /// Distances are no losses: what the recipe costs was not measured.

@@ -67,6 +67,9 @@ class Filter {
       const ProfiledTensor& tensor = profile_.tensors[t];
       for (size_t c = 0; c < tensor.candidates.size(); ++c)
         keep_[t][c] = output.can_store(tensor.name, tensor.candidates[c].format);
+      if (std::ranges::none_of(keep_[t], std::identity{}))
+        throw Error{str("the output can hold tensor '", tensor.name, "' in none of its formats: ", formats_of(tensor)), "",
+                    "start from the model in F32, F16 or BF16"};
     }
   }
 

@@ -6,6 +6,8 @@
 #include "mlx/mlx_folder.hpp"
 #include "mlx/other_checkpoints.hpp"
 #include "mlx/wide_checkpoint.hpp"
+#include "model/roles.hpp"
+#include "plan/nearest_recipe.hpp"
 #include "snug/error.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/tiny_model.hpp"
@@ -45,11 +47,14 @@ class FromGguf : public MlxFolder {
 };
 
 TEST_F(FromGguf, HasTheWeightsOfTheCheckpoint) {
-  const std::pair<const char*, test::TinyCheckpoint> models[] = {
-      {"llama", test::wide_llama()},         {"gemma 3", test::wide_gemma3(false)},
-      {"qwen 3 moe", test::wide_qwen3moe()}, {"qwen 3 next", test::wide_qwen3next()},
-      {"qwen 3.5", test::wide_qwen35()},     {"glm 4 moe", test::wide_glm4moe()},
-      {"deepseek 2", test::wide_deepseek(false)}, {"deepseek 3", test::wide_deepseek(true)}};
+  const std::pair<const char*, test::TinyCheckpoint> models[] = {{"llama", test::wide_llama()},
+                                                                 {"gemma 3", test::wide_gemma3(false)},
+                                                                 {"qwen 3 moe", test::wide_qwen3moe()},
+                                                                 {"qwen 3 next", test::wide_qwen3next()},
+                                                                 {"qwen 3.5", test::wide_qwen35()},
+                                                                 {"glm 4 moe", test::wide_glm4moe()},
+                                                                 {"deepseek 2", test::wide_deepseek(false)},
+                                                                 {"deepseek 3", test::wide_deepseek(true)}};
   for (const auto& [name, checkpoint] : models) {
     SCOPED_TRACE(name);
     for (const fs::path& old : {source_, direct_, out_, gguf_}) fs::remove_all(old);
@@ -59,7 +64,8 @@ TEST_F(FromGguf, HasTheWeightsOfTheCheckpoint) {
 }
 
 TEST_F(FromGguf, SaysLlama3sStretchAgain) {
-  convert_both(test::wide_llama(R"(,"max_position_embeddings":131072,"rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",
+  convert_both(test::wide_llama(
+      R"(,"max_position_embeddings":131072,"rope_theta":500000.0,"rope_scaling":{"rope_type":"llama3",
     "factor":32.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192})"));
   const json scaling = config()["rope_scaling"];
   EXPECT_EQ(scaling["rope_type"], "llama3");
@@ -77,13 +83,39 @@ TEST_F(FromGguf, SaysNumbersInTheDigitsTheyWereGivenIn) {
 
 TEST_F(FromGguf, RefusesRotationsThatConfigsCannotSay) {
   test::GgufBytes file;
-  file.key("general.architecture", "llama").key_u32("llama.block_count", 1).key_u32("llama.attention.head_count", 2);
+  file.key("general.architecture", "llama")
+      .key_u32("llama.block_count", 1)
+      .key_u32("llama.attention.head_count", 2);
   file.key_u32("llama.embedding_length", 128);
   file.f32("token_embd.weight", {128, 2}, std::vector<float>(256, 1));
   file.f32("rope_freqs.weight", {4}, {1, 7, 2, 9});
   file.save(scratch_ / "odd.gguf");
   const ModelSource odd = open_model(scratch_ / "odd.gguf");
   EXPECT_THROW(mlx::config_of_keys(odd), Error);
+}
+
+/// Blocks that MLX has no format for are encoded anew; those that it has one for may stay.
+TEST_F(FromGguf, OfQuantizedTensorsIsPlannedWithinTheBudget) {
+  save(test::wide_llama());
+  const Recipe mixed = recipe_with(model(), nullptr, "mixed", [](size_t, const Tensor& tensor) {
+    if (!is_quantizable(tensor)) return tensor.format;
+    return tensor.cols() % 256 == 0                         ? FormatId::q6_K
+           : tensor.name.find("attn_v") == tensor.name.npos ? FormatId::q8_0
+                                                            : FormatId::q4_1;
+  });
+  quantize_model(model(), nullptr, mixed, gguf_, Existing::refuse);
+  const ModelSource source = open_model(gguf_);
+  const Recipe nearest = nearest_recipe(source, copy_recipe(source), "mlx", Budget::of_file(320'000));
+  const auto format_of = [&](std::string_view name) {
+    return std::ranges::find(nearest.tensors, name, &RecipeTensor::name)->format;
+  };
+  EXPECT_EQ(format_of("blk.0.attn_v.weight"), FormatId::q4_1);
+  EXPECT_EQ(find_format(format_of("blk.0.ffn_down.weight"))->family, Family::mlx);
+  const WrittenModel written = quantize_model(source, nullptr, nearest, out_, Existing::refuse);
+  EXPECT_EQ(written.bytes, nearest.file_bytes);
+  EXPECT_LE(written.bytes, 320'000);
+  const ModelSource back = hf::open_checkpoint(out_);
+  EXPECT_EQ(test::values(back, "blk.0.attn_v.weight"), test::values(source, "blk.0.attn_v.weight"));
 }
 
 /// The tokens of tiny_model() through tokenizer.json and back are the same to llama.cpp.
@@ -100,7 +132,9 @@ TEST_F(FromGguf, ATokenizerReadsBackAsTheKeysHadIt) {
   std::ranges::replace(kinds, 2, 3);  // the unknown token is a special one in tokenizer.json
   EXPECT_EQ(got.integers("tokenizer.ggml.token_type"), kinds);
   for (const char* role : {"bos", "eos", "unknown"})
-    EXPECT_EQ(got.integer(str("tokenizer.ggml.", role, "_token_id")), wanted.integer(str("tokenizer.ggml.", role, "_token_id"))) << role;
+    EXPECT_EQ(got.integer(str("tokenizer.ggml.", role, "_token_id")),
+              wanted.integer(str("tokenizer.ggml.", role, "_token_id")))
+        << role;
 }
 
 /// A vocabulary of which the best score is not the shortest token.
@@ -126,7 +160,8 @@ TEST_F(FromGguf, PairsJoinInTheOrderOfTheScoresOfWhatTheyMake) {
   const ModelSource model = with_pieces(scratch_ / "pieces.gguf");
   const mlx::Vocabulary vocabulary{model};
   using Pair = std::pair<std::string_view, std::string_view>;
-  EXPECT_EQ(mlx::merges_of_scores(vocabulary), (std::vector<Pair>{{"b", "b"}, {"a", "b"}, {"a", "bb"}, {"ab", "b"}}));
+  EXPECT_EQ(mlx::merges_of_scores(vocabulary),
+            (std::vector<Pair>{{"b", "b"}, {"a", "b"}, {"a", "bb"}, {"ab", "b"}}));
 }
 
 }  // namespace

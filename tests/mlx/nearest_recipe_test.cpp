@@ -23,7 +23,9 @@ class NearestRecipe : public MlxFolder {
   /// Attention in q8_0, feed-forward in q4_0, the rest as it is.
   Recipe for_llama() const {
     return recipe_with(model(), nullptr, "by hand", [](size_t, const Tensor& tensor) {
-      if (!is_quantizable(tensor) || tensor.name.find("embd") != tensor.name.npos || tensor.name.starts_with("output")) return tensor.format;
+      if (!is_quantizable(tensor) || tensor.name.find("embd") != tensor.name.npos ||
+          tensor.name.starts_with("output"))
+        return tensor.format;
       return tensor.name.find("attn") != tensor.name.npos ? FormatId::q8_0 : FormatId::q4_0;
     });
   }
@@ -51,7 +53,8 @@ TEST_F(NearestRecipe, TakesFormatsOfGgufWithTheBitsOfMlx) {
       EXPECT_EQ(find_format(tensor.format)->bits_per_weight(), 4.5) << tensor.name;
     }
   }
-  EXPECT_EQ(format_of(nearest, "blk.0.ffn_down.weight"), FormatId::q4_K) << "256 weights a row: the best of 4.5 bits";
+  EXPECT_EQ(format_of(nearest, "blk.0.ffn_down.weight"), FormatId::q4_K)
+      << "256 weights a row: the best of 4.5 bits";
 }
 
 TEST_F(NearestRecipe, KeepsEveryBudgetThatCanBeKept) {

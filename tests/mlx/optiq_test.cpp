@@ -7,14 +7,15 @@
 #include "snug/solve.hpp"
 #include "support/scratch.hpp"
 
-// What another allocator chooses of the same sensitivities: its target is a floor that it overshoots, and its choices
-// are greedy with rules on top.
+// What another allocator chooses of the same sensitivities: its target is a floor that it overshoots, and its
+// choices are greedy with rules on top.
 namespace snug {
 namespace {
 
 using nlohmann::json;
 
-/// One of its cases, with losses of ours: where its divergence rises with the bits it is what is gained, not lost.
+/// One of its cases, with losses of ours: where its divergence rises with the bits it is what is gained, not
+/// lost.
 class Case {
  public:
   Case(const json& line, double of_protected) : line_(line) {

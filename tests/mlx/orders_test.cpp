@@ -38,9 +38,11 @@ class Orders : public MlxFolder, public testing::WithParamInterface<Case> {
     std::vector<float> all = tensor.values(), decoded(all.size());
     const int64_t rows = tensor.rows(), cols = tensor.cols();
     std::vector<std::byte> blocks(static_cast<size_t>(rows * format.row_bytes(cols)));
-    encode_rows(format, {all.data(), rows, cols}, ColumnWeights{{}, {}, kAlongRow}, nullptr, Effort::normal, blocks);
+    encode_rows(format, {all.data(), rows, cols}, ColumnWeights{{}, {}, kAlongRow}, nullptr, Effort::normal,
+                blocks);
     for (int64_t r = 0; r < rows; ++r)
-      format.decode(blocks.data() + r * format.row_bytes(cols), std::span{decoded}.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)));
+      format.decode(blocks.data() + r * format.row_bytes(cols),
+                    std::span{decoded}.subspan(static_cast<size_t>(r * cols), static_cast<size_t>(cols)));
     return decoded;
   }
 
@@ -48,9 +50,11 @@ class Orders : public MlxFolder, public testing::WithParamInterface<Case> {
     const ModelSource source = model(), back = hf::open_checkpoint(out_);
     for (const RecipeTensor& tensor : recipe.tensors) {
       SCOPED_TRACE(tensor.name);
-      const std::vector<float> wanted = in_format(*source.find(tensor.name), tensor.format), got = test::values(back, tensor.name);
+      const std::vector<float> wanted = in_format(*source.find(tensor.name), tensor.format),
+                               got = test::values(back, tensor.name);
       ASSERT_EQ(got.size(), wanted.size());
-      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], tolerance * std::abs(wanted[i])) << i;
+      for (size_t i = 0; i < got.size(); ++i)
+        ASSERT_NEAR(got[i], wanted[i], tolerance * std::abs(wanted[i])) << i;
     }
   }
 };
@@ -102,7 +106,8 @@ TEST_F(MlxFolder, OfQwen3NextHasQueriesKeysValuesAndGatesInOneModule) {
 TEST_F(MlxFolder, OfQwen3NextRefusesTwoFormatsOfOneModule) {
   save(test::wide_qwen3next());
   Recipe recipe = uniform("mlx_q4_g32");
-  std::ranges::find(recipe.tensors, "blk.0.attn_gate.weight", &RecipeTensor::name)->format = FormatId::mlx_q4_g64;
+  std::ranges::find(recipe.tensors, "blk.0.attn_gate.weight", &RecipeTensor::name)->format =
+      FormatId::mlx_q4_g64;
   EXPECT_THROW(quantize(recipe), Error);
 }
 
@@ -120,7 +125,8 @@ Profile profile_of(const ModelSource& model) {
     profiled.rows = tensor.rows();
     profiled.source = tensor.format;
     const int64_t weight = tensor.name.find("attn_gate") == tensor.name.npos ? 1 : 1000;
-    for (const FormatId id : {FormatId::mlx_q2_g32, FormatId::mlx_q4_g32, FormatId::mlx_q8_g32, tensor.format})
+    for (const FormatId id :
+         {FormatId::mlx_q2_g32, FormatId::mlx_q4_g32, FormatId::mlx_q8_g32, tensor.format})
       if (const Format& format = *find_format(id); format.fits(tensor.cols()))
         profiled.candidates.push_back({id, format.row_bytes(tensor.cols()) * tensor.rows(), 0, 0,
                                        weight * (20 - static_cast<int64_t>(format.bits_per_weight()))});
@@ -139,7 +145,9 @@ TEST_F(MlxFolder, OfQwen3NextIsPlannedWithOneFormatOfOneModule) {
     options.budget = Budget::of_file(size);
     const Recipe recipe = Planner{profile, planned_model(model, nullptr, "mlx"), options}.plan().recipe;
     EXPECT_LE(recipe.file_bytes, size);
-    const auto format_of = [&](std::string_view name) { return std::ranges::find(recipe.tensors, name, &RecipeTensor::name)->format; };
+    const auto format_of = [&](std::string_view name) {
+      return std::ranges::find(recipe.tensors, name, &RecipeTensor::name)->format;
+    };
     EXPECT_EQ(format_of("blk.0.attn_qkv.weight"), format_of("blk.0.attn_gate.weight"));
     seen.insert(format_of("blk.0.attn_gate.weight"));
   }
@@ -150,8 +158,10 @@ TEST_F(MlxFolder, OfQwen3NextIsPlannedWithOneFormatOfOneModule) {
 TEST_F(MlxFolder, OfQwen35KeepsGroupsWithinValueHeads) {
   save(test::wide_qwen35());
   const Recipe recipe = uniform("mlx_q4_g64");
-  EXPECT_EQ(std::ranges::find(recipe.tensors, "blk.0.ssm_out.weight", &RecipeTensor::name)->format, FormatId::mlx_q4_g32);
-  EXPECT_EQ(std::ranges::find(recipe.tensors, "blk.0.attn_qkv.weight", &RecipeTensor::name)->format, FormatId::mlx_q4_g64);
+  EXPECT_EQ(std::ranges::find(recipe.tensors, "blk.0.ssm_out.weight", &RecipeTensor::name)->format,
+            FormatId::mlx_q4_g32);
+  EXPECT_EQ(std::ranges::find(recipe.tensors, "blk.0.attn_qkv.weight", &RecipeTensor::name)->format,
+            FormatId::mlx_q4_g64);
 }
 
 /// mlx_lm has one matrix of both, one of them transposed.
@@ -166,14 +176,17 @@ TEST_F(MlxFolder, OfDeepSeek2LeavesTheLatentsMatrixUnquantized) {
 
 TEST(Shortcomings, OfMlxLmAreSaid) {
   const auto of = [](const std::string& more) {
-    return mlx::shortcomings(test::TinyCheckpoint{test::wide_qwen3moe()}
-                                 .config(str(R"({"architectures":["Qwen3MoeForCausalLM"],"model_type":"qwen3_moe","vocab_size":40,
+    return mlx::shortcomings(
+        test::TinyCheckpoint{test::wide_qwen3moe()}
+            .config(str(R"({"architectures":["Qwen3MoeForCausalLM"],"model_type":"qwen3_moe","vocab_size":40,
     "hidden_size":64,"intermediate_size":96,"num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,
-    "head_dim":32,"num_experts":3,"num_experts_per_tok":2,"moe_intermediate_size":32,"norm_topk_prob":true)", more, "}"))
-                                 .open());
+    "head_dim":32,"num_experts":3,"num_experts_per_tok":2,"moe_intermediate_size":32,"norm_topk_prob":true)",
+                        more, "}"))
+            .open());
   };
   EXPECT_TRUE(of("").empty());
-  const auto said = of(R"(,"rope_scaling":{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64})");
+  const auto said =
+      of(R"(,"rope_scaling":{"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":64})");
   ASSERT_EQ(said.size(), 1u);
   EXPECT_NE(said[0].find("yarn"), said[0].npos);
   EXPECT_TRUE(mlx::shortcomings(test::wide_llama().open()).empty());

@@ -30,7 +30,8 @@ class RandomRecipes : public MlxFolder {
     const std::span<const TargetFormat> all = find_target("mlx").formats;
     Recipe recipe = recipe_with(source, nullptr, "random", [&](size_t, const Tensor& tensor) {
       const FormatId drawn = with_scales_of(all[random_() % all.size()].id, tensor.format);
-      const bool can_be = is_quantizable(tensor) && find_format(drawn)->fits(tensor.cols()) && artifact.can_store(tensor.name, drawn);
+      const bool can_be = is_quantizable(tensor) && find_format(drawn)->fits(tensor.cols()) &&
+                          artifact.can_store(tensor.name, drawn);
       return can_be && random_() % 4 ? drawn : tensor.format;
     });
     for (const auto& set : artifact.joined_tensors()) {
@@ -61,7 +62,8 @@ class RandomRecipes : public MlxFolder {
       EXPECT_EQ(static_cast<int64_t>(fs::file_size(written.files[i])), layout.file_bytes[i]);
       sum += layout.file_bytes[i];
     }
-    for (const RecipeTensor& tensor : recipe.tensors) least += artifact.stored_bytes(tensor.format, tensor.bytes);
+    for (const RecipeTensor& tensor : recipe.tensors)
+      least += artifact.stored_bytes(tensor.format, tensor.bytes);
     EXPECT_EQ(layout.bytes, sum);
     EXPECT_EQ(written.bytes, sum);
     EXPECT_EQ(least, sum);
@@ -78,7 +80,8 @@ class RandomRecipes : public MlxFolder {
       recipe.split_bytes = round % 3 ? 0 : 1 << 17;
       expect_planned(artifact, recipe);
       if (round % 20 == 0)
-        verify_written(source, nullptr, recipe, quantize_model(source, nullptr, recipe, out_, Existing::replace));
+        verify_written(source, nullptr, recipe,
+                       quantize_model(source, nullptr, recipe, out_, Existing::replace));
     }
   }
 
@@ -86,11 +89,14 @@ class RandomRecipes : public MlxFolder {
 };
 
 TEST_F(RandomRecipes, AreWrittenAsPlannedToTheByte) {
-  const std::pair<const char*, test::TinyCheckpoint> models[] = {
-      {"llama", test::wide_llama()},          {"gemma 3", test::wide_gemma3(true)},
-      {"qwen 3 moe", test::wide_qwen3moe()},  {"qwen 3 next", test::wide_qwen3next()},
-      {"qwen 3.5", test::wide_qwen35()},      {"glm 4 moe", test::wide_glm4moe()},
-      {"deepseek 2", test::wide_deepseek(false)}, {"deepseek 3", test::wide_deepseek(true)}};
+  const std::pair<const char*, test::TinyCheckpoint> models[] = {{"llama", test::wide_llama()},
+                                                                 {"gemma 3", test::wide_gemma3(true)},
+                                                                 {"qwen 3 moe", test::wide_qwen3moe()},
+                                                                 {"qwen 3 next", test::wide_qwen3next()},
+                                                                 {"qwen 3.5", test::wide_qwen35()},
+                                                                 {"glm 4 moe", test::wide_glm4moe()},
+                                                                 {"deepseek 2", test::wide_deepseek(false)},
+                                                                 {"deepseek 3", test::wide_deepseek(true)}};
   for (const auto& [name, checkpoint] : models) {
     SCOPED_TRACE(name);
     expect_planned_of(checkpoint, 125);

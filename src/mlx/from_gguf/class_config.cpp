@@ -12,7 +12,8 @@ namespace {
 using nlohmann::json;
 
 double share(const Keys& keys) {
-  return static_cast<double>(keys.need_integer("rope.dimension_count")) / static_cast<double>(std::max<int64_t>(1, keys.head_dim()));
+  return static_cast<double>(keys.need_integer("rope.dimension_count")) /
+         static_cast<double>(std::max<int64_t>(1, keys.head_dim()));
 }
 
 int64_t rows_of(const Keys& keys, std::string_view tensor) {
@@ -39,7 +40,8 @@ void qwen_moe(const Keys& keys, json& config) {
   config["mlp_only_layers"] = json::array();
   config["norm_topk_prob"] = keys.shape().architecture != "qwen2moe";
   if (!config.contains("shared_expert_intermediate_size"))
-    if (const int64_t rows = rows_of(keys, "blk.0.ffn_up_shexp.weight")) config["shared_expert_intermediate_size"] = rows;
+    if (const int64_t rows = rows_of(keys, "blk.0.ffn_up_shexp.weight"))
+      config["shared_expert_intermediate_size"] = rows;
 }
 
 /// Two sizes of the published models have another scale of queries than their heads' size.
@@ -73,10 +75,12 @@ void gpt_oss(const Keys& keys, json& config) {
   config["intermediate_size"] = keys.need_integer("expert_feed_forward_length");
   config["attention_bias"] = true;
   json types = json::array();
-  for (int64_t l = 0; l < keys.layers(); ++l) types.push_back(l % 2 == 0 ? "sliding_attention" : "full_attention");
+  for (int64_t l = 0; l < keys.layers(); ++l)
+    types.push_back(l % 2 == 0 ? "sliding_attention" : "full_attention");
   config["layer_types"] = types;
   if (!config.contains("rope_scaling"))  // else the class takes the published models' for granted
-    config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", keys.real("rope.freq_base").value_or(150000)}};
+    config["rope_parameters"] = {{"rope_type", "default"},
+                                 {"rope_theta", keys.real("rope.freq_base").value_or(150000)}};
 }
 
 void delta_nets(const Keys& keys, json& config) {
@@ -90,7 +94,9 @@ void delta_nets(const Keys& keys, json& config) {
 
 void qwen35(const Keys& keys, json& config) {
   delta_nets(keys, config);
-  json rope{{"type", "default"}, {"rope_type", "default"}, {"rope_theta", config["rope_theta"]},
+  json rope{{"type", "default"},
+            {"rope_type", "default"},
+            {"rope_theta", config["rope_theta"]},
             {"partial_rotary_factor", config["partial_rotary_factor"]}};
   std::vector<int64_t> sections = keys.of_layers("rope.dimension_sections");
   if (sections.size() > 3) sections.resize(3);
@@ -128,8 +134,10 @@ struct ByAttention {
 
   ByAttention(const Keys& keys, std::string_view key, const std::vector<int64_t>& slides) {
     const std::vector<int64_t> numbers = keys.of_layers(key);
-    if (numbers.size() != 1 && numbers.size() != slides.size()) keys.refuse(str("the key '", key, "' has not one number a layer"));
-    for (size_t l = slides.size(); l-- > 0;) (slides[l] ? sliding : full) = numbers[numbers.size() == 1 ? 0 : l];
+    if (numbers.size() != 1 && numbers.size() != slides.size())
+      keys.refuse(str("the key '", key, "' has not one number a layer"));
+    for (size_t l = slides.size(); l-- > 0;)
+      (slides[l] ? sliding : full) = numbers[numbers.size() == 1 ? 0 : l];
   }
 };
 
@@ -144,14 +152,16 @@ double turning_share(const Keys& keys) {
 /// Whether layers of full attention have no values of their own.
 bool has_keys_for_values(const Keys& keys, const std::vector<int64_t>& slides) {
   for (size_t l = 0; l < slides.size(); ++l)
-    if (!slides[l] && keys.has(str("blk.", l, ".attn_k.weight"))) return !keys.has(str("blk.", l, ".attn_v.weight"));
+    if (!slides[l] && keys.has(str("blk.", l, ".attn_k.weight")))
+      return !keys.has(str("blk.", l, ".attn_v.weight"));
   return false;
 }
 
 void gemma4_attention(const Keys& keys, const std::vector<int64_t>& slides, json& config) {
   const ByAttention kv_heads{keys, "attention.head_count_kv", slides};
   json types = json::array();
-  for (const int64_t is_sliding : slides) types.push_back(is_sliding ? "sliding_attention" : "full_attention");
+  for (const int64_t is_sliding : slides)
+    types.push_back(is_sliding ? "sliding_attention" : "full_attention");
   config["layer_types"] = types;
   config["head_dim"] = keys.integer("attention.key_length_swa").value_or(keys.head_dim());
   config["global_head_dim"] = keys.head_dim();
@@ -160,33 +170,44 @@ void gemma4_attention(const Keys& keys, const std::vector<int64_t>& slides, json
   config["num_kv_shared_layers"] = keys.integer("attention.shared_kv_layers").value_or(0);
   config["attention_k_eq_v"] = has_keys_for_values(keys, slides);
   config["rope_parameters"] = {
-      {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", keys.real("rope.freq_base_swa").value_or(10000)}}},
-      {"full_attention", {{"rope_type", "proportional"}, {"partial_rotary_factor", turning_share(keys)},
-                          {"rope_theta", keys.real("rope.freq_base").value_or(1e6)}}}};
+      {"sliding_attention",
+       {{"rope_type", "default"}, {"rope_theta", keys.real("rope.freq_base_swa").value_or(10000)}}},
+      {"full_attention",
+       {{"rope_type", "proportional"},
+        {"partial_rotary_factor", turning_share(keys)},
+        {"rope_theta", keys.real("rope.freq_base").value_or(1e6)}}}};
 }
 
 void gemma4(const Keys& keys, json& config) {
   const std::vector<int64_t> slides = keys.of_layers("attention.sliding_window_pattern");
   const std::vector<int64_t> widths = keys.of_layers("feed_forward_length");
-  if (std::ssize(slides) != keys.layers() || widths.empty()) keys.refuse("the keys do not say which layers have a window");
+  if (std::ssize(slides) != keys.layers() || widths.empty())
+    keys.refuse("the keys do not say which layers have a window");
   gemma4_attention(keys, slides, config);
   config["intermediate_size"] = std::ranges::min(widths);
   config["use_double_wide_mlp"] = std::ranges::max(widths) > std::ranges::min(widths);
   config["hidden_size_per_layer_input"] = keys.integer("embedding_length_per_layer_input").value_or(0);
-  if (const int64_t rows = rows_of(keys, "per_layer_token_embd.weight")) config["vocab_size_per_layer_input"] = rows;
+  if (const int64_t rows = rows_of(keys, "per_layer_token_embd.weight"))
+    config["vocab_size_per_layer_input"] = rows;
   config["enable_moe_block"] = keys.shape().experts > 0;
   config["hidden_activation"] = "gelu_pytorch_tanh";
   for (const char* word : {"hidden_act", "rope_theta"}) config.erase(word);
 }
 
-const std::vector<Word> kGemma4 = {{"attention.sliding_window", "sliding_window"}, {"expert_count", "num_experts"},
-                                   {"expert_used_count", "top_k_experts"}, {"expert_feed_forward_length", "moe_intermediate_size"}};
+const std::vector<Word> kGemma4 = {{"attention.sliding_window", "sliding_window"},
+                                   {"expert_count", "num_experts"},
+                                   {"expert_used_count", "top_k_experts"},
+                                   {"expert_feed_forward_length", "moe_intermediate_size"}};
 
 const std::vector<Word> kDeepseek = {
-    {"attention.kv_lora_rank", "kv_lora_rank"},     {"attention.q_lora_rank", "q_lora_rank"},
-    {"attention.value_length_mla", "v_head_dim"},   {"expert_count", "n_routed_experts"},
-    {"expert_used_count", "num_experts_per_tok"},   {"expert_shared_count", "n_shared_experts"},
-    {"expert_feed_forward_length", "moe_intermediate_size"}, {"leading_dense_block_count", "first_k_dense_replace"},
+    {"attention.kv_lora_rank", "kv_lora_rank"},
+    {"attention.q_lora_rank", "q_lora_rank"},
+    {"attention.value_length_mla", "v_head_dim"},
+    {"expert_count", "n_routed_experts"},
+    {"expert_used_count", "num_experts_per_tok"},
+    {"expert_shared_count", "n_shared_experts"},
+    {"expert_feed_forward_length", "moe_intermediate_size"},
+    {"leading_dense_block_count", "first_k_dense_replace"},
     {"expert_weights_scale", "routed_scaling_factor", true},
 };
 
@@ -199,13 +220,16 @@ const std::vector<Word> kDeltaNets = {{"ssm.conv_kernel", "linear_conv_kernel_di
                                       {"ssm.state_size", "linear_key_head_dim"},
                                       {"ssm.group_count", "linear_num_key_heads"},
                                       {"ssm.time_step_rank", "linear_num_value_heads"}};
-const std::vector<Word> kMixtral = {{"expert_count", "num_local_experts"}, {"expert_used_count", "num_experts_per_tok"}};
+const std::vector<Word> kMixtral = {{"expert_count", "num_local_experts"},
+                                    {"expert_used_count", "num_experts_per_tok"}};
 const std::vector<Word> kGptOss = {{"expert_count", "num_local_experts"},
                                    {"expert_used_count", "num_experts_per_tok"},
                                    {"attention.sliding_window", "sliding_window"}};
 const std::vector<Word> kWindow = {{"attention.sliding_window", "sliding_window"}};
-const std::vector<Word> kGlm = {{"expert_count", "n_routed_experts"},        {"expert_used_count", "num_experts_per_tok"},
-                                {"expert_shared_count", "n_shared_experts"}, {"expert_feed_forward_length", "moe_intermediate_size"},
+const std::vector<Word> kGlm = {{"expert_count", "n_routed_experts"},
+                                {"expert_used_count", "num_experts_per_tok"},
+                                {"expert_shared_count", "n_shared_experts"},
+                                {"expert_feed_forward_length", "moe_intermediate_size"},
                                 {"leading_dense_block_count", "first_k_dense_replace"},
                                 {"expert_weights_scale", "routed_scaling_factor", true}};
 
@@ -235,7 +259,8 @@ const std::vector<ConfigClass>& classes() {
 
 bool is_first_of_two(const Keys& keys) {
   if (keys.shape().architecture == "llama") return keys.shape().experts > 0;
-  return std::ranges::any_of(keys.model().tensors(), [](const Tensor& t) { return t.name.ends_with("exp_probs_b.bias"); });
+  return std::ranges::any_of(keys.model().tensors(),
+                             [](const Tensor& t) { return t.name.ends_with("exp_probs_b.bias"); });
 }
 
 }  // namespace
@@ -245,7 +270,8 @@ const ConfigClass& config_class(const Keys& keys) {
   for (const ConfigClass& one : classes())
     if (one.architecture == keys.shape().architecture) found.push_back(&one);
   if (found.empty())
-    keys.refuse(str("snug does not know the config.json of a model of the architecture '", printable(keys.shape().architecture), "'"));
+    keys.refuse(str("snug does not know the config.json of a model of the architecture '",
+                    printable(keys.shape().architecture), "'"));
   return *(found.size() > 1 && is_first_of_two(keys) ? found.front() : found.back());
 }
 

@@ -29,7 +29,9 @@ class Keys {
   int64_t need_integer(std::string_view key) const;
 
   bool has(std::string_view tensor) const { return model_.find(tensor) != nullptr; }
-  int64_t head_dim() const { return integer("attention.key_length").value_or(shape_.embedding / std::max<int64_t>(1, shape_.heads)); }
+  int64_t head_dim() const {
+    return integer("attention.key_length").value_or(shape_.embedding / std::max<int64_t>(1, shape_.heads));
+  }
 
   [[noreturn]] void refuse(const std::string& what) const;
 
@@ -53,7 +55,8 @@ struct ConfigClass {
   void (*special)(const Keys& keys, nlohmann::json& config) = nullptr;  // what is more than a number
 };
 
-/// The class of a model, by its architecture and what it is made of. Throws Error where it is none of those known.
+/// The class of a model, by its architecture and what it is made of. Throws Error where it is none of those
+/// known.
 const ConfigClass& config_class(const Keys& keys);
 
 /// rope_scaling, where the keys or tensors have any: YaRN, linear, Llama 3's divisors, Phi's factors.

@@ -30,7 +30,8 @@ void say(const Keys& keys, const Word& word, json& config) {
   const std::string key{word.key};
   if (word.is_real) {
     if (const auto value = keys.real(key)) config[word.word] = *value;
-  } else if (const auto values = keys.of_layers(key); !values.empty() && std::ranges::count(values, values[0]) == std::ssize(values)) {
+  } else if (const auto values = keys.of_layers(key);
+             !values.empty() && std::ranges::count(values, values[0]) == std::ssize(values)) {
     config[word.word] = values[0];
   }
 }
@@ -49,16 +50,25 @@ void say_tokens(const ModelSource& model, json& config) {
 
 std::vector<int64_t> end_tokens(const ModelSource& model) {
   std::vector<int64_t> ends;
-  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
-    if (const auto id = model.metadata().integer(key); id && std::ranges::find(ends, *id) == ends.end()) ends.push_back(*id);
+  for (const char* key :
+       {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"})
+    if (const auto id = model.metadata().integer(key); id && std::ranges::find(ends, *id) == ends.end())
+      ends.push_back(*id);
   return ends;
 }
 
 json config_of_keys(const ModelSource& model) {
   const Keys keys{model};
   const ConfigClass& its = config_class(keys);
-  json config{{"architectures", {its.name}}, {"model_type", its.model_type}, {"num_hidden_layers", keys.layers()},
-              {"torch_dtype", "bfloat16"}, {"hidden_act", "silu"}, {"head_dim", keys.head_dim()},
+  if (keys.shape().heads < 1) keys.refuse("the keys say nothing of attention heads");
+  if (keys.layers() < 1 || keys.layers() > std::ssize(model.tensors()))
+    keys.refuse(str("the keys say that there are ", keys.layers(), " layers"));
+  json config{{"architectures", {its.name}},
+              {"model_type", its.model_type},
+              {"num_hidden_layers", keys.layers()},
+              {"torch_dtype", "bfloat16"},
+              {"hidden_act", "silu"},
+              {"head_dim", keys.head_dim()},
               {"tie_word_embeddings", keys.shape().tied_output}};
   for (const Word& word : kWords) say(keys, word, config);
   for (const Word& word : its.words) say(keys, word, config);
@@ -70,7 +80,9 @@ json config_of_keys(const ModelSource& model) {
   return config;
 }
 
-std::string Keys::full(std::string_view key) const { return str(shape_.architecture, ".", key); }
+std::string Keys::full(std::string_view key) const {
+  return str(shape_.architecture, ".", key);
+}
 
 /// f32 has 1e-6 as 9.99999997e-7: the shortest decimal that is the same f32 is what was meant.
 std::optional<double> Keys::real(std::string_view key) const {
@@ -103,7 +115,8 @@ int64_t Keys::need_integer(std::string_view key) const {
 }
 
 void Keys::refuse(const std::string& what) const {
-  throw Error{what, model_.path().string(), "start from the folder of the checkpoint, or quantize it for llama.cpp"};
+  throw Error{what, model_.path().string(),
+              "start from the folder of the checkpoint, or quantize it for llama.cpp"};
 }
 
 }  // namespace snug::mlx

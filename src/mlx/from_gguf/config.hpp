@@ -6,9 +6,9 @@
 
 namespace snug::mlx {
 
-/// What config.json would say of a model that was read from a GGUF file: the words of transformers' class for its
-/// architecture, worked out of GGUF's keys and tensors. Throws Error where the keys say something that those words
-/// cannot, or mlx_lm's class does not compute.
+/// What config.json would say of a model that was read from a GGUF file: the words of transformers' class for
+/// its architecture, worked out of GGUF's keys and tensors. Throws Error where the keys say something that
+/// those words cannot, or mlx_lm's class does not compute.
 nlohmann::json config_of_keys(const ModelSource& model);
 
 /// The ids that end a text or a turn, the usual one first; none where the model has no tokenizer.

@@ -30,7 +30,8 @@ json yarn(const Keys& keys) {
   return scaling;
 }
 
-/// Llama 3's way to stretch long waves, as its first publisher has the bounds: 1 and 4 of the original context.
+/// Llama 3's way to stretch long waves, as its first publisher has the bounds: 1 and 4 of the original
+/// context.
 struct Stretch {
   double factor = 0, original = 0;
   static constexpr double kLow = 1, kHigh = 4;
@@ -47,7 +48,8 @@ std::vector<double> waves(const Keys& keys, size_t pairs) {
   const double base = keys.real("rope.freq_base").value_or(10000);
   std::vector<double> lengths;
   for (size_t i = 0; i < pairs; ++i)
-    lengths.push_back(2 * std::numbers::pi * std::pow(base, static_cast<double>(i) / static_cast<double>(pairs)));
+    lengths.push_back(2 * std::numbers::pi *
+                      std::pow(base, static_cast<double>(i) / static_cast<double>(pairs)));
   return lengths;
 }
 
@@ -70,12 +72,19 @@ json llama3(const Keys& keys, const Tensor& tensor) {
   for (size_t i = 0; i < divisors.size(); ++i)
     if (std::abs(stretch.divisor(lengths[i]) / static_cast<double>(divisors[i]) - 1) > 1e-4)
       keys.refuse("the divisors of rotary frequencies are none that config.json could say");
-  return {{"rope_type", "llama3"}, {"type", "llama3"}, {"factor", stretch.factor}, {"low_freq_factor", Stretch::kLow},
-          {"high_freq_factor", Stretch::kHigh}, {"original_max_position_embeddings", stretch.original}};
+  return {{"rope_type", "llama3"},
+          {"type", "llama3"},
+          {"factor", stretch.factor},
+          {"low_freq_factor", Stretch::kLow},
+          {"high_freq_factor", Stretch::kHigh},
+          {"original_max_position_embeddings", stretch.original}};
 }
 
 json longrope(const Keys& keys, const Tensor& longer, const Tensor& shorter) {
-  return {{"rope_type", "longrope"}, {"type", "longrope"}, {"long_factor", longer.values()}, {"short_factor", shorter.values()},
+  return {{"rope_type", "longrope"},
+          {"type", "longrope"},
+          {"long_factor", longer.values()},
+          {"short_factor", shorter.values()},
           {"original_max_position_embeddings", keys.need_integer("rope.scaling.original_context_length")}};
 }
 
@@ -83,15 +92,23 @@ json longrope(const Keys& keys, const Tensor& longer, const Tensor& shorter) {
 
 void add_rope_scaling(const Keys& keys, json& config) {
   const std::string type = keys.text("rope.scaling.type").value_or("none");
-  const Tensor *divisors = keys.model().find("rope_freqs.weight"), *longer = keys.model().find("rope_factors_long.weight"),
+  const Tensor *divisors = keys.model().find("rope_freqs.weight"),
+               *longer = keys.model().find("rope_factors_long.weight"),
                *shorter = keys.model().find("rope_factors_short.weight");
-  if (longer && shorter) config["rope_scaling"] = longrope(keys, *longer, *shorter);
-  else if (divisors && keys.shape().architecture == "llama") config["rope_scaling"] = llama3(keys, *divisors);
-  else if (divisors && keys.shape().architecture != "gemma4") keys.refuse("rotary frequencies have divisors that are not known of this architecture");
-  else if (type == "yarn") config["rope_scaling"] = yarn(keys);
+  if (longer && shorter)
+    config["rope_scaling"] = longrope(keys, *longer, *shorter);
+  else if (divisors && keys.shape().architecture == "llama")
+    config["rope_scaling"] = llama3(keys, *divisors);
+  else if (divisors && keys.shape().architecture != "gemma4")
+    keys.refuse("rotary frequencies have divisors that are not known of this architecture");
+  else if (type == "yarn")
+    config["rope_scaling"] = yarn(keys);
   else if (type == "linear")
-    config["rope_scaling"] = {{"type", "linear"}, {"rope_type", "linear"}, {"factor", keys.real("rope.scaling.factor").value_or(1)}};
-  else if (type != "none") keys.refuse(str("rotary frequencies are scaled by '", type, "', which is not known"));
+    config["rope_scaling"] = {{"type", "linear"},
+                              {"rope_type", "linear"},
+                              {"factor", keys.real("rope.scaling.factor").value_or(1)}};
+  else if (type != "none")
+    keys.refuse(str("rotary frequencies are scaled by '", type, "', which is not known"));
 }
 
 }  // namespace snug::mlx

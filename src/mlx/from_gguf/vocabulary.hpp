@@ -29,8 +29,8 @@ struct Vocabulary {
   std::string text(int64_t id) const { return std::string{tokens[static_cast<size_t>(id)]}; }
 };
 
-/// The pairs that join to tokens, the best first, of a vocabulary that has scores instead: SentencePiece joins the pair
-/// whose token has the highest one.
+/// The pairs that join to tokens, the best first, of a vocabulary that has scores instead: SentencePiece
+/// joins the pair whose token has the highest one.
 std::vector<std::pair<std::string_view, std::string_view>> merges_of_scores(const Vocabulary& vocabulary);
 
 }  // namespace snug::mlx
