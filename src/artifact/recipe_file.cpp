@@ -20,7 +20,7 @@ bool is_gguf(const fs::path& path) {
 Recipe recipe_of_model(const fs::path& path) {
   if (auto recipe = recipe_of_file(open_model(path))) return *std::move(recipe);
   throw Error{"the file does not say by what recipe it was made", path.string(),
-              "name the recipe itself; models that an earlier snug or another program made do not hold it"};
+              "name the recipe itself; models that an earlier snug or another program made do not hold it", Fault::usage};
 }
 
 }  // namespace

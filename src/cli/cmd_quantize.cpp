@@ -122,6 +122,7 @@ int run(Args args) {
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
+  if (!args.recipe.empty()) args.runtime = read_recipe(args.recipe).runtime;
   guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();
   const ModelSource source = open_model(args.model.model);
   std::optional<Importance> importance = load_importance(args.model.files(), source);

@@ -146,12 +146,18 @@ bool holds_weights(const std::filesystem::path& file) {
 /// Of a model that was made, with its digests; of a recipe alone, without.
 report::ListedModel listed_model(const std::string& source, const Recipe& recipe) {
   std::vector<report::ListedModel::File> files;
+  int64_t bytes = 0;
   std::error_code unknown;
   if (std::filesystem::is_directory(source, unknown) || file_kind(source) == FileKind::gguf)
     for (const auto& file : model_files(source))
-      if (holds_weights(file)) files.push_back({file.filename().string(), sha256_of(file)});
+      if (holds_weights(file)) {
+        files.push_back({file.filename().string(), sha256_of(file)});
+        bytes += static_cast<int64_t>(std::filesystem::file_size(file));
+      }
   const std::filesystem::path path{files.empty() ? source : files.front().name};
-  return report::listed(recipe, path.filename().string(), std::move(files));
+  report::ListedModel model = report::listed(recipe, path.filename().string(), std::move(files));
+  if (bytes > 0) model.bytes = bytes;
+  return model;
 }
 
 std::string now() {
@@ -191,7 +197,7 @@ report::Inputs inputs_of(const Args& args) {
   for (const std::string& file : args.measured)
     std::ranges::move(report::read_measured(file), std::back_inserter(inputs.measured));
   inputs.date = now();
-  inputs.command = str("snug report ", args.source, args.out.empty() ? "" : str(" -o ", args.out));
+  inputs.command = str("snug report ", std::filesystem::path{args.source}.filename().string());  // pages are passed on
   return inputs;
 }
 

@@ -27,6 +27,20 @@ auto order_of(const SavedProfile& saved) {
 
 }  // namespace
 
+namespace {
+
+/// Of a plan for that profile: as many bytes as the header of what such a plan becomes.
+int64_t header_bytes(const Profile& profile, const ModelSource& model, const Importance* importance) {
+  Recipe recipe = copy_recipe(model);
+  recipe.method = "optimal";
+  recipe.imatrix_digest = profile.imatrix_digest;
+  recipe.state_digest = profile.state_digest;
+  recipe.budget_kind = BudgetKind::file;
+  return make_artifact(model, importance)->fixed_bytes(recipe);
+}
+
+}  // namespace
+
 SavedProfile snapshot_of(const Profile& profile, const ModelSource& model, const Importance* importance) {
   const ModelShape shape = shape_of(model);
   return {shape.name,
@@ -35,7 +49,7 @@ SavedProfile snapshot_of(const Profile& profile, const ModelSource& model, const
           shape.heads,
           shape.heads_kv,
           shape.experts,
-          make_artifact(model, importance)->fixed_bytes(copy_recipe(model)),
+          header_bytes(profile, model, importance),
           profile};
 }
 

@@ -134,13 +134,17 @@ std::string formats(const Report& r) {
   return text;
 }
 
+std::string fact(const char* name, const std::string& value) {
+  return value.empty() ? "" : str("| ", name, " | `", value, "` |\n");
+}
+
 std::string made(const Report& r) {
   return str("\n## How it was made\n\nBy ", plain(r.made_by), ": every tensor was measured in every format, and the best ",
              "combination within the size was solved for (", plain(r.method), r.proven_optimal ? ", proven optimal" : "",
              ")", r.error_feedback ? ", encoded with error feedback" : "",
              r.imatrix_digest.empty() ? ", without an importance matrix" : ", with an importance matrix",
-             ". For ", plain(r.runtime), ".\n\n| | |\n|---|---|\n| recipe | `", r.recipe_digest, "` |\n| source's shapes | `",
-             r.model_digest, "` |\n| measurements | `", r.state_digest, "` |\n", r.date.empty() ? "" : str("| card of | ", r.date, " |\n"));
+             ". For ", plain(r.runtime), ".\n\n| | |\n|---|---|\n", fact("recipe", r.recipe_digest),
+             fact("source's shapes", r.model_digest), fact("measurements", r.state_digest), fact("card of", r.date));
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ TEST_F(ReportOfTiny, RefusesWhatIsNoSource) {
   EXPECT_EQ(report({path("recipe.json")}), 2);
   EXPECT_TRUE(says("-o report.html"));
   EXPECT_EQ(report({test::tiny_model().string(), "-o", path("x.html")}), 2);
-  EXPECT_TRUE(says("recipe or a state")) << err_;
+  EXPECT_TRUE(says("does not say by what recipe it was made")) << err_;
   EXPECT_EQ(report({path("none.json"), "-o", path("x.html")}), 5);
   EXPECT_EQ(report({path("recipe.json"), "--csv", "--json"}), 2);
   EXPECT_EQ(report({path("model.snug-state"), "--bpw", "1", "-o", path("x.html")}), 3);

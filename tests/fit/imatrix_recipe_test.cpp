@@ -13,6 +13,7 @@
 #include "measure/measure.hpp"
 #include "model/roles.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -41,7 +42,7 @@ void compare(const std::string& name, const ImatrixSums& ours, const ImatrixSums
   }
 }
 
-class SameImatrix : public testing::TestWithParam<const char*> {
+class SameImatrix : public testing::TestWithParam<std::string> {
  protected:
   std::map<std::string, FormatId> recipe(const Profile& profile, const ModelSource& model,
                                          const Importance& importance, double bpw) {
@@ -65,15 +66,14 @@ class SameImatrix : public testing::TestWithParam<const char*> {
 TEST_P(SameImatrix, FromTheSameText) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "needs ../shared/models and ../shared/text";
-  const std::filesystem::path models = shared / "models";
   const std::string name = GetParam();
-  const infer::Model model{open_model(models / (name + "-f16.gguf"))};
+  const infer::Model model{open_model(test::trained_model(name))};
   const CalibrationTokens text = calibration_tokens({(shared / "text/calib.txt").string()}, model);
   collect_imatrix(model, text, {.chunk_tokens = 256, .output = true}, scratch_ / "ours.gguf",
                   Existing::refuse);
 
   const Imatrix ours = read_imatrix(scratch_ / "ours.gguf");
-  const Imatrix theirs = read_imatrix(models / (name + ".imatrix.gguf"));
+  const Imatrix theirs = read_imatrix(test::trained_imatrix(name));
   EXPECT_EQ(ours.chunks, theirs.chunks);
   EXPECT_EQ(ours.tensors.size(), theirs.tensors.size());
   Difference difference;
@@ -91,7 +91,7 @@ TEST_P(SameImatrix, FromTheSameText) {
     EXPECT_EQ(recipe(by_ours, model.source(), a, bpw), recipe(by_theirs, model.source(), b, bpw)) << bpw;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, SameImatrix, testing::Values("tiny", "dense", "moe"),
+INSTANTIATE_TEST_SUITE_P(Models, SameImatrix, testing::ValuesIn(test::trained_models()),
                          [](const auto& test) { return std::string{test.param}; });
 
 }  // namespace

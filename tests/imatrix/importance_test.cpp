@@ -11,6 +11,7 @@
 #include "gguf/reader.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -356,12 +357,10 @@ TEST(ImatrixFile, TheLegacyFormHoldsTheSameMeanSquares) {
 }
 
 TEST(Importance, ReadsRealFiles) {
-  const std::filesystem::path shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "no shared folder beside the project";
-  for (const std::string name : {"tiny", "dense", "moe"}) {
+  for (const std::string& name : test::trained_models()) {
     SCOPED_TRACE(name);
-    Importance importance = Importance::load(shared / "models" / (name + ".imatrix.gguf"));
-    const ModelSource model = open_model(shared / "models" / (name + "-f16.gguf"));
+    Importance importance = Importance::load(test::trained_imatrix(name));
+    const ModelSource model = open_model(test::trained_model(name));
     const Importance::Match match = importance.check_against(model);
     EXPECT_TRUE(match.unknown.empty());
     const std::vector<std::string> looked_up = {
@@ -375,9 +374,10 @@ TEST(Importance, ReadsRealFiles) {
     }
     EXPECT_TRUE(importance.find("blk.0.attn_q.weight"));
   }
-  EXPECT_EQ(Importance::load(shared / "models" / "moe.imatrix.gguf").find("blk.0.ffn_down_exps.weight")->mats,
-            8);
-  expect_refusal([&] { Importance::load(shared / "models" / "tiny-f16.gguf"); }, "this is a model");
+  if (!test::shared_folder().empty()) {
+    EXPECT_EQ(Importance::load(test::trained_imatrix("moe")).find("blk.0.ffn_down_exps.weight")->mats, 8);
+  }
+  expect_refusal([&] { Importance::load(test::tiny_model()); }, "this is a model");
 }
 
 TEST(LegacyImatrix, ReadsARealFile) {

@@ -17,6 +17,7 @@
 #include "snug/error.hpp"
 #include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 #include "tools/random_bits.hpp"
 
 namespace snug::infer {
@@ -217,13 +218,19 @@ INSTANTIATE_TEST_SUITE_P(Models, ArchBeside,
                          testing::ValuesIn(tools::arch_models().begin(), tools::arch_models().end()),
                          name_of);
 
+std::vector<std::string> trained_files() {
+  std::vector<std::string> files;
+  for (const std::string& name : test::trained_models()) files.push_back(test::trained_model(name).string());
+  const std::filesystem::path small = test::shared_folder() / "models/stories260K-f32.gguf";
+  if (std::filesystem::exists(small)) files.push_back(small.string());
+  return files;
+}
+
 /// Trained models: the same text, and logits within what f16 weights leave open.
-class TrainedBeside : public Beside, public testing::WithParamInterface<const char*> {};
+class TrainedBeside : public Beside, public testing::WithParamInterface<std::string> {};
 
 TEST_P(TrainedBeside, SixtyFourGreedyTokensAreTheSame) {
-  const std::filesystem::path shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "../shared is not here";
-  const std::filesystem::path file = shared / "models" / GetParam();
+  const std::filesystem::path file = GetParam();
   const auto theirs = llama_->load_exact(file, 128);
   const Model model{open_model(file)};
   const Tokenizer tokenizer{model.source()};
@@ -247,8 +254,7 @@ TEST_P(TrainedBeside, SixtyFourGreedyTokensAreTheSame) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TrainedBeside,
-                         testing::Values("tiny-f16.gguf", "dense-f16.gguf", "moe-f16.gguf",
-                                         "stories260K-f32.gguf"));
+                         testing::ValuesIn(trained_files()));
 
 }  // namespace
 }  // namespace snug::infer

@@ -18,6 +18,7 @@
 #include "plan/baseline_recipes.hpp"
 #include "snug/quantize.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -61,7 +62,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-class Baselines : public testing::TestWithParam<const char*> {
+class Baselines : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
     shared_ = test::shared_folder();
@@ -71,7 +72,6 @@ class Baselines : public testing::TestWithParam<const char*> {
           << "tools/fetch_llama did not bring the libraries";
       GTEST_SKIP() << "the real llama.cpp is not here: run tools/fetch_llama (x86-64 Linux)";
     }
-    if (shared_.empty()) GTEST_SKIP() << "../shared is not here";
     llama_ = std::make_unique<test::RealLlama>(libraries);
   }
 
@@ -96,15 +96,16 @@ class Baselines : public testing::TestWithParam<const char*> {
 };
 
 TEST_P(Baselines, AreOurFigures) {
+  if (shared_.empty()) GTEST_SKIP() << "../shared is not here";
   const std::string name = GetParam();
-  const infer::Model model{open_model(shared_ / "models" / (name + "-f16.gguf"))};
-  const Importance importance = Importance::load(shared_ / "models" / (name + ".imatrix.gguf"));
+  const infer::Model model{open_model(test::trained_model(name))};
+  const Importance importance = Importance::load(test::trained_imatrix(name));
   const infer::Tokenizer tokenizer{model.source()};
   const infer::Chunks chunks = infer::cut_into_chunks(
       tokenizer.encode(read_file(shared_ / "text/eval.txt"), true, false), kContext, 0);
   infer::Session base{model, kAsLlama};
   int compared = 0;
-  for (const Baseline& baseline : read_baselines(shared_ / "cases/baselines.csv")) {
+  for (const Baseline& baseline : read_baselines(test::data_folder() / "presets/baselines.csv")) {
     if (baseline.model != name || !kMethods.contains(baseline.method)) continue;
     SCOPED_TRACE(baseline.method);
     const Recipe recipe = preset_recipe(model.source(), &importance, lower(baseline.method));
@@ -130,11 +131,13 @@ TEST_P(Baselines, AreOurFigures) {
 }
 
 TEST_P(Baselines, PerplexityIsLlamas) {
-  const std::filesystem::path file = shared_ / "models" / (std::string{GetParam()} + "-f16.gguf");
+  const std::filesystem::path file = test::trained_model(GetParam());
   const infer::Model model{open_model(file)};
   const infer::Tokenizer tokenizer{model.source()};
   const infer::Chunks chunks = infer::cut_into_chunks(
-      tokenizer.encode(read_file(shared_ / "text/eval.txt"), true, false), kContext, 40);
+      tokenizer.encode(read_file(shared_.empty() ? std::filesystem::path{SNUG_SOURCE_DIR} / "README.md" : shared_ / "text/eval.txt"),
+                       true, false),
+      kContext, 40);
   infer::Session session{model, kAsLlama};
   const infer::Perplexity ours =
       summarise(score_chunks(session, chunks, tokenizer.bos(), nullptr, [](int64_t) {}));
@@ -154,7 +157,7 @@ TEST_P(Baselines, PerplexityIsLlamas) {
   EXPECT_NEAR(ours.perplexity.value / theirs.perplexity.value, 1, 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Baselines, testing::Values("tiny", "dense", "moe"));
+INSTANTIATE_TEST_SUITE_P(Models, Baselines, testing::ValuesIn(test::trained_models()));
 
 }  // namespace
 }  // namespace snug

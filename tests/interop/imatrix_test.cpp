@@ -20,6 +20,7 @@
 #include "model/roles.hpp"
 #include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -84,14 +85,13 @@ class ImatrixBeside : public testing::Test {
 };
 
 /// Files made by the tool of llama.cpp's fork, which keeps activations and the cache in f16.
-class ToolsFile : public ImatrixBeside, public testing::WithParamInterface<const char*> {};
+class ToolsFile : public ImatrixBeside, public testing::WithParamInterface<std::string> {};
 
 TEST_P(ToolsFile, AgreesAndGivesTheSameRecipes) {
   const std::filesystem::path shared = test::shared_folder();
   if (shared.empty()) GTEST_SKIP() << "../shared is not here";
   const std::string name = GetParam();
-  const std::filesystem::path model = shared / "models" / (name + "-f16.gguf"),
-                              file = shared / "models" / (name + ".imatrix.gguf");
+  const std::filesystem::path model = test::trained_model(name), file = test::trained_imatrix(name);
   const CalibrationTokens text =
       calibration_tokens({(shared / "text/calib.txt").string()}, infer::Model{open_model(model)});
   const Imatrix theirs = read_imatrix(file),
@@ -117,7 +117,7 @@ TEST_P(ToolsFile, AgreesAndGivesTheSameRecipes) {
   EXPECT_EQ(plans(open_model(model), scratch_ / "ours.gguf"), plans(open_model(model), file));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, ToolsFile, testing::Values("tiny", "dense", "moe"));
+INSTANTIATE_TEST_SUITE_P(Models, ToolsFile, testing::ValuesIn(test::trained_models()));
 
 /// The library itself, as exact as it gets: then experts agree, too.
 class LibrarysProducts : public ImatrixBeside {

@@ -8,7 +8,9 @@
 #include "model/roles.hpp"
 #include "recipe/format_names.hpp"
 #include "recipe/presets.hpp"
+#include "support/gguf_bytes.hpp"
 #include "support/scratch.hpp"
+#include "support/tiny_model.hpp"
 
 namespace snug {
 namespace {
@@ -41,14 +43,46 @@ std::string type_of(const ModelSource& model, const std::string& preset, const s
   return "missing";
 }
 
+test::GgufBytes llama_like(const std::string& architecture, uint32_t layers, uint32_t heads, uint32_t heads_kv) {
+  test::GgufBytes file;
+  file.key("general.architecture", architecture).key_u32(architecture + ".block_count", layers);
+  file.key_u32(architecture + ".attention.head_count", heads).key_u32(architecture + ".attention.head_count_kv", heads_kv);
+  return file;
+}
+
+void add_f16(test::GgufBytes& file, const std::string& name, int64_t cols, int64_t rows) {
+  file.tensor(name, {cols, rows}, static_cast<uint32_t>(FormatId::f16), std::string(static_cast<size_t>(2 * cols * rows), 0));
+}
+
 /// Two public reports: Falcon's own rules, and the type of the embeddings of each layer.
-TEST(PresetReports, TypesAreThoseOfLlamaQuantize) {
-  const auto shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "needs the shared folder beside the project";
-  const std::filesystem::path falcon = shared / "cases/reports/falcon-presets";
-  const std::filesystem::path per_layer = shared / "cases/reports/per-layer-embd-preset";
-  const ModelSource falcon_model = open_model(falcon / "falcon.gguf"), tied_model = open_model(per_layer / "tied.gguf");
-  std::ifstream falcon_rows{falcon / "expected.csv"}, tied_rows{per_layer / "expected.csv"};
+class PresetReports : public testing::Test {
+ protected:
+  ModelSource falcon() const {
+    test::GgufBytes file = llama_like("falcon", 10, 8, 1);
+    add_f16(file, "token_embd.weight", 256, 8);
+    add_f16(file, "output.weight", 256, 8);
+    for (int layer = 0; layer < 10; ++layer)
+      for (const char* part : {"attn_qkv", "attn_output", "ffn_up", "ffn_down"})
+        add_f16(file, str("blk.", layer, ".", part, ".weight"), 256, 4);
+    file.save(scratch_ / "falcon.gguf");
+    return open_model(scratch_ / "falcon.gguf");
+  }
+  ModelSource tied() const {
+    test::GgufBytes file = llama_like("llama", 1, 2, 1);
+    add_f16(file, "token_embd.weight", 64, 300);
+    for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"})
+      add_f16(file, str("blk.0.", part, ".weight"), 64, 64);
+    add_f16(file, "per_layer_token_embd.weight", 256, 64);
+    file.save(scratch_ / "tied.gguf");
+    return open_model(scratch_ / "tied.gguf");
+  }
+
+  test::Scratch scratch_;
+};
+
+TEST_F(PresetReports, TypesAreThoseOfLlamaQuantize) {
+  const ModelSource falcon_model = falcon(), tied_model = tied();
+  std::ifstream falcon_rows{test::data_folder() / "presets/falcon.csv"}, tied_rows{test::data_folder() / "presets/per_layer.csv"};
   std::string line, preset, tensor, type;
   int compared = 0;
   std::getline(falcon_rows, line);
@@ -65,9 +99,7 @@ TEST(PresetReports, TypesAreThoseOfLlamaQuantize) {
 /// The baselines were made by llama-quantize with each model's imatrix; dense, with tied embeddings, and with
 /// 8 experts.
 TEST(PresetSizes, AreThoseOfTheFilesLlamaQuantizeMade) {
-  const auto shared = test::shared_folder();
-  if (shared.empty()) GTEST_SKIP() << "needs the shared folder beside the project";
-  std::ifstream in{shared / "cases/baselines.csv"};
+  std::ifstream in{test::data_folder() / "presets/baselines.csv"};
   std::string line, model, method, file_bytes, tensor_bytes;
   int compared = 0;
   std::getline(in, line);
@@ -76,12 +108,12 @@ TEST(PresetSizes, AreThoseOfTheFilesLlamaQuantizeMade) {
     for (std::string* field : {&model, &method, &file_bytes, &tensor_bytes})
       std::getline(fields, *field, ',');
     const Preset* preset = find_preset(method);
-    if (!preset) continue;  // the fork's --target-bpw
-    const ModelSource reader = open_model(shared / "models" / str(model, "-f16.gguf"));
+    if (!preset || !std::filesystem::exists(test::trained_model(model))) continue;  // the fork's --target-bpw; no model
+    const ModelSource reader = open_model(test::trained_model(model));
     EXPECT_EQ(preset_bytes(reader, *preset, true), std::stoll(tensor_bytes)) << model << " " << method;
     ++compared;
   }
-  EXPECT_GE(compared, 54);
+  EXPECT_GE(compared, 18 * std::ssize(test::trained_models()));
 }
 
 }  // namespace

@@ -29,6 +29,18 @@ std::string row(const EvaluatedRecipe& judged, const std::string& verdict) {
              verdict, "\n");
 }
 
+/// Whose a preset's row is: llama.cpp's own file of that preset has other figures.
+std::string preset_line(const std::vector<EvaluatedRecipe>& all) {
+  bool with_feedback = false;
+  for (const EvaluatedRecipe& judged : all) {
+    with_feedback |= judged.label == "error feedback" && judged.accepted;
+    if (judged.label.starts_with("preset "))
+      return str("  (a preset is llama.cpp's choice of formats, encoded by snug", with_feedback ? " with error feedback" : "",
+                 ": not llama.cpp's own file)\n");
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string judged_text(const std::vector<EvaluatedRecipe>& all, int64_t holdout_tokens) {
@@ -39,7 +51,7 @@ std::string judged_text(const std::vector<EvaluatedRecipe>& all, int64_t holdout
   const size_t chosen = chosen_of(all);
   for (size_t i = 0; i < all.size(); ++i)
     text += row(all[i], i == chosen ? "chosen" : all[i].accepted ? "best so far" : "rejected");
-  return text;
+  return text + preset_line(all);
 }
 
 }  // namespace snug::cli

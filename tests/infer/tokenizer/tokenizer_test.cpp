@@ -68,8 +68,8 @@ std::vector<std::string> records(const std::string& text) {
 }
 
 TEST(Tokenizer, GivesTheIdsOfEveryReferenceString) {
+  if (test::shared_folder().empty()) GTEST_SKIP() << "the folder ../shared is not there";
   const auto vocabularies = test::reference_vocabularies();
-  if (vocabularies.empty()) GTEST_SKIP() << "the folder ../shared is not there";
   for (const auto& path : vocabularies) {
     SCOPED_TRACE(path.filename());
     const ModelSource file = open_model(path);
@@ -89,7 +89,6 @@ TEST(Tokenizer, GivesTheIdsOfEveryReferenceString) {
 
 TEST(Tokenizer, DecodesWhatItEncoded) {
   const auto vocabularies = test::reference_vocabularies();
-  if (vocabularies.empty()) GTEST_SKIP() << "the folder ../shared is not there";
   for (const auto& path : vocabularies) {
     const ModelSource file = open_model(path);
     const Tokenizer tokenizer{file};
@@ -108,7 +107,6 @@ TEST(Tokenizer, DecodesWhatItEncoded) {
 
 TEST(Tokenizer, ALongTextTakesNoLongTime) {
   const auto vocabularies = test::reference_vocabularies();
-  if (vocabularies.empty()) GTEST_SKIP() << "the folder ../shared is not there";
   constexpr size_t kBytes = 1 << 20;
   std::vector<std::string> texts{MixedText{7}.make(kBytes)};
   for (const char* unit : {"a", " ", "\n", "7", "A", ".", "é", "字", "\xFF", " \n", "\xE3\x80\x80"}) {
