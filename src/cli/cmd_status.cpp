@@ -14,7 +14,7 @@
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
-#include "fit/job_status.hpp"
+#include "fit/progress/job_status.hpp"
 #include "fit/measurement_files.hpp"
 #include "fit/measurements.hpp"
 #include "snug/error.hpp"

@@ -1,26 +1,22 @@
 #include "snug/fit.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
+#include <tuple>
 #include <utility>
 
-#include "artifact/artifact.hpp"
-#include "artifact/quantize_model.hpp"
 #include "base/events.hpp"
-#include "base/files/atomic_file.hpp"
-#include "base/files/read_file.hpp"
 #include "base/memory.hpp"
 #include "base/str.hpp"
-#include "base/units.hpp"
 #include "fit/evidence.hpp"
-#include "fit/forecast.hpp"
-#include "fit/job_progress.hpp"
+#include "fit/fit_outputs.hpp"
+#include "fit/progress/forecast.hpp"
+#include "fit/progress/job_progress.hpp"
 #include "fit/measurements.hpp"
-#include "fit/output_store.hpp"
-#include "fit/own_recipe.hpp"
 #include "fit/refine_plan.hpp"
 #include "fit/run_time.hpp"
-#include "fit/stage_clock.hpp"
+#include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -66,10 +62,7 @@ class Ladder {
       : request_(request), model_(open_model(request.model)) {
     for (const FitStep& step : steps) requests_.push_back(request_of(request, step));
     state_ = request.state.empty() ? measurements_of(model_, work_folder()) : request.state;
-    known_.resize(requests_.size());
-    for (const FitRequest& step : requests_) recipe_existing_.push_back(existing_recipe(step));
-    recall_outputs();
-    check_outputs();
+    outputs_.emplace(model_, requests_, state_);
   }
 
   Forecast estimate() const {
@@ -117,60 +110,6 @@ class Ladder {
   fs::path work_folder() const {
     const fs::path& out = requests_.front().output;  // a folder may be named with a slash behind it
     return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
-  }
-
-  /// Outputs of the same call before, finished or stopped on the way: they need not be made again.
-  void recall_outputs() {
-    if (request_.dry_run || !fs::exists(state_)) return;
-    const Store state = Store::open(state_, Access::read);
-    for (size_t i = 0; i < requests_.size(); ++i)
-      if (is_output_in_place(requests_[i].output, requests_[i].plan.split_bytes, requests_[i].plan.runtime))
-        known_[i] = known_output(state, request_digest(requests_[i], model_), requests_[i].output);
-  }
-
-  bool is_known(size_t i) const {
-    return known_[i].is == OutputState::begun || known_[i].is == OutputState::finished;
-  }
-
-  /// What a stopped call has put in place of a split output is no model yet, and its own to replace.
-  Existing existing_output(size_t i) const {
-    return known_[i].is == OutputState::partly ? Existing::replace : requests_[i].existing;
-  }
-
-  /// The recipe of this very fit, stopped before its model was there, may be written again.
-  Existing existing_recipe(const FitRequest& step) const {
-    const bool is_ours = !step.dry_run && is_unfinished_recipe(step.recipe, state_);
-    return is_ours ? Existing::replace : step.existing;
-  }
-
-  /// What can be refused before hours of work is refused now.
-  void check_outputs() const {
-    OutputGuard guard = guard_for(request_.existing, request_.model, request_.inputs, request_.calibration.text);
-    for (size_t i = 0; i < requests_.size(); ++i) {
-      const FitRequest& step = requests_[i];
-      if (!step.dry_run && step.output.empty())
-        throw Error{"no output named", "", "name one, or ask for the plan alone", Fault::usage};
-      if (is_known(i)) continue;
-      if (known_[i].is == OutputState::partly)
-        for (const fs::path& part : known_[i].written.files) guard.writes(part, existing_output(i));
-      else if (!step.dry_run)
-        guard_output(guard, step.output, step.plan.split_bytes, step.plan.runtime);
-      guard.writes(step.recipe, recipe_existing_[i]);
-    }
-    guard.keeps(state_).check();
-    tell_of_room();
-  }
-
-  void tell_of_room() const {
-    int64_t wanted = 0;
-    for (size_t i = 0; i < requests_.size(); ++i)
-      if (!is_known(i) && requests_[i].plan.budget.counts_whole_files()) wanted += requests_[i].plan.budget.bytes(0);
-    if (request_.dry_run || wanted == 0) return;
-    std::error_code unknown;
-    const auto space = fs::space(folder_of(requests_.front().output), unknown);
-    if (!unknown && static_cast<int64_t>(space.available) < wanted)
-      log_line(str("the disk of the output has ", show_size(static_cast<int64_t>(space.available)), " free, ",
-                   requests_.size() > 1 ? "the budgets are " : "the budget is ", show_size(wanted)));
   }
 
   EvidenceRequest evidence_request() const {
@@ -225,62 +164,18 @@ class Ladder {
                      .measured = evidence.measured,
                      .probes = summary_of(evidence.probes),
                      .state = state_};
-    write_recipe(i, result.recipe, evidence.state);
-    if (!step.dry_run) result.written = write(i, evidence, result.recipe, result.was_known);
+    outputs_->write_recipe(i, result.recipe, evidence.state);
+    if (!step.dry_run) std::tie(result.written, result.was_known) = outputs_->write(i, evidence, result.recipe);
     if (result.recipe.error_feedback)
       result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
     return result;
-  }
-
-  /// Before the model: the recipe is what the work was for. Noted first, for a start after this one was stopped.
-  void write_recipe(size_t i, const Recipe& recipe, Store& state) const {
-    const FitRequest& step = requests_[i];
-    if (step.recipe.empty()) return;
-    const std::string text = to_json(recipe);
-    if (is_known(i) && fs::exists(step.recipe) && read_file(step.recipe) == text) return;
-    if (!step.dry_run) note_own_recipe(state, text, OwnRecipe::unfinished);
-    write_file(step.recipe, text, recipe_existing_[i]);
-  }
-
-  /// True if the files that are there are those of the recipe.
-  bool is_written(size_t i, const Evidence& evidence, const Recipe& recipe, const Hessians* moments) const {
-    const KnownOutput& known = known_[i];
-    if (!is_known(i) || known.written.bytes != recipe.file_bytes) return false;
-    if (known.is == OutputState::finished) return true;
-    try {
-      verify_written(evidence.weights(model_), evidence.columns(), recipe, known.written, moments);
-      return true;
-    } catch (const Error& error) {
-      if (error.fault() == Fault::interrupted) throw;
-      return false;
-    }
-  }
-
-  WrittenModel write(size_t i, Evidence& evidence, const Recipe& recipe, bool& was_known) const {
-    const FitRequest& step = requests_[i];
-    const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
-    const Digest asked = request_digest(step, model_);
-    was_known = is_written(i, evidence, recipe, moments);
-    if (was_known) {
-      if (known_[i].is == OutputState::begun) keep_finished(evidence.state, asked, step.output, known_[i].written);
-      return known_[i].written;
-    }
-    const ModelSource& model = evidence.weights(model_);
-    keep_begun(evidence.state, asked, step.output,
-               make_artifact(model, evidence.columns(), recipe.runtime)->files(recipe, step.output));
-    WrittenModel written = quantize_model(model, evidence.columns(), recipe, step.output, existing_output(i), moments);
-    verify_written(model, evidence.columns(), recipe, written, moments);
-    keep_finished(evidence.state, asked, step.output, written);
-    if (!step.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
-    return written;
   }
 
   const FitRequest& request_;
   const ModelSource model_;
   fs::path state_;
   std::vector<FitRequest> requests_;
-  std::vector<KnownOutput> known_;
-  std::vector<Existing> recipe_existing_;  // of each size's recipe
+  std::optional<FitOutputs> outputs_;
 };
 
 }  // namespace

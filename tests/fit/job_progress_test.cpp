@@ -1,5 +1,5 @@
 // How far all of the work is, and what is said of it beside the state.
-#include "fit/job_progress.hpp"
+#include "fit/progress/job_progress.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -1,4 +1,4 @@
-#include "fit/stage_clock.hpp"
+#include "fit/progress/stage_clock.hpp"
 
 #include <algorithm>
 #include <sstream>

@@ -1,4 +1,4 @@
-#include "fit/job_status.hpp"
+#include "fit/progress/job_status.hpp"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "fit/forecast.hpp"
+#include "fit/progress/forecast.hpp"
 
 #include <algorithm>
 #include <thread>

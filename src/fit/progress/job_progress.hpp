@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "fit/forecast.hpp"
-#include "fit/job_status.hpp"
+#include "fit/progress/forecast.hpp"
+#include "fit/progress/job_status.hpp"
 #include "snug/events.hpp"
 
 namespace snug {

@@ -1,8 +1,8 @@
-#include "fit/job_progress.hpp"
+#include "fit/progress/job_progress.hpp"
 
 #include <algorithm>
 
-#include "fit/stage_clock.hpp"
+#include "fit/progress/stage_clock.hpp"
 
 namespace snug {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "fit/stage_clock.hpp"
+#include "fit/progress/stage_clock.hpp"
 #include "snug/fit.hpp"
 #include "snug/model.hpp"
 #include "snug/state.hpp"
