@@ -47,15 +47,7 @@ class FromGguf : public MlxFolder {
 };
 
 TEST_F(FromGguf, HasTheWeightsOfTheCheckpoint) {
-  const std::pair<const char*, test::TinyCheckpoint> models[] = {{"llama", test::wide_llama()},
-                                                                 {"gemma 3", test::wide_gemma3(false)},
-                                                                 {"qwen 3 moe", test::wide_qwen3moe()},
-                                                                 {"qwen 3 next", test::wide_qwen3next()},
-                                                                 {"qwen 3.5", test::wide_qwen35()},
-                                                                 {"glm 4 moe", test::wide_glm4moe()},
-                                                                 {"deepseek 2", test::wide_deepseek(false)},
-                                                                 {"deepseek 3", test::wide_deepseek(true)}};
-  for (const auto& [name, checkpoint] : models) {
+  for (const auto& [name, checkpoint] : test::wide_models(false)) {
     SCOPED_TRACE(name);
     for (const fs::path& old : {source_, direct_, out_, gguf_}) fs::remove_all(old);
     convert_both(checkpoint);

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/str.hpp"
 #include "hf/tiny_checkpoint.hpp"
+#include "mlx/wide_checkpoint.hpp"
 
 // Small checkpoints of architectures whose tensors lie in another order in MLX than in GGUF.
 namespace snug::test {
@@ -98,6 +101,18 @@ inline TinyCheckpoint wide_deepseek(bool is_v3) {
   add_experts(model, "model.layers.1.", 3, "mlp.shared_experts");
   if (is_v3) model.add_values("model.layers.1.mlp.gate.e_score_correction_bias", {3}, {0.1f, 0.2f, 0.3f}, Dtype::f32);
   return add_ends(model);
+}
+
+/// One of each kind of module tree; `wrapped`: Gemma 3 within a model that sees images.
+inline std::vector<std::pair<const char*, TinyCheckpoint>> wide_models(bool wrapped) {
+  return {{"llama", wide_llama()},
+          {"gemma 3", wide_gemma3(wrapped)},
+          {"qwen 3 moe", wide_qwen3moe()},
+          {"qwen 3 next", wide_qwen3next()},
+          {"qwen 3.5", wide_qwen35()},
+          {"glm 4 moe", wide_glm4moe()},
+          {"deepseek 2", wide_deepseek(false)},
+          {"deepseek 3", wide_deepseek(true)}};
 }
 
 }  // namespace snug::test
