@@ -68,10 +68,11 @@ class Collector {
     return options_.memory_bytes > 0 ? options_.memory_bytes : memory_for(MemoryUse::hessians);
   }
 
+  /// The place first: it counts on the sums of the passes before it.
   void remove_saved() const {
-    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) remove_leftovers(pass_path(i));
     remove(place_path());
     remove_leftovers(place_path());
+    for (size_t i = 0; remove(pass_path(i)) || i < passes_.size(); ++i) remove_leftovers(pass_path(i));
   }
 
   /// A model and second moments that stay in memory are run chunk by chunk; else all chunks go through a layer before
