@@ -4,14 +4,13 @@
 #include <fstream>
 #include <iterator>
 #include <map>
-#include <type_traits>
-#include <variant>
 
 #include "base/files/file_kind.hpp"
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
+#include "cli/text/model_lists.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/text_table.hpp"
 #include "imatrix/imatrix_file.hpp"
@@ -53,20 +52,6 @@ std::map<FormatId, FormatTotal> totals_of(const ModelSource& model) {
 
 double bits_per_weight(int64_t bytes, int64_t weights) {
   return weights > 0 ? 8.0 * static_cast<double>(bytes) / static_cast<double>(weights) : 0;
-}
-
-ordered_json value_json(const MetadataValue& value) {
-  return std::visit(
-      [](const auto& v) -> ordered_json {
-        using T = std::decay_t<decltype(v)>;
-        if constexpr (std::is_same_v<T, MetadataArray>)
-          return str("[", v.count, " values]");
-        else if constexpr (std::is_same_v<T, std::string_view>)
-          return printable(v);
-        else
-          return v;
-      },
-      value);
 }
 
 /// What quantizers note of their work: ours and llama-quantize's.

@@ -38,7 +38,7 @@ void group_commands(CLI::App& app) {
     for (const char* name : names) app.get_subcommand(name)->group(group);
   };
   put("Fit a model", {"fit", "plan", "measure", "imatrix", "quantize", "convert"});
-  put("Look at a model", {"eval", "run", "bench", "report", "inspect", "tokenize"});
+  put("Look at a model", {"eval", "run", "bench", "report", "audit", "inspect", "tokenize"});
   put("Keep and pass on", {"status", "measurements", "state", "export", "codec"});
   put("Help", {"help", "version", "completion", "man"});
 }

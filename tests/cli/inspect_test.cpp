@@ -6,10 +6,12 @@
 #include <sstream>
 
 #include "base/files/file_kind.hpp"
+#include "cli/text/model_lists.hpp"
 #include "cli/text/report_table.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "recipe/recipe_fixture.hpp"
 #include "snug/error.hpp"
+#include "snug/model.hpp"
 #include "snug/state.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
@@ -40,6 +42,17 @@ class InspectOnScratchDisk : public testing::Test {
 void expect_narrow(const std::string& text) {
   std::istringstream lines{text};
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), kReportWidth) << line;
+}
+
+TEST(ModelLists, NameEveryTensorAndEveryKey) {
+  const ModelSource model = open_model(test::tiny_model());
+  const Inspection tensors = list_tensors(model), keys = list_metadata(model);
+  ASSERT_EQ(tensors.json["tensors"].size(), model.tensors().size());
+  EXPECT_EQ(tensors.json["tensors"][0]["bytes"], model.tensors()[0].bytes());
+  EXPECT_EQ(keys.json["metadata"].size(), model.metadata().entries().size());
+  EXPECT_EQ(keys.json["metadata"]["general.architecture"], "llama");
+  for (const Tensor& tensor : model.tensors()) EXPECT_NE(tensors.text.find(tensor.name), std::string::npos);
+  EXPECT_NE(keys.text.find("general.architecture = \"llama\"\n"), std::string::npos) << keys.text;
 }
 
 TEST_F(InspectOnScratchDisk, AModelTellsItsShapeAndWhatItsTensorsTake) {
