@@ -19,7 +19,7 @@ wrong() { echo "$fault at call $at of $count: $*"; failed=1; }
 fit() {  # in a folder of its own: the outputs' names are the same everywhere
   (cd "$1" && shift && "$@" "$snug" fit "$model" --calib-chunks 2 --calib-ctx 32 -q --state s "${options[@]}")
 }
-files_of() { (cd "$1" && find . ! -name s ! -name '*.imatrix*' -type f | sort | xargs sha256sum); }
+files_of() { (cd "$1" && find . ! -name s ! -name s.status ! -name '*.imatrix*' -type f | sort | xargs sha256sum); }
 
 said_well() {  # of a run that ended with this code
   [ "$1" -eq 0 ] && return

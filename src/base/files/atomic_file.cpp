@@ -152,13 +152,17 @@ bool AtomicFile::put_in_place() {
 
 void AtomicFile::commit() {
   sync();
+  commit_unsynced();
+  sync_directory(folder_of(path_));
+}
+
+void AtomicFile::commit_unsynced() {
   if (!put_in_place()) {
     const Error error = io_error("put the output in place", path_.string());
     discard();
     throw error;
   }
   discard();
-  sync_directory(folder_of(path_));
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text, Existing existing) {

@@ -32,6 +32,7 @@ class AtomicFile {
   const std::filesystem::path& path() const { return path_; }  // where it will lie, links followed
   void sync();    // to the disk; lets several files be made safe before the first is put in place
   void commit();  // syncs and puts in place
+  void commit_unsynced();  // puts in place what may be lost with the power
 
  private:
   void open_temporary();

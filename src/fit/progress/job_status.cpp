@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "base/files/atomic_file.hpp"
 #include "base/files/read_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
@@ -97,12 +98,10 @@ fs::path status_file(const fs::path& state) {
 }
 
 void keep_status(const fs::path& state, const JobStatus& status) noexcept try {
-  const fs::path file = status_file(state), part = fs::path{file} += str(".", status.process);
-  std::error_code failed;
-  if (std::ofstream out{part}; !(out << to_text(status)).flush()) failed = std::make_error_code(std::errc::io_error);
-  if (!failed) fs::rename(part, file, failed);
-  if (failed) fs::remove(part, failed);
-} catch (...) {  // out of memory: the work itself will say so
+  AtomicFile file{status_file(state), Existing::replace};
+  file.write(to_text(status));
+  file.commit_unsynced();
+} catch (...) {  // a disk that takes nothing, out of memory: the work itself will say so
 }
 
 std::optional<JobStatus> read_status(const fs::path& state) {
