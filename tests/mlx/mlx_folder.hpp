@@ -28,7 +28,7 @@ class MlxFolder : public testing::Test {
     std::ofstream{source_ / "notes.md"} << "not part of the model";
   }
   ModelSource model() const { return hf::open_checkpoint(source_); }
-  WrittenModel convert() const { 
+  WrittenModel convert() const {
     ConvertOptions options;
     options.runtime = "mlx";
     return convert_model(model(), out_, options);
