@@ -25,7 +25,7 @@ namespace {
 
 using namespace snug;
 using tools::mix_bits;
-using gguf::OutputKey;
+using snug::OutputKey;
 using gguf::OutputTensor;
 
 struct Options {

@@ -105,7 +105,7 @@ int64_t ffn_of(const ModelSource& model) {
 
 void write_model(const ModelSource& model, const Split& split, const Options& o) {
   const std::string arch{model.metadata().text("general.architecture").value_or("")};
-  std::vector<gguf::OutputKey> changed;
+  std::vector<snug::OutputKey> changed;
   for (const char* key : {"feed_forward_length", "expert_feed_forward_length"})
     if (model.metadata().integer(str(arch, ".", key)) == split.from)
       changed.push_back({str(arch, ".", key), MetadataValue{static_cast<uint32_t>(split.to)}});

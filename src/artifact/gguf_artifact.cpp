@@ -40,7 +40,7 @@ gguf::ImatrixNote note_of(const Importance& importance) {
           static_cast<int64_t>(importance.tensors().size()), importance.chunks()};
 }
 
-std::vector<gguf::OutputKey> keys_of(const ModelSource& model, const Importance* importance, const Recipe& recipe) {
+std::vector<OutputKey> keys_of(const ModelSource& model, const Importance* importance, const Recipe& recipe) {
   gguf::ImatrixNote note;
   if (importance) note = note_of(*importance);
   const uint32_t type = recipe.method == kConverted ? unquantized_file_type(model, recipe) : file_type_of(recipe);

@@ -24,10 +24,10 @@ class Keys {
     if (!text.empty()) add(key, text);
   }
   void add(const char* key, std::vector<float> numbers) { keys_.push_back({key, std::move(numbers)}); }
-  std::vector<gguf::OutputKey> take() { return std::move(keys_); }
+  std::vector<OutputKey> take() { return std::move(keys_); }
 
  private:
-  std::vector<gguf::OutputKey> keys_;
+  std::vector<OutputKey> keys_;
 };
 
 void add_making(Keys& keys, const Recipe& recipe) {
@@ -141,7 +141,7 @@ void read_tensors(const ModelSource& file, Recipe& recipe) {
 
 }  // namespace
 
-std::vector<gguf::OutputKey> recipe_keys(const Recipe& recipe) {
+std::vector<OutputKey> recipe_keys(const Recipe& recipe) {
   if (!recipe.notes) return {};
   Keys keys;
   add_making(keys, recipe);

@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "gguf/writer.hpp"
+#include "model/output_key.hpp"
 #include "snug/model.hpp"
 #include "snug/recipe.hpp"
 
@@ -11,7 +11,7 @@ namespace snug {
 
 /// What a GGUF file says of its recipe (docs/recipe.md lists the keys). Values that are known only once the recipe has
 /// been run or judged take the same bytes before as after, so that sizes are exact while one is planned.
-std::vector<gguf::OutputKey> recipe_keys(const Recipe& recipe);
+std::vector<OutputKey> recipe_keys(const Recipe& recipe);
 
 /// The recipe of a file, from those keys and its tensors, complete but for RecipeTensor::unweighted and Recipe::left_out:
 /// carried out, it gives the same bytes again. Nothing where the file was not made from a recipe, or without its notes.

@@ -6,20 +6,14 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/files/atomic_file.hpp"
+#include "model/output_key.hpp"
 #include "snug/format.hpp"
 #include "snug/model.hpp"
 
 namespace snug::gguf {
-
-/// A key to write: one carried over from a ModelSource (views stay valid while it lives) or one of our own.
-struct OutputKey {
-  std::string key;
-  std::variant<MetadataValue, std::string, std::vector<std::string>, std::vector<float>> value;
-};
 
 struct OutputTensor {
   std::string name;

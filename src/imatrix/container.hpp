@@ -13,7 +13,7 @@
 // What an imatrix is kept in is a GGUF file: said here alone.
 namespace snug {
 
-using ContainerKey = gguf::OutputKey;
+using ContainerKey = OutputKey;
 using ContainerTensor = gguf::OutputTensor;
 using ContainerWriter = gguf::Writer;
 

@@ -20,7 +20,7 @@ struct TinyLlama {
   FormatId format = FormatId::f32;
   int64_t vocabulary = 40;
   std::vector<std::string> without{};  // names of tensors to leave out
-  std::vector<gguf::OutputKey> more_keys{};
+  std::vector<OutputKey> more_keys{};
 };
 
 inline std::vector<gguf::OutputTensor> tensors_of(const TinyLlama& model) {
@@ -53,7 +53,7 @@ inline std::vector<gguf::OutputTensor> tensors_of(const TinyLlama& model) {
 
 inline void write_tiny_llama(const TinyLlama& model, const std::filesystem::path& path) {
   const std::string a = model.architecture + ".";
-  std::vector<gguf::OutputKey> keys{
+  std::vector<OutputKey> keys{
       {"general.architecture", model.architecture},
       {a + "context_length", MetadataValue{uint32_t{128}}},
       {a + "embedding_length", MetadataValue{uint32_t{64}}},

@@ -87,7 +87,7 @@ constexpr std::pair<std::string_view, bool> kFlags[] = {
 /// The keys in the making; what arrays point into lives as long.
 struct Keys {
   std::string arch;
-  std::vector<gguf::OutputKey> list;
+  std::vector<OutputKey> list;
   std::deque<std::vector<int32_t>> integers;
   std::deque<std::vector<float>> reals;
   std::deque<std::vector<uint8_t>> flags;

@@ -70,7 +70,7 @@ class Draft {
   std::string arch_;
   uint64_t seed_, state_;
   bool scaled_ = false;
-  std::vector<gguf::OutputKey> keys_;
+  std::vector<snug::OutputKey> keys_;
   std::vector<gguf::OutputTensor> tensors_;
   std::vector<Fill> fills_;
   std::deque<std::vector<int32_t>> arrays_;  // what keys_ point into
