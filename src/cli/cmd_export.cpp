@@ -87,7 +87,7 @@ int run_export(const ExportArgs& args) {
 void add_export(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<ExportArgs>();
   auto* cmd = app.add_subcommand("export", "hand a recipe to another converter");
-  cmd->add_option("RECIPE", args->recipe, "recipe.json, written by `snug plan`")->required();
+  cmd->add_option("RECIPE", args->recipe, "recipe.json, written by `snug plan`, or a model that was made by one")->required();
   cmd->add_option("--to", args->target, "llama.cpp, ik_llama.cpp, json or csv")
       ->required()
       ->check(CLI::IsMember(export_names()));

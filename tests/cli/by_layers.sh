@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A fit of a model that is larger than --memory gives the bytes of one that is not limited, reads the weights once for
-# each sweep and at most three times besides, and goes on after kill -9 as if nothing had been.
+# A fit of a model that is larger than --memory gives the bytes of one that is not limited, reads the weights at most three
+# times beside its sweeps, and goes on after kill -9 as if nothing had been.
 #   tests/cli/by_layers.sh SNUG MODEL IMATRIX
 set -euo pipefail
 snug=$1 model=$2 imatrix=$3
@@ -28,8 +28,12 @@ for how in forward reverse; do
     exit 1
   fi
   weights=$(bytes_of "layers-$how" weights_bytes)
-  besides=$(($(bytes_of "layers-$how" "checking weights") + $(bytes_of "layers-$how" measuring) +
-    $(bytes_of "layers-$how" writing)))
+  besides=0
+  for stage in "checking weights" measuring writing; do
+    part=$(bytes_of "layers-$how" "$stage")
+    [ "$part" -gt 0 ] || { echo "$how: nothing is known of what '$stage' read"; exit 1; }
+    besides=$((besides + part))
+  done
   judging=$(bytes_of "layers-$how" judging)
   if [ "$weights" -eq 0 ] || [ "$judging" -lt "$weights" ] || [ "$besides" -gt $((3 * weights)) ]; then
     echo "$how: of $weights bytes of weights, judging read $judging and what is no sweep $besides"

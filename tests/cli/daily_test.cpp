@@ -55,6 +55,7 @@ TEST_F(Daily, ProgressSpeaksOfAllOfTheWork) {
   const Outcome made = snug(fit("--bpw 4 -o a.gguf"));
   ASSERT_EQ(made.exit_code, 0);
   EXPECT_NE(made.err.find("judging done in"), std::string::npos) << made.err;
+  EXPECT_NE(made.err.find("% of all, "), std::string::npos) << made.err;
 }
 
 TEST_F(Daily, MeasurementsAreListedAndCleaned) {

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Disturbs a fit at every call that changes what a disk holds, one run a call: kills it before and behind the call, or has
 # the disk full, read-only or broken from there on. A kill must not end it otherwise; a fault must be said with a remedy,
-# or not matter; then the same command, undisturbed, must end with the bytes of a fit that nothing stopped, and leave
-# nothing else behind.
+# or not matter; then the same command, undisturbed, must end with the bytes of a fit that nothing stopped, and with no
+# other files than that but its state and what it collected.
 #   tests/cli/fault_points.sh SNUG FAULT_AT MODEL [OPTIONS of fit...]    FAULT_AT: the library of fault_at.cpp
 # STEP=50 takes every fiftieth call and with LAST=20 the last twenty, in which outputs get their names, FROM=80 none before
 # that; FAULTS="full broken" only those faults.
@@ -13,7 +13,7 @@ options=("$@")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export SNUG_HOME="$work/measurements"
-failed=0 runs=0 kills=0
+failed=0 runs=0 kills=0 faults=0
 wrong() { echo "$fault at call $at of $count: $*"; failed=1; }
 
 fit() {  # in a folder of its own: the outputs' names are the same everywhere
@@ -23,6 +23,7 @@ files_of() { (cd "$1" && find . ! -name s ! -name s.status ! -name '*.imatrix*' 
 
 said_well() {  # of a run that ended with this code
   [ "$1" -eq 0 ] && return
+  faults=$((faults + 1))
   [ "$1" -le 5 ] || wrong "exit code $1: $(tail -1 "$work/err")"
   grep -q '^snug: ' "$work/err" && grep -q 'try: ' "$work/err" || wrong "no message with a remedy: $(head -3 "$work/err" | tr '\n' ' ')"
 }
@@ -40,6 +41,7 @@ disturb() {
   if [ -s "$folder/s" ]; then "$snug" state verify "$folder/s" >"$work/verify" 2>&1 || wrong "$(head -1 "$work/verify")"; fi
   fit "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(head -3 "$work/err" | tr '\n' ' ')"
   files_of "$folder" | diff -q "$work/expected" - >/dev/null || wrong "other files: $(cd "$folder" && ls | tr '\n' ' ')"
+  [ -z "$(find "$folder" "$SNUG_HOME" -name '*.snug-part-*' 2>/dev/null)" ] || wrong "left behind: $(cd "$folder" && ls | tr '\n' ' ')"
   rm -rf "$folder"
   runs=$((runs + 1))
 }
@@ -53,5 +55,6 @@ for ((at = ${FROM:-1}; at <= count; ++at)); do
   for fault in ${FAULTS:-killed-before killed-behind full read-only broken}; do disturb; done
 done
 case ${FAULTS:-killed} in *killed*) [ "$kills" -gt 0 ] || wrong "no run was killed" ;; esac
-[ "$failed" -eq 0 ] && echo "$runs runs disturbed at some of $count calls, $kills of them killed: each said so, and went on to the same bytes"
+case ${FAULTS:-full} in *full* | *read-only* | *broken*) [ "$faults" -gt 0 ] || wrong "no run met a fault" ;; esac
+[ "$failed" -eq 0 ] && echo "$runs runs disturbed at some of $count calls, $kills killed, $faults ended by a fault and said so: all went on to the same bytes"
 exit $failed

@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <string_view>
 
 #include "source/open_model.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
+#include "tools/arch_models/arch_models.hpp"
 
 namespace snug {
 namespace {
@@ -14,9 +16,15 @@ namespace {
 TEST(RunTime, GrowsWithTheWeightsThatATokenIsMultipliedWith) {
   const ModelSource tiny = open_model(test::tiny_model());
   EXPECT_DOUBLE_EQ(run_seconds(tiny, 2000), 2 * run_seconds(tiny, 1000));
-  const std::filesystem::path experts = test::shared_folder() / "models" / "moe-f16.gguf";
-  if (!std::filesystem::exists(experts)) GTEST_SKIP() << "needs the shared models";
-  const ModelSource moe = open_model(experts);
+}
+
+TEST(RunTime, CountsOfAllExpertsThoseThatATokenIsSentTo) {
+  const test::Scratch scratch;
+  const auto kinds = tools::arch_models();
+  const auto experts = std::ranges::find(kinds, std::string_view{"qwen3moe"}, &tools::ArchModel::name);
+  ASSERT_NE(experts, kinds.end());
+  tools::write_arch_model(*experts, 1, scratch / "moe.gguf");
+  const ModelSource moe = open_model(scratch / "moe.gguf");
   double weights = 0;
   for (const Tensor& tensor : moe.tensors()) weights += static_cast<double>(tensor.weights());
   EXPECT_LT(run_seconds(moe, 1), 0.9 * weights / 2e10);  // some experts of all

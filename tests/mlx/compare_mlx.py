@@ -8,16 +8,12 @@ unquantized one are `snug eval`'s of the folder itself; the logits of quantized 
 weights taken out of their planes by mlx. All in f32, so that only the order of sums differs.
 """
 import json
-import pathlib
-import subprocess
-import sys
-import tempfile
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_map, tree_unflatten
-from mlx_lm.generate import generate_step
+from beside import as_f32, check_folders, evaluated, generates, log_softmax, logits_of, run
+from mlx.utils import tree_unflatten
 from mlx_lm.utils import load_model
 
 FORMATS = ['mlx_q2_g32', 'mlx_q3_g32', 'mlx_q4_g32', 'mlx_q4_g64', 'mlx_q5_g32', 'mlx_q6_g128', 'mlx_q8_g32',
@@ -26,19 +22,6 @@ TOKENS = 24
 # Of logits, relative to their rms. Gemma's activation is rounded as llama.cpp's table is; weights in f32 become bf16, and
 # so do norms with 1 added, of which the checkpoint has the rest alone.
 TOLERANCE, ROUNDED, ROUNDED_NORMS = 2e-3, 5e-2, 2e-1
-
-
-def run(*command):
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(result.stderr.strip())
-
-
-def as_f32(model):
-    """Computes in f32: quantized weights stay as they are, their scales become f32."""
-    floats = (mx.bfloat16, mx.float16)
-    model.update(tree_map(lambda p: p.astype(mx.float32) if p.dtype in floats else p, model.parameters()))
-    return model
 
 
 def plain(model):
@@ -68,15 +51,6 @@ def plain(model):
     return model
 
 
-def logits_of(model, tokens):
-    return np.array(model(mx.array([tokens]))[0].astype(mx.float32))
-
-
-def generates(model, tokens):
-    said = [int(t) for t, _ in generate_step(mx.array(tokens), model, max_tokens=8)]
-    return len(said) == 8
-
-
 def error_of(got, wanted):
     return float(np.max(np.abs(got - wanted)) / np.sqrt(np.mean(wanted ** 2)))
 
@@ -87,17 +61,8 @@ def usual_error_of(got, wanted):
 
 
 def divergence(got, wanted):
-    def log_softmax(x):
-        x = x.astype(np.float64) - x.max(-1, keepdims=True)
-        return x - np.log(np.exp(x).sum(-1, keepdims=True))
     p, q = log_softmax(wanted), log_softmax(got)
     return float((np.exp(p) * (p - q)).sum(-1).mean())
-
-
-def evaluated(snug, folder, tokens, scratch):
-    run(snug, 'eval', folder, '--tokens', ','.join(map(str, tokens)), '--logits', scratch / 'logits', '--cache-type', 'f32',
-        '--force', '--quiet')
-    return np.fromfile(scratch / 'logits', np.float32).reshape(len(tokens), -1)
 
 
 def allowed_of(config, of_f32):
@@ -123,47 +88,31 @@ def check(snug, folder, scratch):
     tokens = tokens_of(folder, text['vocab_size'])
     if config['model_type'] == 'gemma2':  # mlx_lm gives it no window
         tokens = tokens[:text['sliding_window']]
-    if not generates(as_f32(model), tokens):  # mlx multiplies stacks of experts in f32 alone on the CPU
+    if not generates(as_f32(model), tokens, 8):
         yield 'unquantized: does not generate'
     whole = logits_of(model, tokens)
     is_f32 = json.loads((folder / 'config.json').read_text()).get('dtype') == 'float32'
     ignores_yarn = config['model_type'] == 'qwen3_moe' and text.get('rope_scaling')  # as mlx_lm does there
-    check.divergences = {}
+    errors, divergences = [], []
     for what, allowed in zip((scratch / 'plain', folder), allowed_of(config, is_f32)):
-        ours = evaluated(snug, what, tokens, scratch)
-        check.error = error_of(whole, ours) if allowed < ROUNDED_NORMS else usual_error_of(whole, ours)
-        if not check.error <= allowed and not ignores_yarn:
-            yield f'unquantized: logits differ by {check.error:.2g} of their rms from snug eval {what.name}'
+        ours = evaluated(snug, what, tokens, scratch / 'logits')
+        errors.append(error_of(whole, ours) if allowed < ROUNDED_NORMS else usual_error_of(whole, ours))
+        if not errors[-1] <= allowed and not ignores_yarn:
+            yield f'unquantized: logits differ by {errors[-1]:.2g} of their rms from snug eval {what.name}'
     for name in FORMATS:
         out = scratch / name
         run(snug, 'quantize', folder, '--runtime', 'mlx', '--format', name, '-o', out, '--quiet')
         model, _ = load_model(out)
-        if not generates(as_f32(model), tokens):
+        if not generates(as_f32(model), tokens, 8):
             yield f'{name}: does not generate'
         packed = logits_of(model, tokens)
         error = error_of(packed, logits_of(plain(model), tokens))
-        check.divergences[name] = divergence(packed, whole)
+        divergences.append(f'{name.removeprefix("mlx_")} {divergence(packed, whole):.4f}')
         if not error <= TOLERANCE:
             yield f'{name}: logits differ by {error:.2g} of their rms from those of the unpacked weights'
-
-
-def main():
-    failed = 0
-    for name in sys.argv[2:]:
-        folder = pathlib.Path(name)
-        try:
-            with tempfile.TemporaryDirectory() as scratch:
-                problems = list(check(sys.argv[1], folder, pathlib.Path(scratch)))
-            kls = ' '.join(f'{n.removeprefix("mlx_")} {kl:.4f}' for n, kl in check.divergences.items())
-            verdict = f'logits within {check.error:.1e}; KL {kls}'
-        except Exception as error:
-            problems = [f'{type(error).__name__}: {error}']
-        failed += bool(problems)
-        print(f'{folder.name:20}', verdict if not problems else 'DIFFERS', flush=True)
-        for problem in problems[:12]:
-            print('   ', problem)
-    sys.exit(failed > 0)
+    written, source = errors
+    return f'logits within {written:.1e} of what was written, {source:.1e} of the source; KL {" ".join(divergences)}'
 
 
 if __name__ == '__main__':
-    main()
+    check_folders(__doc__, check)

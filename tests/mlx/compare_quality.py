@@ -12,18 +12,12 @@ import argparse
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
+
+from beside import run
 
 RECIPES = ('mlx_default_4_64,mixed_2_6,mixed_3_4,mixed_3_6,mixed_4_6,brlin_mixed_4_8,configi_published,ud_q2,ud_q3,ud_q4,'
            'ud_q5,ud_q6,ud_q8,ud_mxfp4,ud_nvfp4,ud2_q4,fixed_mxfp4,fixed_nvfp4')
-
-
-def run(*command):
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(f'{" ".join(map(str, command))}: {result.stderr.strip()[-2000:]}')
-    return result.stdout
 
 
 def quantization_of(module):

@@ -11,13 +11,13 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from beside import evaluated
 from mlx.utils import tree_map_with_path
 from mlx_lm.convert import mixed_quant_predicate_builder
 from mlx_lm.utils import _get_classes, load_model, quantize_model, save_config, save_model
@@ -121,21 +121,12 @@ def theirs(folder):
     return np.array(logits), count
 
 
-def ours(snug, folder, out):
-    tokens = ','.join(map(str, TOKENS))
-    result = subprocess.run([snug, 'eval', folder, '--tokens', tokens, '--logits', out, '--cache-type', 'f32', '--force', '--quiet'],
-                            capture_output=True, text=True)
-    if result.returncode:
-        raise RuntimeError(result.stderr.strip())
-    return np.fromfile(out, np.float32).reshape(len(TOKENS), -1)
-
-
 def compare(snug, scratch, checkpoint, mode, options):
     folder = scratch / 'mlx'
     shutil.rmtree(folder, ignore_errors=True)
     convert(checkpoint, folder, **options)
     want, count = theirs(folder)
-    got = ours(snug, folder, scratch / 'logits')
+    got = evaluated(snug, folder, TOKENS, scratch / 'logits')
     error = np.sqrt(np.mean((got - want) ** 2) / np.mean(want ** 2))
     return error, count
 

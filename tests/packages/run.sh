@@ -19,7 +19,11 @@ fit() { within sh -c "cd /try && rm -f out.gguf && SNUG_HOME=/try/home $1 fit ti
 digests=()
 for suite in "${suites[@]}"; do
   base=$folder/$suite system=$folder/$suite-tried
-  [ -e "$base/etc/debian_version" ] || debootstrap --variant=minbase "$suite" "$base" "$mirror" >"$folder/$suite.log"
+  if [ ! -e "$base" ]; then  # under its name only when it is whole
+    rm -rf "$base-part"
+    debootstrap --variant=minbase "$suite" "$base-part" ${mirror:+"$mirror"} >"$folder/$suite.log"
+    mv "$base-part" "$base"
+  fi
   rm -rf "$system"
   cp -a "$base" "$system"
   mount -t proc proc "$system/proc"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A sharded pass under a real Slurm on this one machine: a controller and four node daemons of our own, ports and files in
-# a scratch folder. One part is killed and queued again on its way; the joined state must be that of a pass in one piece.
+# a scratch folder. One part is killed and queued again on its way; the joined state must be that of the same parts without Slurm.
 #   tests/slurm/run.sh SNUG MODEL IMATRIX TEXT     as root, with Debian's slurm-wlm (`tools/setup --packages`)
 set -euo pipefail
 [ $# -eq 4 ] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
@@ -50,6 +50,7 @@ for _ in $(seq 60); do
   sleep 1
 done
 sinfo
+[ "$(sinfo -h -t idle -o %D)" = 4 ] || { echo "four nodes did not become idle"; exit 1; }
 
 options=("$model" --imatrix "$imatrix" --calib "$text" --calib-chunks 4 --calib-ctx 64 --precision 0.003)
 read -r parts joined < <("$here/../../tools/slurm/measure" 4 "$work/out" "${options[@]}")
@@ -58,8 +59,9 @@ for _ in $(seq 100); do  # until part 1 has kept something
   [ -s "$work/out/part-1.snug-state" ] && [ "$(stat -c %s "$work/out/part-1.snug-state")" -gt 600 ] && break
   sleep 0.2
 done
-scontrol requeue "${parts}_1" && requeued=1
+scontrol requeue "${parts}_1"
 kept=$(stat -c %s "$work/out/part-1.snug-state")
+[ "$kept" -gt 600 ] || { echo "part 1 had kept nothing yet"; exit 1; }
 echo "part 1 was killed and queued again with $kept bytes kept"
 for _ in $(seq 900); do
   [ -z "$(squeue -h -o %i 2>/dev/null)" ] && break
