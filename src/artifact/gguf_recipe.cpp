@@ -159,6 +159,9 @@ std::optional<Recipe> recipe_of_file(const ModelSource& file) {
   read_losses(file, recipe);
   read_tensors(file, recipe);
   recipe.file_bytes = file.bytes();
+  if (const auto digest = file.metadata().text("snug.recipe_digest"); digest && *digest != recipe_digest(recipe))
+    throw Error{"the file does not hold all of its recipe, such as what was folded", file.path().string(),
+                "use the recipe itself, which `fit` and `plan` write as JSON"};
   return recipe;
 }
 

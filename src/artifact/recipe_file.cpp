@@ -1,8 +1,7 @@
 #include "artifact/recipe_file.hpp"
 
-#include <fstream>
-
 #include "artifact/gguf_recipe.hpp"
+#include "base/files/file_kind.hpp"
 #include "base/files/read_file.hpp"
 #include "snug/error.hpp"
 
@@ -10,12 +9,6 @@ namespace snug {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_gguf(const fs::path& path) {
-  char magic[4]{};
-  std::ifstream in{path, std::ios::binary};
-  return in.read(magic, sizeof magic) && std::string_view{magic, sizeof magic} == "GGUF";
-}
 
 Recipe recipe_of_model(const fs::path& path) {
   if (auto recipe = recipe_of_file(open_model(path))) return *std::move(recipe);
@@ -27,8 +20,8 @@ Recipe recipe_of_model(const fs::path& path) {
 
 Recipe read_recipe(const fs::path& path, const std::string& remedy) {
   std::error_code unknown;
-  if (is_gguf(path)) return recipe_of_model(path);
   const fs::path file = fs::exists(path / kRecipeInFolder, unknown) ? path / kRecipeInFolder : path;
+  if (fs::is_regular_file(file, unknown) && file_kind(file) == FileKind::gguf) return recipe_of_model(file);
   return parse_recipe(read_file(file, remedy), file.string());
 }
 

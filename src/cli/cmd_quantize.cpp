@@ -67,7 +67,7 @@ ModelSource folded(const Args& args, const ModelSource& model, std::optional<Imp
   if (!args.fold) return model;
   std::map<std::string_view, FormatId> formats;
   for (const RecipeTensor& tensor : recipe.tensors) formats.emplace(tensor.name, tensor.format);
-  FoldedModel made = fold_model(model, importance, moments, [&](const Tensor& t) { return formats.at(t.name); }, false);
+  FoldedModel made = fold_model(model, importance, moments, [&](const Tensor& t) { return formats.at(t.name); });
   recipe.folds = std::move(made.folds);
   return made.model;
 }
@@ -121,6 +121,8 @@ int run(Args args) {
   if (args.out.empty() && !args.dry_run)
     throw Error{"no output named", "", "add -o OUT.gguf, or --dry-run to see the formats alone",
                 Fault::usage};
+  if (args.fold && !args.recipe.empty())
+    throw Error{"a recipe says itself what is folded", "--fold", "leave --fold out", Fault::usage};
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   if (!args.recipe.empty()) args.runtime = read_recipe(args.recipe).runtime;
   guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();

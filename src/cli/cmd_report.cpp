@@ -148,14 +148,16 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
   std::vector<report::ListedModel::File> files;
   int64_t bytes = 0;
   std::error_code unknown;
-  if (std::filesystem::is_directory(source, unknown) || file_kind(source) == FileKind::gguf)
+  const bool is_folder = std::filesystem::is_directory(source, unknown);
+  if (is_folder || file_kind(source) == FileKind::gguf)
     for (const auto& file : model_files(source))
       if (holds_weights(file)) {
         files.push_back({file.filename().string(), sha256_of(file)});
         bytes += static_cast<int64_t>(std::filesystem::file_size(file));
       }
-  const std::filesystem::path path{files.empty() ? source : files.front().name};
-  report::ListedModel model = report::listed(recipe, path.filename().string(), std::move(files));
+  const std::filesystem::path path{files.empty() || is_folder ? source : files.front().name};
+  const std::filesystem::path name = path.has_filename() ? path.filename() : path.parent_path().filename();
+  report::ListedModel model = report::listed(recipe, name.string(), std::move(files));
   if (bytes > 0) model.bytes = bytes;
   return model;
 }
@@ -172,7 +174,9 @@ std::string now() {
 report::Inputs inputs_of(const Args& args) {
   report::Inputs inputs;
   std::optional<Known> known;
-  switch (file_kind(args.source)) {
+  std::error_code unknown;
+  const bool has_recipe = std::filesystem::exists(std::filesystem::path{args.source} / kRecipeInFolder, unknown);
+  switch (has_recipe ? FileKind::recipe : file_kind(args.source)) {
     case FileKind::recipe:
     case FileKind::gguf:
       inputs.recipe = read_recipe(args.source);
@@ -181,6 +185,8 @@ report::Inputs inputs_of(const Args& args) {
       for (const std::string& other : args.more) inputs.models.push_back(listed_model(other, read_recipe(other)));
       break;
     case FileKind::state:
+      if (!args.more.empty())
+        throw Error{"further models are listed beside a recipe or a model", args.more.front(), "name a recipe first", Fault::usage};
       if (!args.measure.state.empty())
         throw Error{"two states are named", args.measure.state, "leave --state out", Fault::usage};
       known = profile_of_state(args);

@@ -80,6 +80,8 @@ int answer(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   int exit_code = 0;
+  if (std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "--json"; }))
+    snug::cli::report_errors_as_json();
   snug::cli::take_config_file();
   CLI::App app{kAbout, "snug"};
   app.footer(kFooter);
@@ -93,8 +95,6 @@ int run(int argc, char** argv) {
     snug::cli::print_out(app.help());
     return static_cast<int>(snug::Fault::usage);
   }
-  if (std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "--json"; }))
-    snug::cli::report_errors_as_json();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

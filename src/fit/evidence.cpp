@@ -107,7 +107,7 @@ void fold(const ModelSource& model, const EvidenceRequest& request, Evidence& ev
   if (!request.fold) return;
   Hessians* moments = evidence.moments ? &*evidence.moments : nullptr;
   const LikelyFormat format = likely_format(model, request.measuring, request.plans);
-  evidence.folded = fold_model(model, evidence.importance, moments, format, evidence.choices.runs_model);
+  evidence.folded = fold_model(model, evidence.importance, moments, format);
   if (evidence.run) evidence.run->model = std::make_unique<infer::Model>(evidence.folded->model);
 }
 
@@ -141,6 +141,7 @@ Evidence open_evidence(const ModelSource& model, const EvidenceRequest& request)
 
 Evidence gather(const ModelSource& source, const EvidenceRequest& request) {
   Evidence evidence = open_evidence(source, request);
+  if (request.fold && evidence.choices.runs_model) check_folded_runs(source);
   check_finite_once(source, evidence.state);
   open_inputs(source, request, evidence);
   fold(source, request, evidence);

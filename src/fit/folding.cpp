@@ -40,11 +40,14 @@ double bits_of(const ModelSource& model, std::span<const PlanOptions> plans) {
 
 }  // namespace
 
+void check_folded_runs(const ModelSource& model) {
+  if (stays_in_memory(model.bytes())) return;
+  throw Error{"a folded model is held in memory to be run, and this one does not stay there", model.path().string(),
+              "do without folds, or free more memory"};
+}
+
 FoldedModel fold_model(const ModelSource& model, std::optional<Importance>& importance, Hessians* moments,
-                       const LikelyFormat& format, bool is_run) {
-  if (is_run && !stays_in_memory(model.bytes()))
-    throw Error{"a folded model is held in memory to be run, and this one does not stay there", model.path().string(),
-                "do without folds, or free more memory"};
+                       const LikelyFormat& format) {
   Importance& known = needed(importance, model);
   return folded(model, known, moments, choose_folds(model, known, format));
 }

@@ -16,11 +16,13 @@ struct FoldedModel {
   ModelSource model;
 };
 
+/// Throws Error where the model would have to be read layer by layer to be run: a folded one is held in memory.
+void check_folded_runs(const ModelSource& model);
+
 /// Folds chosen for formats. `importance` and `moments` (may be nullptr) become those of the folded model. Throws Error
-/// where there is no importance, or where a model that is to be run would have to be read layer by layer: a folded one is
-/// held in memory.
+/// where there is no importance.
 FoldedModel fold_model(const ModelSource& model, std::optional<Importance>& importance, Hessians* moments,
-                       const LikelyFormat& format, bool is_run);
+                       const LikelyFormat& format);
 
 /// The same with the folds of a recipe.
 FoldedModel fold_model(const ModelSource& model, std::optional<Importance>& importance, Hessians* moments,

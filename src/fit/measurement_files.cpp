@@ -84,7 +84,8 @@ std::vector<KeptModel> kept_models(const fs::path& folder) {
 }
 
 int64_t remove_kept(const KeptModel& model, Remove what) {
-  for (const fs::path& state : model.states) Store::open(state, Access::write);  // says who else writes
+  std::vector<Store> held;  // so that nobody begins to write meanwhile; opening says who does
+  for (const fs::path& state : model.states) held.push_back(Store::open(state, Access::write));
   int64_t bytes = remove_files(model.collected);
   if (what == Remove::all) bytes += remove_files(model.states) + remove_files(model.others);
   return bytes;

@@ -38,13 +38,16 @@ std::shared_ptr<const HessianFactor> HessianFactors::keep(const Hessian& moment,
     kept_.splice(kept_.begin(), kept_, found);
     return kept_.front().curvature;
   }
-  const bool is_large = moment.dim * moment.dim * std::ssize(kept_) * int64_t{sizeof(float)} > memory_for(MemoryUse::hessians) / 4;
-  if (is_large) kept_.clear();  // the mean and the factor that is made of it take as much again, each
+  const int64_t room = memory_for(MemoryUse::hessians) / 4;  // the mean and the factor made of it take as much again, each
+  const auto bytes = [](int64_t dim) { return dim * dim * int64_t{sizeof(float)}; };
+  int64_t held = 0;
+  for (const Kept& k : kept_) held += bytes(k.dim);
+  for (; !kept_.empty() && std::max(held, bytes(moment.dim)) > room; kept_.pop_back()) held -= bytes(kept_.back().dim);
   const std::vector<float> values = mean();
   MappedFile::done_with(std::as_bytes(moment.matrix(moment.mats == 1 ? 0 : mat)));
   auto made =
       std::make_shared<const HessianFactor>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
-  kept_.push_front({moment.input, mat, shrink, made});
+  kept_.push_front({moment.input, mat, moment.dim, shrink, made});
   if (kept_.size() > kKept) kept_.pop_back();
   return made;
 }

@@ -41,7 +41,7 @@ class HessianFactors {
 
   struct Kept {
     std::string input;
-    int64_t mat;
+    int64_t mat, dim;
     double shrink;
     std::shared_ptr<const HessianFactor> curvature;
   };

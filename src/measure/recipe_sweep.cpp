@@ -32,9 +32,9 @@ constexpr int kOutside = infer::WeightReads::kOutside;
 struct EncodedBlock {
   std::deque<infer::Gathered> tensors;
   infer::Replacements all;
-  int64_t in_memory = 0;
 
-  void add(const infer::Model& model, const Encoded& tensor) {
+  /// `in_memory`: bytes of that share that are taken, by all blocks that are there at a time.
+  void add(const infer::Model& model, const Encoded& tensor, int64_t& in_memory) {
     const auto bytes = std::ssize(tensor.data);
     const bool fits = in_memory + bytes <= memory_for(MemoryUse::hidden_states) / 2;
     const std::span<std::byte> kept = tensors.emplace_back(bytes, fits).bytes();
@@ -81,12 +81,13 @@ class RecipeSweep {
   }
 
  private:
-  EncodedBlock of_variant(size_t v, const EncodedBlock& recipe) const {
+  EncodedBlock of_variant(size_t v, const EncodedBlock& recipe, int64_t& in_memory) const {
     const RecipeVariant& variant = variants_[v];
     EncodedBlock block{{}, recipe.all};
     const infer::Weight* weight = model_.find(variant.tensor);
     block.all.erase(weight);
-    if (weight && variant.format) block.add(model_, encode_(*model_.source().find(variant.tensor), *variant.format));
+    if (weight && variant.format)
+      block.add(model_, encode_(*model_.source().find(variant.tensor), *variant.format), in_memory);
     return block;
   }
 
@@ -97,12 +98,12 @@ class RecipeSweep {
     return layer_of(tensor);
   }
 
-  EncodedBlock encoded(int block) const {
+  EncodedBlock encoded(int block, int64_t& in_memory) const {
     EncodedBlock result;
     for (const auto& [name, format] : formats_) {
       if (layer_of(name) != block) continue;
       check_cancelled();
-      result.add(model_, encode_(*model_.source().find(name), *find_format(format)));
+      result.add(model_, encode_(*model_.source().find(name), *find_format(format)), in_memory);
     }
     return result;
   }
@@ -145,28 +146,31 @@ class RecipeSweep {
   }
 
   void set_out() {
-    const EncodedBlock outside = encoded(kOutside);
+    int64_t in_memory = 0;
+    const EncodedBlock outside = encoded(kOutside, in_memory);
     for (const int64_t chunk : chunks_) {
       original_[chunk] = sweep_.begin(text_.tokens(chunk));
       recipe_[chunk] = sweep_.begin(text_.tokens(chunk), {nullptr, &outside.all});
     }
     for (size_t v = 0; v < variants_.size(); ++v) {
       if (leaves_at(v) != kOutside) continue;
-      const EncodedBlock own = of_variant(v, outside);
+      int64_t with_own = in_memory;  // which goes before the next comes
+      const EncodedBlock own = of_variant(v, outside, with_own);
       for (const int64_t chunk : variants_[v].chunks)
         own_[v][chunk] = sweep_.begin(text_.tokens(chunk), {nullptr, &own.all});
     }
   }
 
   void go(int block) {
-    const EncodedBlock encodings = encoded(block);
+    int64_t in_memory = 0;
+    const EncodedBlock encodings = encoded(block, in_memory);
     reads_.will_need(block + 1);
     std::deque<EncodedBlock> leaving;  // whose addresses stay
     std::vector<std::pair<size_t, const infer::Replacements*>> steps;  // a sequence, and what is in place for it
     for (size_t v = 0; v < variants_.size(); ++v) {
       if (leaves_at(v) > block) continue;
       const bool leaves = leaves_at(v) == block;
-      if (leaves) leaving.push_back(of_variant(v, encodings));
+      if (leaves) leaving.push_back(of_variant(v, encodings, in_memory));
       for (const int64_t chunk : variants_[v].chunks) {
         if (leaves) own_[v][chunk] = sweep_.branch(recipe_.at(chunk));
         steps.emplace_back(own_[v].at(chunk), leaves ? &leaving.back().all : &encodings.all);
@@ -185,11 +189,13 @@ class RecipeSweep {
   }
 
   std::vector<std::vector<double>> compare() {
-    const EncodedBlock outside = encoded(kOutside);
+    int64_t in_memory = 0;
+    const EncodedBlock outside = encoded(kOutside, in_memory);
     std::vector<std::vector<double>> all(variants_.size());
     for (size_t v = 0; v < variants_.size(); ++v) {
       const bool is_outside = layer_of(variants_[v].tensor) < 0;
-      const EncodedBlock own = is_outside ? of_variant(v, outside) : EncodedBlock{{}, outside.all};
+      int64_t with_own = in_memory;
+      const EncodedBlock own = is_outside ? of_variant(v, outside, with_own) : EncodedBlock{{}, outside.all};
       all[v].resize(variants_[v].chunks.size());
       parallel_for(std::ssize(variants_[v].chunks), [&](int64_t i) {
         const int64_t chunk = variants_[v].chunks[static_cast<size_t>(i)];

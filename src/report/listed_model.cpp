@@ -1,15 +1,12 @@
 #include "report/listed_model.hpp"
 
 #include <algorithm>
-#include <filesystem>
+#include <string_view>
 #include <utility>
 
 namespace snug::report {
 namespace {
 
-std::string stem_of(const std::string& name) {
-  return std::filesystem::path{name}.stem().string();
-}
 
 void take(ListedModel& model, const MeasuredPoint& point) {
   if (!model.measured) model.measured = Recipe::Measured{point.measured, point.error, 0};
@@ -18,6 +15,11 @@ void take(ListedModel& model, const MeasuredPoint& point) {
 }
 
 }  // namespace
+
+std::string label_of(const std::filesystem::path& model) {
+  const std::string name = (model.has_filename() ? model.filename() : model.parent_path().filename()).string();
+  return name.substr(0, name.size() - (name.ends_with(".gguf") ? std::string_view{".gguf"}.size() : 0));
+}
 
 ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedModel::File> files) {
   ListedModel model;
@@ -33,7 +35,7 @@ ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedMod
 void add_measured(std::vector<ListedModel>& models, std::vector<MeasuredPoint>& points) {
   std::erase_if(points, [&](const MeasuredPoint& point) {
     const auto model = std::ranges::find_if(models, [&](const ListedModel& m) {
-      return !m.files.empty() && stem_of(m.name) == point.label && point.perplexity > 0;
+      return !m.files.empty() && label_of(m.name) == point.label && point.perplexity > 0;
     });
     if (model != models.end()) take(*model, point);
     return model != models.end();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,7 +16,7 @@ struct ListedModel {
   struct File {
     std::string name, sha256;
   };
-  std::string name;             // of its first file, or of its recipe
+  std::string name;             // of its first file, its folder or its recipe
   std::vector<File> files;      // none of a recipe alone
   int64_t bytes = 0;
   double bits_per_weight = 0;
@@ -26,7 +27,10 @@ struct ListedModel {
 
 ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedModel::File> files);
 
-/// Takes to each model what was measured of it elsewhere, found by the name of its file without the ending; what is of
+/// A model's name by that of its file, without ".gguf", or of its folder.
+std::string label_of(const std::filesystem::path& model);
+
+/// Takes to each model what was measured of it elsewhere, found by label_of(); what is of
 /// none of them is left in `points`.
 void add_measured(std::vector<ListedModel>& models, std::vector<MeasuredPoint>& points);
 

@@ -9,6 +9,7 @@
 #include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
+#include "report/listed_model.hpp"
 #include "snug/error.hpp"
 #include "snug/recipe.hpp"
 
@@ -44,7 +45,7 @@ MeasuredPoint parse_evaluation(const JsonNode& node) {
   std::error_code missing;
   const auto bytes = std::filesystem::file_size(model, missing);
   MeasuredPoint point;
-  point.label = model.stem().string();
+  point.label = label_of(model);
   if (!missing) point.bytes = static_cast<int64_t>(bytes);
   point.measured = std::max(node.at("kl_nats").at("value").number(), 0.0);
   point.error = node.at("kl_nats").at("error").number_from_zero();

@@ -81,6 +81,7 @@ TEST_F(RecipeOfFile, RefusesNotesThatWereChanged) {
     return scratch_ / "changed.gguf";
   };
   EXPECT_NO_THROW(read_recipe(with("snug.limits", 8, test::GgufBytes::text("pins"))));
+  EXPECT_THROW(read_recipe(with("snug.recipe_digest", 8, test::GgufBytes::text("that of a recipe with folds"))), Error);
   EXPECT_THROW(read_recipe(with("snug.budget", 8, test::GgufBytes::text("wide"))), Error);
   EXPECT_THROW(read_recipe(with("snug.predicted_loss", 12, test::GgufBytes::le(0.5))), Error);  // no losses beside it
   EXPECT_THROW(read_recipe(with("snug.error_feedback", 8, test::GgufBytes::text("yes"))), Error);

@@ -55,7 +55,7 @@ TEST(FoldedFit, MeasuresTheFoldedModel) {
 TEST(FoldedModel, NeedsAnImatrix) {
   const ModelSource source = open_model(test::tiny_model());
   std::optional<Importance> none;
-  EXPECT_THROW(fold_model(source, none, nullptr, [](const Tensor& t) { return t.format; }, false), Error);
+  EXPECT_THROW(fold_model(source, none, nullptr, [](const Tensor& t) { return t.format; }), Error);
 }
 
 TEST(LikelyFormat, IsTheCandidateNearestToTheBudget) {

@@ -86,7 +86,6 @@ TEST_P(Folds, WithAReaderLeftOutChangeOutputs) {
 
 TEST_P(Folds, DivideWhatIsKnownOfInputs) {
   const ModelSource source = model(0);
-  if (source.tensors().size() > 200) GTEST_SKIP() << "deep: its shallow twin is looked at";
   const Fold fold = by_powers_of_two(fold_pairs(source));
   std::optional<Hessians> moments, folded_moments;
   Importance importance = collected(source, "plain.gguf", moments);

@@ -21,7 +21,7 @@ namespace snug {
 
 /// Numbers, names and arrays of work under way, for a later start to go on from. On disk, little-endian: u64 magic,
 /// key[16], then numbers (i64), names (i64 length and bytes) and arrays (i64 count and values) in the order they are
-/// given, then the digest[16] of all of these. What is written is in place whole or not at all.
+/// given, then the digest[16] of all behind the key. What is written is in place whole or not at all.
 class NumberWriter {
  public:
   NumberWriter(const std::filesystem::path& path, uint64_t magic, const Digest& key) : file_{path, Existing::replace} {

@@ -32,8 +32,15 @@ std::string variable_of(const std::string& key) {
   return name;
 }
 
+/// Where a remark begins: a # at the start or behind a blank, so that paths may have one.
+size_t remark_of(const std::string& line) {
+  for (size_t i = 0; i < line.size(); ++i)
+    if (line[i] == '#' && (i == 0 || line[i - 1] == ' ' || line[i - 1] == '\t')) return i;
+  return line.npos;
+}
+
 void take_line(const std::string& line, const std::string& where) {
-  const std::string said = trimmed(line.substr(0, line.find('#')));
+  const std::string said = trimmed(line.substr(0, remark_of(line)));
   if (said.empty()) return;
   const size_t equals = said.find('=');
   const std::string key = trimmed(said.substr(0, equals));

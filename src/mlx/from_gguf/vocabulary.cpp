@@ -16,9 +16,9 @@ bool continues_character(char c) {
 
 /// Texts begin with BOS where the file does not say: SentencePiece's do, and those of some pre-tokenizers.
 bool adds_bos_by_default(std::string_view model, std::string_view pre) {
-  constexpr std::string_view kWith[] = {"llama-bpe", "llama3",  "llama-v3", "falcon3",
-                                        "falcon-h1", "pixtral", "lfm2",     "tekken"};
-  return model == "llama" || model == "gemma4" || std::ranges::find(kWith, pre) != std::end(kWith);
+  constexpr std::string_view kWith[] = {"llama-bpe", "llama3",  "llama-v3", "falcon3",  "falcon-h1",
+                                        "pixtral",   "lfm2",    "tekken",   "midm-2.0", "jina-v5-nano"};
+  return model == "llama" || std::ranges::find(kWith, pre) != std::end(kWith);
 }
 
 struct Merge {
@@ -41,7 +41,8 @@ Vocabulary::Vocabulary(const ModelSource& source) {
   if (kinds.size() != tokens.size() || (!scores.empty() && scores.size() < tokens.size()))
     throw Error{"the tokens have no type or score each", metadata.where(),
                 "the file is damaged; convert the model again"};
-  adds_bos = metadata.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(model, pre));
+  adds_bos = model == "gemma4" ||  // whatever the file says
+             metadata.boolean("tokenizer.ggml.add_bos_token").value_or(adds_bos_by_default(model, pre));
   adds_eos = metadata.boolean("tokenizer.ggml.add_eos_token").value_or(false);
   adds_space = metadata.boolean("tokenizer.ggml.add_space_prefix").value_or(model == "llama");
 }
