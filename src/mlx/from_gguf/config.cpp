@@ -80,19 +80,21 @@ json config_of_keys(const ModelSource& model) {
   return config;
 }
 
+double meant_by(double f32) {
+  char digits[32];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, static_cast<float>(f32));
+  double meant = f32;
+  if (error == std::errc{}) std::from_chars(digits, end, meant);
+  return meant;
+}
+
 std::string Keys::full(std::string_view key) const {
   return str(shape_.architecture, ".", key);
 }
 
-/// f32 has 1e-6 as 9.99999997e-7: the shortest decimal that is the same f32 is what was meant.
 std::optional<double> Keys::real(std::string_view key) const {
   const auto value = model_.metadata().real(full(key));
-  if (!value) return {};
-  char digits[32];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, static_cast<float>(*value));
-  double meant = *value;
-  if (error == std::errc{}) std::from_chars(digits, end, meant);
-  return meant;
+  return value ? std::optional{meant_by(*value)} : std::nullopt;
 }
 
 std::optional<std::string> Keys::text(std::string_view key) const {

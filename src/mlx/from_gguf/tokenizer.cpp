@@ -207,7 +207,7 @@ json generation_config(const ModelSource& model) {
   if (const auto top_k = metadata.integer("general.sampling.top_k")) config["top_k"] = *top_k;
   for (const auto& [key, word] :
        {std::pair{"top_p", "top_p"}, std::pair{"min_p", "min_p"}, std::pair{"temp", "temperature"}})
-    if (const auto value = metadata.real(str("general.sampling.", key))) config[word] = *value;
+    if (const auto value = metadata.real(str("general.sampling.", key))) config[word] = meant_by(*value);
   if (config.contains("temperature")) config["do_sample"] = true;
   return config;
 }
