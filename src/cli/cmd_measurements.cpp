@@ -126,13 +126,7 @@ template <class Work>
 CLI::App* add_work(CLI::App& parent, int& exit_code, const std::shared_ptr<Args>& args, const char* name, const char* help,
                    Work work) {
   auto* command = parent.add_subcommand(name, help);
-  args->common.add_to(*command);
-  command->callback([args, work, &exit_code] {
-    exit_code = guarded([&] {
-      args->common.apply();
-      return work(*args);
-    });
-  });
+  run_guarded(*command, args, work, exit_code);
   return command;
 }
 

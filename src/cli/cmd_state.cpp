@@ -173,13 +173,7 @@ CLI::App* add_work(CLI::App& parent, int& exit_code, const char* name, const cha
   } else {
     command->add_option("store", args->path, "a store of `snug measure` or `snug fit`")->required();
   }
-  args->common.add_to(*command);
-  command->callback([args, work, &exit_code] {
-    exit_code = guarded([&] {
-      args->common.apply();
-      return work(*args);
-    });
-  });
+  run_guarded(*command, args, work, exit_code);
   return command;
 }
 

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "infer/model.hpp"
@@ -24,6 +25,18 @@ enum class Keeps { finished_work, nothing };
 
 /// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
 int guarded(const std::function<int()>& work, Keeps keeps = Keeps::finished_work);
+
+/// Gives a command its common options, those of `args`, and its work, to be run on them.
+template <class Args, class Work>
+void run_guarded(CLI::App& command, std::shared_ptr<Args> args, Work work, int& exit_code) {
+  args->common.add_to(command);
+  command.callback([args, work, &exit_code] {
+    exit_code = guarded([&] {
+      args->common.apply();
+      return work(*args);
+    });
+  });
+}
 
 /// --cache-type, and the format it names; `usual` where it was not given.
 void add_cache_type(CLI::App& command, std::string& name);
