@@ -1,6 +1,7 @@
 #include "snug/fit.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <tuple>
@@ -34,6 +35,13 @@ FitRequest request_of(FitRequest request, const FitStep& step) {
 
 bool can_judge(const Evidence& evidence) {
   return evidence.choices.judges && evidence.run && evidence.run->holdout_chunks > 0;
+}
+
+/// Of the inputs that have Hessians; 0: none do.
+int64_t hessian_width(const Evidence& evidence) {
+  if (!evidence.moments) return 0;
+  const int64_t collected = evidence.choices.hessian_width;
+  return collected > 0 ? collected : std::numeric_limits<int64_t>::max();  // those of a file that was named
 }
 
 RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
@@ -136,10 +144,9 @@ class Ladder {
     loop.holdout_first = run.probing.chunks;
     loop.folds = evidence.folds();
     loop.moments = evidence.second_moments();
-    if (!corrects(model_, request_.calibration)) {
+    if (!corrects(model_, request_.calibration, hessian_width(evidence))) {
       loop.rounds = 0;
-      log_line("the losses of single tensors are not corrected: each would have to be put back in turn, for more than "
-               "four hours of a core");
+      log_line("the losses of single tensors are not corrected: that would take more than four hours of a core");
     }
     PlanOptions options = step.plan;
     options.judged_on = run.text_name;

@@ -114,7 +114,7 @@ class Loop {
     const double predicted = predicted_of(recipe);
     if (!(predicted > 0 && measured > 0)) return false;
     if (std::abs(std::log(measured / predicted)) < loop_.tolerance) return false;
-    Profile corrected = corrected_profile(round, measured);
+    Profile corrected = corrected_profile(measured);
     Plan replanned = plan(corrected);
     if (formats_of(replanned.recipe) == formats_of(recipe)) {
       result_.plan = std::move(replanned);  // the same, with losses as they turned out
@@ -132,24 +132,44 @@ class Loop {
     return true;
   }
 
-  /// Losses as they are in the company of the present plan's: alpha of each tensor times what putting it back
-  /// gains over what was predicted, all brought to the scale of what was measured.
-  Profile corrected_profile(int round, double measured) {
-    const TensorFormats formats = formats_of(result_.plan.recipe);
-    const int64_t chunks = std::min(loop_.marginal, loop_.tuning);
-    const double whole = mean_of(judge_.divergence(formats, 0, chunks)).value;
+  /// What each tensor has its share in of `whole`, the divergence of the tuning chunks: half its slope, all of which
+  /// add up to the whole where that is a quadratic form; of tensors that no reverse pass reaches, what putting them
+  /// back gains.
+  std::map<std::string_view, double> shares(const TensorFormats& formats,
+                                            const std::map<std::string_view, double>& predicted, double whole) {
+    const Slopes slopes = judge_.slopes(formats, 0, loop_.tuning);
+    std::vector<std::string> beyond;
+    for (const auto& [name, loss] : predicted)
+      if (!slopes.contains(name)) beyond.emplace_back(name);
+    if (!beyond.empty()) judge_.run_ahead(formats, beyond, 0, loop_.tuning);
+    std::map<std::string_view, double> shares;
+    for (const auto& [name, loss] : predicted) {
+      const auto slope = slopes.find(name);
+      shares[name] = slope != slopes.end()
+                         ? slope->second / 2
+                         : whole - mean_of(judge_.divergence_without(formats, name, 0, loop_.tuning)).value;
+    }
+    return shares;
+  }
+
+  /// By tensors that the model's own run uses.
+  std::map<std::string_view, double> predicted_losses() const {
     std::map<std::string_view, double> predicted;
     for (const RecipeTensor& tensor : result_.plan.recipe.tensors)
       if (!tensor.copied && judge_.runs(tensor.name)) predicted[tensor.name] = tensor.loss;
-    const double all = predicted_of(result_.plan.recipe), scale = whole / all;
+    return predicted;
+  }
+
+  /// Losses as they are in the company of the present plan's: alpha of each tensor times its share over what was
+  /// predicted, all brought to the scale of what was measured.
+  Profile corrected_profile(double measured) {
+    const TensorFormats formats = formats_of(result_.plan.recipe);
+    const std::map<std::string_view, double> predicted = predicted_losses();
+    const double all = predicted_of(result_.plan.recipe), scale = measured / all;
     const double prior = kHalf * all / static_cast<double>(predicted.size());
+    const std::map<std::string_view, double> share = shares(formats, predicted, measured);
 
     Profile corrected = profile_;
-    Progress progress{str("correcting, round ", round), static_cast<int64_t>(formats.size()),
-                      Progress::Unit::items};
-    std::vector<std::string> names;
-    for (const auto& [name, loss] : predicted) names.emplace_back(name);
-    judge_.run_ahead(formats, names, 0, chunks);
     double sum = 0;
     for (ProfiledTensor& tensor : corrected.tensors) {
       const auto found = predicted.find(tensor.name);
@@ -157,12 +177,10 @@ class Loop {
         if (!judge_.runs(tensor.name)) tensor.alpha *= scale;  // as the others on the whole
         continue;
       }
-      const double gain = whole - mean_of(judge_.divergence_without(formats, tensor.name, 0, chunks)).value;
-      const double ratio = std::clamp((gain + prior * scale) / (found->second + prior),
+      const double ratio = std::clamp((share.at(tensor.name) + prior * scale) / (found->second + prior),
                                       kMinCorrection * scale, kMaxCorrection * scale);
       tensor.alpha *= ratio;
       sum += found->second * ratio;
-      progress.advance(1, tensor.name);
     }
     for (size_t i = 0; i < corrected.tensors.size(); ++i) {
       ProfiledTensor& tensor = corrected.tensors[i];

@@ -13,7 +13,6 @@ namespace snug {
 struct RefineOptions {
   int64_t tuning = 8;       // first chunks of the text: corrections are learnt from them
   int64_t holdout_first = 24;  // chunks from here to the end are those that nothing is learnt from: they decide
-  int64_t marginal = 4;     // chunks that each tensor is looked at on
   int rounds = 3;           // corrections tried, at most
   double tolerance = 0.12;  // |ln(measured / predicted)| below which losses add up well enough
   bool presets = true;      // compare with the best preset of the size
@@ -30,9 +29,9 @@ struct RefinedPlan {
 
 /// Plans, measures the plan as a whole, and mends what did not add up.
 ///
-/// Where the measured divergence is off the predicted one, every tensor is put back in turn while the others
-/// stay encoded: what that gains on the tuning chunks, over what was predicted for it, corrects its losses;
-/// then the knapsack is solved again. A corrected plan is taken only if its divergence on the held-out chunks
+/// Where the measured divergence is off the predicted one, one reverse pass at the recipe tells what share
+/// each tensor has in it on the tuning chunks: that, over what was predicted for it,
+/// corrects its losses; then the knapsack is solved again. A corrected plan is taken only if its divergence on the held-out chunks
 /// is lower by more than the standard error of the paired difference, and so are error feedback and the
 /// preset of llama.cpp that promises least loss within the budget. Stops by itself. Everything run is in the
 /// judge's state.

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 
+#include "calibrate/hessian_budget.hpp"
 #include "model/roles.hpp"
 
 namespace snug {
 namespace {
 
 constexpr int64_t kChunks = 4;          // that every tensor is run on
+constexpr int64_t kTuningChunks = 8;    // that corrections are learnt from
 constexpr double kShareOfRun = 0.6;     // of a run that starts where the tensor is, and its head
+constexpr double kThereAndBack = 7;     // runs: the original, the recipe, its way back, and each product both ways
 
 /// Weights that a token is multiplied with: of experts those that it is sent to.
 double active_weights(const ModelSource& model) {
@@ -41,8 +44,12 @@ Probing probing_of(const ModelSource& model, const CalibrationRequest& request) 
   return seconds_per_tensor_runs(model, request) <= kRunPatience ? Probing::forward : Probing::reverse;
 }
 
-bool corrects(const ModelSource& model, const CalibrationRequest& request) {
-  return request.probing == Probing::forward || seconds_per_tensor_runs(model, request) <= kRunPatience;
+double seconds_of_correcting(const ModelSource& model, const CalibrationRequest& request, int64_t hessian_width) {
+  return kThereAndBack * run_seconds(model, kTuningChunks * request.context) + 2 * feedback_seconds(model, hessian_width);
+}
+
+bool corrects(const ModelSource& model, const CalibrationRequest& request, int64_t hessian_width) {
+  return seconds_of_correcting(model, request, hessian_width) <= kRunPatience;
 }
 
 }  // namespace snug

@@ -20,7 +20,10 @@ double seconds_per_tensor_runs(const ModelSource& model, const CalibrationReques
 
 /// How tensors are probed: forward unless a person chose or it would take longer than kRunPatience.
 Probing probing_of(const ModelSource& model, const CalibrationRequest& request);
-/// Whether a plan's losses are corrected tensor by tensor.
-bool corrects(const ModelSource& model, const CalibrationRequest& request);
+/// One round of correcting a plan's losses: there and back through the recipe, encoded twice, with error feedback where
+/// inputs up to that width have Hessians (0: none).
+double seconds_of_correcting(const ModelSource& model, const CalibrationRequest& request, int64_t hessian_width);
+/// Whether they are corrected: where that takes no longer than kRunPatience.
+bool corrects(const ModelSource& model, const CalibrationRequest& request, int64_t hessian_width);
 
 }  // namespace snug

@@ -10,6 +10,8 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "encode/encode_tensor.hpp"
+#include "infer/reverse/reverse_pass.hpp"
+#include "measure/encoded_block.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
 
@@ -20,6 +22,8 @@ namespace {
 constexpr uint32_t kJudgeVersion = 1;
 /// Raised when encode_second_order() gives other bytes.
 constexpr uint32_t kFeedbackVersion = 2;
+/// Raised when recipe_slopes() gives other figures.
+constexpr uint32_t kSlopeVersion = 1;
 
 }  // namespace
 
@@ -58,28 +62,24 @@ Digest RecipeEvaluator::key_of(const TensorFormats& formats, std::string_view wi
   return hasher.finish();
 }
 
-/// Encodes what is not encoded yet, lets go of what `formats` has no use for, and runs the recipe on the
-/// first chunks.
-void RecipeEvaluator::stand_on(const TensorFormats& formats, int64_t chunks, Progress* progress) {
-  if (ground_ != formats) {
-    base_.set_overrides({});
-    std::erase_if(encoded_, [&](const auto& entry) {
-      const auto found = formats.find(entry.first.first);
-      return found == formats.end() || found->second != entry.first.second;
-    });
-    std::vector<const Encoded*> ground;
-    for (const auto& [name, id] : formats) {
-      check_cancelled();
-      std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
-      if (!entry)
-        entry = std::make_unique<Encoded>(encoded(*model_.source().find(name), *find_format(id)));
-      ground.push_back(entry.get());
-      if (progress) progress->advance(1, name);
-    }
-    base_.set_overrides(std::move(ground));
-    ground_ = formats;
+/// Encodes what is not encoded yet and lets go of what `formats` has no use for.
+void RecipeEvaluator::stand_on(const TensorFormats& formats, Progress* progress) {
+  if (ground_ == formats) return;
+  base_.set_overrides({});
+  std::erase_if(encoded_, [&](const auto& entry) {
+    const auto found = formats.find(entry.first.first);
+    return found == formats.end() || found->second != entry.first.second;
+  });
+  std::vector<const Encoded*> ground;
+  for (const auto& [name, id] : formats) {
+    check_cancelled();
+    std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
+    if (!entry) entry = std::make_unique<Encoded>(encoded(*model_.source().find(name), *find_format(id)));
+    ground.push_back(entry.get());
+    if (progress) progress->advance(1, name);
   }
-  base_.prepare(chunks);
+  base_.set_overrides(std::move(ground));
+  ground_ = formats;
 }
 
 TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
@@ -93,9 +93,7 @@ Encoded RecipeEvaluator::encoded(const Tensor& tensor, const Format& format) {
                        curvatures_ ? &*curvatures_ : nullptr);
 }
 
-std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const TensorFormats& formats, std::string_view without,
-                                                             int64_t first, int64_t last) const {
-  const Digest recipe = key_of(formats, without);
+std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const Digest& recipe, int64_t first, int64_t last) const {
   std::vector<Wanted> figures;
   for (int64_t c = first; c < last; ++c) {
     const Digest chunk = base_.chunk_digest(c);
@@ -107,9 +105,9 @@ std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const TensorFormats
   return figures;
 }
 
-void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, double kl) {
+void RecipeEvaluator::keep(const Wanted& figure, std::string_view tensor, double nats) {
   state_.put(RecordKind::evaluation, figure.key,
-             to_payload({std::string(without), FormatId::f32, base_.scored(), kl, 0}));
+             to_payload({std::string(tensor), FormatId::f32, base_.scored(), nats, 0}));
 }
 
 /// Whether model and encoded tensors are too much to keep.
@@ -133,7 +131,8 @@ void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_vi
     if (!figure.known) unknown.push_back(&figure);
   std::optional<Progress> progress;  // correcting, which asks for what is without a tensor, has its own
   if (without.empty()) progress.emplace("judging", items_of(formats, std::ssize(unknown)), Progress::Unit::items);
-  stand_on(formats, last, progress ? &*progress : nullptr);
+  stand_on(formats, progress ? &*progress : nullptr);
+  base_.prepare(last);
   parallel_for(std::ssize(unknown), [&](int64_t i) {
     check_cancelled();
     Wanted& figure = *unknown[static_cast<size_t>(i)];
@@ -175,7 +174,7 @@ void RecipeEvaluator::run_in_sweep(const TensorFormats& formats, std::span<const
 std::vector<double> RecipeEvaluator::measure(const TensorFormats& all, std::string_view without,
                                              int64_t first, int64_t last) {
   const TensorFormats formats = only_run(all);
-  std::vector<Wanted> figures = wanted(formats, without, first, last);
+  std::vector<Wanted> figures = wanted(key_of(formats, without), first, last);
   if (!std::ranges::all_of(figures, [](const Wanted& f) { return f.known.has_value(); })) {
     if (sweeps(formats)) {
       std::vector<std::vector<Wanted>> one{std::move(figures)};
@@ -198,7 +197,7 @@ void RecipeEvaluator::run_ahead(const TensorFormats& all, const std::vector<std:
   std::vector<std::string> tensors;
   std::vector<std::vector<Wanted>> figures;
   for (const std::string& tensor : without) {
-    std::vector<Wanted> of = wanted(formats, tensor, first, last);
+    std::vector<Wanted> of = wanted(key_of(formats, tensor), first, last);
     if (std::ranges::all_of(of, [](const Wanted& f) { return f.known.has_value(); })) continue;
     tensors.push_back(tensor);
     figures.push_back(std::move(of));
@@ -213,6 +212,63 @@ std::vector<double> RecipeEvaluator::divergence(const TensorFormats& formats, in
 std::vector<double> RecipeEvaluator::divergence_without(const TensorFormats& formats, std::string_view tensor,
                                                         int64_t first, int64_t last) {
   return measure(formats, tensor, first, last);
+}
+
+/// By tensor. The keys are those of the recipe and of what is asked of it.
+std::map<std::string, std::vector<RecipeEvaluator::Wanted>, std::less<>> RecipeEvaluator::wanted_slopes(
+    const TensorFormats& formats, int64_t first, int64_t last) const {
+  const Digest recipe = key_of(formats, "");
+  std::map<std::string, std::vector<Wanted>, std::less<>> figures;
+  for (const auto& [name, format] : formats) {
+    if (!infer::differentiable(model_, name)) continue;
+    const Digest slope = Hasher{}.add_array<uint8_t>(recipe.bytes).add("slope").add(uint64_t{kSlopeVersion}).add(name).finish();
+    figures.emplace(name, wanted(slope, first, last));
+  }
+  return figures;
+}
+
+std::vector<Slopes> RecipeEvaluator::run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks) {
+  if (sweeps(formats)) {
+    RecipeBlocks blocks{model_, formats, [this](const Tensor& tensor, const Format& format) {
+                          return encoded(tensor, format);
+                        }};
+    return recipe_slopes(model_, base_.text(), chunks,
+                         [&](int block) -> const infer::Replacements& { return blocks.of(block); });
+  }
+  stand_on(formats, nullptr);
+  infer::Replacements all;
+  for (const auto& [name, id] : formats) {
+    const Encoded& tensor = *encoded_.at({name, id});
+    all.emplace(model_.find(name), infer::stand_in(model_, name, *tensor.format, tensor.data));
+  }
+  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; });
+}
+
+Slopes RecipeEvaluator::slopes(const TensorFormats& all, int64_t first, int64_t last) {
+  const TensorFormats formats = only_run(all);
+  auto figures = wanted_slopes(formats, first, last);
+  std::vector<int64_t> unknown;
+  for (int64_t c = first; c < last; ++c)
+    if (std::ranges::any_of(figures, [&](const auto& of) { return !of.second[static_cast<size_t>(c - first)].known; }))
+      unknown.push_back(c);
+  if (!unknown.empty()) {
+    const std::vector<Slopes> found = run_slopes(formats, unknown);
+    for (size_t i = 0; i < unknown.size(); ++i)
+      for (auto& [name, of] : figures) {
+        Wanted& figure = of[static_cast<size_t>(unknown[i] - first)];
+        const auto slope = found[i].find(name);
+        figure.known = slope == found[i].end() ? 0 : slope->second;  // an expert that no token went to
+        keep(figure, name, *figure.known);
+      }
+    state_.sync();
+  }
+  Slopes means;
+  for (const auto& [name, of] : figures) {
+    double sum = 0;
+    for (const Wanted& figure : of) sum += *figure.known;
+    means[name] = sum / static_cast<double>(last - first);
+  }
+  return means;
 }
 
 infer::Estimate mean_of(std::span<const double> chunks) {

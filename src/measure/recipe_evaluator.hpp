@@ -12,6 +12,7 @@
 #include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
+#include "measure/recipe_slopes.hpp"
 #include "measure/recipe_sweep.hpp"
 #include "measure/reference_run.hpp"
 #include "measure/tensor_formats.hpp"
@@ -47,6 +48,8 @@ class RecipeEvaluator {
   /// The same with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
   std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
                                          int64_t last);
+  /// recipe_slopes() of the tensors that a reverse pass reaches, each the mean over chunks [first, last).
+  Slopes slopes(const TensorFormats& formats, int64_t first, int64_t last);
   /// Runs together what divergence_without() will be asked of these tensors, where that spares reading the model for
   /// each of them.
   void run_ahead(const TensorFormats& formats, const std::vector<std::string>& without, int64_t first, int64_t last);
@@ -58,8 +61,11 @@ class RecipeEvaluator {
     int64_t chunk = 0;
     std::optional<double> known;
   };
-  std::vector<Wanted> wanted(const TensorFormats& formats, std::string_view without, int64_t first, int64_t last) const;
-  void keep(const Wanted& figure, std::string_view without, double kl);
+  std::vector<Wanted> wanted(const Digest& recipe, int64_t first, int64_t last) const;
+  void keep(const Wanted& figure, std::string_view tensor, double nats);
+  std::map<std::string, std::vector<Wanted>, std::less<>> wanted_slopes(const TensorFormats& formats, int64_t first,
+                                                                        int64_t last) const;
+  std::vector<Slopes> run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks);
   bool sweeps(const TensorFormats& formats) const;
   Encoded encoded(const Tensor& tensor, const Format& format);
   void run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
@@ -69,7 +75,7 @@ class RecipeEvaluator {
   std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
                               int64_t last);
   TensorFormats only_run(const TensorFormats& formats) const;
-  void stand_on(const TensorFormats& formats, int64_t chunks, Progress* progress);
+  void stand_on(const TensorFormats& formats, Progress* progress);
   int64_t items_of(const TensorFormats& formats, int64_t chunks) const;
 
   const infer::Model& model_;

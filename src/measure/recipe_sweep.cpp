@@ -12,9 +12,9 @@
 #include "base/progress.hpp"
 #include "base/save_clock.hpp"
 #include "base/str.hpp"
-#include "infer/gathered.hpp"
 #include "infer/sweep.hpp"
 #include "infer/weight_reads.hpp"
+#include "measure/encoded_block.hpp"
 #include "measure/row_divergence.hpp"
 #include "model/roles.hpp"
 
@@ -22,27 +22,9 @@ namespace snug {
 namespace {
 
 using infer::Activations;
-using Encode = std::function<Encoded(const Tensor& tensor, const Format& format)>;
 
 constexpr int64_t kHeadRows = 32;  // tokens whose logits exist at a time: bounds memory for large vocabularies
 constexpr int kOutside = infer::WeightReads::kOutside;
-
-/// Tensors of one block, or of those outside all, as the recipe or a variant has them: what does not fit into a share of
-/// memory lies in a mapped file.
-struct EncodedBlock {
-  std::deque<infer::Gathered> tensors;
-  infer::Replacements all;
-
-  /// `in_memory`: bytes of that share that are taken, by all blocks that are there at a time.
-  void add(const infer::Model& model, const Encoded& tensor, int64_t& in_memory) {
-    const auto bytes = std::ssize(tensor.data);
-    const bool fits = in_memory + bytes <= memory_for(MemoryUse::hidden_states) / 2;
-    const std::span<std::byte> kept = tensors.emplace_back(bytes, fits).bytes();
-    std::ranges::copy(tensor.data, kept.begin());
-    if (fits) in_memory += bytes;
-    all.insert_or_assign(model.find(tensor.tensor), infer::stand_in(model, tensor.tensor, *tensor.format, kept));
-  }
-};
 
 class RecipeSweep {
  public:
@@ -99,13 +81,7 @@ class RecipeSweep {
   }
 
   EncodedBlock encoded(int block, int64_t& in_memory) const {
-    EncodedBlock result;
-    for (const auto& [name, format] : formats_) {
-      if (layer_of(name) != block) continue;
-      check_cancelled();
-      result.add(model_, encode_(*model_.source().find(name), *find_format(format)), in_memory);
-    }
-    return result;
+    return encode_block(model_, formats_, encode_, block, in_memory);
   }
 
   /// The block that comes next: the first, or that where an earlier run was saved.
@@ -247,8 +223,7 @@ class RecipeSweep {
 
 std::vector<std::vector<double>> sweep_recipe(
     const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
-    const std::function<Encoded(const Tensor& tensor, const Format& format)>& encode,
-    const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved, double save_seconds) {
+    const Encode& encode, const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved, double save_seconds) {
   return RecipeSweep{model, text, formats, encode, variants, saved, save_seconds}.run();
 }
 

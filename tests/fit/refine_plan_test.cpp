@@ -71,7 +71,6 @@ class LoopOnTiny : public testing::Test {
     RefineOptions loop;
     loop.tuning = 4;
     loop.holdout_first = kChunks / 2;
-    loop.marginal = 2;
     return loop;
   }
 

@@ -53,8 +53,10 @@ class Estimator {
         once(result, "sensitivity", kReverseRuns * pass(std::min(kReverseChunks, chunks())));
       else
         once(result, "probing", runs);
-      if (corrects(model_, request_.calibration))
-        each(result, "correcting", kRounds * count, tensors_, runs / std::max(1.0, tensors_));
+      if (corrects_) {
+        const auto steps = static_cast<double>(2 * shape_of(model_).layers + 2);
+        each(result, "correcting", kRounds * count, steps, correcting() / steps);
+      }
       const double items = tensors_ + chunks();  // to encode, then to run
       each(result, "judging", recipes() * count, items, judging() / recipes() / items);
     }
@@ -123,8 +125,13 @@ class Estimator {
     return (1 + parts()) * pass(text_chunks()) + tokens * numbers / kMultiplyAdds / cores_;
   }
 
+  /// A round.
+  double correcting() const {
+    return seconds_of_correcting(model_, request_.calibration, width_) / cores_ + 2 * reading();
+  }
+
   /// That are judged for a size: the plan and a preset, and what is tried to better it.
-  double recipes() const { return 2 + (width_ > 0 ? 1 : 0) + (corrects(model_, request_.calibration) ? 1 : 0); }
+  double recipes() const { return 2 + (width_ > 0 ? 1 : 0) + (corrects_ ? 1 : 0); }
 
   /// All of a size.
   double judging() const {
@@ -153,6 +160,7 @@ class Estimator {
   const double cores_;
   const bool stays_ = stays_in_memory(model_.bytes());
   const int64_t width_ = width_of(request_, model_);
+  const bool corrects_ = corrects(model_, request_.calibration, width_);
   StageTimes times_;
   double tensors_ = 0, weights_ = 0, sampled_ = 0;
 };

@@ -28,15 +28,17 @@ bool differentiable(const Model& model, std::string_view tensor) {
 }
 
 ReversePass::ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws,
-                         const ReverseHooks& hooks, std::function<const Activations&(int layer)> lender)
+                         const ReverseHooks& hooks, std::function<const Activations&(int layer)> lender,
+                         Replacements replaced)
     : model_{model},
       tokens_(tokens.begin(), tokens.end()),
+      replaced_{std::move(replaced)},
       step_{.tokens = tokens_,
             .lanes = {{&memory_, 0, 0, static_cast<int64_t>(tokens_.size())}},
             .context = round_up(static_cast<int64_t>(tokens_.size())),
             .compute = Compute::exact,
             .hooks = none_,
-            .replaced = nothing_replaced_},
+            .replaced = replaced_},
       reverse_{.step = step_, .hooks = hooks, .draws = draws, .lender = std::move(lender)},
       gradients_(draws * static_cast<int64_t>(tokens_.size()), model.hparams().embedding) {
   model.architecture().embed(step_);  // leaves Step::extra for the blocks

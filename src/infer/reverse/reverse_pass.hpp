@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "infer/model.hpp"
@@ -25,12 +26,17 @@ int lowest_differentiable(const Model& model);
 /// then layer() from the last block down, then embed(). Exact mode; the same bits on any number of threads.
 class ReversePass {
  public:
-  /// The pass of a session of `context` positions over `tokens` from position 0 on, on the weights of the model.
-  /// `lender` gives the stream before blocks that lend() keys and values, if there are any.
+  /// The pass of a session of `context` positions over `tokens` from position 0 on, on the weights of the model or
+  /// those that stand in for them from the start. `lender` gives the stream before blocks that lend() keys and values,
+  /// if there are any.
   ReversePass(const Model& model, std::span<const int32_t> tokens, int64_t draws, const ReverseHooks& hooks,
-              std::function<const Activations&(int layer)> lender = {});
+              std::function<const Activations&(int layer)> lender = {}, Replacements replaced = {});
   ReversePass(const ReversePass&) = delete;
   ReversePass& operator=(const ReversePass&) = delete;
+
+  /// From now on these stand in for weights of the model, and no others.
+  void replace(Replacements replaced) { replaced_ = std::move(replaced); }
+  const Weight& current(const Weight& weight) const { return step_.current(weight); }
 
   /// hidden [tokens, embedding] behind the last block. `gradients` is called for some tokens at a time: logits of
   /// tokens [first, first + logits.count()), `first` >= first_scored, and returns [draws * count, vocabulary].
@@ -48,7 +54,7 @@ class ReversePass {
   std::vector<int32_t> tokens_;
   SequenceState memory_;
   Hooks none_;
-  Replacements nothing_replaced_;
+  Replacements replaced_;
   Batch step_;
   Reverse reverse_;
   Activations gradients_;

@@ -1,0 +1,201 @@
+#include "measure/recipe_slopes.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/events.hpp"
+#include "base/memory.hpp"
+#include "base/parallel.hpp"
+#include "base/progress.hpp"
+#include "base/str.hpp"
+#include "eval/divergence.hpp"
+#include "infer/matmul.hpp"
+#include "infer/reverse/reverse_pass.hpp"
+#include "infer/sweep.hpp"
+#include "infer/weight_reads.hpp"
+#include "measure/hidden_states.hpp"
+
+namespace snug {
+namespace {
+
+using infer::Activations;
+
+constexpr int kOutside = infer::WeightReads::kOutside;
+
+/// Sum over all rows of <a, b - c>, in double and in one order.
+double inner_of_difference(const Activations& a, const Activations& b, const Activations& c) {
+  double sum = 0;
+  for (int64_t t = 0; t < a.count(); ++t)
+    for (int64_t k = 0; k < a.width(); ++k)
+      sum += static_cast<double>(a.at(t)[k]) * (static_cast<double>(b.at(t)[k]) - static_cast<double>(c.at(t)[k]));
+  return sum;
+}
+
+/// By the logits, of the sum of KL(original || recipe) over rows, times `share`.
+Activations divergence_gradients(const Activations& original, const Activations& recipe, double share) {
+  Activations gradients = Activations::unset(recipe.count(), recipe.width());
+  parallel_for(recipe.count(), [&](int64_t t) {
+    const double base = infer::log_sum_exp(original.row(t)), now = infer::log_sum_exp(recipe.row(t));
+    for (int64_t k = 0; k < recipe.width(); ++k)
+      gradients.at(t)[k] = static_cast<float>(
+          share * (std::exp(double{recipe.at(t)[k]} - now) - std::exp(double{original.at(t)[k]} - base)));
+  });
+  return gradients;
+}
+
+/// One chunk on its way there and back.
+struct Traveller {
+  int64_t chunk = 0;
+  size_t original = 0, recipe = 0;  // sequences of the sweep
+  std::unique_ptr<HiddenStates> hidden;
+  infer::ReverseHooks hooks;
+  std::unique_ptr<infer::ReversePass> pass;
+  Slopes slopes;
+};
+
+class SlopeRun {
+ public:
+  SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins)
+      : model_{model},
+        text_{text},
+        stand_ins_{stand_ins},
+        sweep_{model, {.context = text.context(), .batch = text.context()}, memory_for(MemoryUse::hidden_states) / 2},
+        store_{memory_for(MemoryUse::hidden_states) / 2},
+        reads_{model} {}
+
+  std::vector<Slopes> run(std::span<const int64_t> chunks) {
+    progress_.emplace("correcting, there and back", 2 * model_.layers() + 2, Progress::Unit::items);
+    for (const int64_t chunk : chunks) travellers_.emplace_back().chunk = chunk;
+    go_there();
+    come_back();
+    std::vector<Slopes> slopes;
+    for (Traveller& traveller : travellers_) slopes.push_back(std::move(traveller.slopes));
+    return slopes;
+  }
+
+ private:
+  void each(int64_t together, const std::function<void(Traveller&)>& step) {
+    for (int64_t first = 0; first < std::ssize(travellers_); first += together)
+      parallel_for(std::min(together, std::ssize(travellers_) - first), [&](int64_t i) {
+        check_cancelled();
+        step(travellers_[static_cast<size_t>(first + i)]);
+      });
+  }
+  void each(const std::function<void(Traveller&)>& step) { each(std::ssize(travellers_), step); }
+
+  void go_there() {
+    outside_ = stand_ins_(kOutside);
+    for (Traveller& traveller : travellers_) {
+      traveller.original = sweep_.begin(text_.tokens(traveller.chunk));
+      traveller.recipe = sweep_.begin(text_.tokens(traveller.chunk), {nullptr, &outside_});
+      traveller.hidden = std::make_unique<HiddenStates>(model_, store_);
+      traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+    }
+    for (int block = 0; block < model_.layers(); ++block) {
+      const infer::Replacements& replaced = stand_ins_(block);
+      reads_.will_need(block + 1);
+      each([&](Traveller& traveller) {
+        sweep_.step(traveller.original);
+        sweep_.step(traveller.recipe, {nullptr, &replaced});
+        traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+      });
+      reads_.done_with(block);
+      progress_->advance(1, str("block ", block));
+    }
+  }
+
+  void come_back() {
+    for (Traveller& traveller : travellers_) sweep_.end(traveller.recipe);
+    each(heads_together(), [&](Traveller& traveller) { head(traveller); });
+    progress_->advance(1);
+    for (int block = model_.layers() - 1; block >= infer::lowest_differentiable(model_); --block) {
+      const infer::Replacements& replaced = stand_ins_(block);
+      reads_.will_need(block - 1);
+      each([&](Traveller& traveller) {
+        traveller.pass->replace(replaced);
+        traveller.pass->layer(block, traveller.hidden->before(block));
+      });
+      reads_.done_with(block);
+      progress_->advance(1, str("block ", block));
+    }
+    if (infer::lowest_differentiable(model_) == 0) each([&](Traveller& traveller) {
+      traveller.pass->replace(outside_);
+      traveller.pass->embed();
+    });
+    reads_.done_with(kOutside);
+    reads_.tell("the way there and back");
+    progress_->advance(1);
+  }
+
+  /// So many that what exists of their logits at a time fits into its share of memory; one at least.
+  int64_t heads_together() const {
+    const int64_t logits = std::min(infer::kLogitsAtOnce, text_.scored() * model_.vocabulary());
+    return std::max<int64_t>(1, memory_for(MemoryUse::hidden_states) / (3 * logits * int64_t{sizeof(float)}));
+  }
+
+  void head(Traveller& traveller) {
+    listen(traveller);
+    traveller.pass = std::make_unique<infer::ReversePass>(
+        model_, text_.tokens(traveller.chunk), 1, traveller.hooks,
+        [&traveller](int layer) -> const Activations& { return traveller.hidden->before_lender(layer); }, outside_);
+    const double share = 1.0 / static_cast<double>(text_.scored());
+    traveller.pass->head(traveller.hidden->before(model_.layers()), text_.first_scored(),
+                         [&](int64_t first, const Activations& logits) {
+                           return divergence_gradients(original_logits(traveller, first, logits.count()), logits, share);
+                         });
+    sweep_.end(traveller.original);
+  }
+
+  Activations original_logits(const Traveller& traveller, int64_t first, int64_t count) const {
+    const Activations from = sweep_.hidden(traveller.original, first);
+    Activations rows = Activations::unset(count, from.width());
+    std::copy_n(from.at(0), count * from.width(), rows.at(0));
+    return sweep_.head(rows);
+  }
+
+  void listen(Traveller& traveller) const {
+    traveller.hooks.on_linear = [this, &traveller](const infer::Weight& weight, int64_t matrix, const Activations& inputs,
+                                                   const Activations& gradients) {
+      const infer::Weight& now = traveller.pass->current(weight);
+      if (&now == &weight) return;
+      traveller.slopes[weight.name] +=
+          inner_of_difference(gradients, infer::matmul(now, matrix, inputs, infer::Compute::exact),
+                              infer::matmul(weight, matrix, inputs, infer::Compute::exact));
+    };
+    traveller.hooks.on_look_up = [this, &traveller](const infer::Weight& table, const Activations& gradients) {
+      const infer::Weight& now = traveller.pass->current(table);
+      if (&now == &table) return;
+      const std::span<const int32_t> tokens = text_.tokens(traveller.chunk);
+      traveller.slopes[table.name] += inner_of_difference(gradients, rows_of(now, tokens), rows_of(table, tokens));
+    };
+  }
+
+  static Activations rows_of(const infer::Weight& table, std::span<const int32_t> tokens) {
+    Activations rows = Activations::unset(std::ssize(tokens), table.cols);
+    for (int64_t t = 0; t < rows.count(); ++t)
+      infer::decode_row(table, 0, tokens[static_cast<size_t>(t)], {rows.at(t), static_cast<size_t>(table.cols)});
+    return rows;
+  }
+
+  const infer::Model& model_;
+  const TextChunks& text_;
+  const StandIns& stand_ins_;
+  infer::Sweep sweep_;
+  infer::RowStore store_;  // of the recipe's hidden states before every block
+  infer::WeightReads reads_;
+  infer::Replacements outside_;
+  std::vector<Traveller> travellers_;
+  std::optional<Progress> progress_;
+};
+
+}  // namespace
+
+std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
+                                  const StandIns& stand_ins) {
+  return SlopeRun{model, text, stand_ins}.run(chunks);
+}
+
+}  // namespace snug
