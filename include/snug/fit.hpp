@@ -66,7 +66,7 @@ struct MeasureReport {
 
 /// How it is found out what each tensor does to the output.
 enum class Probing {
-  automatic,  // forward where that takes at most four hours of a core, else reverse
+  automatic,  // forward where that takes at most five minutes of a core, else reverse
   forward,  // the model is run once for every tensor
   reverse,  // one reverse pass tells of all tensors and formats; the few that matter most are run as well
 };

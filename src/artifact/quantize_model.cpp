@@ -21,6 +21,8 @@ namespace {
 
 constexpr int64_t kPieceWeights = 1 << 18;  // 1 MiB of f32 a thread; rows are never cut
 
+constexpr int64_t kStepBytes = int64_t{8} << 20;  // written at a time
+
 constexpr int64_t kSecondOrderRows = 32;  // of a piece whose codes wait for each other: much work a row
 
 /// Encodes rows of one tensor into the blocks of another format.
@@ -125,7 +127,6 @@ class TensorWriter {
 };
 
 void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Progress& progress) {
-  constexpr int64_t kStepBytes = int64_t{8} << 20;
   const int64_t row_bytes = source.row_bytes(), step = std::max<int64_t>(1, kStepBytes / row_bytes);
   std::vector<std::byte> blocks;
   for (int64_t r = 0; r < source.rows(); r += step) {
@@ -135,6 +136,18 @@ void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Pro
     source.read_blocks(r, count, blocks);
     writer.write_rows(index, r, blocks);
     progress.advance(count * row_bytes, std::string(source.name));
+  }
+}
+
+void write_known(const Tensor& source, size_t index, const Format& to, std::span<const std::byte> blocks,
+                 ArtifactWriter& writer, Progress& progress) {
+  const int64_t row_bytes = to.row_bytes(source.cols()), step = std::max<int64_t>(1, kStepBytes / row_bytes);
+  for (int64_t r = 0; r < source.rows(); r += step) {
+    check_cancelled();
+    const int64_t count = std::min(step, source.rows() - r);
+    writer.write_rows(index, r,
+                      blocks.subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(count * row_bytes)));
+    progress.advance(count * source.row_bytes(), std::string(source.name));
   }
 }
 
@@ -193,7 +206,8 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 }
 
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                            const std::filesystem::path& out, Existing existing, const Hessians* moments) {
+                            const std::filesystem::path& out, Existing existing, const Hessians* moments,
+                            const KnownBlocks& known) {
   check_recipe_fits(model, recipe);
   const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance, recipe.runtime)->open(recipe, out, existing);
   int64_t total = 0;
@@ -207,8 +221,12 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
       copy_tensor(source, i, *writer, progress);
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
+      const std::span<const std::byte> blocks = known ? known(source, to) : std::span<const std::byte>{};
       const RowEncoder encoder{source, to, importance, recipe.effort};
-      TensorWriter{source, i, to, encoder, *writer, progress}.run(curvatures);
+      if (!blocks.empty())
+        write_known(source, i, to, blocks, *writer, progress);
+      else
+        TensorWriter{source, i, to, encoder, *writer, progress}.run(curvatures);
     }
     source.done_with();
   }

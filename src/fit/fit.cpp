@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <span>
 #include <sstream>
 #include <tuple>
 #include <utility>
@@ -172,7 +173,10 @@ class Ladder {
                      .probes = summary_of(evidence.probes),
                      .state = state_};
     outputs_->write_recipe(i, result.recipe, evidence.state);
-    if (!step.dry_run) std::tie(result.written, result.was_known) = outputs_->write(i, evidence, result.recipe);
+    const auto known = [&judge](const Tensor& tensor, const Format& format) {
+      return judge ? judge->blocks_of(tensor.name, format.id) : std::span<const std::byte>{};
+    };
+    if (!step.dry_run) std::tie(result.written, result.was_known) = outputs_->write(i, evidence, result.recipe, known);
     if (result.recipe.error_feedback)
       result.moments = evidence.inputs.moments.empty() ? evidence.inputs.imatrix : evidence.inputs.moments;
     return result;

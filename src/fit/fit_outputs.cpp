@@ -4,7 +4,6 @@
 #include <system_error>
 
 #include "artifact/artifact.hpp"
-#include "artifact/quantize_model.hpp"
 #include "base/events.hpp"
 #include "base/files/atomic_file.hpp"
 #include "base/files/read_file.hpp"
@@ -102,19 +101,20 @@ bool FitOutputs::is_written(size_t size, const Evidence& evidence, const Recipe&
   }
 }
 
-std::pair<WrittenModel, bool> FitOutputs::write(size_t size, Evidence& evidence, const Recipe& recipe) const {
+std::pair<WrittenModel, bool> FitOutputs::write(size_t size, Evidence& evidence, const Recipe& recipe,
+                                                  const KnownBlocks& known) const {
   const FitRequest& request = requests_[size];
   const ModelSource& model = evidence.weights(model_);
   const Hessians* moments = recipe.error_feedback ? evidence.second_moments() : nullptr;
   const Digest asked = request_digest(request, model_);
   if (is_written(size, evidence, recipe, moments)) {
-    const KnownOutput& known = known_[size];
-    if (known.is == OutputState::begun) keep_finished(evidence.state, asked, request.output, known.written);
-    return {known.written, true};
+    const KnownOutput& there = known_[size];
+    if (there.is == OutputState::begun) keep_finished(evidence.state, asked, request.output, there.written);
+    return {there.written, true};
   }
   keep_begun(evidence.state, asked, request.output,
              make_artifact(model, evidence.columns(), recipe.runtime)->files(recipe, request.output));
-  WrittenModel written = quantize_model(model, evidence.columns(), recipe, request.output, existing_output(size), moments);
+  WrittenModel written = quantize_model(model, evidence.columns(), recipe, request.output, existing_output(size), moments, known);
   verify_written(model, evidence.columns(), recipe, written, moments);
   keep_finished(evidence.state, asked, request.output, written);
   if (!request.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);

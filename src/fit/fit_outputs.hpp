@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "artifact/quantize_model.hpp"
 #include "fit/evidence.hpp"
 #include "fit/output_store.hpp"
 #include "snug/fit.hpp"
@@ -23,7 +24,7 @@ class FitOutputs {
   void write_recipe(size_t size, const Recipe& recipe, Store& state) const;
 
   /// The model of that size, and whether it was there already.
-  std::pair<WrittenModel, bool> write(size_t size, Evidence& evidence, const Recipe& recipe) const;
+  std::pair<WrittenModel, bool> write(size_t size, Evidence& evidence, const Recipe& recipe, const KnownBlocks& known) const;
 
  private:
   void recall();

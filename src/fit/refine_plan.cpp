@@ -22,6 +22,9 @@ namespace {
 constexpr double kMinCorrection = 0.3, kMaxCorrection = 6;
 /// Share of an average tensor's loss at which a correction counts half: those of small ones are noise.
 constexpr double kHalf = 0.1;
+/// A preset of which so many times the loss is predicted that was measured of the best so far will not beat it: error
+/// feedback makes it half, and predictions of whole recipes are hardly ever off by half of that.
+constexpr double kHopeless = 4;
 
 class Loop {
  public:
@@ -44,8 +47,9 @@ class Loop {
   RefinedPlan run() {
     tell_of_unused();
     result_.plan = plan(profile_);
-    held_ = hold(result_.plan.recipe);
+    take(hold(result_.plan.recipe));
     record("plan", result_.plan.recipe, held_, true);
+    predicts_well_ = std::abs(std::log(result_.best().measured.value / result_.best().predicted)) < std::log(2.0);
     if (loop_.moments) try_feedback();
     for (int round = 1; round <= loop_.rounds && correct(round); ++round) {
     }
@@ -69,6 +73,12 @@ class Loop {
 
   std::vector<double> hold(const Recipe& recipe) {
     return judge_.divergence(formats_of(recipe), loop_.holdout_first, judge_.chunks());
+  }
+
+  /// The recipe in result_ is the best so far.
+  void take(std::vector<double> held) {
+    held_ = std::move(held);
+    judge_.keep_encoded(formats_of(result_.plan.recipe));
   }
 
   void record(const std::string& label, const Recipe& recipe, const std::vector<double>& held,
@@ -104,7 +114,7 @@ class Loop {
     record("error feedback", recipe, held, feedback_);
     if (!feedback_) return judge_.set_moments(nullptr);
     result_.plan.recipe = std::move(recipe);
-    held_ = held;
+    take(held);
   }
 
   /// True if a corrected plan was better, so that another round may help.
@@ -128,7 +138,7 @@ class Loop {
     if (!better) return false;
     result_.plan = std::move(replanned);
     profile_ = std::move(corrected);
-    held_ = held;
+    take(held);
     return true;
   }
 
@@ -224,6 +234,10 @@ class Loop {
   void try_preset() {
     std::optional<Recipe> preset = best_preset();
     if (!preset) return;
+    const double times = predicted_of(*preset) / mean_of(held_).value;
+    if (predicts_well_ && times > kHopeless)
+      return log_line(str(preset->method, ", the best of that size, is not run: it would lose some ",
+                          std::llround(times), " times as much"));
     preset->effort = judge_.effort();
     preset->error_feedback = feedback_;
     preset->folds = folds();
@@ -233,7 +247,7 @@ class Loop {
     record(preset->method, *preset, held, better);
     if (!better) return;
     result_.plan.recipe = std::move(*preset);
-    held_ = held;
+    take(held);
   }
 
   Profile profile_;
@@ -245,6 +259,7 @@ class Loop {
   RefineOptions loop_;
   std::vector<double> held_;  // of the best so far
   bool feedback_ = false;
+  bool predicts_well_ = false;  // the first plan's loss came out within a factor of two
   RefinedPlan result_;
 };
 

@@ -41,7 +41,7 @@ double seconds_per_tensor_runs(const ModelSource& model, const CalibrationReques
 
 Probing probing_of(const ModelSource& model, const CalibrationRequest& request) {
   if (request.probing != Probing::automatic) return request.probing;
-  return seconds_per_tensor_runs(model, request) <= kRunPatience ? Probing::forward : Probing::reverse;
+  return seconds_per_tensor_runs(model, request) <= kProbingPatience ? Probing::forward : Probing::reverse;
 }
 
 double seconds_of_correcting(const ModelSource& model, const CalibrationRequest& request, int64_t hessian_width) {

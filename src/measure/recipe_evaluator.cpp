@@ -66,10 +66,11 @@ Digest RecipeEvaluator::key_of(const TensorFormats& formats, std::string_view wi
 void RecipeEvaluator::stand_on(const TensorFormats& formats, Progress* progress) {
   if (ground_ == formats) return;
   base_.set_overrides({});
-  std::erase_if(encoded_, [&](const auto& entry) {
-    const auto found = formats.find(entry.first.first);
-    return found == formats.end() || found->second != entry.first.second;
-  });
+  const auto has = [](const TensorFormats& recipe, const std::pair<std::string, FormatId>& tensor) {
+    const auto found = recipe.find(tensor.first);
+    return found != recipe.end() && found->second == tensor.second;
+  };
+  std::erase_if(encoded_, [&](const auto& entry) { return !has(formats, entry.first) && !has(kept_, entry.first); });
   std::vector<const Encoded*> ground;
   for (const auto& [name, id] : formats) {
     check_cancelled();
@@ -80,6 +81,12 @@ void RecipeEvaluator::stand_on(const TensorFormats& formats, Progress* progress)
   }
   base_.set_overrides(std::move(ground));
   ground_ = formats;
+}
+
+std::span<const std::byte> RecipeEvaluator::blocks_of(std::string_view tensor, FormatId format) const {
+  const auto found = encoded_.find({std::string{tensor}, format});
+  if (found == encoded_.end()) return {};
+  return found->second->data;
 }
 
 TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
@@ -110,12 +117,12 @@ void RecipeEvaluator::keep(const Wanted& figure, std::string_view tensor, double
              to_payload({std::string(tensor), FormatId::f32, base_.scored(), nats, 0}));
 }
 
-/// Whether model and encoded tensors are too much to keep.
+/// Whether the model and the encoded tensors of two recipes, the best so far and another, are too much to keep.
 bool RecipeEvaluator::sweeps(const TensorFormats& formats) const {
   int64_t bytes = model_.source().bytes();
   for (const auto& [name, format] : formats)
     if (const Tensor* tensor = model_.source().find(name))
-      bytes += tensor->rows() * find_format(format)->row_bytes(tensor->cols());
+      bytes += 2 * tensor->rows() * find_format(format)->row_bytes(tensor->cols());
   return !stays_in_memory(bytes);
 }
 

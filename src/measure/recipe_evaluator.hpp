@@ -32,12 +32,18 @@ class RecipeEvaluator {
   RecipeEvaluator(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
               std::span<const int32_t> tokens, const ProbeOptions& options);
 
-  /// With moments, recipes are encoded by encode_second_order() from now on; null: as before.
+  /// With moments, recipes are encoded by encode_second_order() from now on; null: as before. What was encoded
+  /// otherwise is forgotten.
   void set_moments(const Hessians* moments);
 
   Effort effort() const { return effort_; }
   int64_t chunks() const { return base_.chunks(); }
   int64_t scored() const { return base_.scored(); }  // tokens of a chunk
+
+  /// The tensors of a recipe stay encoded from now on, as they are encoded now, whatever else is measured.
+  void keep_encoded(const TensorFormats& formats) { kept_ = formats; }
+  /// All blocks of a tensor, if they are in memory; empty if not.
+  std::span<const std::byte> blocks_of(std::string_view tensor, FormatId format) const;
 
   /// Whether the model's own run uses a tensor: not those of blocks that only draft (MTP). What it does not
   /// use is left out where recipes are judged.
@@ -87,7 +93,7 @@ class RecipeEvaluator {
   Digest moments_digest_;
   Digest origin_;  // of the model's contents, the importance and the effort
   std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;
-  TensorFormats ground_;
+  TensorFormats ground_, kept_;
   std::filesystem::path resume_;  // where a sweep under way is saved
 };
 

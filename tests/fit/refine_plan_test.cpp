@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
+#include "base/files/read_file.hpp"
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "artifact/quantize_model.hpp"
@@ -86,7 +88,7 @@ class LoopOnTiny : public testing::Test {
     return profile;
   }
 
-  static double contrary(size_t, double alpha) { return 1 / (alpha * alpha); }
+  static double contrary(size_t, double alpha) { return 10 / (alpha * alpha); }  // and far off on the whole
   static double up_and_down(size_t i, double) { return i % 2 ? 4 : 0.25; }
 
   static Shared* shared_;
@@ -123,6 +125,29 @@ TEST_F(LoopOnTiny, WhatIsReportedIsTheDivergenceOfTheFileWritten) {
               1e-6 * recipe.measured->kl);
   EXPECT_EQ(recipe.measured->tokens, kChunks / 2 * (kContext - kContext / 8));
   EXPECT_EQ(recipe.measured->kl, result.best().measured.value);
+}
+
+/// The best recipe's tensors stay encoded, whatever was tried after it.
+TEST_F(LoopOnTiny, WritesWhatItHasEncodedAlready) {
+  PlanOptions options;
+  options.budget = Budget::of_tensors(4.25);
+  Store store = Store::open(shared_->scratch / "encoded", Access::write);
+  RecipeEvaluator judge{shared_->model, &shared_->importance, Effort::normal,
+                    store,          shared_->text.tokens, running(shared_->text, kChunks)};
+  const ModelSource& model = shared_->model.source();
+  const Recipe recipe =
+      refine_plan(shared_->profile, model, &shared_->importance, options, judge, LoopOnTiny::options()).plan.recipe;
+  int64_t known = 0;
+  const auto blocks_of = [&](const Tensor& tensor, const Format& format) {
+    const std::span<const std::byte> blocks = judge.blocks_of(tensor.name, format.id);
+    known += !blocks.empty();
+    return blocks;
+  };
+  const auto encoded = shared_->scratch / "encoded.gguf", kept = shared_->scratch / "kept.gguf";
+  quantize_model(model, &shared_->importance, recipe, encoded, Existing::replace);
+  quantize_model(model, &shared_->importance, recipe, kept, Existing::replace, nullptr, blocks_of);
+  EXPECT_EQ(known, std::ranges::count(recipe.tensors, false, &RecipeTensor::copied));
+  EXPECT_EQ(read_file(kept), read_file(encoded));
 }
 
 TEST_F(LoopOnTiny, TakesOnlyWhatIsBetterBeyondItsStandardErrorAndStaysWithinTheBudget) {

@@ -72,7 +72,7 @@ void CalibrationArgs::add_to(CLI::App& command) {
       .add_option("--probe", probe,
                   "forward: run the model once for every tensor; reverse: a reverse pass tells of all tensors and "
                   "formats at once, and the few that matter most are run as well; auto: forward where that takes at "
-                  "most 4 core-hours")
+                  "most five minutes of a core")
       ->check(CLI::IsMember({"auto", "forward", "reverse"}))
       ->capture_default_str();
   command
