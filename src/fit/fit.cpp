@@ -16,6 +16,7 @@
 #include "fit/measurements.hpp"
 #include "fit/refine_plan.hpp"
 #include "fit/run_time.hpp"
+#include "fit/solution_store.hpp"
 #include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
 
@@ -36,9 +37,11 @@ bool can_judge(const Evidence& evidence) {
   return evidence.choices.judges && evidence.run && evidence.run->holdout_chunks > 0;
 }
 
-RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
+RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
   RefinedPlan result;
-  result.plan = Planner{evidence.profile, evidence.weights(model), evidence.columns(), request.plan}.plan();
+  result.plan = Planner{evidence.profile, evidence.weights(model), evidence.columns(), request.plan}
+                    .solved_by(remembering_solver(evidence.state, request.decide_anew))
+                    .plan();
   result.plan.recipe.folds.assign(evidence.folds().begin(), evidence.folds().end());
   result.plan.recipe.effort = request.measuring.effort;
   result.plan.recipe.error_feedback = evidence.moments.has_value();
@@ -135,6 +138,7 @@ class Ladder {
     RefineOptions loop;
     loop.holdout_first = run.probing.chunks;
     loop.folds = evidence.folds();
+    loop.solver = remembering_solver(evidence.state, step.decide_anew);
     loop.moments = evidence.second_moments();
     if (!corrects(model_, request_.calibration)) {
       loop.rounds = 0;
