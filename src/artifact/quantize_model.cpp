@@ -193,9 +193,11 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 }
 
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                            const std::filesystem::path& out, Existing existing, const Hessians* moments) {
+                            const std::filesystem::path& out, Existing existing, const Hessians* moments,
+                            OutputJournal* journal) {
   check_recipe_fits(model, recipe);
-  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance, recipe.runtime)->open(recipe, out, existing);
+  const std::unique_ptr<Artifact> artifact = make_artifact(model, importance, recipe.runtime);
+  const std::unique_ptr<ArtifactWriter> writer = artifact->open(recipe, out, existing);
   int64_t total = 0;
   for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
@@ -214,6 +216,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
   }
   check_cancelled();
   count_read("writing", total);
+  if (journal) journal->begin(artifact->files(recipe, out));
   return writer->commit();
 }
 

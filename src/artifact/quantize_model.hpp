@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "artifact/artifact.hpp"
+#include "artifact/output_journal.hpp"
 #include "imatrix/hessian.hpp"
 #include "snug/recipe.hpp"
 
@@ -11,11 +12,11 @@ namespace snug {
 /// Writes the model as `recipe` says: the same bytes for the same model, importance and recipe on every machine and
 /// thread count. The files appear whole or not at all; rows are read, encoded and written in pieces, so memory stays
 /// flat. Tensors with second moments are encoded by encode_second_order(); their memory is that of two matrices
-/// [cols, cols] more. Throws Error where recipe and model do not belong together, and on NaN or infinity (tensor, row,
-/// column).
+/// [cols, cols] more. A journal is begun before the files get their names. Throws Error where recipe and model do not
+/// belong together, and on NaN or infinity (tensor, row, column).
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
                             const std::filesystem::path& out, Existing existing,
-                            const Hessians* moments = nullptr);
+                            const Hessians* moments = nullptr, OutputJournal* journal = nullptr);
 
 /// Throws Error unless every tensor of the recipe is in the model with a row length its format fits, and the reverse.
 void check_recipe_fits(const ModelSource& model, const Recipe& recipe);
