@@ -117,21 +117,24 @@ void write_tensor(const Tensor& tensor, size_t index, FormatId target, ArtifactW
 
 }  // namespace
 
-WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) {
+WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options,
+                           OutputJournal* journal) {
   const Recipe recipe = converting_recipe(model, options);
-  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, nullptr, recipe.runtime)->open(recipe, out, options.existing);
+  const std::unique_ptr<Artifact> artifact = make_artifact(model, nullptr, recipe.runtime);
+  const std::unique_ptr<ArtifactWriter> writer = artifact->open(recipe, out, options.existing);
   int64_t bytes = 0;
   for (const Tensor& tensor : model.tensors()) bytes += tensor.bytes();
   Progress progress{"convert", bytes, Progress::Unit::bytes};
   for (size_t i = 0; i < recipe.tensors.size(); ++i)
     write_tensor(*model.find(recipe.tensors[i].name), i, recipe.tensors[i].format, *writer, progress);
+  if (journal) journal->begin(artifact->files(recipe, out));
   return writer->commit();
 }
 
-bool is_converted(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options) try {
+bool is_converted(const ModelSource& model, const std::vector<std::filesystem::path>& files, const ConvertOptions& options) try {
   const Recipe recipe = converting_recipe(model, options);
   const std::unique_ptr<Artifact> artifact = make_artifact(model, nullptr, recipe.runtime);
-  const auto reader = artifact->read_back(recipe, {artifact->layout(recipe).bytes, {out}});
+  const auto reader = artifact->read_back(recipe, {artifact->layout(recipe).bytes, files});
   for (size_t i = 0; i < recipe.tensors.size(); ++i)
     if (!holds_tensor(*reader, i, *model.find(recipe.tensors[i].name), recipe.tensors[i].format)) return false;
   return true;

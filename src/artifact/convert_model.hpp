@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "artifact/output_journal.hpp"
 #include "snug/model.hpp"
 #include "snug/output.hpp"
 
@@ -18,11 +19,13 @@ struct ConvertOptions {
 };
 
 /// Writes a model as one GGUF file or, for MLX, as a folder, whatever it was read from: its keys, and its weights unquantized. Memory for a few
-/// rows a thread. Throws Error naming the tensor where a weight is not finite or too large for f16.
-WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
+/// rows a thread. A journal is begun before the output gets its name. Throws Error naming the tensor where a weight is not
+/// finite or too large for f16.
+WrittenModel convert_model(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options,
+                           OutputJournal* journal = nullptr);
 
-/// Whether the file is there that convert_model() would write, to the last weight.
-bool is_converted(const ModelSource& model, const std::filesystem::path& out, const ConvertOptions& options);
+/// Whether the files are what convert_model() would write, to the last weight.
+bool is_converted(const ModelSource& model, const std::vector<std::filesystem::path>& files, const ConvertOptions& options);
 
 /// The bytes of the file that convert_model() would write.
 int64_t converted_bytes(const ModelSource& model, const ConvertOptions& options);

@@ -206,14 +206,14 @@ void check_within_budget(const ModelSource& model, const Importance* importance,
 }
 
 WrittenModel quantize_model(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                            const std::filesystem::path& out, Existing existing, const Hessians* moments,
-                            const KnownBlocks& known) {
+                            const std::filesystem::path& out, Existing existing, const QuantizeOptions& options) {
   check_recipe_fits(model, recipe);
-  const std::unique_ptr<ArtifactWriter> writer = make_artifact(model, importance, recipe.runtime)->open(recipe, out, existing);
+  const std::unique_ptr<Artifact> artifact = make_artifact(model, importance, recipe.runtime);
+  const std::unique_ptr<ArtifactWriter> writer = artifact->open(recipe, out, existing);
   int64_t total = 0;
   for (const Tensor& tensor : model.tensors()) total += tensor.bytes();
   Progress progress{"writing", total, Progress::Unit::bytes};
-  HessianFactorsOf curvatures{moments};
+  HessianFactorsOf curvatures{options.moments};
 
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
@@ -221,7 +221,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
       copy_tensor(source, i, *writer, progress);
     } else {
       const Format& to = *find_format(recipe.tensors[i].format);
-      const std::span<const std::byte> blocks = known ? known(source, to) : std::span<const std::byte>{};
+      const std::span<const std::byte> blocks = options.known ? options.known(source, to) : std::span<const std::byte>{};
       const RowEncoder encoder{source, to, importance, recipe.effort};
       if (!blocks.empty())
         write_known(source, i, to, blocks, *writer, progress);
@@ -232,6 +232,7 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
   }
   check_cancelled();
   count_read("writing", total);
+  if (options.journal) options.journal->begin(artifact->files(recipe, out));
   return writer->commit();
 }
 

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <iterator>
 
 #include "audit/card.hpp"
 #include "audit/config_claims.hpp"
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "hf/checkpoint.hpp"
@@ -93,9 +93,10 @@ AuditedTensor stored(const hf::Source& source) {
   return tensor;
 }
 
+/// Empty where there is none.
 std::string text_of(const fs::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  return {std::istreambuf_iterator<char>{in}, {}};
+  std::error_code unknown;
+  return fs::is_regular_file(file, unknown) ? read_file(file) : "";
 }
 
 Audit audit_folder(const fs::path& folder) {

@@ -132,13 +132,13 @@ std::string run_isolated(const std::string& what, const std::function<std::strin
   std::string answer;
   while (child.read_some(answer)) {
     check_cancelled();
-    if (Clock::now() > end) throw Error{str(what, " takes more than ", limits.seconds, " s")};
+    if (Clock::now() > end) throw Error{str(what, " takes more than ", limits.seconds, " s"), "", "use another in its place"};
     if (static_cast<int64_t>(answer.size()) > limits.result_bytes)
-      throw Error{str(what, " writes without end")};
+      throw Error{str(what, " writes without end"), "", "use another in its place"};
   }
-  if (answer.empty()) throw Error{str(what, " runs away: it nests or calls itself too deeply")};
+  if (answer.empty()) throw Error{str(what, " runs away: it nests or calls itself too deeply"), "", "use another in its place"};
   if (answer[0] == kMemory)
-    throw Error{str(what, " takes more than ", limits.memory_bytes >> 20, " MiB of memory")};
+    throw Error{str(what, " takes more than ", limits.memory_bytes >> 20, " MiB of memory"), "", "use another in its place"};
   if (answer[0] == kError) rethrow(answer);
   return answer.substr(1);
 }

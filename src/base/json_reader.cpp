@@ -66,7 +66,8 @@ json parse_json(const std::string& text, const std::string& where) { return pars
 
 json parse_json(const std::string& text, const std::string& where, const JsonFilter& filter) {
   if (text.size() > kMaxBytes)
-    throw Error{str("the file has ", text.size(), " bytes; at most ", kMaxBytes, " are read"), where};
+    throw Error{str("the file has ", text.size(), " bytes; at most ", kMaxBytes, " are read"), where,
+                "name another file: none of this kind is so long"};
   Guard guard{where, filter};
   try {
     return json::parse(text, std::ref(guard));
@@ -125,7 +126,7 @@ double JsonNode::number_from_zero() const {
 }
 
 void JsonNode::refuse(const std::string& problem, const std::string& remedy) const {
-  throw Error{problem, str(where_, ": ", path_), remedy};
+  throw Error{problem, str(where_, ": ", path_), remedy.empty() ? "mend that field, or make the file again" : remedy};
 }
 
 void JsonNode::expected(std::string_view what) const {

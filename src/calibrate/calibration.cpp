@@ -36,8 +36,8 @@ CalibrationTokens tokens_of(std::string_view text, const std::string& name, cons
   return {tokenizer.encode(text, true, false), bos_of(tokenizer), name};
 }
 
-CalibrationTokens read_text(const std::string& path, const infer::Model& model) {
-  const std::string text = read_file(path);
+CalibrationTokens read_tokens(const std::string& path, const infer::Model& model) {
+  const std::string text = read_text(path);
   check_text(text, path);
   return tokens_of(text, path, model);
 }
@@ -46,7 +46,7 @@ CalibrationTokens read_text(const std::string& path, const infer::Model& model) 
 
 CalibrationTokens calibration_tokens(const CalibrationText& source, const infer::Model& model, Store* keep) {
   if (source.text == kBuiltInText) return tokens_of(built_in_text(), "the text that comes with snug", model);
-  if (source.text != kSelfText) return read_text(source.text, model);
+  if (source.text != kSelfText) return read_tokens(source.text, model);
   CalibrationTokens text{write_self_text(model, source.self, keep),
                    {},
                    str("written by the model itself, seed ", source.self.seed)};

@@ -34,7 +34,7 @@ infer::Divergence divergence_of(const AuditArgs& args) {
   const infer::Model model{open_model(args.model)}, original{open_model(args.base)};
   infer::check_same_tokens(model.source(), original.source());
   const infer::Tokenizer tokenizer{model.source()};
-  const infer::Chunks chunks = infer::cut_into_chunks(tokenizer.encode(read_file(args.text), true, false), args.context,
+  const infer::Chunks chunks = infer::cut_into_chunks(tokenizer.encode(read_text(args.text), true, false), args.context,
                                                       args.chunks, args.text);
   std::optional<int32_t> bos;
   if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos = tokenizer.bos();

@@ -1,5 +1,7 @@
 #include "artifact/artifact.hpp"
 #include "artifact/convert_model.hpp"
+#include "artifact/output_journal.hpp"
+#include "base/digest.hpp"
 #include "base/files/output_guard.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -20,20 +22,47 @@ struct Args {
   bool force = false;
 };
 
-int run(const Args& args) {
-  args.common.apply();
-  const Existing existing = args.force ? Existing::replace : Existing::refuse;
-  OutputGuard guard{existing};
+ConvertOptions options_of(const Args& args, Existing existing) {
+  const Format* type = args.type == "source" ? nullptr : find_format(args.type);
+  return {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing, .runtime = args.runtime};
+}
+
+/// What this call would write again.
+Digest request_digest(const Args& args) {
+  Hasher hasher;
+  hasher.add("convert").add(SNUG_VERSION).add(args.type).add(args.runtime).add(args.projector.out);
+  for (const auto& file : model_files(args.model)) add_file(hasher, file);
+  return hasher.finish();
+}
+
+/// Files that a stopped call has put in place are looked at when the model is open.
+void guard_all(const Args& args, const OutputJournal& journal) {
+  const bool is_there = journal.known().is == OutputState::begun;
+  OutputGuard guard{is_there ? Existing::replace : journal.existing()};
   guard.reads(model_files(args.model)).reads({args.model});
   guard_output(guard, args.out, 0, args.runtime);
   guard.check();
+}
+
+/// Leaves what a stopped call has put in place, if it is whole.
+WrittenModel write(const Args& args, const ModelSource& model, const ConvertOptions& options, OutputJournal& journal) {
+  const KnownOutput& known = journal.known();
+  if (known.is == OutputState::begun && is_converted(model, known.written.files, options)) return known.written;
+  return convert_model(model, args.out, options, &journal);
+}
+
+int run(const Args& args) {
+  args.common.apply();
+  const Existing asked = args.force ? Existing::replace : Existing::refuse;
+  OutputJournal journal{args.out};
+  journal.is_for(request_digest(args), asked);
+  const ConvertOptions options = options_of(args, journal.existing());
+  guard_all(args, journal);
   const ModelSource model = open_model(args.model);
-  const Projector projector{args.projector, args.model, args.out, existing};
-  const Format* type = args.type == "source" ? nullptr : find_format(args.type);
-  const WrittenModel written = convert_model(
-      model, args.out,
-      {.type = type ? std::optional{type->id} : std::nullopt, .existing = existing, .runtime = args.runtime});
+  const Projector projector{args.projector, args.model, args.out, asked};
+  const WrittenModel written = write(args, model, options, journal);
   projector.write();
+  journal.end();
   if (args.common.json)
     print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes,
                   ", \"mmproj_bytes\": ", projector.bytes(), "}"));

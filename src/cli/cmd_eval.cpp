@@ -77,7 +77,7 @@ std::optional<int32_t> bos_of(const std::optional<Tokenizer>& tokenizer) {
 }
 
 std::vector<int32_t> read_token_file(const std::string& path) {
-  std::istringstream in{read_file(path)};
+  std::istringstream in{read_text(path)};
   std::vector<int32_t> tokens{std::istream_iterator<int32_t>{in}, {}};
   if (!in.eof())
     throw Error{str("entry ", tokens.size() + 1, " is not a token id"), path,
@@ -173,7 +173,7 @@ void evaluate_text(const EvalArgs& args, const Model& model, EvalReport& report)
   report.text = args.text.empty() ? args.token_file : args.text;
   const Chunks chunks =
       cut_into_chunks(args.text.empty() ? read_token_file(args.token_file)
-                                        : tokenizer->encode(read_file(args.text), true, false),
+                                        : tokenizer->encode(read_text(args.text), true, false),
                       args.context, args.chunks, report.text);
   report.context = chunks.context;
   report.chunks = chunks.count();

@@ -10,6 +10,7 @@
 #include "cli/text/module_report.hpp"
 #include "cli/text/report_table.hpp"
 #include "fit/evidence.hpp"
+#include "fit/solution_store.hpp"
 #include "plan/mlx_recipe.hpp"
 #include "snug/error.hpp"
 
@@ -99,12 +100,13 @@ int run(Args args) {
       .writes(args.certificate)
       .keeps(path)
       .check();
-  const Evidence evidence = gather(model, {.state = path,
+  Evidence evidence = gather(model, {.state = path,
                                            .inputs = args.model.files(),
                                            .measuring = args.measure.options(),
                                            .calibration = args.calibration.request(),
                                            .plans = {options}});
-  const Planner planner{evidence.profile, model, evidence.columns(), options};
+  Planner planner{evidence.profile, model, evidence.columns(), options};
+  planner.solved_by(remembering_solver(evidence.state));
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
     print_out(args.curve == "json" ? curve_json(curve) : curve_csv(curve));

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <map>
 
+#include "artifact/output_journal.hpp"
 #include "artifact/quantize_model.hpp"
 #include "artifact/recipe_file.hpp"
+#include "base/digest.hpp"
 #include "base/files/atomic_file.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
@@ -24,6 +26,7 @@
 #include "recipe/presets.hpp"
 #include "recipe/target.hpp"
 #include "snug/error.hpp"
+#include "source/open_model.hpp"
 
 namespace snug::cli {
 namespace {
@@ -86,6 +89,43 @@ std::optional<Hessians> moments_for(Recipe& recipe, const Args& args) {
   return moments;
 }
 
+void guard(const Args& args, Existing existing, int64_t split_bytes) {
+  guard_for(existing, args.model, "", args.out, split_bytes, args.runtime).reads({args.recipe}).check();
+}
+
+/// What this call would write again.
+Digest request_digest(const Args& args, const Recipe& recipe) {
+  Hasher hasher;
+  hasher.add("quantize").add(SNUG_VERSION).add(to_json(recipe)).add(uint64_t{args.fold});
+  for (const auto& file : model_files(args.model.model)) add_file(hasher, file);
+  for (const auto& file : {args.model.files().imatrix, args.model.files().moments}) add_file(hasher, file);
+  return hasher.finish();
+}
+
+/// Whether a stopped call has put all of it in place already.
+bool is_written(const ModelSource& model, const Importance* importance, const Recipe& recipe, const Hessians* moments,
+                const KnownOutput& known) try {
+  if (known.is != OutputState::begun) return false;
+  verify_written(model, importance, recipe, known.written, moments);
+  return true;
+} catch (const Error& error) {
+  if (error.fault() == Fault::interrupted) throw;
+  return false;
+}
+
+WrittenModel write(const Args& args, const ModelSource& model, const Importance* importance, const Recipe& recipe,
+                   const Hessians* moments, OutputJournal& journal) {
+  WrittenModel written = journal.known().written;
+  if (!is_written(model, importance, recipe, moments, journal.known())) {
+    check_finite(model);
+    written = quantize_model(model, importance, recipe, args.out, journal.existing(),
+                             {.moments = moments, .journal = &journal});
+    verify_written(model, importance, recipe, written, moments);
+  }
+  journal.end();
+  return written;
+}
+
 /// llama-quantize's own call, IN [OUT] TYPE [THREADS], in our options.
 void take_as_llama(Args& args) {
   std::vector<std::string>& words = args.as_llama;
@@ -123,22 +163,23 @@ int run(Args args) {
                 Fault::usage};
   if (args.fold && !args.recipe.empty())
     throw Error{"a recipe says itself what is folded", "--fold", "leave --fold out", Fault::usage};
-  const Existing existing = args.force ? Existing::replace : Existing::refuse;
   if (!args.recipe.empty()) args.runtime = read_recipe(args.recipe).runtime;
-  guard_for(existing, args.model, "", args.dry_run ? "" : args.out, 0, args.runtime).reads({args.recipe}).check();
+  if (args.dry_run) args.out.clear();
+  const Existing asked = args.force ? Existing::replace : Existing::refuse;
+  OutputJournal journal{args.out};
+  guard(args, args.force ? asked : journal.existing(), 0);
   const ModelSource source = open_model(args.model.model);
   std::optional<Importance> importance = load_importance(args.model.files(), source);
   const Importance* columns = importance ? &*importance : nullptr;
   Recipe recipe = choose(args, source, columns);
   check_sources(source, recipe, args.allow_requantize);
+  journal.is_for(request_digest(args, recipe), asked);
+  if (journal.known().is != OutputState::begun) guard(args, journal.existing(), recipe.split_bytes);
   std::optional<Hessians> loaded = moments_for(recipe, args);
   const ModelSource model = folded(args, source, importance, loaded, recipe);
   std::optional<WrittenModel> written;
   if (!args.dry_run) {
-    const Hessians* moments = loaded ? &*loaded : nullptr;
-    check_finite(model);
-    written = quantize_model(model, columns, recipe, args.out, existing, moments);
-    verify_written(model, columns, recipe, *written, moments);
+    written = write(args, model, columns, recipe, loaded ? &*loaded : nullptr, journal);
   }
   if (args.common.json) {
     print_out(to_json(recipe));

@@ -24,7 +24,7 @@ struct TokenizeArgs {
 
 std::string text_of(const std::string& file) {
   if (file == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
-  return read_file(file);
+  return read_text(file);
 }
 
 int run_tokenize(const TokenizeArgs& args) {

@@ -1,11 +1,11 @@
 #include "cli/inspect.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <map>
 
 #include "base/files/file_kind.hpp"
+#include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
@@ -269,10 +269,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
 }
 
 Inspection inspect_recipe(const std::filesystem::path& path) {
-  std::ifstream in{path, std::ios::binary};
-  const std::string text{std::istreambuf_iterator<char>{in}, {}};
-  if (in.bad()) throw io_error("read the file", path.string());
-  const Recipe recipe = parse_recipe(text, path.string());
+  const Recipe recipe = parse_recipe(read_file(path), path.string());
   Inspection result{{},
                     {{"kind", "recipe"},
                      {"made_by", recipe.made_by},

@@ -26,7 +26,7 @@ Projector::Projector(const ProjectorArgs& args, const std::string& model, const 
   if (args.out.empty()) return;
   model_ = open_projector(model);
   bytes_ = converted_bytes(*model_, {});
-  is_written_ = existing == Existing::refuse && is_converted(*model_, args.out, {});
+  is_written_ = existing == Existing::refuse && is_converted(*model_, {args.out}, {});
   OutputGuard{is_written_ ? Existing::replace : existing}
       .reads(model_files(model)).reads({text}).writes(args.out, is_written_ ? 0 : bytes_).check();
 }

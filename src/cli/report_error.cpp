@@ -49,6 +49,19 @@ std::string with_options(std::string text) {
   return text;
 }
 
+/// What helps, where the library knows nothing better.
+std::string remedy_of(const Error& error) {
+  if (!error.remedy().empty()) return with_options(error.remedy());
+  switch (error.fault()) {
+    case Fault::bad_input: return "the file is damaged, or was changed by hand: get it or make it again";
+    case Fault::usage: return "see the command's --help";
+    case Fault::unreachable_budget: return "raise the budget";
+    case Fault::io: return "see whether the file, its folder and its disk are as they should be";
+    case Fault::interrupted: return {};
+  }
+  return {};
+}
+
 bool as_json = false;
 
 constexpr std::string_view kFaults[] = {
@@ -60,7 +73,7 @@ void print_json(const Error& error) {
   const nlohmann::ordered_json document{{"error",
                                          {{"problem", with_options(error.problem())},
                                           {"where", with_options(error.where())},
-                                          {"try", with_options(error.remedy())},
+                                          {"try", remedy_of(error)},
                                           {"fault", fault < std::size(kFaults) ? kFaults[fault] : ""},
                                           {"exit_code", fault}}}};
   std::fprintf(stdout, "%s\n", json_text(document, 2).c_str());
@@ -84,7 +97,7 @@ int report_error(const Error& error) {
   const size_t columns = terminal_columns(STDERR_FILENO);
   std::fprintf(stderr, "%s%s%s", line("snug: ", error.problem(), columns).c_str(),
                line("  where: ", error.where(), columns).c_str(),
-               line("  try:   ", error.remedy(), columns).c_str());
+               line("  try:   ", remedy_of(error), columns).c_str());
   if (as_json) print_json(error);
   return static_cast<int>(error.fault());
 }

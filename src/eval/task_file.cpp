@@ -217,7 +217,7 @@ std::vector<Task> parse_tasks(const std::string& text, const std::string& path, 
 }
 
 std::vector<Task> read_tasks(const std::string& path, int64_t most) {
-  return parse_tasks(read_file(path), path, most);
+  return parse_tasks(read_text(path), path, most);
 }
 
 }  // namespace snug::cli

@@ -18,6 +18,7 @@
 #include "fit/measurements.hpp"
 #include "fit/refine_plan.hpp"
 #include "fit/run_time.hpp"
+#include "fit/solution_store.hpp"
 #include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
 
@@ -45,9 +46,11 @@ int64_t hessian_width(const Evidence& evidence) {
   return collected > 0 ? collected : std::numeric_limits<int64_t>::max();  // those of a file that was named
 }
 
-RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, const Evidence& evidence) {
+RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
   RefinedPlan result;
-  result.plan = Planner{evidence.profile, evidence.weights(model), evidence.columns(), request.plan}.plan();
+  result.plan = Planner{evidence.profile, evidence.weights(model), evidence.columns(), request.plan}
+                    .solved_by(remembering_solver(evidence.state, request.decide_anew))
+                    .plan();
   result.plan.recipe.folds.assign(evidence.folds().begin(), evidence.folds().end());
   result.plan.recipe.effort = request.measuring.effort;
   result.plan.recipe.error_feedback = evidence.moments.has_value();
@@ -144,6 +147,7 @@ class Ladder {
     RefineOptions loop;
     loop.holdout_first = run.probing.chunks;
     loop.folds = evidence.folds();
+    loop.solver = remembering_solver(evidence.state, step.decide_anew);
     loop.moments = evidence.second_moments();
     if (!corrects(model_, request_.calibration, hessian_width(evidence))) {
       loop.rounds = 0;

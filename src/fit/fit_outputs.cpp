@@ -114,7 +114,8 @@ std::pair<WrittenModel, bool> FitOutputs::write(size_t size, Evidence& evidence,
   }
   keep_begun(evidence.state, asked, request.output,
              make_artifact(model, evidence.columns(), recipe.runtime)->files(recipe, request.output));
-  WrittenModel written = quantize_model(model, evidence.columns(), recipe, request.output, existing_output(size), moments, known);
+  WrittenModel written = quantize_model(model, evidence.columns(), recipe, request.output, existing_output(size),
+                                        {.moments = moments, .known = known});
   verify_written(model, evidence.columns(), recipe, written, moments);
   keep_finished(evidence.state, asked, request.output, written);
   if (!request.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);

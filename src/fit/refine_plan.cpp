@@ -62,7 +62,7 @@ class Loop {
 
  private:
   Plan plan(const Profile& profile) const {
-    Plan plan = Planner{profile, model_, importance_, options_}.plan();
+    Plan plan = Planner{profile, model_, importance_, options_}.solved_by(loop_.solver).plan();
     plan.recipe.effort = judge_.effort();
     plan.recipe.error_feedback = feedback_;
     plan.recipe.folds = folds();

@@ -17,6 +17,7 @@ struct RefineOptions {
   double tolerance = 0.12;  // |ln(measured / predicted)| below which losses add up well enough
   bool presets = true;      // compare with the best preset of the size
   std::span<const RecipeFold> folds{};  // that made the model what it is, for the recipe
+  Solver solver = solve_anew;
   const Hessians* moments = nullptr;  // of inputs: encode with error feedback, if that proves better
 };
 

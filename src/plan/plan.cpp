@@ -145,6 +145,14 @@ void Planner::refuse(ReachableBytes range) const {
               "raise the budget, pin less, or allow more formats", Fault::unreachable_budget};
 }
 
+void Planner::refuse_unfound(const Solution& solution) const {
+  if (solution.stop == SolveStatus::time_limit)
+    throw Error{str("in ", options_.seconds, " seconds no recipe was found that meets the budget, the caps, the active size and "
+                    "the number of formats together"),
+                "there may be one", "give the solver more time, or ask for less", Fault::unreachable_budget};
+  refuse(reachable(problem()));
+}
+
 std::vector<size_t> Planner::candidates_picked(const std::vector<uint16_t>& pick) const {
   std::vector<size_t> picked(profile_.tensors.size());
   for (size_t i = 0; i < selection_.items.size(); ++i) {
@@ -198,7 +206,9 @@ bool Planner::may_be_bare() const { return options_.notes && model_.sizes->has_n
 Planner Planner::bare() const {
   PlanOptions options = options_;
   options.notes = false;
-  return {profile_, model_, options};
+  Planner bare{profile_, model_, options};
+  bare.solver_ = solver_;
+  return bare;
 }
 
 void Planner::check_reachable() const {
@@ -221,7 +231,6 @@ void Planner::check_files() const {
 Plan Planner::solve_as_asked() const {
   Plan plan{{}, problem(), {}};
   const Constraints constraints = make_constraints();
-  const bool plain = constraints.side.empty() && constraints.formats.empty();
   SolveOptions solver;
   solver.seconds = options_.seconds;
   // Headers of further files come out of the budget too, and whatever of a header depends on the formats: how much
@@ -229,9 +238,8 @@ Plan Planner::solve_as_asked() const {
   std::optional<Plan> whole;  // of the budget with nothing held back
   for (int64_t held_back = 0;;) {
     plan.problem.budget_bytes = budget_for_choices(held_back);
-    plan.solution =
-        plain ? solve(plan.problem, solver) : solve_constrained(plan.problem, constraints, solver);
-    if (plan.solution.pick.empty() && !plan.problem.tensors.empty()) refuse(reachable(plan.problem));
+    plan.solution = solver_(plan.problem, constraints, solver);
+    if (plan.solution.pick.empty() && !plan.problem.tensors.empty()) refuse_unfound(plan.solution);
     plan.recipe = recipe_of(plan.solution.pick);
     const int64_t over = options_.budget.overrun(plan.recipe);
     if (over <= 0) break;

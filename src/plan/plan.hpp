@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "snug/fit.hpp"
 #include "plan/planned_model.hpp"
 #include "plan/selection.hpp"
+#include "plan/solver.hpp"
 #include "snug/model.hpp"
 #include "imatrix/importance.hpp"
 #include "snug/profile.hpp"
@@ -31,6 +33,12 @@ class Planner {
   Planner(const SavedProfile& saved, const PlanOptions& options) : Planner(saved.profile, planned_model(saved), options) {}
   Planner(const Profile& profile, const ModelSource& model, const Importance* importance, const PlanOptions& options)
       : Planner(profile, planned_model(model, importance, options.runtime), options) {}
+
+  /// Has its problems solved by somebody else than solve_anew().
+  Planner& solved_by(Solver solver) {
+    solver_ = std::move(solver);
+    return *this;
+  }
 
   /// Throws as plan() does if the budget is out of reach. Needs no losses: an unmeasured profile will do.
   void check_reachable() const;
@@ -61,6 +69,7 @@ class Planner {
   int64_t active_bytes_of(const ProfiledTensor& tensor, int64_t bytes) const;
   void check_files() const;
   [[noreturn]] void refuse(ReachableBytes range) const;
+  [[noreturn]] void refuse_unfound(const Solution& solution) const;
   std::vector<size_t> candidates_picked(const std::vector<uint16_t>& pick) const;
   bool may_be_bare() const;
   Planner bare() const;  // without notes
@@ -71,6 +80,7 @@ class Planner {
   PlannedModel model_;
   PlanOptions options_;
   Selection selection_;
+  Solver solver_ = solve_anew;
   int64_t header_bytes_ = 0, copied_bytes_ = 0, allowed_bytes_ = 0;  // as the budget counts them
 };
 

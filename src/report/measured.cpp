@@ -16,6 +16,8 @@
 namespace snug::report {
 namespace {
 
+constexpr const char* kBegin = "begin with a line such as label,bytes,predicted,measured,se";
+
 // --- JSON
 // ----------------------------------------------------------------------------------------------------------
 
@@ -107,12 +109,12 @@ std::vector<MeasuredPoint> parse_csv(const std::string& text, const std::string&
     if (names.empty()) {
       names = cells;
       if (std::ranges::find(names, "measured") == names.end())
-        throw Error{"no column is named 'measured'", where,
-                    "begin with a line such as label,bytes,predicted,measured,se"};
+        throw Error{"no column is named 'measured'", where, kBegin};
       continue;
     }
     if (cells.size() != names.size())
-      throw Error{str(cells.size(), " cells where the header has ", names.size()), where};
+      throw Error{str(cells.size(), " cells where the header has ", names.size()), where,
+                  "give every line as many as the first one"};
     MeasuredPoint point;
     const auto number = [&](const char* column) {
       const auto found = std::ranges::find(names, column);
@@ -186,9 +188,9 @@ Agreement agreement_of(const std::vector<MeasuredPoint>& points) {
 }
 
 std::vector<MeasuredPoint> read_measured(const std::filesystem::path& path) {
-  const std::string text = read_file(path);
+  const std::string text = read_text(path);
   const size_t start = text.find_first_not_of(" \t\r\n");
-  if (start == text.npos) throw Error{"the list of measurements is empty", path.string()};
+  if (start == text.npos) throw Error{"the list of measurements is empty", path.string(), kBegin};
   return text[start] == '[' || text[start] == '{' ? parse_json_list(text, path)
                                                   : parse_csv(text, path.string());
 }

@@ -1,10 +1,19 @@
 // Preloaded, does something to the process at call number FAULT_AT of those that change what a disk holds. FAULT says what:
 //   killed-before, killed-behind   SIGKILL
 //   full, read-only, broken        from that call on the disk has no room, may only be read, or does not write what it should
-// Writes how many calls there were into the file FAULT_COUNT at the end of a run.
+//   no-memory, no-descriptors      from then on the process gets no more memory, or opens no more files
+//   closed-0, closed-1, closed-2   that descriptor is closed
+//   shrunk                         the file FAULT_FILE loses its second half
+//   no-temporary                   the folder TMPDIR is gone
+//   clock-back                     from then on the wall clock goes back an hour with every look at it
+// Writes how many calls there were into the file FAULT_COUNT at the end of a run, and into FAULT_LOG a line "call N" a call,
+// between the lines that the program says on stderr.
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,6 +22,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 namespace {
@@ -20,6 +30,7 @@ namespace {
 enum class Does { fill, write, name, sync };  // what a call does to a disk: each fault leaves some of it possible
 
 std::atomic<long> calls{0};
+std::atomic<bool> goes_back{false};
 
 std::string_view said(const char* name) {
   const char* text = getenv(name);
@@ -49,6 +60,51 @@ struct Counter {
   }
 } counter;
 
+void log(const std::string& line) {
+  static const int file = [] {
+    const char* name = getenv("FAULT_LOG");
+    return name ? static_cast<int>(syscall(SYS_open, name, O_WRONLY | O_CREAT | O_APPEND, 0666)) : -1;
+  }();
+  if (file >= 0 && write(file, line.data(), line.size()) < 0) abort();
+}
+
+/// What is used already stays.
+void allow_no_more(int resource, rlim_t limit) {
+  rlimit all{};
+  getrlimit(static_cast<__rlimit_resource>(resource), &all);
+  all.rlim_cur = limit;
+  setrlimit(static_cast<__rlimit_resource>(resource), &all);
+}
+
+rlim_t memory_used() {
+  unsigned long pages = 0;
+  if (FILE* in = fopen("/proc/self/statm", "r")) {
+    if (fscanf(in, "%lu", &pages) != 1) pages = 0;
+    fclose(in);
+  }
+  return pages * static_cast<rlim_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+void shrink(const char* file) {
+  struct stat info {};
+  if (file && stat(file, &info) == 0 && truncate(file, info.st_size / 2) != 0) abort();
+}
+
+void take_away(const std::string& folder) {
+  if (!folder.empty() && syscall(SYS_rename, folder.c_str(), (folder + ".gone").c_str()) != 0) abort();
+}
+
+void befall(long call) {
+  if (call != fault_at()) return;
+  const std::string_view fault = said("FAULT");
+  if (fault == "no-memory") allow_no_more(RLIMIT_AS, memory_used());
+  if (fault == "no-descriptors") allow_no_more(RLIMIT_NOFILE, 3);
+  if (fault.starts_with("closed-")) close(fault.back() - '0');
+  if (fault == "shrunk") shrink(getenv("FAULT_FILE"));
+  if (fault == "no-temporary") take_away(std::string{said("TMPDIR")});
+  if (fault == "clock-back") goes_back = true;
+}
+
 void end_if(std::string_view fault, long call) {
   if (call == fault_at() && said("FAULT") == fault) kill(getpid(), SIGKILL);
 }
@@ -56,6 +112,8 @@ void end_if(std::string_view fault, long call) {
 template <class Result, class... Args>
 Result through(Does does, const char* name, Args... args) {
   const long call = ++calls;
+  log("call " + std::to_string(call) + "\n");
+  befall(call);
   end_if("killed-before", call);
   if (const int error = fault_at() > 0 && call >= fault_at() ? errno_for(does) : 0) {
     errno = error;
@@ -81,6 +139,21 @@ mode_t mode_of(int flags, va_list more) {
 
 extern "C" {
 
+int clock_gettime(clockid_t clock, timespec* now) {
+  static std::atomic<time_t> looks{0};
+  const long failed = syscall(SYS_clock_gettime, clock, now);
+  if (failed == 0 && clock == CLOCK_REALTIME && goes_back) now->tv_sec -= 3600 * ++looks;
+  return static_cast<int>(failed);
+}
+int fprintf(FILE* file, const char* format, ...) {
+  char text[4096];
+  va_list more;
+  va_start(more, format);
+  vsnprintf(text, sizeof text, format, more);
+  va_end(more);
+  if (file == stderr) log(text);
+  return fputs(text, file);
+}
 int open(const char* path, int flags, ...) {
   va_list more;
   va_start(more, flags);

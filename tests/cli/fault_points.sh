@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Disturbs a fit at every call that changes what a disk holds, one run a call: kills it before and behind the call, or has
-# the disk full, read-only or broken from there on. A kill must not end it otherwise; a fault must be said with a remedy,
-# or not matter; then the same command, undisturbed, must end with the bytes of a fit that nothing stopped, and with no
-# other files than that but its state and what it collected.
-#   tests/cli/fault_points.sh SNUG FAULT_AT MODEL [OPTIONS of fit...]    FAULT_AT: the library of fault_at.cpp
-# STEP=50 takes every fiftieth call and with LAST=20 the last twenty, in which outputs get their names, FROM=80 none before
+# Disturbs a command at every call that changes what a disk holds, one run a call: kills it before and behind the call, or
+# has the disk full, read-only or broken from there on. A kill must not end it otherwise; a fault must be said with a
+# remedy, or not matter; then the same command, undisturbed, must end with the bytes of one that nothing stopped, and with
+# no other files than that but its state and what it collected.
+#   tests/cli/fault_points.sh SNUG FAULT_AT MODEL [OPTIONS...]    FAULT_AT: the library of fault_at.cpp
+# COMMAND=quantize or convert instead of fit; PLAN="--bpw 5 --split-size 400KB" makes a recipe first and hands it on.
+# STEP=50 takes every fiftieth call and with LAST=20 the last twenty, in which outputs get their names; FROM=80 none before
 # that; FAULTS="full broken" only those faults.
 set -uo pipefail
 snug=$(readlink -f "$1") library=$(readlink -f "$2") model=$(readlink -f "$3")
@@ -16,8 +17,14 @@ export SNUG_HOME="$work/measurements"
 failed=0 runs=0 kills=0 faults=0
 wrong() { echo "$fault at call $at of $count: $*"; failed=1; }
 
-fit() {  # in a folder of its own: the outputs' names are the same everywhere
-  (cd "$1" && shift && "$@" "$snug" fit "$model" --calib-chunks 2 --calib-ctx 32 -q --state s "${options[@]}")
+case ${COMMAND:-fit} in fit) options+=(--calib-chunks 2 --calib-ctx 32 --state s) ;; esac
+if [ -n "${PLAN:-}" ]; then
+  "$snug" plan "$model" --no-probe -q $PLAN -o "$work/plan.json" >/dev/null || exit 1
+  options+=(--recipe "$work/plan.json")
+fi
+
+call() {  # in a folder of its own: the outputs' names are the same everywhere
+  (cd "$1" && shift && "$@" "$snug" "${COMMAND:-fit}" "$model" -q "${options[@]}")
 }
 files_of() { (cd "$1" && find . ! -name s ! -name s.status ! -name '*.imatrix*' -type f | sort | xargs sha256sum); }
 
@@ -28,10 +35,17 @@ said_well() {  # of a run that ended with this code
   grep -q '^snug: ' "$work/err" && grep -q 'try: ' "$work/err" || wrong "no message with a remedy: $(head -3 "$work/err" | tr '\n' ' ')"
 }
 
+# A command without a state that has done all knows nothing of it and is not called again: one that a fault did not matter
+# to, and one that was killed behind its last call, which takes its note away. A note that could not be taken away may stay.
+is_done() {
+  [ "${COMMAND:-fit}" != fit ] || return 1
+  [ "$1" -eq 0 ] && [ ! -e "$work"/run/*.snug-begun ] || { [ "$fault" = killed-behind ] && [ "$at" -eq "$count" ]; }
+}
+
 disturb() {
   local folder=$work/run code
   mkdir "$folder"
-  fit "$folder" env FAULT=$fault FAULT_AT=$at LD_PRELOAD="$library" >"$work/out" 2>"$work/err"
+  call "$folder" env FAULT=$fault FAULT_AT=$at LD_PRELOAD="$library" >"$work/out" 2>"$work/err"
   code=$?
   case $fault in
     killed-*)  # what is written once a second is not written as often each time: the last calls may not be reached
@@ -39,15 +53,15 @@ disturb() {
     *) said_well "$code" ;;
   esac
   if [ -s "$folder/s" ]; then "$snug" state verify "$folder/s" >"$work/verify" 2>&1 || wrong "$(head -1 "$work/verify")"; fi
-  fit "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(head -3 "$work/err" | tr '\n' ' ')"
+  is_done "$code" || call "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(head -3 "$work/err" | tr '\n' ' ')"
   files_of "$folder" | diff -q "$work/expected" - >/dev/null || wrong "other files: $(cd "$folder" && ls | tr '\n' ' ')"
-  [ -z "$(find "$folder" "$SNUG_HOME" -name '*.snug-part-*' 2>/dev/null)" ] || wrong "left behind: $(cd "$folder" && ls | tr '\n' ' ')"
+  [ -z "$(find "$folder" "$SNUG_HOME" -name '*.snug-part-*' -o -name '*.snug-begun' 2>/dev/null)" ] || wrong "left behind: $(cd "$folder" && ls | tr '\n' ' ')"
   rm -rf "$folder"
   runs=$((runs + 1))
 }
 
 mkdir "$work/whole"
-fit "$work/whole" env FAULT_COUNT="$work/count" LD_PRELOAD="$library" >"$work/out" 2>"$work/err" || { cat "$work/err"; exit 1; }
+call "$work/whole" env FAULT_COUNT="$work/count" LD_PRELOAD="$library" >"$work/out" 2>"$work/err" || { cat "$work/err"; exit 1; }
 count=$(cat "$work/count")
 files_of "$work/whole" >"$work/expected"
 for ((at = ${FROM:-1}; at <= count; ++at)); do

@@ -193,6 +193,43 @@ TEST_F(Faults, EveryCommandNamesAForeignFileForWhatItIs) {
   }
 }
 
+TEST_F(Faults, NothingWaitsForAPipeInTheWayOfAFile) {
+  for (const char* pipe : {"pipe", "s.state.status"}) ASSERT_EQ(mkfifo((scratch_ / pipe).c_str(), 0600), 0);
+  write("text.txt", "a");
+  for (const std::string& command :
+       {std::string{"inspect pipe"}, std::string{"fit pipe --bpw 4 -o o.gguf"}, measure_ + " --imatrix pipe",
+        std::string{"quantize model.gguf --recipe pipe -o o.gguf"}, std::string{"convert pipe -o o.gguf"},
+        std::string{"eval model.gguf --base-logits pipe"}, std::string{"export pipe --to csv"}, std::string{"audit pipe"},
+        std::string{"report pipe --json"}, std::string{"status pipe"}, std::string{"inspect /dev/zero"}}) {
+    const Outcome outcome = snug(command, "timeout 20");
+    EXPECT_EQ(outcome.exit_code, 5) << command << outcome.err;
+    EXPECT_NE(outcome.err.find("not a regular file"), std::string::npos) << command << outcome.err;
+  }
+  ASSERT_EQ(snug(measure_ + " --state s.state").exit_code, 0);
+  EXPECT_EQ(snug("status s.state", "timeout 20").exit_code, 1);  // a pipe is no status
+  EXPECT_EQ(snug("tokenize model.gguf pipe", "echo a >pipe & timeout 20").exit_code,
+            snug("tokenize model.gguf text.txt").exit_code);  // a text may come out of one
+}
+
+TEST_F(Faults, EveryErrorSaysHowToMendIt) {
+  ASSERT_EQ(snug(plan_ + " -o r.json").exit_code, 0);
+  const std::string recipe = contents("r.json");
+  for (const auto& [from, to] : {std::pair{"\"tensor_bytes\": ", "\"tensor_bytes\": -"}, {"\"snug_recipe\": 1", "\"snug_recipe\": 9"},
+                                 {"\"effort\": \"normal\"", "\"effort\": 1"}, {"\"name\"", "\"nome\""}}) {
+    std::string changed = recipe;
+    ASSERT_NE(changed.find(from), std::string::npos) << from;
+    changed.replace(changed.find(from), std::string{from}.size(), to);
+    write("changed.json", changed);
+    for (const char* command : {"inspect changed.json", "export changed.json --to csv", "report changed.json --csv",
+                                "quantize model.gguf --recipe changed.json -o o.gguf"}) {
+      const Outcome outcome = snug(command);
+      EXPECT_EQ(outcome.exit_code, 1) << command << to << outcome.err;
+      EXPECT_NE(outcome.err.find("where: changed.json"), std::string::npos) << command << to << outcome.err;
+      EXPECT_NE(outcome.err.find("try:"), std::string::npos) << command << to << outcome.err;
+    }
+  }
+}
+
 TEST_F(Faults, AWeightThatIsNoNumberIsNamedBeforeTheWork) {
   std::vector<float> values(64 * 300, 0.25f);
   values[200 * 64 + 5] = NAN;

@@ -114,6 +114,16 @@ TEST(JobStatusTest, SurvivesTheFile) {
   EXPECT_THROW(parse_job_status("snug job 2\nphase running\n", "here"), Error);
 }
 
+TEST(JobStatusTest, OfWhoeverWroteItHasSharesAndDates) {
+  const JobStatus read = parse_job_status(
+      "snug job 1\noverall 1e300\nstage_share nan\nstarted -9223372036854775808\nupdated 9223372036854775807\nseconds_left inf\n", "here");
+  EXPECT_EQ(read.overall, 1);
+  EXPECT_EQ(read.stage_share, 0);
+  EXPECT_EQ(read.started, 0);
+  EXPECT_EQ(read.updated, 253'402'300'799);
+  EXPECT_LE(read.seconds_left, 253'402'300'799.0);
+}
+
 TEST(JobStatusTest, TellsAProcessThatIsGoneFromALaterOneOfItsNumber) {
   const pid_t child = fork();
   if (child == 0) _exit(0);

@@ -145,7 +145,7 @@ TEST_F(LoopOnTiny, WritesWhatItHasEncodedAlready) {
   };
   const auto encoded = shared_->scratch / "encoded.gguf", kept = shared_->scratch / "kept.gguf";
   quantize_model(model, &shared_->importance, recipe, encoded, Existing::replace);
-  quantize_model(model, &shared_->importance, recipe, kept, Existing::replace, nullptr, blocks_of);
+  quantize_model(model, &shared_->importance, recipe, kept, Existing::replace, {.known = blocks_of});
   EXPECT_EQ(known, std::ranges::count(recipe.tensors, false, &RecipeTensor::copied));
   EXPECT_EQ(read_file(kept), read_file(encoded));
 }

@@ -360,7 +360,7 @@ TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
   const std::filesystem::path imatrix = *scratch_ / "moments.gguf", out = *scratch_ / "moments-out.gguf";
   write_imatrix(imatrix, {}, {&moment, 1}, Existing::replace);
   const Hessians moments{imatrix};
-  const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, &moments);
+  const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, {.moments = &moments});
   verify_written(*model_, importance_, recipe, written, &moments);
   quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
   const ModelSource file = open_model(out), plain = open_model(*scratch_ / "plain.gguf");

@@ -1,13 +1,16 @@
 #include "base/files/file_kind.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <string_view>
 
+#include "base/files/read_file.hpp"
 #include "base/str.hpp"
 #include "snug/error.hpp"
 
@@ -45,11 +48,14 @@ bool is_web_page(std::string_view bytes) {
 
 std::string first_bytes(const std::filesystem::path& path) {
   refuse_folder(path);
-  std::ifstream in{path, std::ios::binary};
-  if (!in) throw io_error("open the file", path.string(), "check the name");
+  const int file = open_regular_file(path);
   std::string bytes(512, '\0');
-  in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  bytes.resize(static_cast<size_t>(in.gcount()));
+  const ssize_t n = pread(file, bytes.data(), bytes.size(), 0);
+  const int failure = errno;
+  close(file);
+  errno = failure;
+  if (n < 0) throw io_error("read the file", path.string(), "check the disk");
+  bytes.resize(static_cast<size_t>(n));
   return bytes;
 }
 

@@ -1,6 +1,5 @@
 #include "base/files/mapped_file.hpp"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "base/files/mapped_faults.hpp"
+#include "base/files/read_file.hpp"
 #include "base/without_controls.hpp"
 #include "snug/error.hpp"
 
@@ -27,13 +27,9 @@ void advise(std::span<const std::byte> part, int advice) noexcept {
 }  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) throw io_error("open the file", path.string(), "check the path and its permissions");
+  const int fd = open_regular_file(path, "check the path and its permissions");
   struct stat info {};
-  if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    close(fd);
-    throw Error{"not a regular file", path.string(), "name a file, not a folder or a device", Fault::io};
-  }
+  fstat(fd, &info);
   size_ = static_cast<size_t>(info.st_size);
   void* data = size_ ? mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd, 0) : nullptr;
   const int failure = errno;

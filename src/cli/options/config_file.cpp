@@ -68,9 +68,13 @@ std::optional<fs::path> config_file() {
 }
 
 void take_config_file() {
+  constexpr uintmax_t kMaxBytes = 1 << 20;
   const auto file = config_file();
   std::error_code unknown;
-  if (file && fs::is_regular_file(*file, unknown)) take_config(read_file(*file), file->string());
+  if (!file || !fs::is_regular_file(*file, unknown)) return;
+  if (fs::file_size(*file, unknown) > kMaxBytes)
+    throw Error{"the file of settings is longer than 1 MiB", file->string(), "name another in SNUG_CONFIG", Fault::usage};
+  take_config(read_file(*file), file->string());
 }
 
 void take_config(const std::string& text, const std::string& where) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <fstream>
@@ -54,6 +55,14 @@ void read(const std::map<std::string, std::string>& lines, const char* word, T& 
     std::istringstream{found->second} >> value;
 }
 
+/// Whoever wrote the file: shares are of one, times have a date.
+void put_in_range(JobStatus& s) {
+  constexpr int64_t kLastSecond = 253'402'300'799;  // of the year 9999
+  for (double* share : {&s.overall, &s.stage_share}) *share = *share >= 0 ? std::min(*share, 1.0) : 0;
+  for (int64_t* time : {&s.started, &s.updated}) *time = std::clamp<int64_t>(*time, 0, kLastSecond);
+  if (!(s.seconds_left <= static_cast<double>(kLastSecond))) s.seconds_left = -1;
+}
+
 }  // namespace
 
 JobStatus own_status() {
@@ -90,6 +99,7 @@ JobStatus parse_job_status(const std::string& text, const std::string& where) {
   read(lines, "stage_share", s.stage_share), read(lines, "overall", s.overall);
   read(lines, "seconds_left", s.seconds_left), read(lines, "size", s.size), read(lines, "sizes", s.sizes);
   read(lines, "error", s.error);
+  put_in_range(s);
   return s;
 }
 
@@ -107,7 +117,7 @@ void keep_status(const fs::path& state, const JobStatus& status) noexcept try {
 std::optional<JobStatus> read_status(const fs::path& state) {
   const fs::path file = status_file(state);
   std::error_code unknown;
-  if (!fs::exists(file, unknown)) return std::nullopt;
+  if (!fs::is_regular_file(file, unknown)) return std::nullopt;
   return parse_job_status(read_file(file), file.string());
 }
 
