@@ -123,7 +123,7 @@ int main(int argc, char** argv) try {
   std::printf(
       "| format | read GB/s | dot GB/s | of read | decode GB/s | of read | dot Mw/s | repacked "
       "GB/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     if (names.empty() || std::ranges::find(names, format.name) != names.end())
       bench(format, mib << 20, repeats);
 } catch (const std::exception& error) {

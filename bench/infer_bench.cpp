@@ -1,8 +1,8 @@
-// infer_bench [--llama FOLDER [--llama-cpu NAME]] [-p N] [-n N] [-r N] [--threads N] MODEL.gguf...
+// infer_bench [--llama FOLDER [--llama-cpu NAME]] [-p N] [-n N] [-r N] [--threads N] MODEL...
 //
 // Prompt and decode speed of snug's fast mode beside the real llama.cpp's on the same files, taking turns in
 // one process. docs/performance.md has the table. --llama-cpu takes its library for one processor, as
-// "haswell", which goes with SNUG_ISA=avx2.
+// "haswell", which goes with SNUG_ISA=avx2. A model may be a folder, as MLX has it: llama.cpp then has no figure.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -58,7 +58,7 @@ void bench(const Options& o, const std::string& path, const test::RealLlama* lla
       model,
       {.context = std::max(o.prompt, o.decode), .cache = FormatId::f16, .compute = infer::Compute::fast}};
   std::unique_ptr<test::RealLlama::Model> theirs;
-  if (llama) {
+  if (llama && std::filesystem::is_regular_file(path)) {
     theirs = llama->load(path, static_cast<uint32_t>(std::max(o.prompt, o.decode)));
     theirs->use_threads(o.threads);
   }
@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
   CLI::App app{"speed of the fast mode beside llama.cpp's"};
   app.add_option("--llama", o.llama, "folder of llama.cpp's libraries")->check(CLI::ExistingDirectory);
   app.add_option("--llama-cpu", o.llama_cpu, "its library for this processor, as haswell; else it chooses");
-  app.add_option("MODEL", o.models)->required()->check(CLI::ExistingFile);
+  app.add_option("MODEL", o.models)->required()->check(CLI::ExistingPath);
   app.add_option("-p", o.prompt)->check(CLI::NonNegativeNumber);
   app.add_option("-n", o.decode)->check(CLI::NonNegativeNumber);
   app.add_option("-r", o.repeats)->check(CLI::PositiveNumber);

@@ -73,8 +73,9 @@ Part part_of(const Weight& w, int64_t matrix) {
             {w.repacked.data() + matrix * w.rows * row_bytes, row_bytes, w.rows, w.cols},
             kStripRows};
   }
-  return {packed_kernels().find(w.format->id),
-          {w.row(matrix, 0), w.format->row_bytes(w.cols), w.rows, w.cols}};
+  const PackedFormat* format = packed_kernels().find(w.format->id);
+  if (format && w.cols % block_of(format->rounding) != 0) return {};
+  return {format, {w.row(matrix, 0), w.format->row_bytes(w.cols), w.rows, w.cols}};
 }
 
 /// x as each of the formats wants it; those that want the same share it.

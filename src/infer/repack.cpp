@@ -10,8 +10,9 @@ namespace {
 
 /// Of a matrix of the model; nullptr where it is to stay as it is.
 const RepackedFormat* repacked_format(const Model& model, const Weight& w) {
-  return model.multiplies(w.name) && w.rows % kStripRows == 0 ? packed_kernels().find_repacked(w.format->id)
-                                                              : nullptr;
+  if (!model.multiplies(w.name) || w.rows % kStripRows != 0) return nullptr;
+  const RepackedFormat* format = packed_kernels().find_repacked(w.format->id);
+  return format && w.cols % format->columns == 0 ? format : nullptr;
 }
 
 int64_t bytes_of(const Weight& w, const RepackedFormat& format) {

@@ -54,7 +54,7 @@ Activations make_rows(std::mt19937_64& random, int64_t count, int64_t width) {
 
 /// Fast differs from exact by the rounding of activations: 8 bits of them, so about half a per cent.
 TEST(Matmul, FastIsNearExactForEveryFormatShapeAndMatrix) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (uint64_t seed = 0; seed < 3; ++seed) {
       SCOPED_TRACE(::testing::Message() << format.name << " seed " << seed);
       std::mt19937_64 random{seed};
@@ -72,6 +72,18 @@ TEST(Matmul, FastIsNearExactForEveryFormatShapeAndMatrix) {
       }
       EXPECT_LE(std::sqrt(error), 0.012 * std::sqrt(size));
     }
+}
+
+/// Kernels take 32 columns at a time; blocks of nvfp4 in MLX have 16.
+TEST(Matmul, ColumnsThatNoKernelTakesAreDecoded) {
+  std::mt19937_64 random{1};
+  const Made made = make_weight(random, *find_format(FormatId::mlx_nvfp4), 20, 48, 1);
+  for (const int64_t tokens : {1, 9}) {
+    const Activations x = make_rows(random, tokens, 48);
+    const Activations exact = matmul(made.weight, 0, x, Compute::exact),
+                      fast = matmul(made.weight, 0, x, Compute::fast);
+    EXPECT_EQ(std::memcmp(exact.at(0), fast.at(0), exact.values().size_bytes()), 0) << tokens;
+  }
 }
 
 TEST(Matmul, FastIsTheSameOnAnyNumberOfThreads) {

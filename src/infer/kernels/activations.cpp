@@ -20,11 +20,11 @@ void clear_rows(Values& values, int64_t first, int64_t rows) {
 void QuantizedActivations::allocate(Rounding rounding, int64_t rows, int64_t cols) {
   const auto size = [rows](int64_t each) { return static_cast<size_t>(rows * each); };
   const bool bytes = rounding >= Rounding::blocks32;
-  const int64_t blocks = cols / block_of(rounding), sums = cols / (rounding == Rounding::blocks256 ? 16 : 32);
+  const int64_t blocks = cols / block_of(rounding), sums = cols / (rounding == Rounding::blocks32 ? 32 : 16);
   if (!bytes) x_.resize(size(cols));
   if (bytes) q_.resize(size(cols));
   if (bytes) d_.resize(size(blocks));
-  if (rounding == Rounding::blocks32) s_.resize(size(blocks));
+  if (has_offsets(rounding)) s_.resize(size(blocks));
   if (bytes) sums_.resize(size(sums));
   for (int64_t r = 0; r < rows; ++r)
     rows_.push_back({q_.data() + (bytes ? r * cols : 0), d_.data() + (bytes ? r * blocks : 0),
@@ -43,7 +43,7 @@ void QuantizedActivations::allocate_tiles(const PackedFormat& format, int64_t co
     if (format.layout == Layout::pairs) tile_q_.resize(size(cols));
     tile_d_.resize(size(cols / block_of(rounding)));
   }
-  if (rounding == Rounding::blocks32) tile_s_.resize(size(cols / 32));
+  if (has_offsets(rounding)) tile_s_.resize(size(cols / 32));
   if (rounding == Rounding::blocks256) tile_sums_.resize(size(cols / 16));
   tiles_.q = tile_q_.data();
   tiles_.bytes = tile_bytes_.data();

@@ -4,10 +4,12 @@
 
 #include "infer/kernels/attend_block.hpp"
 #include "infer/kernels/codes_iq.hpp"
+#include "infer/kernels/codes_mlx.hpp"
 #include "infer/kernels/codes_short.hpp"
 #include "infer/kernels/peak.hpp"
 #include "infer/kernels/product.hpp"
 #include "infer/kernels/product_bytes.hpp"
+#include "infer/kernels/real_mxfp8.hpp"
 #include "infer/kernels/round.hpp"
 #include "infer/kernels/strip_products.hpp"
 
@@ -38,10 +40,15 @@ constexpr PackedFormat super_format() {
   }
   return format;
 }
+template <class Codes>
+constexpr Rounding rounding_of() {
+  if constexpr (requires { Codes::kRounding; }) return Codes::kRounding;
+  return Rounding::blocks32;
+}
 template <class V, class Codes>
 constexpr PackedFormat short_format() {
   PackedFormat format{
-      Codes::kFormat, Rounding::blocks32,
+      Codes::kFormat, rounding_of<Codes>(),
       dots_of_blocks<V, Codes, V::kShortRows, dot_short<V, Codes, V::kShortRows>, dot_short<V, Codes, 1>>};
   set_product<V, UnpackShort<V, Codes>>(format);
   return format;
@@ -51,23 +58,30 @@ constexpr PackedFormat real_format(FormatId id, Rounding rounding) {
   return {id, rounding, dots_of_reals<V, Read>, product<V, UnpackReal<V, Read>>};
 }
 
-template <class V, class... Super, class... Iq, class... Short>
-constexpr auto packed_formats(CodesList<Super...>, CodesList<Iq...>, CodesList<Short...>) {
+template <class V>
+constexpr PackedFormat mxfp8_format() {
+  return {FormatId::mlx_mxfp8, Rounding::none, dots_of_mxfp8<V>, product<V, UnpackMxfp8<V>>};
+}
+
+template <class V, class... Super, class... Iq, class... Short, class... Mlx>
+constexpr auto packed_formats(CodesList<Super...>, CodesList<Iq...>, CodesList<Short...>, CodesList<Mlx...>) {
   return std::array{real_format<V, ReadF32<V>>(FormatId::f32, Rounding::none),
                     real_format<V, ReadF16<V>>(FormatId::f16, Rounding::f16),
                     real_format<V, ReadBf16<V>>(FormatId::bf16, Rounding::bf16),
                     super_format<V, Super>()...,
                     super_format<V, Iq>()...,
-                    short_format<V, Short>()...};
+                    short_format<V, Short>()...,
+                    short_format<V, Mlx>()...,
+                    mxfp8_format<V>()};
 }
 template <class V>
-constinit const auto kPackedFormats = packed_formats<V>(KCodes<V>{}, IqCodes<V>{}, ShortCodes<V>{});
+constinit const auto kPackedFormats = packed_formats<V>(KCodes<V>{}, IqCodes<V>{}, ShortCodes<V>{}, MlxCodes<V>{});
 
 template <class V, class S>
 constexpr RepackedFormat repacked_format() {
   PackedFormat products{S::kFormat, S::kRounding, dots_of_strips<V, S>, product_of_strips<V, S>, Layout::rows};
   if constexpr (requires { V::kHasTiles; }) products.product = V::template product_of_strips<S>;
-  return {products, sizeof(typename S::Strip), repack_rows<V, S>};
+  return {products, sizeof(typename S::Strip), strip_columns<S>(), repack_rows<V, S>};
 }
 
 template <class V, class... S>
@@ -75,7 +89,7 @@ constexpr auto repacked_formats(CodesList<S...>) {
   return std::array{repacked_format<V, S>()...};
 }
 template <class V>
-constinit const auto kRepackedFormats = repacked_formats<V>(AllStrips<V>{});
+constinit const auto kRepackedFormats = repacked_formats<V>(joined(AllStrips<V>{}, MlxStrips<V>{}));
 
 /// A set may bring more lanes for what works lane by lane.
 template <class V>

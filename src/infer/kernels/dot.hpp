@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
 #include "infer/kernels/codes.hpp"
 #include "infer/kernels/kernels.hpp"
@@ -23,6 +24,15 @@ inline void each_of_8(F&& f) {
   f.template operator()<5>();
   f.template operator()<6>();
   f.template operator()<7>();
+}
+
+/// Calls f.template operator()<k>() for k below count.
+template <int count, class F>
+inline void each_below(F&& f) {
+  [&]<int... k>(std::integer_sequence<int, k...>) {
+    (f.template operator()<k>(), ...);
+  }
+  (std::make_integer_sequence<int, count>{});
 }
 
 /// The integer sum of a super-block, 64 weights at a time.
@@ -152,13 +162,20 @@ void dot_super(const typename Codes::Block* const (&rows)[R], const RoundedRow& 
   for (int r = 0; r < R; ++r) y[r] = V::sum(sum[r] - below[r]);
 }
 
+/// Codes with an offset have no signs, but where eight bits would overflow without.
+template <class Codes>
+constexpr bool kUnsigned = [] {
+  if constexpr (requires { Codes::kSigned; }) return !Codes::kSigned;
+  return Codes::kOffset;
+}();
+
 /// The part of group `g` of a short block, as eight lanes.
 template <class V, class Codes>
 inline typename V::f32 add_group(typename V::f32 sum, const Codes& c, int g, const RoundedRow& x,
                                  int64_t group) {
   const auto codes = c.codes(g), q = V::load_b(x.q + 32 * group);
   typename V::i products;
-  if constexpr (Codes::kOffset)
+  if constexpr (kUnsigned<Codes>)
     products = V::products(codes, q);
   else
     products = V::products(V::abs_b(codes), V::sign_b(q, codes));

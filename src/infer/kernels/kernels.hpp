@@ -18,19 +18,26 @@ enum class Rounding : uint8_t {
   bf16,      // to nearest even
   blocks32,  // 8 bits: d = max |x| / 127 a block, q = x * 127 / max to nearest even; d is then rounded to f16
   blocks256,  // 8 bits: d = max |x| / 127 a block, kept as f32
+  blocks32_f32,  // as blocks32, with d and s kept as f32
 };
 
+/// Whether sums of 32 activations, scaled, are kept for offsets.
+constexpr bool has_offsets(Rounding rounding) {
+  return rounding == Rounding::blocks32 || rounding == Rounding::blocks32_f32;
+}
+
 constexpr int64_t block_of(Rounding rounding) {
-  return rounding == Rounding::blocks256 ? 256 : rounding == Rounding::blocks32 ? 32 : 1;
+  return rounding == Rounding::blocks256 ? 256 : rounding >= Rounding::blocks32 ? 32 : 1;
 }
 
 /// One row of rounded activations. Which arrays are there follows from the rounding.
 struct RoundedRow {
   int8_t* q = nullptr;  // [cols]: 8-bit roundings
   float* d = nullptr;   // [cols / block]: 8-bit roundings
-  float* s = nullptr;   // [cols / 32]: d (before its rounding) times the sum of q, rounded to f16: blocks32
-  int16_t* sums = nullptr;  // blocks32: [cols / 32] sums of 32 q; blocks256: [cols / 16] sums of 16 q, of
-                            // each 16 the even ones first
+  float* s = nullptr;   // [cols / 32]: d (before its rounding) times the sum of q, rounded to f16: blocks32;
+                        // d times the sum of q: blocks32_f32
+  int16_t* sums = nullptr;  // blocks32: [cols / 32] sums of 32 q; blocks32_f32: [cols / 16] sums of 16 q;
+                            // blocks256: the same, of each 16 the even ones first
   float* x = nullptr;  // [cols]: the others, as f32
 };
 
@@ -91,12 +98,13 @@ struct RepackedFormat {
   /// same bits.
   PackedFormat products;
   int64_t strip_bytes = 0;  // of kStripRows blocks
+  int64_t columns = 0;      // of a block
   /// Rows of the format, a multiple of kStripRows, to their strips: row_bytes(cols) bytes each, beginning at a
   /// multiple of 32.
   void (*repack)(const PackedRows& rows, std::byte* strips) = nullptr;
 
   int64_t row_bytes(int64_t cols) const {
-    return cols / block_of(products.rounding) * strip_bytes / kStripRows;
+    return cols / columns * strip_bytes / kStripRows;
   }
 };
 

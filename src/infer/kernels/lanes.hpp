@@ -34,6 +34,9 @@
 //   half_pair(p, by, first, second)        f32: two f16 after each other times `by`, everywhere
 //   store_products(p, x, pair)             32 i16: i8 codes times the scale of their half
 //   store_wide(p, x)                       32 i16
+//   stream_codes<bits>(p)                  32 codes of 2 to 6 bits that follow each other; 4 bytes more are read
+//   stream_nibbles(p, q)                   nibbles of 8 bytes and of 8 others, of each byte the low one first
+//   e4m3(p)                                f32: eight E4M3 codes, their values over 256
 //   every_other(p)                         i: the second, fourth, ... of 16 words
 //   top_scales(words)                      w as scales8: 2 s + 1 with s the top four bits of a word
 //   pairs(x, y) add_pairs(sum, x, y)       i: products of i16, added in pairs; added to a sum

@@ -148,6 +148,32 @@ struct Avx2Lanes : Avx2 {
     store_w(p + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(x, 1)));
   }
 
+  template <int bits>
+  static b stream_codes(const uint8_t* p) {
+    if constexpr (bits == 4) {
+      return split_nibbles(half_of(p));
+    } else {
+      constexpr StreamPairs<bits> at;
+      const __m256i apart = _mm256_shuffle_epi8(stream_bytes<bits>(p), load_b(at.bytes));
+      const __m256i pairs = _mm256_srli_epi16(_mm256_mullo_epi16(apart, load_b(at.lift)), 16 - 2 * bits);
+      const __m256i moved = _mm256_slli_epi16(pairs, 8 - bits), low = _mm256_set1_epi16((1 << bits) - 1);
+      if constexpr (bits < 4) return _mm256_and_si256(_mm256_or_si256(pairs, moved), splat_byte((1 << bits) - 1));
+      return _mm256_or_si256(_mm256_and_si256(pairs, low), _mm256_andnot_si256(_mm256_set1_epi16(255), moved));
+    }
+  }
+  static b stream_nibbles(const uint8_t* p, const uint8_t* q) {
+    const auto eight = [](const uint8_t* at) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)); };
+    return split_nibbles(_mm_unpacklo_epi64(eight(p), eight(q)));
+  }
+  /// In the place of an f16's sign, exponent and fraction an E4M3 code is its value over 256.
+  static f32 e4m3(const uint8_t* p) {
+    const __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+    const __m128i half = _mm_andnot_si128(_mm_set1_epi16(0x4000), _mm_slli_epi16(wide, 7));
+    const __m128i no_number =
+        _mm_cmpeq_epi16(_mm_or_si128(half, _mm_set1_epi16(INT16_MIN)), _mm_set1_epi16(INT16_MIN | 0x3f80));
+    return {_mm256_cvtph_ps(_mm_or_si128(half, no_number))};
+  }
+
   static b raised_level(const uint8_t* p) {
     return _mm256_shuffle_epi8(twice(kIq4Raised.at), _mm256_and_si256(both_nibbles(p), splat_byte(15)));
   }
@@ -204,6 +230,34 @@ struct Avx2Lanes : Avx2 {
   }
 
  private:
+  /// Where pairs of codes lie in what stream_bytes() loads: two bytes of each, and what lifts the pair to the top
+  /// of its 16 bits.
+  template <int bits>
+  struct StreamPairs {
+    alignas(32) uint8_t bytes[32] = {};
+    alignas(32) int16_t lift[16] = {};
+
+    constexpr StreamPairs() {
+      constexpr int second = bits == 2 ? 4 : bits == 3 ? 6 : bits == 5 ? 2 : 0;  // byte where code 16 begins
+      for (int pair = 0; pair < 16; ++pair) {
+        const int bit = 2 * bits * (pair % 8) + (pair < 8 ? 0 : 8 * second);
+        bytes[2 * pair] = static_cast<uint8_t>(bit / 8);
+        bytes[2 * pair + 1] = static_cast<uint8_t>(bit / 8 + 1);
+        lift[pair] = static_cast<int16_t>(1 << (16 - 2 * bits - bit % 8));
+      }
+    }
+  };
+  /// The bytes of 32 codes, in each half those of 16.
+  template <int bits>
+  static __m256i stream_bytes(const uint8_t* p) {
+    if constexpr (bits == 2) return splat_8(p);
+    if constexpr (bits == 3) return twice(p);
+    return _mm256_set_m128i(half_of(p + (bits == 5 ? 8 : 12)), half_of(p));
+  }
+  static b split_nibbles(__m128i bytes) {
+    const __m256i wide = _mm256_cvtepu8_epi16(bytes);
+    return _mm256_and_si256(_mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)), splat_byte(15));
+  }
   static b splat_8(const void* p) {
     int64_t both;
     __builtin_memcpy(&both, p, sizeof both);

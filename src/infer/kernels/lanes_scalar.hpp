@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "infer/kernels/lanes.hpp"
+#include "quant/blocks_mlx.hpp"
 #include "quant/kernels/bits.hpp"
 #include "quant/kernels/simd_scalar.hpp"
 
@@ -186,6 +187,20 @@ struct ScalarLanes : Scalar {
   }
   static void store_wide(int16_t* p, b x) {
     for (int k = 0; k < 32; ++k) p[k] = as_i8(x.v[k]);
+  }
+
+  template <int bits>
+  static b stream_codes(const uint8_t* p) {
+    return bytes_of([&](int k) {
+      const int both = p[bits * k / 8] | p[bits * k / 8 + 1] << 8;
+      return both >> bits * k % 8 & ((1 << bits) - 1);
+    });
+  }
+  static b stream_nibbles(const uint8_t* p, const uint8_t* q) {
+    return bytes_of([&](int k) { return (k < 16 ? p[k / 2] : q[k / 2 - 8]) >> 4 * (k % 2) & 15; });
+  }
+  static f32 e4m3(const uint8_t* p) {
+    return each<f32>([&](int k) { return kE4m3.at[p[k]] * 0x1p-8f; });
   }
 
   static i as_i(b x) {

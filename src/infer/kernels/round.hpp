@@ -65,6 +65,18 @@ void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
   }
 }
 
+template <class V>
+void round_blocks32_f32(const float* x, int64_t cols, const RoundedRow& out) {
+  for (int64_t b = 0; b < cols / 32; ++b) {
+    const float most = largest<V>(x + 32 * b, 32);
+    int32_t sums[2];
+    const int32_t sum = to_bytes<V>(x + 32 * b, 32, factor_of(most), out.q + 32 * b, sums);
+    out.d[b] = most / 127.0f;
+    out.s[b] = out.d[b] * static_cast<float>(sum);
+    for (int k = 0; k < 2; ++k) out.sums[2 * b + k] = static_cast<int16_t>(sums[k]);
+  }
+}
+
 /// 256 values times `by`, and the sums of sixteen as RoundedRow has them.
 template <class V>
 void round_block256(const float* x, float by, int8_t* q, int16_t* sums) {
@@ -110,6 +122,8 @@ void round_row(Rounding rounding, const float* x, int64_t cols, const RoundedRow
       return round_blocks32<V>(x, cols, out);
     case Rounding::blocks256:
       return round_blocks256<V>(x, cols, out);
+    case Rounding::blocks32_f32:
+      return round_blocks32_f32<V>(x, cols, out);
   }
 }
 
@@ -159,7 +173,7 @@ void interleave_tile(Rounding rounding, Layout layout, const RoundedRow* rows, i
     interleave_pairs<V>(rows, out.cols, out.q + tile * size);
   const int64_t blocks = out.cols / block_of(rounding);
   interleave_reals<V>([&](int t) { return rows[t].d; }, blocks, out.d + tile * blocks * kTileTokens);
-  if (rounding == Rounding::blocks32) {
+  if (has_offsets(rounding)) {
     interleave_reals<V>([&](int t) { return rows[t].s; }, blocks, out.s + tile * blocks * kTileTokens);
   } else {
     int16_t* sums = out.sums + tile * size / 16;

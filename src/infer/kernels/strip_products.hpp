@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "infer/kernels/parts_times.hpp"
 #include "infer/kernels/strips.hpp"
 
 // Products of strips with rows of activations: what PackedFormat says, in the order of sums of
@@ -32,18 +33,8 @@ struct StripSums {
   }
 };
 
-/// Calls f.template operator()<k>() for k below count.
-template <int count, class F>
-inline void each_below(F&& f) {
-  [&]<int... k>(std::integer_sequence<int, k...>) {
-    (f.template operator()<k>(), ...);
-  }
-  (std::make_integer_sequence<int, count>{});
-}
-
-/// How far ahead bytes are asked for, a line at a time: in bursts they hold up what is loaded now. Two
-/// streams of memory are read faster than one.
-constexpr int kStripAhead = 4096, kStripsAtOnce = 2;
+/// Two streams of memory are read faster than one.
+constexpr int kStripsAtOnce = 2;
 
 /// A strip times T rows of activations: integer sums, codes times scales.
 template <class V, class S, int T>
@@ -121,10 +112,22 @@ class StripTimes {
   typename V::f32 sum_[2][T];
 };
 
-template <class S, int T>
-std::array<StripSums<S>, T> sums_of(const RoundedRow* x, int64_t block) {
+/// What strips of a set are multiplied by.
+template <class V, class S, int T>
+struct TimesOf {
+  using Sums = StripSums<S>;
+  using Times = StripTimes<V, S, T>;
+};
+template <class V, MadeOfParts S, int T>
+struct TimesOf<V, S, T> {
+  using Sums = PartStarts<S>;
+  using Times = PartsTimes<V, S, T>;
+};
+
+template <class Sums, int T>
+std::array<Sums, T> sums_of(const RoundedRow* x, int64_t block) {
   return [&]<int... t>(std::integer_sequence<int, t...>) {
-    return std::array<StripSums<S>, T>{StripSums<S>{x[t], block}...};
+    return std::array<Sums, T>{Sums{x[t], block}...};
   }
   (std::make_integer_sequence<int, T>{});
 }
@@ -133,9 +136,10 @@ std::array<StripSums<S>, T> sums_of(const RoundedRow* x, int64_t block) {
 template <class V, class S, int R>
 void times_row(const typename S::Strip* strips, int64_t stride, int64_t count, const RoundedRow& x, float* y,
                int64_t y_stride) {
-  StripTimes<V, S, 1> times[R];
+  using Of = TimesOf<V, S, 1>;
+  typename Of::Times times[R];
   for (int64_t b = 0; b < count; ++b) {
-    const auto sums = sums_of<S, 1>(&x, b);
+    const auto sums = sums_of<typename Of::Sums, 1>(&x, b);
     const RoundedRow* row = &x;
     for (int r = 0; r < R; ++r) {
       // Or all activations of a block are loaded first, more than there are registers for.
@@ -150,9 +154,17 @@ void times_row(const typename S::Strip* strips, int64_t stride, int64_t count, c
 template <class V, class S, int T>
 void times_strip(const typename S::Strip* strips, int64_t count, const RoundedRow* x, float* y,
                  int64_t y_stride) {
-  StripTimes<V, S, T> times;
-  for (int64_t b = 0; b < count; ++b) times.add(strips[b], x, b, sums_of<S, T>(x, b).data());
+  using Of = TimesOf<V, S, T>;
+  typename Of::Times times;
+  for (int64_t b = 0; b < count; ++b) times.add(strips[b], x, b, sums_of<typename Of::Sums, T>(x, b).data());
   times.store(y, y_stride);
+}
+
+/// Of a strip.
+template <class S>
+constexpr int64_t strip_columns() {
+  if constexpr (MadeOfParts<S>) return S::kParts * S::kColumns;
+  return block_of(S::kRounding);
 }
 
 template <class V, class S>
@@ -163,7 +175,7 @@ const typename S::Strip* strips_at(const PackedRows& rows, int64_t row) {
 /// PackedFormat::dots of strips.
 template <class V, class S>
 void dots_of_strips(const PackedRows& rows, const RoundedRow& x, float* y) {
-  const int64_t blocks = rows.cols / block_of(S::kRounding);
+  const int64_t blocks = rows.cols / strip_columns<S>();
   const int64_t share = rows.count / kStripRows / kStripsAtOnce;
   for (int64_t r = 0; r < share * kStripRows; r += kStripRows)
     times_row<V, S, kStripsAtOnce>(strips_at<V, S>(rows, r), share * blocks, blocks, x, y + r,
@@ -176,7 +188,7 @@ void dots_of_strips(const PackedRows& rows, const RoundedRow& x, float* y) {
 template <class V, class S>
 void product_of_strips(const PackedRows& rows, const TokenTiles& x, float*, float* y, int64_t y_stride) {
   constexpr int64_t together = 4;
-  const int64_t blocks = rows.cols / block_of(S::kRounding);
+  const int64_t blocks = rows.cols / strip_columns<S>();
   for (int64_t r = 0; r < rows.count; r += kStripRows) {
     const auto* strips = strips_at<V, S>(rows, r);
     int64_t t = 0;

@@ -24,6 +24,9 @@ namespace {
 
 inline constexpr int64_t kHalfStrip = kStripRows / 2;
 
+/// How far ahead bytes are asked for, a line at a time: in bursts they hold up what is loaded now.
+constexpr int kStripAhead = 4096;
+
 /// 16 rows of `words` groups of 4 bytes, to [word][row]. Rows are `stride` bytes apart, and eight words of a
 /// row `step` bytes from the next eight.
 template <class V>

@@ -28,8 +28,24 @@ inline void store_split(__m256i codes, __m256i scales, int raise, int8_t* high, 
                            _mm256_sub_epi16(odd, _mm256_slli_epi16(odd_top, 7))));
 }
 
+/// What spread() makes of sixteen rows, out of a strip that is made of parts; `at` parts lie before it.
+template <class V, class S>
+void spread_parts(const typename S::Strip& strip, int64_t at, int64_t row_tile, SpreadRows& s) {
+  for (int64_t half = 0; half < 2; ++half)
+    for (int64_t p = 0; p < S::kParts; ++p) {
+      const int64_t first = kHalfStrip * half, words = S::kColumns / 4;
+      each_below<S::kColumns / 4>([&]<int n>() {
+        const auto codes = S::template codes<n>(strip.parts[p], half);
+        V::store_b(s.low[row_tile][words * (at + p) + n][first], V::sub_b(codes, V::splat_byte(S::kRaise)));
+      });
+      V::store(s.d[row_tile][at + p] + first, S::d(strip, p, half));
+      if constexpr (S::kOffset) V::store(s.below[row_tile][at + p] + first, S::m(strip, p, half));
+    }
+}
+
 /// What spread() makes of sixteen rows, out of their strip. `columns` of short blocks.
 template <class V, class S>
+  requires(!MadeOfParts<S>)
 void spread_strip(const typename S::Strip* strips, int64_t columns, int64_t row_tile, SpreadRows& s) {
   for (int64_t half = 0; half < 2; ++half) {
     const int64_t first = kHalfStrip * half;
@@ -63,9 +79,20 @@ void spread_strip(const typename S::Strip* strips, int64_t columns, int64_t row_
   }
 }
 
+template <class V, MadeOfParts S>
+void spread_strip(const typename S::Strip* strips, int64_t columns, int64_t row_tile, SpreadRows& s) {
+  for (int64_t b = 0; b < columns / strip_columns<S>(); ++b)
+    spread_parts<V, S>(strips[b], b * S::kParts, row_tile, s);
+}
+
 template <class S>
-using TilesOfStrips =
-    std::conditional_t<S::kRounding == Rounding::blocks32, ShortTiles<32, false>, SuperTiles<S::kMins>>;
+struct TilesFrom {
+  using Tiles = std::conditional_t<S::kRounding == Rounding::blocks32, ShortTiles<32, false>, SuperTiles<S::kMins>>;
+};
+template <MadeOfParts S>
+struct TilesFrom<S> {
+  using Tiles = ShortTiles<S::kColumns, S::kOffset>;
+};
 
 /// So few that spreading strips over tiles would take longer than the tiles themselves.
 constexpr int64_t kFewTokens = 24;
@@ -74,9 +101,9 @@ constexpr int64_t kFewTokens = 24;
 template <class V, class S>
 void strips_in_tiles(const PackedRows& rows, const TokenTiles& x, float* scratch, float* y,
                      int64_t y_stride) {
-  using Tiles = TilesOfStrips<S>;
+  using Tiles = typename TilesFrom<S>::Tiles;
   if (x.tokens <= kFewTokens) return product_of_strips<V, S>(rows, x, scratch, y, y_stride);
-  constexpr int64_t block = block_of(S::kRounding);
+  constexpr int64_t block = strip_columns<S>();
   SpreadRows s;
   const TileUse use{kShapes<Tiles::kColumnsAtOnce>};
   for (int64_t column = 0; column < rows.cols; column += kStretch) {
@@ -84,7 +111,9 @@ void strips_in_tiles(const PackedRows& rows, const TokenTiles& x, float* scratch
     for (int64_t r = 0; r < rows.count; r += kStripRows)
       spread_strip<V, S>(strips_at<V, S>(rows, r) + column / block, columns, r / kStripRows, s);
     finish_writes();
-    multiply_tiles<Tiles>(s, x, column, columns, {scratch, y, y_stride, rows.count});
+    for (int64_t k = 0; k < columns; k += Tiles::kColumns)
+      multiply_tiles<Tiles>(s, x, column + k, columns - k < Tiles::kColumns ? columns - k : Tiles::kColumns,
+                            {scratch, y, y_stride, rows.count});
   }
 }
 

@@ -3,6 +3,7 @@
 #include "quant/kernels/all.hpp"
 #include "quant/kernels/decode_avx512.hpp"
 #include "quant/kernels/isa.hpp"
+#include "quant/kernels/mlx/decode_avx512.hpp"
 
 namespace snug {
 namespace {
@@ -10,8 +11,12 @@ namespace {
 /// The codecs of AVX2, compiled for 32 registers and three-operand logic, and a few wider ones.
 constexpr auto kCodecs = [] {
   auto codecs = all_codecs<Avx2>();
-  for (const auto& [id, decode] : kWideDecoders)
-    std::ranges::find(codecs, id, &CodecRow::id)->codec.decode = decode;
+  const auto replace = [&](const auto& wide) {
+    for (const auto& [id, decode] : wide) std::ranges::find(codecs, id, &CodecRow::id)->codec.decode = decode;
+  };
+  replace(kWideDecoders);
+  for (const auto& groups : kWideAffine) replace(groups);
+  replace(kWideMlx);
   return codecs;
 }();
 

@@ -21,6 +21,7 @@
 //   min(a, b) max(a, b)   a < b ? a : b, a > b ? a : b: the second where one is NaN. Also for i32.
 //   abs sqrt round        round: to nearest even, still f32
 //   to_i(f32)             to nearest even; lanes must be within int32 (clamp first), NaN gives anything
+//   cut_i(f32)            the same, towards zero
 //   to_f(i32)
 //   bits_i(f32) bits_f(i32)          reinterpret
 //   shl<n>(i32) shr<n>(i32)          shr is logical; shrv(i32, i32 counts 0..31)

@@ -74,6 +74,7 @@ struct Avx2 {
   static f32 sqrt(f32 a) { return {_mm256_sqrt_ps(a.v)}; }
   static f32 round(f32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
   static i32 to_i(f32 a) { return {_mm256_cvtps_epi32(a.v)}; }
+  static i32 cut_i(f32 a) { return {_mm256_cvttps_epi32(a.v)}; }
   static f32 to_f(i32 a) { return {_mm256_cvtepi32_ps(a.v)}; }
   static i32 bits_i(f32 a) { return {_mm256_castps_si256(a.v)}; }
   static f32 bits_f(i32 a) { return {_mm256_castsi256_ps(a.v)}; }

@@ -80,6 +80,7 @@ struct Neon {
   static f32 sqrt(f32 a) { return {vsqrtq_f32(a.lo), vsqrtq_f32(a.hi)}; }
   static f32 round(f32 a) { return {vrndnq_f32(a.lo), vrndnq_f32(a.hi)}; }
   static i32 to_i(f32 a) { return {vcvtnq_s32_f32(a.lo), vcvtnq_s32_f32(a.hi)}; }
+  static i32 cut_i(f32 a) { return {vcvtq_s32_f32(a.lo), vcvtq_s32_f32(a.hi)}; }
   static f32 to_f(i32 a) { return {vcvtq_f32_s32(a.lo), vcvtq_f32_s32(a.hi)}; }
   static i32 bits_i(f32 a) { return {vreinterpretq_s32_f32(a.lo), vreinterpretq_s32_f32(a.hi)}; }
   static f32 bits_f(i32 a) { return {vreinterpretq_f32_s32(a.lo), vreinterpretq_f32_s32(a.hi)}; }

@@ -151,6 +151,11 @@ struct Scalar {
       return whole >= -0x1p31f && whole < 0x1p31f ? static_cast<int32_t>(whole) : INT32_MIN;
     });
   }
+  static i32 cut_i(f32 a) {
+    return each<i32>([&](int k) {
+      return a.v[k] >= -0x1p31f && a.v[k] < 0x1p31f ? static_cast<int32_t>(a.v[k]) : INT32_MIN;
+    });
+  }
   static f32 to_f(i32 a) {
     return each<f32>([&](int k) { return static_cast<float>(a.v[k]); });
   }

@@ -49,7 +49,10 @@ inline std::vector<double> rounded(Rounding rounding, std::span<const float> x) 
     float most = 0;
     for (size_t k = 0; k < block; ++k) most = std::max(most, std::abs(x[b + k]));
     const float by = most != 0 ? 127.0f / most : 0;
-    const float d = block == 32 ? from_f16(to_f16(most / 127.0f)) : most != 0 ? 1.0f / by : 0;
+    const float d = rounding == Rounding::blocks32       ? from_f16(to_f16(most / 127.0f))
+                    : rounding == Rounding::blocks32_f32 ? most / 127.0f
+                    : most != 0                          ? 1.0f / by
+                                                         : 0;
     for (size_t k = 0; k < block; ++k)
       out.push_back(static_cast<double>(d) * static_cast<double>(std::nearbyint(x[b + k] * by)));
   }
@@ -73,14 +76,13 @@ inline Expected expected_dot(const Format& format, Rounding rounding, const std:
   return sum;
 }
 
-/// The offset formats (q4_1, q5_1) multiply m with a sum rounded to f16; the others are exact but for f32
-/// sums.
+/// q4_1 and q5_1 multiply m with a sum rounded to f16; the others are exact but for f32 sums.
 inline double tolerance(const Format& format) {
   return format.id == FormatId::q4_1 || format.id == FormatId::q5_1 ? 1e-3 : 3e-6;
 }
 
 inline int64_t cols_for(const Format& format, uint64_t seed) {
-  const int64_t block = format.block_weights;
+  const int64_t block = format.block_weights == 1 ? 1 : std::max<int64_t>(format.block_weights, 32);
   if (block == 1) return static_cast<int64_t>(1 + seed * 37 % 300);
   return block * static_cast<int64_t>(1 + seed % 5);
 }

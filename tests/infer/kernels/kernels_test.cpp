@@ -15,13 +15,13 @@ using namespace test;
 
 TEST(Packed, EveryFormatHasKernelsOnEveryInstructionSet) {
   for (const MatmulKernels* kernels : runnable_packed_kernels())
-    for (const Format& format : formats())
+    for (const Format& format : all_formats())
       EXPECT_TRUE(kernels->find(format.id)) << kernels->isa << format.name;
 }
 
 TEST(Packed, DotsAreThoseOfDecodedWeightsAndRoundedActivations) {
   for (const MatmulKernels* kernels : runnable_packed_kernels())
-    for (const Format& format : formats())
+    for (const Format& format : all_formats())
       for (uint64_t seed = 0; seed < 6; ++seed) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " seed " << seed);
         std::mt19937_64 random{seed};
@@ -42,7 +42,7 @@ TEST(Packed, DotsAreThoseOfDecodedWeightsAndRoundedActivations) {
 
 TEST(Packed, ProductsAreDotsForEveryShape) {
   for (const MatmulKernels* kernels : runnable_packed_kernels())
-    for (const Format& format : formats())
+    for (const Format& format : all_formats())
       for (uint64_t seed = 0; seed < 6; ++seed) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " seed " << seed);
         std::mt19937_64 random{seed};
@@ -72,7 +72,7 @@ TEST(Packed, ProductsAreDotsForEveryShape) {
 
 /// Any bytes: no undefined behaviour, and the same bits on every instruction set.
 TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
-  for (const Format& format : formats())
+  for (const Format& format : all_formats())
     for (uint64_t seed = 0; seed < 8; ++seed) {
       SCOPED_TRACE(::testing::Message() << format.name << " seed " << seed);
       std::mt19937_64 random{seed};
@@ -102,7 +102,7 @@ TEST(Packed, InstructionSetsAgreeBitForBitOnRandomBlocks) {
 /// Rounding must not make a number of what is none.
 TEST(Packed, WhatIsNotFiniteStaysSo) {
   for (const MatmulKernels* kernels : runnable_packed_kernels())
-    for (const Format& format : formats())
+    for (const Format& format : all_formats())
       for (const float bad : {NAN, INFINITY, -INFINITY}) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << format.name << " " << bad);
         std::mt19937_64 random{5};
@@ -128,7 +128,7 @@ TEST(Packed, WhatIsNotFiniteStaysSo) {
 TEST(Packed, RoundsAwkwardActivations) {
   const float tiny = 1e-41f, huge = 3e38f;
   for (const MatmulKernels* kernels : runnable_packed_kernels())
-    for (const Rounding rounding : {Rounding::blocks32, Rounding::blocks256})
+    for (const Rounding rounding : {Rounding::blocks32, Rounding::blocks256, Rounding::blocks32_f32})
       for (const float value : {0.0f, tiny, huge, -huge}) {
         SCOPED_TRACE(::testing::Message() << kernels->isa << " " << value);
         Activations x(1, 256);

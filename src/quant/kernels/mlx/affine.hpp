@@ -9,25 +9,30 @@
 
 namespace snug {
 
-/// The eight codes that start at p.
+/// Where lane k's code lies in what raw_codes() loads.
+template <int bits>
+inline constexpr auto kCodeShifts = [] {
+  struct {
+    int32_t at[8];
+  } shifts{};
+  for (int k = 0; k < 8; ++k) shifts.at[k] = bits <= 4 ? bits * k : bits * (k % 4) + (k < 4 ? 0 : 4 * bits % 8);
+  return shifts;
+}();
+
+/// The eight codes that start at p, other bits above them. Up to two bytes behind them are read: a scale.
+template <Simd V, int bits>
+typename V::i32 raw_codes(const uint8_t* p) noexcept {
+  if constexpr (bits == 8) return V::load_u8(p);
+  auto words = V::splat_i(static_cast<int32_t>(u32_at(p)));
+  if constexpr (bits > 4) {
+    const auto second = V::splat_i(static_cast<int32_t>(u32_at(p + bits / 2)));  // where the fifth code begins
+    words = V::select(V::lt_i(V::iota_i(), V::splat_i(4)), words, second);
+  }
+  return V::shrv(words, V::load_i(kCodeShifts<bits>.at));
+}
 template <Simd V, int bits>
 typename V::i32 load_codes(const uint8_t* p) noexcept {
-  if constexpr (bits == 8) {
-    return V::load_u8(p);
-  } else {
-    uint64_t all = 0;
-    std::memcpy(&all, p, bits);
-    const auto lane = V::iota_i();
-    const auto mask = V::splat_i((1 << bits) - 1);
-    if constexpr (bits <= 4) {
-      return V::shrv(V::splat_i(static_cast<int32_t>(all)), lane * V::splat_i(bits)) & mask;
-    } else {
-      const auto low = V::splat_i(static_cast<int32_t>(all));
-      const auto high = V::splat_i(static_cast<int32_t>(all >> 4 * bits));
-      const auto four = V::select(V::lt_i(lane, V::splat_i(4)), low, high);
-      return V::shrv(four, (lane & V::splat_i(3)) * V::splat_i(bits)) & mask;
-    }
-  }
+  return raw_codes<V, bits>(p) & V::splat_i((1 << bits) - 1);
 }
 
 template <Simd V, int bits>
@@ -48,6 +53,27 @@ void store_codes(uint8_t* p, typename V::i32 codes) noexcept {
     else
       all = sum(first) | static_cast<uint64_t>(sum(last)) << 4 * bits;
     std::memcpy(p, &all, bits);
+  }
+}
+
+/// 32 codes that follow each other. Up to three bytes behind them are overwritten.
+template <Simd V, int bits>
+void store_32_codes(uint8_t* p, const typename V::i32 (&codes)[4]) noexcept {
+  if constexpr (bits == 8) {
+    for (int k = 0; k < 4; ++k) V::store_u8(p + 8 * k, codes[k]);
+  } else {
+    constexpr int32_t one = ((1 << bits) - 1) * 0x00010001, two = (1 << 2 * bits) - 1;
+    int32_t four_each[8];
+    V::store_i8x32(reinterpret_cast<int8_t*>(four_each), codes[0], codes[1], codes[2], codes[3]);
+    auto x = V::load_i(four_each);  // the four bytes of a lane are drawn together, then two lanes
+    x = (x & V::splat_i(one)) | (V::template shr<8 - bits>(x) & V::splat_i(one << bits));
+    x = (x & V::splat_i(two)) | (V::template shr<16 - 2 * bits>(x) & V::splat_i(two << 2 * bits));
+    V::store_i(four_each, x);
+    for (int k = 0; k < 4; ++k) {
+      const uint64_t eight = static_cast<uint64_t>(static_cast<uint32_t>(four_each[2 * k])) |
+                             static_cast<uint64_t>(static_cast<uint32_t>(four_each[2 * k + 1])) << 4 * bits;
+      std::memcpy(p + bits * k, &eight, bits == 2 ? 2 : bits <= 4 ? 4 : 8);
+    }
   }
 }
 
@@ -90,11 +116,18 @@ typename V::f32 whole(typename V::f32 a) noexcept {
 
 template <Simd V, class Block>
 void decode_affine(const void* blocks, int64_t cols, float* row) noexcept {
+  constexpr int bits = Block::kBits;
   using Number = Stored<V, Block::kType>;
   decode_blocks<Block, static_cast<int>(Block::kWeights)>(blocks, cols, row, [](const Block& b, float* y) {
     const auto scale = V::splat(Number::value(b.scale)), bias = V::splat(Number::value(b.bias));
-    for (uint32_t j = 0; j < Block::kWeights; j += 8)
-      V::store(y + j, scale * V::to_f(load_codes<V, Block::kBits>(b.codes + j * Block::kBits / 8)) + bias);
+    if constexpr (bits <= 3) {
+      const auto levels = scale * V::to_f(V::iota_i() & V::splat_i((1 << bits) - 1)) + bias;
+      for (uint32_t j = 0; j < Block::kWeights; j += 8)
+        V::store(y + j, V::permute(levels, raw_codes<V, bits>(b.codes + j * bits / 8)));
+    } else {
+      for (uint32_t j = 0; j < Block::kWeights; j += 8)
+        V::store(y + j, scale * V::to_f(load_codes<V, bits>(b.codes + j * bits / 8)) + bias);
+    }
   });
 }
 

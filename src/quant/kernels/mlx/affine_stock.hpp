@@ -27,6 +27,14 @@ AffineStock stock_scale(const float* x, int n, float codes) noexcept {
   return steps != 0 ? AffineStock{edge / steps, edge} : AffineStock{scale, 0};
 }
 
+/// Codes 0..top of eight weights; halves to even, or away from zero.
+template <Simd V, bool gpu>
+typename V::i32 stock_codes(typename V::f32 x, typename V::f32 scale, typename V::f32 bias, int top) noexcept {
+  const auto code = clamp<V>((x - bias) / scale, 0, top);
+  if constexpr (!gpu) return V::to_i(code);
+  return V::cut_i(code + V::splat(0x1.fffffep-2f));  // the number below a half: the sum's rounding does the rest
+}
+
 template <Simd V, class Block, bool gpu>
 void encode_affine_stock(const StockJob& job) noexcept {
   constexpr int n = static_cast<int>(Block::kWeights), bits = Block::kBits;
@@ -36,13 +44,15 @@ void encode_affine_stock(const StockJob& job) noexcept {
     const float* x = job.x + b * n;
     prefetch<4096>(x, n * sizeof *x);
     const AffineStock stock = stock_scale<V, gpu>(x, n, (1 << bits) - 1);
+    const auto scale = V::splat(stock.scale), bias = V::splat(stock.bias);
+    for (int j = 0; j < n; j += 32) {
+      typename V::i32 codes[4];
+      for (int k = 0; k < 4; ++k)
+        codes[k] = stock_codes<V, gpu>(V::load(x + j + 8 * k), scale, bias, (1 << bits) - 1);
+      store_32_codes<V, bits>(block[b].codes + j * bits / 8, codes);
+    }
     block[b].scale = Number::nearest(stock.scale);
     block[b].bias = Number::nearest(stock.bias);
-    const auto scale = V::splat(stock.scale), bias = V::splat(stock.bias);
-    for (int j = 0; j < n; j += 8) {
-      const auto code = whole<V, gpu>((V::load(x + j) - bias) / scale);
-      store_codes<V, bits>(block[b].codes + j * bits / 8, V::to_i(clamp<V>(code, 0, (1 << bits) - 1)));
-    }
   }
 }
 
