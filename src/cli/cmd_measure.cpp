@@ -40,7 +40,9 @@ nlohmann::ordered_json to_json(const std::vector<MeasuredRecipe>& checked) {
                               {"bytes", recipe.bytes},
                               {"predicted", recipe.predicted},
                               {"measured", recipe.measured},
-                              {"se", recipe.error}});
+                              {"se", recipe.error},
+                              {"perplexity", recipe.perplexity},
+                              {"same_top", recipe.same_top}});
   return json;
 }
 

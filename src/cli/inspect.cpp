@@ -246,6 +246,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
                      {"notes", store.count(RecordKind::note)},
                      {"evaluations", store.count(RecordKind::evaluation)},
                      {"sensitivities", store.count(RecordKind::sensitivity)},
+                     {"comparisons", store.count(RecordKind::comparison)},
                      {"superseded", report.superseded},
                      {"unknown", report.unknown},
                      {"torn_tail_bytes", report.torn_tail_bytes},

@@ -107,9 +107,11 @@ std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const TensorFormats
   return figures;
 }
 
-void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, double kl) {
+/// The divergence last: a run is known by it, and what else it told is there then.
+void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, const ChunkComparison& found) {
+  if (without.empty()) state_.put(RecordKind::comparison, figure.key, to_payload(found));
   state_.put(RecordKind::evaluation, figure.key,
-             to_payload({std::string(without), FormatId::f32, base_.scored(), kl, 0}));
+             to_payload({std::string(without), FormatId::f32, base_.scored(), found.kl, 0}));
 }
 
 /// Whether model and encoded tensors are too much to keep.
@@ -134,15 +136,19 @@ void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_vi
   std::optional<Progress> progress;  // correcting, which asks for what is without a tensor, has its own
   if (without.empty()) progress.emplace("judging", items_of(formats, std::ssize(unknown)), Progress::Unit::items);
   stand_on(formats, last, progress ? &*progress : nullptr);
+  std::vector<ChunkComparison> found(unknown.size());
   parallel_for(std::ssize(unknown), [&](int64_t i) {
     check_cancelled();
-    Wanted& figure = *unknown[static_cast<size_t>(i)];
-    figure.known = without.empty()
-                       ? base_.overridden_divergence(figure.chunk)
-                       : base_.divergence_without(without, first_block_of(model_, without), figure.chunk);
+    const auto at = static_cast<size_t>(i);
+    const int64_t chunk = unknown[at]->chunk;
+    found[at] = without.empty() ? base_.overridden_comparison(chunk)
+                                : base_.comparison_without(without, first_block_of(model_, without), chunk);
     if (progress) progress->advance(1);
   });
-  for (const Wanted* figure : unknown) keep(*figure, without, *figure->known);
+  for (size_t i = 0; i < unknown.size(); ++i) {
+    unknown[i]->known = found[i].kl;
+    keep(*unknown[i], without, found[i]);
+  }
   state_.sync();
 }
 
@@ -165,8 +171,8 @@ void RecipeEvaluator::run_in_sweep(const TensorFormats& formats, std::span<const
     auto next = found[i].begin();
     for (Wanted& figure : figures[i]) {
       if (figure.known) continue;
-      figure.known = *next++;
-      keep(figure, without[i], *figure.known);
+      figure.known = next->kl;
+      keep(figure, without[i], *next++);
     }
   }
   state_.sync();
@@ -213,6 +219,16 @@ std::vector<double> RecipeEvaluator::divergence(const TensorFormats& formats, in
 std::vector<double> RecipeEvaluator::divergence_without(const TensorFormats& formats, std::string_view tensor,
                                                         int64_t first, int64_t last) {
   return measure(formats, tensor, first, last);
+}
+
+std::optional<TextScores> RecipeEvaluator::scores(const TensorFormats& formats, int64_t first, int64_t last) const {
+  std::vector<ChunkComparison> chunks;
+  for (const Wanted& figure : wanted(only_run(formats), "", first, last)) {
+    const auto payload = state_.get(RecordKind::comparison, figure.key);
+    if (!payload) return std::nullopt;
+    chunks.push_back(parse_comparison(*payload));
+  }
+  return scores_of(chunks);
 }
 
 infer::Estimate mean_of(std::span<const double> chunks) {

@@ -44,7 +44,9 @@ class RecipeEvaluator {
 
   /// Mean KL divergence of chunks [first, last), nats per token, one figure a chunk.
   std::vector<double> divergence(const TensorFormats& formats, int64_t first, int64_t last);
-  /// The same with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
+  /// What those runs told besides; nothing where one of them was of an earlier snug, which kept the divergence alone.
+  std::optional<TextScores> scores(const TensorFormats& formats, int64_t first, int64_t last) const;
+  /// The divergence with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
   std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
                                          int64_t last);
   /// Runs together what divergence_without() will be asked of these tensors, where that spares reading the model for
@@ -59,7 +61,7 @@ class RecipeEvaluator {
     std::optional<double> known;
   };
   std::vector<Wanted> wanted(const TensorFormats& formats, std::string_view without, int64_t first, int64_t last) const;
-  void keep(const Wanted& figure, std::string_view without, double kl);
+  void keep(const Wanted& figure, std::string_view without, const ChunkComparison& found);
   bool sweeps(const TensorFormats& formats) const;
   Encoded encoded(const Tensor& tensor, const Format& format);
   void run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
