@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,6 +8,7 @@
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -33,8 +33,7 @@ struct Args {
 constexpr int64_t kDay = 86400;
 
 int64_t days_since(int64_t time) {
-  using namespace std::chrono;
-  return (duration_cast<seconds>(system_clock::now().time_since_epoch()).count() - time) / kDay;
+  return (now_in_seconds() - time) / kDay;
 }
 
 std::filesystem::path folder() {

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <iterator>
 
 #include "artifact/recipe_file.hpp"
@@ -9,6 +7,7 @@
 #include "cli/sha256_of.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -162,15 +161,6 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
   return model;
 }
 
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&time, &local);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d", &local);
-  return text.data();
-}
-
 report::Inputs inputs_of(const Args& args) {
   report::Inputs inputs;
   std::optional<Known> known;
@@ -202,7 +192,7 @@ report::Inputs inputs_of(const Args& args) {
   if (args.bpw) inputs.bits_per_weight = *args.bpw;
   for (const std::string& file : args.measured)
     std::ranges::move(report::read_measured(file), std::back_inserter(inputs.measured));
-  inputs.date = now();
+  inputs.date = local_time(now_in_seconds(), "%Y-%m-%d");
   inputs.command = str("snug report ", std::filesystem::path{args.source}.filename().string());  // pages are passed on
   return inputs;
 }

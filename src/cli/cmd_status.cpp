@@ -1,7 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,6 +8,7 @@
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -37,19 +35,7 @@ struct Job {
   Process process{};
 };
 
-int64_t seconds_since(int64_t time) {
-  using namespace std::chrono;
-  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count() - time;
-}
-
-std::string clock_of(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm local{};
-  localtime_r(&time, &local);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
-  return text.data();
-}
+std::string clock_of(int64_t seconds) { return local_time(seconds, "%Y-%m-%d %H:%M:%S"); }
 
 /// Running by its own word, and in truth.
 std::string_view phase_of(const Job& job) {
@@ -70,7 +56,7 @@ std::string text_of(const Job& job) {
               s.sizes > 1 ? str(", size ", s.size, " of ", s.sizes) : "");
   if (!s.stage.empty() && phase != "finished") text += str("\n  ", s.stage, ", ", percent(s.stage_share));
   text += str("\n  process ", s.process, " on ", s.host, ", begun ", clock_of(s.started), ", last word ",
-              clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(seconds_since(s.updated))), " ago)") : "");
+              clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(now_in_seconds() - s.updated)), " ago)") : "");
   if (!s.error.empty()) text += str("\n  ", s.error);
   if (phase == "stopped" || phase == "killed") text += "\n  the same command goes on where it was";
   return text + "\n";

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -12,6 +11,7 @@
 #include "base/files/read_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -21,11 +21,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "snug job 1";
 constexpr std::array<std::string_view, 3> kPhases{"running", "finished", "stopped"};
-
-int64_t now() {
-  using namespace std::chrono;
-  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -61,7 +56,7 @@ JobStatus own_status() {
   status.process = getpid();
   status.process_start = start_of(status.process);
   status.host = host_name();
-  status.started = status.updated = now();
+  status.started = status.updated = now_in_seconds();
   return status;
 }
 
