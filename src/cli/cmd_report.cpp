@@ -142,8 +142,17 @@ bool holds_weights(const std::filesystem::path& file) {
   return file.extension() == ".gguf" || file.extension() == ".safetensors";
 }
 
-/// Of a model that was made, with its digests; of a recipe alone, without.
-report::ListedModel listed_model(const std::string& source, const Recipe& recipe) {
+bool is_named(const std::string& out, std::string_view extension) {
+  return same_letters(std::filesystem::path{out}.extension().string(), extension);
+}
+
+/// The card and the numbers have the digests, for which all of a model is read.
+bool shows_digests(const Args& args) {
+  return args.common.json || is_named(args.out, ".md") || is_named(args.out, ".json");
+}
+
+/// Of a model that was made, with its files; of a recipe alone, without.
+report::ListedModel listed_model(const std::string& source, const Recipe& recipe, bool with_digests) {
   std::vector<report::ListedModel::File> files;
   int64_t bytes = 0;
   std::error_code unknown;
@@ -151,7 +160,7 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
   if (is_folder || file_kind(source) == FileKind::gguf)
     for (const auto& file : model_files(source))
       if (holds_weights(file)) {
-        files.push_back({file.filename().string(), sha256_of(file)});
+        files.push_back({file.filename().string(), with_digests ? sha256_of(file) : ""});
         bytes += static_cast<int64_t>(std::filesystem::file_size(file));
       }
   const std::filesystem::path path{files.empty() || is_folder ? source : files.front().name};
@@ -171,8 +180,9 @@ report::Inputs inputs_of(const Args& args) {
     case FileKind::gguf:
       inputs.recipe = read_recipe(args.source);
       known = profile_for(*inputs.recipe, args);
-      inputs.models.push_back(listed_model(args.source, *inputs.recipe));
-      for (const std::string& other : args.more) inputs.models.push_back(listed_model(other, read_recipe(other)));
+      inputs.models.push_back(listed_model(args.source, *inputs.recipe, shows_digests(args)));
+      for (const std::string& other : args.more)
+        inputs.models.push_back(listed_model(other, read_recipe(other), shows_digests(args)));
       break;
     case FileKind::state:
       if (!args.more.empty())
@@ -205,11 +215,10 @@ constexpr std::pair<std::string_view, Writer> kWriters[] = {
 
 /// What a file of that name is.
 Writer written_as(const std::string& out) {
-  const std::string extension = std::filesystem::path{out}.extension().string();
   for (const auto& [known, writer] : kWriters)
-    if (same_letters(extension, known)) return writer;
-  throw Error{str("a report is no '", extension, "' file"), out,
-              same_letters(extension, ".png")
+    if (is_named(out, known)) return writer;
+  throw Error{str("a report is no '", std::filesystem::path{out}.extension().string(), "' file"), out,
+              is_named(out, ".png")
                   ? "name it .svg: a drawing that browsers and READMEs show, and other programs turn into a .png"
                   : "name it .html (a page), .md (a model card), .svg (the curve), .csv or .json",
               Fault::usage};
