@@ -136,11 +136,7 @@ class Ladder {
     loop.holdout_first = run.probing.chunks;
     loop.folds = evidence.folds();
     loop.moments = evidence.second_moments();
-    if (!corrects(model_, request_.calibration)) {
-      loop.rounds = 0;
-      log_line("the losses of single tensors are not corrected: each would have to be put back in turn, for more than "
-               "four hours of a core");
-    }
+    if (!corrects(model_, request_.calibration)) loop.rounds = 0;
     PlanOptions options = step.plan;
     options.judged_on = run.text_name;
     return refine_plan(evidence.profile, evidence.weights(model_), evidence.columns(), options, *judge, loop);
