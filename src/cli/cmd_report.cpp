@@ -290,7 +290,9 @@ void add_report(CLI::App& app, int& exit_code) {
       "  snug report recipe.json -o curve.svg\n"
       "  snug report model.snug-state --bpw 4 -o report.html\n"
       "  snug report recipe.json --measured kl.csv --json");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"report", args->source, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

@@ -75,6 +75,20 @@ TEST_F(JobProgressTest, SkipsWhatIsKnownAndNeverGoesBack) {
   EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
 }
 
+TEST_F(JobProgressTest, WithoutAForecastItKnowsTheStageAlone) {
+  Receiver receiver;
+  const std::filesystem::path place = scratch_ / "jobs" / "quantize-1";
+  JobProgress job{receiver, place, own_status()};
+  job.progress({.stage = "writing", .total = 10, .done = 4, .known = 2, .seconds = 3, .what = {}});
+  EXPECT_EQ(receiver.seen.back(), -1) << "the terminal shows the stage then";
+  const JobStatus status = read_status(place).value();
+  EXPECT_EQ(status.overall, -1);
+  EXPECT_DOUBLE_EQ(status.stage_share, 0.4);
+  EXPECT_DOUBLE_EQ(status.seconds_left, 9);
+  job.finish();
+  EXPECT_EQ(read_status(place)->overall, 1);
+}
+
 TEST_F(JobProgressTest, SaysHowItEnded) {
   Receiver receiver;
   {
@@ -111,6 +125,7 @@ TEST(JobStatusTest, SurvivesTheFile) {
   EXPECT_EQ(read.error, "the disk is full\\x0asecond line");
   read.error = status.error;
   EXPECT_EQ(read, status);
+  EXPECT_EQ(parse_job_status("snug job 1\nphase running\n", "of an earlier version").command, "fit");
   EXPECT_THROW(parse_job_status("snug job 2\nphase running\n", "here"), Error);
 }
 

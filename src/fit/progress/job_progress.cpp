@@ -1,6 +1,7 @@
 #include "fit/progress/job_progress.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "fit/progress/stage_clock.hpp"
 
@@ -17,6 +18,12 @@ double share_of(const StageProgress& p) {
   return std::clamp(static_cast<double>(p.done) / static_cast<double>(std::max<int64_t>(p.total, 1)), 0.0, 1.0);
 }
 
+/// Of the stage alone, as fast as it has gone so far; negative before that tells anything.
+double seconds_left_of(const StageProgress& p) {
+  const int64_t done = p.done - p.known;
+  return done > 0 ? p.seconds / static_cast<double>(done) * static_cast<double>(std::max<int64_t>(0, p.total - p.done)) : -1;
+}
+
 }  // namespace
 
 JobProgress::JobProgress(Events& receiver, const Forecast& forecast, std::filesystem::path state, JobStatus about)
@@ -26,6 +33,11 @@ JobProgress::JobProgress(Events& receiver, const Forecast& forecast, std::filesy
                       stage.of_each_size});
     expected_ += stage.seconds;
   }
+}
+
+JobProgress::JobProgress(Events& receiver, std::filesystem::path place, JobStatus about)
+    : JobProgress(receiver, Forecast{}, std::move(place), std::move(about)) {
+  status_.overall = -1;
 }
 
 JobProgress::~JobProgress() {
@@ -73,7 +85,7 @@ void JobProgress::progress(const StageProgress& given) {
     if (Part* part = find(given.stage)) advance(*part, given);
     status_.stage = given.stage;
     status_.stage_share = share_of(given);
-    status_.seconds_left = seconds_left();
+    status_.seconds_left = parts_.empty() ? seconds_left_of(given) : seconds_left();
     told.overall = status_.overall;
     told.overall_seconds_left = status_.seconds_left;
     keep(false);
