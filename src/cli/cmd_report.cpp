@@ -19,6 +19,7 @@
 #include "recipe/format_names.hpp"
 #include "report/card.hpp"
 #include "report/page.hpp"
+#include "report/png_file.hpp"
 #include "report/report.hpp"
 #include "report/svg_file.hpp"
 #include "report/tables.hpp"
@@ -211,17 +212,14 @@ using Writer = std::string (*)(const report::Report&);
 
 constexpr std::pair<std::string_view, Writer> kWriters[] = {
     {".html", report::to_html}, {".htm", report::to_html}, {".json", report::to_json},
-    {".csv", report::to_csv},   {".md", report::to_card},  {".svg", report::to_svg}};
+    {".csv", report::to_csv},   {".md", report::to_card},  {".svg", report::to_svg}, {".png", report::to_png}};
 
 /// What a file of that name is.
 Writer written_as(const std::string& out) {
   for (const auto& [known, writer] : kWriters)
     if (is_named(out, known)) return writer;
   throw Error{str("a report is no '", std::filesystem::path{out}.extension().string(), "' file"), out,
-              is_named(out, ".png")
-                  ? "name it .svg: a drawing that browsers and READMEs show, and other programs turn into a .png"
-                  : "name it .html (a page), .md (a model card), .svg (the curve), .csv or .json",
-              Fault::usage};
+              "name it .html (a page), .md (a model card), .svg or .png (the curve), .csv or .json", Fault::usage};
 }
 
 int run(const Args& args) {
@@ -262,7 +260,7 @@ void add_report(CLI::App& app, int& exit_code) {
   command->add_option("more", args->more, "further recipes or models of the same original, for a card to list");
   command
       ->add_option("-o,--out", args->out,
-                   "the file to write: a page (.html), a model card (.md), the curve (.svg), .csv or .json")
+                   "the file to write: a page (.html), a model card (.md), the curve (.svg or .png), .csv or .json")
       ->type_name("FILE");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
