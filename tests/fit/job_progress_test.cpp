@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "snug/error.hpp"
@@ -15,8 +17,11 @@ namespace {
 
 class Receiver final : public Events {
  public:
-  void progress(const StageProgress& p) override { seen.push_back(p.overall); }
-  std::vector<double> seen;
+  void progress(const StageProgress& p) override {
+    seen.push_back(p.overall);
+    left.push_back(p.overall_seconds_left);
+  }
+  std::vector<double> seen, left;
 };
 
 /// Two stages of 10 seconds once, and 20 seconds of judging in four times, for two sizes.
@@ -73,6 +78,20 @@ TEST_F(JobProgressTest, SkipsWhatIsKnownAndNeverGoesBack) {
   EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
   job.progress(at("measuring", 1));  // counted as known already
   EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
+}
+
+/// What a stage takes while it is under way tells of the pace as what is behind does: else time left would rise through
+/// every long stage.
+TEST_F(JobProgressTest, TimeLeftGoesByTheStageUnderWayToo) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  job.progress(at("measuring", 5));  // 5 of 40 seconds in a tenth of one: 0.7 s are left, not 35
+  EXPECT_LT(receiver.left.back(), 20);
+  const StageProgress known{.stage = "measuring", .total = 10, .done = 5, .known = 5, .what = {}};
+  JobProgress other{receiver, three_stages(), state_, two_sizes()};
+  other.progress(known);
+  EXPECT_DOUBLE_EQ(receiver.left.back(), 35) << "what was known tells nothing of the pace";
 }
 
 TEST_F(JobProgressTest, WithoutAForecastItKnowsTheStageAlone) {

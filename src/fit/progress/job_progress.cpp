@@ -65,13 +65,15 @@ void JobProgress::advance(Part& part, const StageProgress& p) {
     part.done = std::min(part.expected, part.done + (part.of_each_size ? part.once : part.expected));
     if (p.known < p.done) part.ran += part.done - before;
   }
+  const double known = part.once * static_cast<double>(p.known) / static_cast<double>(std::max<int64_t>(p.total, 1));
+  running_ = p.ended ? 0 : std::max(0.0, now - known);
   double done = p.ended ? 0 : std::min(now, part.expected - part.done);
   for (const Part& each : parts_) done += each.done;
   if (expected_ > 0) status_.overall = std::max(status_.overall, std::min(1.0, done / expected_));
 }
 
 double JobProgress::seconds_left() const {
-  double ran = 0;
+  double ran = running_;
   for (const Part& part : parts_) ran += part.ran;
   const double spent = std::chrono::duration<double>(Clock::now() - start_).count();
   const double pace = ran > kTelling * expected_ ? std::clamp(spent / ran, kFastest, kSlowest) : 1;

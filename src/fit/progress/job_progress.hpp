@@ -53,7 +53,7 @@ class JobProgress final : public Events {
   std::mutex mutex_;
   JobStatus status_;
   std::vector<Part> parts_;
-  double expected_ = 0;
+  double expected_ = 0, running_ = 0;  // running: of expected, what the stage under way has really run
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), kept_{};
 };
 
