@@ -81,6 +81,14 @@ class Ladder {
     return status;
   }
 
+  /// For the next start, which is to know what is behind it. A state that cannot take it is no reason to say so.
+  void keep_times_of_stopped(const StageClock& clock) const noexcept try {
+    if (!fs::exists(state_) || clock.finished().empty()) return;
+    Store state = Store::open(state_, Access::write);
+    keep_times(state, clock.finished());
+  } catch (...) {
+  }
+
   std::vector<FitResult> run(const StageClock& clock, JobProgress& job) {
     Evidence evidence = gather(model_, evidence_request());
     std::optional<RecipeEvaluator> judge;
@@ -194,6 +202,7 @@ std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const Fit
     return results;
   } catch (const Error& error) {
     job.stop(error.problem());
+    ladder.keep_times_of_stopped(clock);
     throw;
   }
 }

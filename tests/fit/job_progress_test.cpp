@@ -9,6 +9,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/events.hpp"
+#include "base/progress.hpp"
+#include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 
@@ -92,6 +95,24 @@ TEST_F(JobProgressTest, TimeLeftGoesByTheStageUnderWayToo) {
   JobProgress other{receiver, three_stages(), state_, two_sizes()};
   other.progress(known);
   EXPECT_DOUBLE_EQ(receiver.left.back(), 35) << "what was known tells nothing of the pace";
+}
+
+TEST_F(JobProgressTest, AStageThatIsStoppedIsAsFarAsItCame) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  StageClock clock{job};
+  const EventScope scope{clock};
+  const auto stage = [](const char* name, int64_t done, bool stops) {
+    Progress progress{name, 10, Progress::Unit::items};
+    progress.advance(done);
+    if (stops) throw Error{"interrupted"};
+  };
+  stage("measuring", 10, false);
+  EXPECT_THROW(stage("probing", 5, true), Error);
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.375);
+  EXPECT_TRUE(clock.finished().contains("measuring"));
+  EXPECT_FALSE(clock.finished().contains("probing")) << "the next start is to do it";
+  EXPECT_TRUE(clock.times().contains("probing"));
 }
 
 TEST_F(JobProgressTest, WithoutAForecastItKnowsTheStageAlone) {

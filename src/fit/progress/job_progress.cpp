@@ -58,16 +58,17 @@ void JobProgress::skip_before(const Part& part) {
 }
 
 void JobProgress::advance(Part& part, const StageProgress& p) {
+  const bool is_over = p.ended && !is_cut(p);
   skip_before(part);
   const double now = part.once * share_of(p);
   const double before = part.done;
-  if (p.ended) {
+  if (is_over) {
     part.done = std::min(part.expected, part.done + (part.of_each_size ? part.once : part.expected));
     if (p.known < p.done) part.ran += part.done - before;
   }
   const double known = part.once * static_cast<double>(p.known) / static_cast<double>(std::max<int64_t>(p.total, 1));
-  running_ = p.ended ? 0 : std::max(0.0, now - known);
-  double done = p.ended ? 0 : std::min(now, part.expected - part.done);
+  running_ = is_over ? 0 : std::max(0.0, now - known);
+  double done = is_over ? 0 : std::min(now, part.expected - part.done);
   for (const Part& each : parts_) done += each.done;
   if (expected_ > 0) status_.overall = std::max(status_.overall, std::min(1.0, done / expected_));
 }
