@@ -16,7 +16,7 @@ std::string row(const std::string& label, const std::string& bpw, const std::str
                 const std::string& error, const std::string& same_top, const std::string& perplexity,
                 const std::string& file) {
   return str(left(label, 8), right(bpw, 8), right(bytes, 16), right(kl, 10), right(error, 10), right(same_top, 9),
-             right(perplexity, 10), "  ", file, "\n");
+             right(perplexity, 12), "  ", file, "\n");
 }
 
 std::string file_of(const FitResult& result) {
@@ -54,7 +54,7 @@ std::string original_text(const std::vector<FitResult>& results) {
 }  // namespace
 
 std::string ladder_text(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
-  std::string text = row("budget", "bpw", "bytes", "KL", "+-", "same top", "perplex.", "file");
+  std::string text = row("budget", "bpw", "bytes", "KL", "+-", "same top", "perplexity", "file");
   for (size_t i = 0; i < results.size(); ++i) text += row(budgets[i], results[i]);
   if (const int64_t tokens = results.front().holdout_tokens; tokens > 0)
     text += str("on ", show_count(tokens), " held-out tokens: KL divergence from the original, nats per token; share of tokens "
