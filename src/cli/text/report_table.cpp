@@ -122,7 +122,7 @@ std::string table(const char* what, const std::vector<Group>& groups, const Reci
 // --------------------------------------------------------------------------------------
 
 struct Evidence {
-  int64_t probes = 0, priors = 0, unweighted = 0;
+  int64_t probes = 0, reversed = 0, priors = 0, unweighted = 0;
   double standard_error = 0;  // of the predicted loss, from sampling rows
 };
 
@@ -135,7 +135,9 @@ Evidence evidence_of(const Recipe& recipe, const Profile& profile) {
     const auto found = tensors.find(t.name);
     if (found == tensors.end()) continue;
     const ProfiledTensor& profiled = *found->second;
-    ++(profiled.alpha_from == "probe" ? evidence.probes : evidence.priors);
+    ++(profiled.alpha_from == "probe"     ? evidence.probes
+       : profiled.alpha_from == "reverse" ? evidence.reversed
+                                          : evidence.priors);
     if (!profiled.weighted) ++evidence.unweighted;
     const auto candidate = std::ranges::find(profiled.candidates, t.format, &Candidate::format);
     if (candidate != profiled.candidates.end())
@@ -147,7 +149,8 @@ Evidence evidence_of(const Recipe& recipe, const Profile& profile) {
 
 std::string evidence_line(const Recipe& recipe, const Profile& profile) {
   const Evidence e = evidence_of(recipe, profile);
-  std::string text = str("evidence  ", e.probes, " tensors probed, ", e.priors, " by prior");
+  std::string text = str("evidence  ", e.probes, " tensors probed, ",
+                         e.reversed > 0 ? str(e.reversed, " by a reverse pass, ") : "", e.priors, " by prior");
   if (e.unweighted > 0) text += str(", ", e.unweighted, " without imatrix data");
   return str(text, "; sampling error ", significant(e.standard_error), "\n");
 }
@@ -240,6 +243,7 @@ ordered_json summary_json(const Recipe& r, const Profile* profile) {
   if (!profile) return summary;
   const Evidence e = evidence_of(r, *profile);
   summary["evidence"] = {{"probed_tensors", e.probes},
+                         {"reverse_tensors", e.reversed},
                          {"prior_tensors", e.priors},
                          {"tensors_without_imatrix", e.unweighted},
                          {"sampling_error", e.standard_error}};
