@@ -84,6 +84,8 @@ class Ladder {
   /// For the next start, which is to know what is behind it. A state that cannot take it is no reason to say so.
   void keep_times_of_stopped(const StageClock& clock) const noexcept try {
     if (!fs::exists(state_) || clock.finished().empty()) return;
+    Events nobody;  // who stopped the work would stop this, too
+    const EventScope scope{nobody};
     Store state = Store::open(state_, Access::write);
     keep_times(state, clock.finished());
   } catch (...) {

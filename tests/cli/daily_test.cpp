@@ -53,6 +53,15 @@ TEST_F(Daily, StatusTellsOfAFitThatWasKilled) {
 }
 
 /// As it is seen from another terminal while it runs, and once it is over.
+TEST_F(Daily, AFitThatWasStoppedKnowsWhatIsBehindIt) {
+  const std::string slow = "fit " + test::tiny_model().string() + " --bpw 4 --calib-chunks 24 --calib-ctx 128 -o a.gguf";
+  const auto is_probing = [&] { return contents("err.txt").find("measuring done") != std::string::npos; };
+  ASSERT_EQ(interrupt(slow, is_probing).exit_code, 4);
+  const std::string estimate = snug(slow + " --estimate").out;
+  EXPECT_NE(estimate.find("measuring (done before)"), std::string::npos) << estimate;
+  EXPECT_EQ(estimate.find("probing (done before)"), std::string::npos) << estimate;
+}
+
 TEST_F(Daily, StatusTellsOfOtherLongWorkToo) {
   const std::string model = test::tiny_model().string();
   ASSERT_EQ(snug("quantize " + model + " --format q6_K -o q.gguf").exit_code, 0);

@@ -21,6 +21,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Unit = StageProgress::Unit;
 
+constexpr size_t kEcho = 2;  // columns that are left for the terminal's "^C", which else would leave the line behind
+
 std::atomic<bool> cancel{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
@@ -123,7 +125,7 @@ void TerminalEvents::progress(const StageProgress& progress) {
 
 void TerminalEvents::show(const StageProgress& progress) {
   if (on_terminal())
-    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1), "");
+    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1 - kEcho), "");
   else
     put(time_stamp() + running_line(progress), "\n");
 }
