@@ -23,7 +23,8 @@ function(snug_test name)
   target_link_libraries(test_${name} PRIVATE ${arg_USES} snug_source ${arg_LINKS} GTest::gtest_main)
   target_compile_definitions(test_${name} PRIVATE SNUG_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   gtest_discover_tests(test_${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
-                       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+                       PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+                                  ENVIRONMENT "SNUG_HOME=${PROJECT_BINARY_DIR}/test_home")
 endfunction()
 
 # snug_fuzzer(name SOURCES ... USES ...): a libFuzzer program fuzz_<name>, corpus in tests/fuzz/corpus/<name>.

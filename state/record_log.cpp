@@ -166,7 +166,7 @@ class Scanner {
 }  // namespace
 
 bool known(RecordKind kind) {
-  return kind >= RecordKind::measurement && kind <= RecordKind::sensitivity;
+  return kind >= RecordKind::measurement && kind <= RecordKind::comparison;
 }
 
 bool Place::known() const {

@@ -5,6 +5,8 @@ namespace snug {
 /// A mean over tokens and its standard error.
 struct Estimate {
   double value = 0, error = 0;
+
+  bool operator==(const Estimate&) const = default;
 };
 
 }  // namespace snug

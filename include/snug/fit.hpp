@@ -90,6 +90,15 @@ struct InputFiles {
   std::filesystem::path imatrix, moments;  // moments: second moments; empty: those of the imatrix
 };
 
+/// What a recipe and its original say of the same tokens, beside the divergence. Errors are over chunks.
+struct TextScores {
+  Estimate same_top;               // share of predictions where both find the same token likeliest
+  Estimate perplexity;             // of the recipe
+  double original_perplexity = 0;
+
+  bool operator==(const TextScores&) const = default;
+};
+
 /// One recipe that was measured, on the held-out chunks.
 struct EvaluatedRecipe {
   std::string label;   // "plan", "correction 1", "preset iq3_xxs"
@@ -99,6 +108,7 @@ struct EvaluatedRecipe {
   Estimate measured;      // nats per token, over chunks
   Estimate against_best;  // minus the best one before it, chunk by chunk
   bool accepted = false;
+  std::optional<TextScores> scores{};  // nothing where a state of an earlier snug has the divergence alone
 };
 
 /// A model, a budget, and how hard to try.

@@ -24,7 +24,8 @@ enum class RecordKind : uint16_t {
   probe = 3,
   note = 4,
   evaluation = 5,
-  sensitivity = 6
+  sensitivity = 6,
+  comparison = 7
 };
 
 enum class Access { read, write };

@@ -95,7 +95,9 @@ void add_convert(CLI::App& app, int& exit_code) {
       "Example:\n"
       "  snug convert ./SmolLM2-135M -o smollm2-bf16.gguf\n"
       "  snug convert ./gemma-3-4b-it -o gemma-bf16.gguf --mmproj mmproj-gemma.gguf");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"convert", args->model, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

@@ -286,7 +286,9 @@ void add_eval(CLI::App& app, int& exit_code) {
       "  snug eval model-f16.gguf -f text.txt --save-logits base.logits\n"
       "  snug eval out.gguf --base-logits base.logits\n"
       "  snug eval out.gguf --task hellaswag -f tasks.jsonl --json");
-  cmd->callback([args, &exit_code] { exit_code = guarded([&] { return run_eval(*args); }, Keeps::nothing); });
+  cmd->callback([args, &exit_code] {
+    exit_code = guarded_job({"eval", args->model, ""}, [&] { return run_eval(*args); }, Keeps::nothing);
+  });
 }
 
 }  // namespace snug::cli

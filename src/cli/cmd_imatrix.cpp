@@ -179,7 +179,9 @@ void add_imatrix(CLI::App& app, int& exit_code) {
       "  snug imatrix model-f16.gguf --calib self -o imatrix.gguf\n"
       "  snug imatrix --merge part-1.gguf part-2.gguf -o imatrix.gguf\n"
       "  snug imatrix --statistics imatrix.gguf");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"imatrix", args->model, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

@@ -27,6 +27,11 @@ struct Args {
   std::string profile;
   int64_t check = 0;
   bool force = false, fold = false;
+
+  /// What tells it from another on the same model: parts may run side by side.
+  std::string job() const {
+    return str(measure.state, measure.shard.empty() ? "" : str(measure.state.empty() ? "" : ", ", "part ", measure.shard));
+  }
 };
 
 /// How well predictions hold.
@@ -40,7 +45,9 @@ nlohmann::ordered_json to_json(const std::vector<MeasuredRecipe>& checked) {
                               {"bytes", recipe.bytes},
                               {"predicted", recipe.predicted},
                               {"measured", recipe.measured},
-                              {"se", recipe.error}});
+                              {"se", recipe.error},
+                              {"perplexity", recipe.perplexity},
+                              {"same_top", recipe.same_top}});
   return json;
 }
 
@@ -138,7 +145,9 @@ void add_measure(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  snug measure model-f16.gguf --imatrix imatrix.gguf\n"
       "  snug measure model-f16.gguf --imatrix imatrix.gguf --shard 0/4 --state part0.snug-state");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"measure", args->model.model, args->job()}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

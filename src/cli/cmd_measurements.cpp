@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -9,6 +8,7 @@
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -33,8 +33,7 @@ struct Args {
 constexpr int64_t kDay = 86400;
 
 int64_t days_since(int64_t time) {
-  using namespace std::chrono;
-  return (duration_cast<seconds>(system_clock::now().time_since_epoch()).count() - time) / kDay;
+  return (now_in_seconds() - time) / kDay;
 }
 
 std::filesystem::path folder() {
@@ -48,8 +47,8 @@ std::string days(int64_t count) {
 }
 
 std::string row(const std::string& name, const std::string& states, const std::string& collected,
-                const std::string& used) {
-  return str(left(name, 34), right(states, 14), right(collected, 14), "  ", used, "\n");
+                const std::string& others, const std::string& used) {
+  return str(left(name, 30), right(states, 12), right(collected, 12), right(others, 12), "  ", used, "\n");
 }
 
 std::string megabytes(int64_t bytes) { return str(fixed(static_cast<double>(bytes) / 1e6, 1), " MB"); }
@@ -61,8 +60,9 @@ Json json_of(const KeptModel& model) {
     return list;
   };
   return {{"model", printable(model.name)},       {"state_bytes", model.state_bytes},
-          {"collected_bytes", model.collected_bytes}, {"last_used", model.last_used},
-          {"states", names(model.states)},            {"collected", names(model.collected)}};
+          {"collected_bytes", model.collected_bytes}, {"other_bytes", model.other_bytes},
+          {"last_used", model.last_used},             {"states", names(model.states)},
+          {"collected", names(model.collected)},      {"others", names(model.others)}};
 }
 
 int list(const Args& args) {
@@ -74,12 +74,12 @@ int list(const Args& args) {
     return 0;
   }
   std::string text = str(folder().string(), models.empty() ? ": nothing yet\n" : "\n");
-  if (!models.empty()) text += row("model", "measured", "collected", "last used");
+  if (!models.empty()) text += row("model", "measured", "collected", "unfinished", "last used");
   int64_t bytes = 0;
   for (const KeptModel& model : models) {
-    bytes += model.state_bytes + model.collected_bytes;
+    bytes += model.bytes();
     text += row(printable(model.name), megabytes(model.state_bytes), megabytes(model.collected_bytes),
-                days(days_since(model.last_used)));
+                megabytes(model.other_bytes), days(days_since(model.last_used)));
   }
   print_out(models.empty() ? text : str(text, show_size(bytes), " together\n"));
   return 0;
@@ -109,7 +109,7 @@ int clean(const Args& args) {
   int64_t bytes = 0;
   std::string text;
   for (const KeptModel& model : chosen(args)) {
-    const int64_t all = (args.collected ? 0 : model.state_bytes) + model.collected_bytes;
+    const int64_t all = args.collected ? model.collected_bytes : model.bytes();
     const int64_t removed =
         args.dry_run ? all : remove_kept(model, args.collected ? Remove::collected : Remove::all);
     text += str(args.dry_run ? "would remove " : "removed ", printable(model.name), ", ", show_size(removed), "\n");

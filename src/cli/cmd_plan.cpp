@@ -150,7 +150,9 @@ void add_plan(CLI::App& app, int& exit_code) {
                   "  snug plan model-f16.gguf --imatrix imatrix.gguf --bpw 4.25 -o recipe.json\n"
                   "  snug plan model-f16.gguf --imatrix imatrix.gguf --curve csv > frontier.csv\n"
                   "  snug plan ./gemma-4-26b-a4b-it --preset ud_mxfp4 --runtime mlx");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"plan", args->model.model, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

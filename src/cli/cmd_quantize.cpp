@@ -236,7 +236,9 @@ void add_quantize(CLI::App& app, int& exit_code) {
       "  snug quantize model-f16.gguf --imatrix imatrix.gguf --recipe recipe.json -o out.gguf\n"
       "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf\n"
       "  snug quantize model-f16.gguf out.gguf Q4_K_M");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"quantize", args->model.model, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <ctime>
 #include <iterator>
 
 #include "artifact/recipe_file.hpp"
@@ -9,6 +7,7 @@
 #include "cli/sha256_of.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
@@ -20,6 +19,7 @@
 #include "recipe/format_names.hpp"
 #include "report/card.hpp"
 #include "report/page.hpp"
+#include "report/png_file.hpp"
 #include "report/report.hpp"
 #include "report/svg_file.hpp"
 #include "report/tables.hpp"
@@ -143,8 +143,17 @@ bool holds_weights(const std::filesystem::path& file) {
   return file.extension() == ".gguf" || file.extension() == ".safetensors";
 }
 
-/// Of a model that was made, with its digests; of a recipe alone, without.
-report::ListedModel listed_model(const std::string& source, const Recipe& recipe) {
+bool is_named(const std::string& out, std::string_view extension) {
+  return same_letters(std::filesystem::path{out}.extension().string(), extension);
+}
+
+/// The card and the numbers have the digests, for which all of a model is read.
+bool shows_digests(const Args& args) {
+  return args.common.json || is_named(args.out, ".md") || is_named(args.out, ".json");
+}
+
+/// Of a model that was made, with its files; of a recipe alone, without.
+report::ListedModel listed_model(const std::string& source, const Recipe& recipe, bool with_digests) {
   std::vector<report::ListedModel::File> files;
   int64_t bytes = 0;
   std::error_code unknown;
@@ -152,7 +161,7 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
   if (is_folder || file_kind(source) == FileKind::gguf)
     for (const auto& file : model_files(source))
       if (holds_weights(file)) {
-        files.push_back({file.filename().string(), sha256_of(file)});
+        files.push_back({file.filename().string(), with_digests ? sha256_of(file) : ""});
         bytes += static_cast<int64_t>(std::filesystem::file_size(file));
       }
   const std::filesystem::path path{files.empty() || is_folder ? source : files.front().name};
@@ -160,15 +169,6 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
   report::ListedModel model = report::listed(recipe, name.string(), std::move(files));
   if (bytes > 0) model.bytes = bytes;
   return model;
-}
-
-std::string now() {
-  const std::time_t time = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&time, &local);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d", &local);
-  return text.data();
 }
 
 report::Inputs inputs_of(const Args& args) {
@@ -181,8 +181,9 @@ report::Inputs inputs_of(const Args& args) {
     case FileKind::gguf:
       inputs.recipe = read_recipe(args.source);
       known = profile_for(*inputs.recipe, args);
-      inputs.models.push_back(listed_model(args.source, *inputs.recipe));
-      for (const std::string& other : args.more) inputs.models.push_back(listed_model(other, read_recipe(other)));
+      inputs.models.push_back(listed_model(args.source, *inputs.recipe, shows_digests(args)));
+      for (const std::string& other : args.more)
+        inputs.models.push_back(listed_model(other, read_recipe(other), shows_digests(args)));
       break;
     case FileKind::state:
       if (!args.more.empty())
@@ -202,7 +203,7 @@ report::Inputs inputs_of(const Args& args) {
   if (args.bpw) inputs.bits_per_weight = *args.bpw;
   for (const std::string& file : args.measured)
     std::ranges::move(report::read_measured(file), std::back_inserter(inputs.measured));
-  inputs.date = now();
+  inputs.date = local_time(now_in_seconds(), "%Y-%m-%d");
   inputs.command = str("snug report ", std::filesystem::path{args.source}.filename().string());  // pages are passed on
   return inputs;
 }
@@ -211,18 +212,14 @@ using Writer = std::string (*)(const report::Report&);
 
 constexpr std::pair<std::string_view, Writer> kWriters[] = {
     {".html", report::to_html}, {".htm", report::to_html}, {".json", report::to_json},
-    {".csv", report::to_csv},   {".md", report::to_card},  {".svg", report::to_svg}};
+    {".csv", report::to_csv},   {".md", report::to_card},  {".svg", report::to_svg}, {".png", report::to_png}};
 
 /// What a file of that name is.
 Writer written_as(const std::string& out) {
-  const std::string extension = std::filesystem::path{out}.extension().string();
   for (const auto& [known, writer] : kWriters)
-    if (same_letters(extension, known)) return writer;
-  throw Error{str("a report is no '", extension, "' file"), out,
-              same_letters(extension, ".png")
-                  ? "name it .svg: a drawing that browsers and READMEs show, and other programs turn into a .png"
-                  : "name it .html (a page), .md (a model card), .svg (the curve), .csv or .json",
-              Fault::usage};
+    if (is_named(out, known)) return writer;
+  throw Error{str("a report is no '", std::filesystem::path{out}.extension().string(), "' file"), out,
+              "name it .html (a page), .md (a model card), .svg or .png (the curve), .csv or .json", Fault::usage};
 }
 
 int run(const Args& args) {
@@ -263,7 +260,7 @@ void add_report(CLI::App& app, int& exit_code) {
   command->add_option("more", args->more, "further recipes or models of the same original, for a card to list");
   command
       ->add_option("-o,--out", args->out,
-                   "the file to write: a page (.html), a model card (.md), the curve (.svg), .csv or .json")
+                   "the file to write: a page (.html), a model card (.md), the curve (.svg or .png), .csv or .json")
       ->type_name("FILE");
   auto* csv = command->add_flag("--csv", args->csv, "the numbers as one table on stdout");
   command
@@ -291,7 +288,9 @@ void add_report(CLI::App& app, int& exit_code) {
       "  snug report recipe.json -o curve.svg\n"
       "  snug report model.snug-state --bpw 4 -o report.html\n"
       "  snug report recipe.json --measured kl.csv --json");
-  command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });
+  command->callback([args, &exit_code] {
+    exit_code = guarded_job({"report", args->source, args->out}, [&] { return run(*args); });
+  });
 }
 
 }  // namespace snug::cli

@@ -25,12 +25,13 @@ struct Args {
   bool force = false;
 };
 
-constexpr std::array<std::pair<RecordKind, const char*>, 6> kKinds{{{RecordKind::measurement, "measurement"},
+constexpr std::array<std::pair<RecordKind, const char*>, 7> kKinds{{{RecordKind::measurement, "measurement"},
                                                                     {RecordKind::tensor_info, "tensor_info"},
                                                                     {RecordKind::probe, "probe"},
                                                                     {RecordKind::note, "note"},
                                                                     {RecordKind::evaluation, "evaluation"},
-                                                                    {RecordKind::sensitivity, "sensitivity"}}};
+                                                                    {RecordKind::sensitivity, "sensitivity"},
+                                                                    {RecordKind::comparison, "comparison"}}};
 
 std::string document(const Json& json) {
   return json_text(json, 1);

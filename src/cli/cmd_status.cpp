@@ -1,7 +1,4 @@
 #include <algorithm>
-#include <array>
-#include <chrono>
-#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,10 +8,12 @@
 #include "base/json_reader.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "fit/progress/job_status.hpp"
+#include "fit/progress/kept_jobs.hpp"
 #include "fit/measurement_files.hpp"
 #include "fit/measurements.hpp"
 #include "snug/error.hpp"
@@ -32,24 +31,12 @@ struct Args {
 };
 
 struct Job {
-  fs::path state;
+  fs::path state;  // none of work that has no state of its own
   JobStatus status;
   Process process{};
 };
 
-int64_t seconds_since(int64_t time) {
-  using namespace std::chrono;
-  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count() - time;
-}
-
-std::string clock_of(int64_t seconds) {
-  const auto time = static_cast<std::time_t>(seconds);
-  std::tm local{};
-  localtime_r(&time, &local);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &local);
-  return text.data();
-}
+std::string clock_of(int64_t seconds) { return local_time(seconds, "%Y-%m-%d %H:%M:%S"); }
 
 /// Running by its own word, and in truth.
 std::string_view phase_of(const Job& job) {
@@ -63,14 +50,16 @@ std::string percent(double share) { return str(static_cast<int>(100 * share), " 
 std::string text_of(const Job& job) {
   const JobStatus& s = job.status;
   const std::string_view phase = phase_of(job);
-  std::string text = str(job.state.string(), ": ", phase, ", ", percent(s.overall));
-  const bool runs = phase.starts_with("running");
-  if (runs && s.seconds_left >= 0) text += str(", about ", show_duration(s.seconds_left), " left");
+  const bool runs = phase.starts_with("running"), knows_all = s.overall >= 0;
+  const std::string left = runs && s.seconds_left >= 0 ? str(", about ", show_duration(s.seconds_left), " left") : "";
+  std::string text = str(job.state.empty() ? s.command : job.state.string(), ": ", phase);
+  if (knows_all) text += str(", ", percent(s.overall), left);
   text += str("\n  ", s.model, s.output.empty() ? "" : str(" to ", s.output),
               s.sizes > 1 ? str(", size ", s.size, " of ", s.sizes) : "");
-  if (!s.stage.empty() && phase != "finished") text += str("\n  ", s.stage, ", ", percent(s.stage_share));
+  if (!s.stage.empty() && phase != "finished")
+    text += str("\n  ", s.stage, ", ", percent(s.stage_share), knows_all ? "" : left);
   text += str("\n  process ", s.process, " on ", s.host, ", begun ", clock_of(s.started), ", last word ",
-              clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(seconds_since(s.updated))), " ago)") : "");
+              clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(now_in_seconds() - s.updated)), " ago)") : "");
   if (!s.error.empty()) text += str("\n  ", s.error);
   if (phase == "stopped" || phase == "killed") text += "\n  the same command goes on where it was";
   return text + "\n";
@@ -78,11 +67,13 @@ std::string text_of(const Job& job) {
 
 Json json_of(const Job& job) {
   const JobStatus& s = job.status;
-  Json json{{"state", job.state.string()}, {"phase", phase_of(job)},     {"overall", s.overall},
-            {"seconds_left", nullptr},     {"stage", s.stage},           {"stage_share", s.stage_share},
-            {"size", s.size},              {"sizes", s.sizes},           {"model", s.model},
-            {"output", s.output},          {"process", s.process},       {"host", s.host},
-            {"started", s.started},        {"updated", s.updated},       {"error", s.error}};
+  Json json{{"command", s.command}, {"state", nullptr},     {"phase", phase_of(job)}, {"overall", nullptr},
+            {"seconds_left", nullptr}, {"stage", s.stage},  {"stage_share", s.stage_share},
+            {"size", s.size},       {"sizes", s.sizes},     {"model", s.model},       {"output", s.output},
+            {"folder", s.folder},   {"process", s.process}, {"host", s.host},         {"started", s.started},
+            {"updated", s.updated}, {"error", s.error}};
+  if (!job.state.empty()) json["state"] = job.state.string();
+  if (s.overall >= 0) json["overall"] = s.overall;
   if (s.seconds_left >= 0) json["seconds_left"] = s.seconds_left;
   return json;
 }
@@ -93,32 +84,49 @@ std::optional<Job> job_of(const fs::path& state) {
   return Job{state, *status, process_of(*status)};
 }
 
-/// Of a state, or of the model that it is of.
-Job named_job(const std::string& source) {
+/// Of the work that has no state of its own.
+std::vector<Job> stateless_jobs() {
+  std::vector<Job> jobs;
+  for (const fs::path& place : job_places())
+    if (const auto status = read_status(place)) jobs.push_back({{}, *status, process_of(*status)});
+  return jobs;
+}
+
+bool is_of(const JobStatus& status, const fs::path& model) {
   std::error_code unknown;
+  return fs::equivalent(fs::path{status.folder} / status.model, model, unknown);
+}
+
+/// Of a state, or of the model that it is of.
+std::vector<Job> named_jobs(const std::string& source) {
+  std::error_code unknown;
+  std::vector<Job> jobs;
   fs::path state = source;
-  if (fs::exists(source, unknown) && file_kind(source) != FileKind::state)
+  if (fs::exists(source, unknown) && file_kind(source) != FileKind::state) {
+    jobs = stateless_jobs();
+    std::erase_if(jobs, [&](const Job& job) { return !is_of(job.status, source); });
     state = existing_measurements(open_model(source), ".").value_or(source);
-  if (auto job = job_of(state)) return *std::move(job);
-  throw Error{"no fit has worked on it, or none of this version", state.string(),
+  }
+  if (auto job = job_of(state)) jobs.push_back(*std::move(job));
+  if (!jobs.empty()) return jobs;
+  throw Error{"nothing has worked on it, or nothing of this version", state.string(),
               "name a state or a model; without one, all in the one place for measurements are shown"};
 }
 
-/// The latest first.
 std::vector<Job> all_jobs() {
-  std::vector<Job> jobs;
+  std::vector<Job> jobs = stateless_jobs();
   const auto folder = measurement_folder();
   if (!folder) return jobs;
   for (const KeptModel& model : kept_models(*folder))
     for (const fs::path& state : model.states)
       if (auto job = job_of(state)) jobs.push_back(*std::move(job));
-  std::ranges::stable_sort(jobs, std::ranges::greater{}, [](const Job& job) { return job.status.updated; });
   return jobs;
 }
 
 int run(const Args& args) {
   args.common.apply();
-  const std::vector<Job> jobs = args.source.empty() ? all_jobs() : std::vector{named_job(args.source)};
+  std::vector<Job> jobs = args.source.empty() ? all_jobs() : named_jobs(args.source);
+  std::ranges::stable_sort(jobs, std::ranges::greater{}, [](const Job& job) { return job.status.updated; });
   Json document = Json::array();
   std::string text;
   for (const Job& job : jobs) {
@@ -128,7 +136,7 @@ int run(const Args& args) {
   if (args.common.json)
     print_out(json_text(Json{{"jobs", document}}, 2));
   else
-    print_out(text.empty() ? "no fit has worked here\n" : text);
+    print_out(text.empty() ? "nothing has worked here yet\n" : text);
   return 0;
 }
 
@@ -136,9 +144,9 @@ int run(const Args& args) {
 
 void add_status(CLI::App& app, int& exit_code) {
   auto args = std::make_shared<Args>();
-  auto* command = app.add_subcommand("status", "how far a fit is, or where one was stopped, from another terminal");
+  auto* command = app.add_subcommand("status", "how far a fit or other long work is, or where it was stopped, from another terminal");
   command->add_option("source", args->source,
-                      "a state, or the model that is fitted (default: all in the one place for measurements)");
+                      "a state, or a model (default: all in the one place for measurements)");
   args->common.add_to(*command);
   command->footer("Examples:\n  snug status\n  snug status model-f16.gguf --json\n  watch snug status model.snug-state");
   command->callback([args, &exit_code] { exit_code = guarded([&] { return run(*args); }); });

@@ -26,6 +26,8 @@
 #include "cli/terminal/terminal_events.hpp"
 #include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
+#include "fit/progress/job_progress.hpp"
+#include "fit/progress/kept_jobs.hpp"
 #include "snug/error.hpp"
 
 namespace snug::cli {
@@ -132,6 +134,32 @@ int guarded(const std::function<int()>& work, Keeps keeps) {
   } catch (const std::exception& error) {
     return report_error(Error{error.what()});
   }
+}
+
+namespace {
+
+int run_as_job(const JobNames& names, const std::function<int()>& work) {
+  JobStatus status = own_status();
+  status.command = names.command, status.model = names.model, status.output = names.output;
+  const auto place = job_place(status);
+  if (!place) return work();
+  forget_old_jobs();
+  JobProgress job{terminal_events(), *place, status};
+  const EventScope scope{job};
+  try {
+    const int exit_code = work();
+    job.finish();
+    return exit_code;
+  } catch (const Error& error) {
+    job.stop(error.problem());
+    throw;
+  }
+}
+
+}  // namespace
+
+int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps keeps) {
+  return guarded([&] { return run_as_job(names, work); }, keeps);
 }
 
 void print_out(const std::string& text) {

@@ -26,6 +26,14 @@ enum class Keeps { finished_work, nothing };
 /// Runs a command's work; an Error becomes its message on stderr and its fault the exit code.
 int guarded(const std::function<int()>& work, Keeps keeps = Keeps::finished_work);
 
+/// What a command is about that may run long.
+struct JobNames {
+  std::string command, model, output;
+};
+
+/// guarded(), with its status kept meanwhile for `snug status`.
+int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps keeps = Keeps::finished_work);
+
 /// Gives a command its common options, those of `args`, and its work, to be run on them.
 template <class Args, class Work>
 void run_guarded(CLI::App& command, std::shared_ptr<Args> args, Work work, int& exit_code) {

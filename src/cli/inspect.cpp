@@ -13,6 +13,7 @@
 #include "cli/text/model_lists.hpp"
 #include "cli/text/report_table.hpp"
 #include "cli/text/text_table.hpp"
+#include "cli/text/wrap.hpp"
 #include "imatrix/imatrix_file.hpp"
 #include "model/roles.hpp"
 #include "recipe/presets.hpp"
@@ -24,6 +25,10 @@ namespace snug::cli {
 namespace {
 
 using nlohmann::ordered_json;
+
+std::string entry_line(const std::string& label, const std::string& value) {
+  return left(label, 10) + value + "\n";
+}
 
 /// "label     value", cut to the width of a report.
 std::string entry(const std::string& label, const std::string& value) {
@@ -156,7 +161,7 @@ Inspection inspect_model(const ModelSource& model) {
       entry("model", str(printable(shape.name), " (", printable(shape.architecture), ")")) +
       entry("file", str(show_size(model.bytes()), ", ", model.container(),
                         model.files().size() > 1 ? str(", ", model.files().size(), " files") : "")) +
-      entry("shape", shape_text(shape)) +
+      folded(entry_line("shape", shape_text(shape)), kReportWidth, 10) +
       entry("tensors", str(show_count(all.tensors), ", ", show_count(all.weights), " weights, ",
                            fixed(bits_per_weight(all.bytes, all.weights), 4), " bits per weight")) +
       notes_text(result.json["notes"]) + "\n" + format_table(totals, all.bytes);
@@ -246,6 +251,7 @@ Inspection inspect_state(const std::filesystem::path& path) {
                      {"notes", store.count(RecordKind::note)},
                      {"evaluations", store.count(RecordKind::evaluation)},
                      {"sensitivities", store.count(RecordKind::sensitivity)},
+                     {"comparisons", store.count(RecordKind::comparison)},
                      {"superseded", report.superseded},
                      {"unknown", report.unknown},
                      {"torn_tail_bytes", report.torn_tail_bytes},

@@ -118,7 +118,8 @@ std::vector<MeasuredRecipe> check_recipes(const Profile& profile, const ModelSou
   std::vector<MeasuredRecipe> checked;
   for (const Recipe& recipe : recipes) {
     const infer::Estimate kl = mean_of(judge.divergence(formats_of(recipe), first, judge.chunks()));
-    checked.push_back({recipe.method, recipe.file_bytes, recipe.predicted_loss, kl.value, kl.error});
+    checked.push_back(with_scores({recipe.method, recipe.file_bytes, recipe.predicted_loss, kl.value, kl.error},
+                                  judge.scores(formats_of(recipe), first, judge.chunks())));
     save_judged(state, profile.model_digest, recipe_digest(recipe), checked.back());
     progress.advance(1, recipe.method);
   }

@@ -98,7 +98,8 @@ void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evide
     evidence.inputs = collect_missing_inputs(request.inputs, {request.collect_into, request.collected_before},
                                              width, *evidence.run);
   }
-  if (!evidence.importance) evidence.importance = load_importance(evidence.inputs, model);
+  if (!evidence.importance && !evidence.inputs.imatrix.empty())  // that there is none is among what is left out
+    evidence.importance = load_importance(evidence.inputs, model);
   if (request.feedback != Feedback::off && !evidence.moments) evidence.moments = load_moments(evidence.inputs);
 }
 

@@ -1,7 +1,6 @@
 #include "snug/fit.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <span>
 #include <sstream>
@@ -37,13 +36,6 @@ FitRequest request_of(FitRequest request, const FitStep& step) {
 
 bool can_judge(const Evidence& evidence) {
   return evidence.choices.judges && evidence.run && evidence.run->holdout_chunks > 0;
-}
-
-/// Of the inputs that have Hessians; 0: none do.
-int64_t hessian_width(const Evidence& evidence) {
-  if (!evidence.moments) return 0;
-  const int64_t collected = evidence.choices.hessian_width;
-  return collected > 0 ? collected : std::numeric_limits<int64_t>::max();  // those of a file that was named
 }
 
 RefinedPlan plan_unjudged(const FitRequest& request, const ModelSource& model, Evidence& evidence) {
@@ -91,6 +83,16 @@ class Ladder {
     status.output = requests_.front().output.string();
     status.sizes = std::ssize(requests_);
     return status;
+  }
+
+  /// For the next start, which is to know what is behind it. A state that cannot take it is no reason to say so.
+  void keep_times_of_stopped(const StageClock& clock) const noexcept try {
+    if (!fs::exists(state_) || clock.finished().empty()) return;
+    Events nobody;  // who stopped the work would stop this, too
+    const EventScope scope{nobody};
+    Store state = Store::open(state_, Access::write);
+    keep_times(state, clock.finished());
+  } catch (...) {
   }
 
   std::vector<FitResult> run(const StageClock& clock, JobProgress& job) {
@@ -149,10 +151,8 @@ class Ladder {
     loop.folds = evidence.folds();
     loop.solver = remembering_solver(evidence.state, step.decide_anew);
     loop.moments = evidence.second_moments();
-    if (!corrects(model_, request_.calibration, hessian_width(evidence))) {
+    if (!corrects(model_, request_.calibration, moments_width(evidence.choices, evidence.moments.has_value())))
       loop.rounds = 0;
-      log_line("the losses of single tensors are not corrected: that would take more than four hours of a core");
-    }
     PlanOptions options = step.plan;
     options.judged_on = run.text_name;
     return refine_plan(evidence.profile, evidence.weights(model_), evidence.columns(), options, *judge, loop);
@@ -213,6 +213,7 @@ std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const Fit
     return results;
   } catch (const Error& error) {
     job.stop(error.problem());
+    ladder.keep_times_of_stopped(clock);
     throw;
   }
 }

@@ -7,6 +7,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
+#include "fit/run_time.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
@@ -55,6 +56,10 @@ class Finder {
     if (request_.calibration.run) add_run();
     if (is_fit() && choices_.runs_model && !choices_.judges)
       add("judging the recipe against the original", kNoRoom, "losses that do not add up are not corrected");
+    const bool moments_given = request_.feedback != Feedback::off && feedback_ == Feedback::off;
+    if (is_fit() && choices_.judges && !corrects(model_, request_.calibration, moments_width(choices_, moments_given)))
+      add("correcting the losses of single tensors", str("it would take more than ", show_duration(kRunPatience), " of one core"),
+          "losses that do not add up stay as they were measured");
     if (choices_.runs_model) add_tokenizer();
     if (is_fit() && choices_.runs_model) add_feedback();
     return std::move(all_);

@@ -51,6 +51,11 @@ int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& r
                   max_hessian_width(model, {.bytes = room.hessians, .matrix_bytes = room.hessian}));
 }
 
+int64_t moments_width(const MachineChoices& choices, bool given) {
+  if (choices.hessian_width > 0) return choices.hessian_width;
+  return given ? std::numeric_limits<int64_t>::max() : 0;
+}
+
 MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& request, const Room& room) {
   MachineChoices choices;
   if (!request.may_run || !is_runnable(model)) return choices;

@@ -49,6 +49,9 @@ int64_t hessian_width_in_time(const ModelSource& model, Feedback feedback);
 /// And in the room too: the width of MachineChoices.
 int64_t hessian_width(const ModelSource& model, Feedback feedback, const Room& room);
 
+/// Of the inputs that error feedback has Hessians of, with these choices; files that were `given` may have any. 0: none.
+int64_t moments_width(const MachineChoices& choices, bool given);
+
 MachineChoices choices_for(const ModelSource& model, const ChoiceRequest& request, const Room& room);
 
 /// Nothing where the state has none for that model and request, or none that makes sense.

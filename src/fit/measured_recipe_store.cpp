@@ -7,9 +7,19 @@
 
 namespace snug {
 
+MeasuredRecipe with_scores(MeasuredRecipe recipe, const std::optional<TextScores>& scores) {
+  if (!scores) return recipe;
+  recipe.perplexity = scores->perplexity.value;
+  recipe.same_top = scores->same_top.value;
+  recipe.original_perplexity = scores->original_perplexity;
+  return recipe;
+}
+
 void save_judged(Store& state, const std::string& model_digest, const std::string& recipe_digest,
                  const MeasuredRecipe& recipe) {
-  const std::string text = to_text(MeasuredRecipeNote{model_digest, recipe});
+  MeasuredRecipeNote note{model_digest, recipe};
+  note.recipe.recipe = recipe_digest;
+  const std::string text = to_text(note);
   const Digest key = Hasher{}.add("judged").add(model_digest).add(recipe_digest).finish();
   state.put(RecordKind::note, key, std::as_bytes(std::span{text}));
   state.sync();

@@ -47,9 +47,10 @@ void add_file(std::map<std::string, KeptModel>& models, const fs::path& file) {
   if (name.empty()) return;  // not ours
   const bool is_state = name.ends_with(kState);
   KeptModel& model = models[is_state ? model_of(name, kState, '-') : model_of(name, kImatrix, '.')];
-  if (name != whole) return model.others.push_back(file);
-  (is_state ? model.states : model.collected).push_back(file);
-  (is_state ? model.state_bytes : model.collected_bytes) += bytes_of(file);
+  const bool is_other = name != whole;
+  (is_other ? model.others : is_state ? model.states : model.collected).push_back(file);
+  (is_other ? model.other_bytes : is_state ? model.state_bytes : model.collected_bytes) += bytes_of(file);
+  if (is_other) return;
   model.last_used = std::max(model.last_used, change_of(file));
 }
 
@@ -78,8 +79,7 @@ std::vector<KeptModel> kept_models(const fs::path& folder) {
     for (auto* files : {&model.states, &model.collected, &model.others}) std::ranges::sort(*files);
     list.push_back(std::move(model));
   }
-  std::ranges::stable_sort(list, std::ranges::greater{},
-                           [](const KeptModel& m) { return m.state_bytes + m.collected_bytes; });
+  std::ranges::stable_sort(list, std::ranges::greater{}, &KeptModel::bytes);
   return list;
 }
 

@@ -10,8 +10,11 @@ namespace snug {
 /// What is kept of one model in a folder of measurements.
 struct KeptModel {
   std::string name;  // of its file or folder, without ending, when it was first measured
-  std::vector<std::filesystem::path> states, collected, others;  // others: of statuses, and of writers that were killed
-  int64_t state_bytes = 0, collected_bytes = 0;  // on the disk
+  std::vector<std::filesystem::path> states, collected, others;  // others: where stopped work stands, statuses, and what
+                                                                 // writers that were killed left behind
+  int64_t state_bytes = 0, collected_bytes = 0, other_bytes = 0;  // on the disk
+
+  int64_t bytes() const { return state_bytes + collected_bytes + other_bytes; }
   int64_t last_used = 0;  // seconds since 1970: the latest change
 };
 

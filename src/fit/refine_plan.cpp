@@ -84,7 +84,8 @@ class Loop {
   void record(const std::string& label, const Recipe& recipe, const std::vector<double>& held,
               bool accepted) {
     result_.judged.push_back({label, recipe_digest(recipe), recipe.tensor_bytes, recipe.file_bytes,
-                              predicted_of(recipe), mean_of(held), paired_difference(held, held_), accepted});
+                              predicted_of(recipe), mean_of(held), paired_difference(held, held_), accepted,
+                              judge_.scores(formats_of(recipe), loop_.holdout_first, judge_.chunks())});
   }
 
   void tell_of_unused() const {
@@ -273,9 +274,9 @@ const EvaluatedRecipe& RefinedPlan::best() const {
 
 void save_judgements(Store& state, const RefinedPlan& result) {
   for (const EvaluatedRecipe& judged : result.judged)
-    save_judged(
-        state, result.plan.recipe.model_digest, judged.digest,
-        {judged.label, judged.file_bytes, judged.predicted, judged.measured.value, judged.measured.error});
+    save_judged(state, result.plan.recipe.model_digest, judged.digest,
+                with_scores({judged.label, judged.file_bytes, judged.predicted, judged.measured.value, judged.measured.error},
+                            judged.scores));
 }
 
 TensorFormats formats_of(const Recipe& recipe) {

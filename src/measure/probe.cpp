@@ -177,7 +177,7 @@ class Prober {
       if (!rho.contains(tensor.name)) encode(tensor, *probed[v]->format);  // before the sweep was stopped, and went on
       for (size_t i = 0; i < variants[v].chunks.size(); ++i)
         state_.put(RecordKind::probe, key_of(*probed[v], variants[v].chunks[i]),
-                   to_payload({variants[v].tensor, probed[v]->format->id, base_.scored(), found[v][i], rho.at(tensor.name)}));
+                   to_payload({variants[v].tensor, probed[v]->format->id, base_.scored(), found[v][i].kl, rho.at(tensor.name)}));
     }
     state_.sync();
     for (const RecipeVariant& variant : variants) {

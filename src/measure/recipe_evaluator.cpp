@@ -10,8 +10,6 @@
 #include "base/parallel.hpp"
 #include "base/progress.hpp"
 #include "encode/encode_tensor.hpp"
-#include "infer/reverse/reverse_pass.hpp"
-#include "measure/encoded_block.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
 
@@ -22,8 +20,6 @@ namespace {
 constexpr uint32_t kJudgeVersion = 1;
 /// Raised when encode_second_order() gives other bytes.
 constexpr uint32_t kFeedbackVersion = 2;
-/// Raised when recipe_slopes() gives other figures.
-constexpr uint32_t kSlopeVersion = 1;
 
 }  // namespace
 
@@ -112,9 +108,11 @@ std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const Digest& recip
   return figures;
 }
 
-void RecipeEvaluator::keep(const Wanted& figure, std::string_view tensor, double nats) {
+/// The divergence last: a run is known by it, and what else it told is there then.
+void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, const ChunkComparison& found) {
+  if (without.empty()) state_.put(RecordKind::comparison, figure.key, to_payload(found));
   state_.put(RecordKind::evaluation, figure.key,
-             to_payload({std::string(tensor), FormatId::f32, base_.scored(), nats, 0}));
+             to_payload({std::string(without), FormatId::f32, base_.scored(), found.kl, 0}));
 }
 
 /// Whether the model and the encoded tensors of two recipes, the best so far and another, are too much to keep.
@@ -140,15 +138,19 @@ void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_vi
   if (without.empty()) progress.emplace("judging", items_of(formats, std::ssize(unknown)), Progress::Unit::items);
   stand_on(formats, progress ? &*progress : nullptr);
   base_.prepare(last);
+  std::vector<ChunkComparison> found(unknown.size());
   parallel_for(std::ssize(unknown), [&](int64_t i) {
     check_cancelled();
-    Wanted& figure = *unknown[static_cast<size_t>(i)];
-    figure.known = without.empty()
-                       ? base_.overridden_divergence(figure.chunk)
-                       : base_.divergence_without(without, first_block_of(model_, without), figure.chunk);
+    const auto at = static_cast<size_t>(i);
+    const int64_t chunk = unknown[at]->chunk;
+    found[at] = without.empty() ? base_.overridden_comparison(chunk)
+                                : base_.comparison_without(without, first_block_of(model_, without), chunk);
     if (progress) progress->advance(1);
   });
-  for (const Wanted* figure : unknown) keep(*figure, without, *figure->known);
+  for (size_t i = 0; i < unknown.size(); ++i) {
+    unknown[i]->known = found[i].kl;
+    keep(*unknown[i], without, found[i]);
+  }
   state_.sync();
 }
 
@@ -171,8 +173,8 @@ void RecipeEvaluator::run_in_sweep(const TensorFormats& formats, std::span<const
     auto next = found[i].begin();
     for (Wanted& figure : figures[i]) {
       if (figure.known) continue;
-      figure.known = *next++;
-      keep(figure, without[i], *figure.known);
+      figure.known = next->kl;
+      keep(figure, without[i], *next++);
     }
   }
   state_.sync();
@@ -221,61 +223,14 @@ std::vector<double> RecipeEvaluator::divergence_without(const TensorFormats& for
   return measure(formats, tensor, first, last);
 }
 
-/// By tensor. The keys are those of the recipe and of what is asked of it.
-std::map<std::string, std::vector<RecipeEvaluator::Wanted>, std::less<>> RecipeEvaluator::wanted_slopes(
-    const TensorFormats& formats, int64_t first, int64_t last) const {
-  const Digest recipe = key_of(formats, "");
-  std::map<std::string, std::vector<Wanted>, std::less<>> figures;
-  for (const auto& [name, format] : formats) {
-    if (!infer::differentiable(model_, name)) continue;
-    const Digest slope = Hasher{}.add_array<uint8_t>(recipe.bytes).add("slope").add(uint64_t{kSlopeVersion}).add(name).finish();
-    figures.emplace(name, wanted(slope, first, last));
+std::optional<TextScores> RecipeEvaluator::scores(const TensorFormats& formats, int64_t first, int64_t last) const {
+  std::vector<ChunkComparison> chunks;
+  for (const Wanted& figure : wanted(key_of(only_run(formats), ""), first, last)) {
+    const auto payload = state_.get(RecordKind::comparison, figure.key);
+    if (!payload) return std::nullopt;
+    chunks.push_back(parse_comparison(*payload));
   }
-  return figures;
-}
-
-std::vector<Slopes> RecipeEvaluator::run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks) {
-  if (sweeps(formats)) {
-    RecipeBlocks blocks{model_, formats, [this](const Tensor& tensor, const Format& format) {
-                          return encoded(tensor, format);
-                        }};
-    return recipe_slopes(model_, base_.text(), chunks,
-                         [&](int block) -> const infer::Replacements& { return blocks.of(block); });
-  }
-  stand_on(formats, nullptr);
-  infer::Replacements all;
-  for (const auto& [name, id] : formats) {
-    const Encoded& tensor = *encoded_.at({name, id});
-    all.emplace(model_.find(name), infer::stand_in(model_, name, *tensor.format, tensor.data));
-  }
-  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; });
-}
-
-Slopes RecipeEvaluator::slopes(const TensorFormats& all, int64_t first, int64_t last) {
-  const TensorFormats formats = only_run(all);
-  auto figures = wanted_slopes(formats, first, last);
-  std::vector<int64_t> unknown;
-  for (int64_t c = first; c < last; ++c)
-    if (std::ranges::any_of(figures, [&](const auto& of) { return !of.second[static_cast<size_t>(c - first)].known; }))
-      unknown.push_back(c);
-  if (!unknown.empty()) {
-    const std::vector<Slopes> found = run_slopes(formats, unknown);
-    for (size_t i = 0; i < unknown.size(); ++i)
-      for (auto& [name, of] : figures) {
-        Wanted& figure = of[static_cast<size_t>(unknown[i] - first)];
-        const auto slope = found[i].find(name);
-        figure.known = slope == found[i].end() ? 0 : slope->second;  // an expert that no token went to
-        keep(figure, name, *figure.known);
-      }
-    state_.sync();
-  }
-  Slopes means;
-  for (const auto& [name, of] : figures) {
-    double sum = 0;
-    for (const Wanted& figure : of) sum += *figure.known;
-    means[name] = sum / static_cast<double>(last - first);
-  }
-  return means;
+  return scores_of(chunks);
 }
 
 infer::Estimate mean_of(std::span<const double> chunks) {

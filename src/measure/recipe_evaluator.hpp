@@ -51,7 +51,9 @@ class RecipeEvaluator {
 
   /// Mean KL divergence of chunks [first, last), nats per token, one figure a chunk.
   std::vector<double> divergence(const TensorFormats& formats, int64_t first, int64_t last);
-  /// The same with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
+  /// What those runs told besides; nothing where one of them was of an earlier snug, which kept the divergence alone.
+  std::optional<TextScores> scores(const TensorFormats& formats, int64_t first, int64_t last) const;
+  /// The divergence with `tensor` as in the original. The difference is the tensor's marginal loss within this recipe.
   std::vector<double> divergence_without(const TensorFormats& formats, std::string_view tensor, int64_t first,
                                          int64_t last);
   /// recipe_slopes() of the tensors that a reverse pass reaches, each the mean over chunks [first, last).
@@ -68,10 +70,11 @@ class RecipeEvaluator {
     std::optional<double> known;
   };
   std::vector<Wanted> wanted(const Digest& recipe, int64_t first, int64_t last) const;
-  void keep(const Wanted& figure, std::string_view tensor, double nats);
+  void keep(const Wanted& figure, std::string_view without, const ChunkComparison& found);
   std::map<std::string, std::vector<Wanted>, std::less<>> wanted_slopes(const TensorFormats& formats, int64_t first,
                                                                         int64_t last) const;
   std::vector<Slopes> run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks);
+  void keep_slope(const Wanted& figure, std::string_view tensor);
   bool sweeps(const TensorFormats& formats) const;
   Encoded encoded(const Tensor& tensor, const Format& format);
   void run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,

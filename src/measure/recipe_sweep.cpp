@@ -43,7 +43,7 @@ class RecipeSweep {
     for (const RecipeVariant& variant : variants) chunks_.insert(variant.chunks.begin(), variant.chunks.end());
   }
 
-  std::vector<std::vector<double>> run() {
+  std::vector<std::vector<ChunkComparison>> run() {
     Progress progress{"judging, layer by layer", model_.layers() + 2, Progress::Unit::items};
     int block = begin();
     progress.advance_known(block);
@@ -54,12 +54,12 @@ class RecipeSweep {
       if (!saved_.path.empty() && clock_.due())
         clock_.run([&] { saved_.save(sweep_, sequences(), block + 1); });
     }
-    auto divergences = compare();
+    auto comparisons = compare();
     saved_.remove();
     progress.advance(1);
     reads_.done_with(kOutside);
     reads_.tell("judging");
-    return divergences;
+    return comparisons;
   }
 
  private:
@@ -164,10 +164,10 @@ class RecipeSweep {
     reads_.done_with(block);
   }
 
-  std::vector<std::vector<double>> compare() {
+  std::vector<std::vector<ChunkComparison>> compare() {
     int64_t in_memory = 0;
     const EncodedBlock outside = encoded(kOutside, in_memory);
-    std::vector<std::vector<double>> all(variants_.size());
+    std::vector<std::vector<ChunkComparison>> all(variants_.size());
     for (size_t v = 0; v < variants_.size(); ++v) {
       const bool is_outside = layer_of(variants_[v].tensor) < 0;
       int64_t with_own = in_memory;
@@ -177,26 +177,25 @@ class RecipeSweep {
         const int64_t chunk = variants_[v].chunks[static_cast<size_t>(i)];
         const auto left = own_[v].find(chunk);
         all[v][static_cast<size_t>(i)] =
-            divergence(chunk, left == own_[v].end() ? recipe_.at(chunk) : left->second, own.all);
+            comparison(chunk, left == own_[v].end() ? recipe_.at(chunk) : left->second, own.all);
       });
     }
     return all;
   }
 
-  double divergence(int64_t chunk, size_t sequence, const infer::Replacements& replaced) const {
+  ChunkComparison comparison(int64_t chunk, size_t sequence, const infer::Replacements& replaced) const {
     const Activations original = sweep_.hidden(original_.at(chunk), text_.first_scored());
     const Activations last = sweep_.hidden(sequence, text_.first_scored());
-    std::vector<double> kl(static_cast<size_t>(text_.scored()));
+    std::vector<infer::TokenPair> pairs(static_cast<size_t>(text_.scored()));
     for (int64_t begin = 0; begin < text_.scored(); begin += kHeadRows) {
       check_cancelled();
       const int64_t end = std::min(text_.scored(), begin + kHeadRows);
       const Activations base = sweep_.head(part(original, begin, end));
       const Activations logits = sweep_.head(part(last, begin, end), {nullptr, &replaced});
-      row_divergences(model_, base.view(), logits, std::span{kl}.subspan(static_cast<size_t>(begin)));
+      compare_rows(model_, base.view(), logits, text_.next(text_.tokens(chunk), begin, end),
+                   std::span{pairs}.subspan(static_cast<size_t>(begin)));
     }
-    double sum = 0;
-    for (const double k : kl) sum += k;  // in order: the same sum on any threads
-    return sum / static_cast<double>(text_.scored());
+    return comparison_of(pairs);
   }
 
   static Activations part(const Activations& all, int64_t begin, int64_t end) {
@@ -221,7 +220,7 @@ class RecipeSweep {
 
 }  // namespace
 
-std::vector<std::vector<double>> sweep_recipe(
+std::vector<std::vector<ChunkComparison>> sweep_recipe(
     const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
     const Encode& encode, const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved, double save_seconds) {
   return RecipeSweep{model, text, formats, encode, variants, saved, save_seconds}.run();

@@ -6,6 +6,7 @@
 
 #include "infer/model.hpp"
 #include "infer/sweep_place.hpp"
+#include "measure/chunk_comparison.hpp"
 #include "measure/encoded_block.hpp"
 #include "measure/tensor_formats.hpp"
 #include "measure/text_chunks.hpp"
@@ -20,12 +21,12 @@ struct RecipeVariant {
   std::vector<int64_t> chunks{};
 };
 
-/// Mean KL(original || variant) over the scored tokens of each chunk of each variant, in nats, from one sweep through
-/// the model: a block is encoded when the sweep gets to it and forgotten behind it, and a variant leaves the recipe's
-/// way at the block that its tensor is in. Exact mode; the figures of ReferenceRun, to the bit.
+/// The original beside each variant on each of its chunks, from one sweep through the model: a block is encoded when the
+/// sweep gets to it and forgotten behind it, and a variant leaves the recipe's way at the block that its tensor is in.
+/// Exact mode; the figures of ReferenceRun, to the bit.
 /// Where the sweep stands is saved between two blocks, no
 /// more often than every `save_seconds`, and the same call goes on from there.
-std::vector<std::vector<double>> sweep_recipe(
+std::vector<std::vector<ChunkComparison>> sweep_recipe(
     const infer::Model& model, const TextChunks& text, const TensorFormats& formats,
     const Encode& encode, const std::vector<RecipeVariant>& variants, const infer::SavedSweep& saved = {}, double save_seconds = 30);
 

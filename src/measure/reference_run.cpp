@@ -160,17 +160,17 @@ int ReferenceRun::start_for(int layer, const Chunk& chunk) const {
 double ReferenceRun::divergence(const Encoded& probe, int layer, int64_t at) const {
   const PooledSession session{*this};
   session->replace(probe.tensor, *probe.format, probe.data);
-  return from(*session, layer, chunks_[static_cast<size_t>(at)]);
+  return from(*session, layer, chunks_[static_cast<size_t>(at)]).kl;
 }
 
-double ReferenceRun::divergence_without(std::string_view tensor, int layer, int64_t at) const {
+ChunkComparison ReferenceRun::comparison_without(std::string_view tensor, int layer, int64_t at) const {
   const PooledSession session{*this};
   session->restore(tensor);
   return from(*session, layer, chunks_[static_cast<size_t>(at)]);
 }
 
 /// What the session says from block `layer` on; before it nothing differs from the ground.
-double ReferenceRun::from(Session& session, int layer, const Chunk& chunk) const {
+ChunkComparison ReferenceRun::from(Session& session, int layer, const Chunk& chunk) const {
   Activations computed;
   if (layer < model_.layers()) {
     session.hooks.on_boundary = [&](int l, int64_t, Matrix<const float> hidden) {
@@ -186,16 +186,16 @@ double ReferenceRun::from(Session& session, int layer, const Chunk& chunk) const
   return compare(session, chunk, layer < model_.layers() ? computed : chunk.last);
 }
 
-double ReferenceRun::overridden_divergence(int64_t at) const {
+ChunkComparison ReferenceRun::overridden_comparison(int64_t at) const {
   const Chunk& chunk = chunks_[static_cast<size_t>(at)];
   return compare(*PooledSession{*this}, chunk, chunk.last);
 }
 
 /// The head of `session` on `last` against the original.
-double ReferenceRun::compare(Session& session, const Chunk& chunk, const Activations& last) const {
+ChunkComparison ReferenceRun::compare(Session& session, const Chunk& chunk, const Activations& last) const {
   std::optional<PooledSession> original;
   if (!keep_logits_) original.emplace(*this, true);
-  std::vector<double> kl(static_cast<size_t>(scored()));
+  std::vector<infer::TokenPair> pairs(static_cast<size_t>(scored()));
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
     const Activations logits = head(session, scored_tokens(chunk), last, begin, end);
@@ -203,11 +203,10 @@ double ReferenceRun::compare(Session& session, const Chunk& chunk, const Activat
     if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.original_last, begin, end);
     const Matrix<const float> originals =
         keep_logits_ ? Matrix<const float>{chunk.logits.at(begin), end - begin, chunk.logits.width()} : base.view();
-    row_divergences(model_, originals, logits, std::span{kl}.subspan(static_cast<size_t>(begin)));
+    compare_rows(model_, originals, logits, text_.next(chunk.tokens, begin, end),
+                 std::span{pairs}.subspan(static_cast<size_t>(begin)));
   }
-  double sum = 0;
-  for (const double k : kl) sum += k;  // in order: the same sum on any threads
-  return sum / static_cast<double>(scored());
+  return comparison_of(pairs);
 }
 
 }  // namespace snug

@@ -10,6 +10,7 @@
 #include "encode/encode_tensor.hpp"
 #include "infer/model.hpp"
 #include "infer/session.hpp"
+#include "measure/chunk_comparison.hpp"
 #include "measure/probe.hpp"
 #include "measure/text_chunks.hpp"
 #include "snug/digest.hpp"
@@ -38,15 +39,15 @@ class ReferenceRun {
   /// From now on runs have these in place (empty: nothing), and probes are on top of them; what they are
   /// compared with stays the original. The caller keeps them alive. Not while runs are under way.
   void set_overrides(std::vector<const Encoded*> ground);
-  /// Mean KL(original || with the ground in place) of a prepared chunk.
-  double overridden_divergence(int64_t chunk) const;
+  /// The original beside itself with the ground in place, on a prepared chunk.
+  ChunkComparison overridden_comparison(int64_t chunk) const;
 
   /// Mean KL(original || with `probe` in place) over the chunk's scored tokens, in nats. `layer` is the first
   /// block that reads the tensor; layers() for the head. The chunk was prepared. May be called from several
   /// threads.
   double divergence(const Encoded& probe, int layer, int64_t chunk) const;
   /// The same with `tensor`, part of the ground, as in the original.
-  double divergence_without(std::string_view tensor, int layer, int64_t chunk) const;
+  ChunkComparison comparison_without(std::string_view tensor, int layer, int64_t chunk) const;
 
  private:
   struct Chunk {
@@ -59,10 +60,10 @@ class ReferenceRun {
   class PooledSession;  // a session of the pool
 
   void choose_what_to_keep(int64_t memory_bytes);
-  double from(infer::Session& session, int layer, const Chunk& chunk) const;
+  ChunkComparison from(infer::Session& session, int layer, const Chunk& chunk) const;
   void run_original(Chunk& chunk) const;
   void run_ground(Chunk& chunk) const;
-  double compare(infer::Session& session, const Chunk& chunk, const infer::Activations& last) const;
+  ChunkComparison compare(infer::Session& session, const Chunk& chunk, const infer::Activations& last) const;
   int start_for(int layer, const Chunk& chunk) const;
   std::span<const int32_t> scored_tokens(const Chunk& chunk) const;
 

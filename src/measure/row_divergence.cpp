@@ -4,13 +4,12 @@
 #include <limits>
 
 #include "base/parallel.hpp"
-#include "eval/divergence.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
 
-void row_divergences(const infer::Model& model, Matrix<const float> original, const infer::Activations& logits,
-                     std::span<double> kl) {
+void compare_rows(const infer::Model& model, Matrix<const float> original, const infer::Activations& logits,
+                  std::span<const int32_t> next, std::span<infer::TokenPair> pairs) {
   constexpr double kAll = -std::numeric_limits<double>::infinity();  // the floor below which nothing counts
   parallel_for(logits.count(), [&](int64_t r) {
     const std::span<const float> row = original.row(r);
@@ -18,7 +17,8 @@ void row_divergences(const infer::Model& model, Matrix<const float> original, co
     if (!std::isfinite(base.log_sum))
       throw Error{"what the original predicts is no number", model.source().path().string(),
                   "weights or metadata of the model are damaged: copy or convert it again"};
-    kl[static_cast<size_t>(r)] = static_cast<double>(infer::compare(base, logits.row(r), 0).divergence);
+    const auto i = static_cast<size_t>(r);
+    pairs[i] = infer::compare(base, logits.row(r), i < next.size() ? next[i] : 0);
   });
 }
 

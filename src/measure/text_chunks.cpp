@@ -30,6 +30,11 @@ TextChunks::TextChunks(const infer::Model& model, std::span<const int32_t> token
   }
 }
 
+std::span<const int32_t> TextChunks::next(std::span<const int32_t> chunk, int64_t begin, int64_t end) const {
+  const int64_t first = first_scored() + begin + 1, last = std::min(first_scored() + end + 1, std::ssize(chunk));
+  return chunk.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first));
+}
+
 Digest TextChunks::digest(int64_t chunk) const {
   return Hasher{}.add_array<int32_t>(tokens(chunk)).add(static_cast<uint64_t>(first_scored())).finish();
 }

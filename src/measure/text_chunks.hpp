@@ -26,6 +26,8 @@ class TextChunks {
   int64_t first_scored() const { return context_ / 8; }  // predictions from next to nothing are alike in all models
   int64_t scored() const { return context_ - first_scored(); }
   std::span<const int32_t> tokens(int64_t chunk) const { return chunks_[static_cast<size_t>(chunk)]; }
+  /// Tokens that follow scored tokens [begin, end) of a chunk: one less at its end, behind which nobody knows.
+  std::span<const int32_t> next(std::span<const int32_t> chunk, int64_t begin, int64_t end) const;
   Digest digest(int64_t chunk) const;  // of its tokens and which of them are scored
 
   /// How often each token of the vocabulary comes, as a share of the text.

@@ -15,6 +15,8 @@ struct MeasuredRecipe {
   double error = 0;      // standard error of measured; 0 if unknown
   double perplexity = 0;  // of the text it was measured on; 0 if unknown
   double same_top = 0;    // share of tokens where it and the original find the same likeliest; 0 if unknown
+  double original_perplexity = 0;  // of the same text; 0 if unknown
+  std::string recipe{};   // recipe_digest() of one that a state tells of; empty of what was measured elsewhere
 
   bool operator==(const MeasuredRecipe&) const = default;
 };

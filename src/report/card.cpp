@@ -81,12 +81,25 @@ std::vector<Line> others(const Report& r) {
     lines.push_back({str("formats of llama.cpp's ", plain(preset->name), ", encoded by snug",
                          r.error_feedback && preset->loss.is_measured ? " with error feedback" : ""),
                      str(nats_text(preset->loss.value, preset->loss.error), preset->loss.is_measured ? "" : " (predicted)"),
-                     preset->bytes, preset->bits_per_weight});
+                     preset->bytes, preset->bits_per_weight, preset->same_top, preset->perplexity});
   for (const MeasuredPoint& point : r.measured)
-    if (point.perplexity > 0)
+    if (point.perplexity > 0 && point.recipe.empty())
       lines.push_back({plain(point.label), nats_text(point.measured, point.error), point.bytes, 0, point.same_top,
                        point.perplexity});
   return lines;
+}
+
+/// Of which text the last two columns are, and what the original says of it.
+std::string scores_text(const std::vector<ListedModel>& models) {
+  const ListedModel& first = models.front();
+  std::string text;
+  if (first.original_perplexity > 0)
+    text += str("\nSame top token and perplexity are of the same text; the original has a perplexity of ",
+                fixed(first.original_perplexity, 4), ".\n");
+  for (const ListedModel& model : models)
+    if (model.perplexity > 0 && first.perplexity > 0 && model.scored_elsewhere != first.scored_elsewhere)
+      text += str("\n", plain(model.name), ": its top token and perplexity were measured on another text, and do not compare.\n");
+  return text;
 }
 
 /// What was measured comes first; a prediction says that it is one.
@@ -99,6 +112,7 @@ std::string sizes(const Report& r) {
     text += str("\nKL divergence from the original, over ", show_count(r.measured_recipe->tokens), " tokens of held-out text",
                 r.measured_recipe->text.empty() ? "" : str(" (", plain(r.measured_recipe->text), ")"),
                 ", with its standard error.\n");
+  if (!r.models.empty()) text += scores_text(r.models);
   for (const ListedModel& model : r.models)
     if (model.measured && r.measured_recipe && model.measured->text != r.measured_recipe->text)
       text += str("\n", plain(model.name), " was measured on other text (",

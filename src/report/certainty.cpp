@@ -48,12 +48,12 @@ std::string bound_fact(const Report& r) {
 
 std::string certainty_panel(const Report& report) {
   const Certainty& c = report.certainty;
-  std::string html = stacked_bar({{"sure", "measured by probes, to 15 % or better", c.share_sharp},
-                                  {"fair", "measured by probes, less surely", c.share_probed},
+  std::string html = stacked_bar({{"sure", "measured, to 15 % or better", c.share_sharp},
+                                  {"fair", "measured, less surely", c.share_probed},
                                   {"assumed", "assumed from role and position", c.share_prior}});
   html += "<dl class=\"facts\">\n";
   html +=
-      fact("tensors", str(show_count(c.probed), " probed, ", show_count(c.priors), " by prior",
+      fact("tensors", str(show_count(c.probed), " measured, ", show_count(c.priors), " by prior",
                           c.unweighted ? str(", ", show_count(c.unweighted), " without imatrix data") : ""));
   html += fact("standard error of the predicted loss",
                str("± ", show_loss(c.loss_error), relative(c.loss_error, report.predicted_loss)));

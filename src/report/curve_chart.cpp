@@ -150,11 +150,13 @@ class CurveChart {
     std::string label = str(what, ", ", loss);
     if (at_x - width_of(label) - 14 < x_.begin)
       label = loss;  // lower left of the curve there is nothing else
-    const double base = at_y + (measured_is_close(at_y) ? -7 : 17);  // of the text
-    svg_.text(at_x - 9, base, label, "label", Svg::Anchor::end);
+    // Below and to the left of the curve, or where that is taken, above and to the right.
+    const bool right = measured_is_close(at_y) && at_x + 9 + width_of(label) < x_.end;
+    const double base = at_y + (measured_is_close(at_y) ? -7 : 17), edge = at_x + (right ? 9 : -9);  // of the text
+    svg_.text(edge, base, label, "label", right ? Svg::Anchor::start : Svg::Anchor::end);
     svg_.close();
     labels_.block({at_x - 8, at_y - 8, at_x + 8, at_y + 8});
-    labels_.block({at_x - 9 - width_of(label), base - 12, at_x - 9, base + 4});
+    labels_.block({right ? edge : edge - width_of(label), base - 12, right ? edge + width_of(label) : edge, base + 4});
     if (report_.measured_recipe) draw_measured(at_x);
   }
 
@@ -196,9 +198,15 @@ class CurveChart {
     for (const PresetPoint* p : shown) label_preset(*p);
   }
 
-  /// Above and to the right first: the curve is below and to the left of every preset.
+  /// With all names of the preset where there is room, else with the first.
   void label_preset(const PresetPoint& p) {
-    const std::string label = p.name.size() > 20 ? p.name.substr(0, p.name.find(',')) + ", …" : p.name;
+    const size_t comma = p.name.find(',');
+    if (p.name.size() <= 20 && take_place(p, p.name)) return;
+    if (comma != std::string::npos) take_place(p, p.name.substr(0, comma) + ", …");
+  }
+
+  /// Above and to the right first: the curve is below and to the left of every preset.
+  bool take_place(const PresetPoint& p, const std::string& label) {
     const double length = kLetter * static_cast<double>(label.size());
     const double at_x = x(p.file_bytes), at_y = y_(p.loss);
     struct Place {
@@ -216,8 +224,9 @@ class CurveChart {
                                                                 : place.x - length;
       if (!labels_.take({left, place.y - 10, left + length, place.y + 2})) continue;
       svg_.text(place.x, place.y, label, "preset-label", place.anchor);
-      return;
+      return true;
     }
+    return false;
   }
 
   const Report& report_;

@@ -26,7 +26,8 @@ std::optional<ComparedPreset> measured_preset(const Report& report) {
     if (!point.label.starts_with(kPreset) || point.bytes == 0 || point.bytes > report.file_bytes) continue;
     if (!is_better(best, point.measured)) continue;
     const std::string name = point.label.substr(kPreset.size());
-    best = {name, point.bytes, bits_of(report, name, point.bytes), {point.measured, point.error, true}};
+    best = {name, point.bytes, bits_of(report, name, point.bytes), {point.measured, point.error, true},
+            point.same_top, point.perplexity};
   }
   return best;
 }
@@ -34,7 +35,7 @@ std::optional<ComparedPreset> measured_preset(const Report& report) {
 std::optional<ComparedPreset> predicted_preset(const Report& report) {
   const PresetPoint* preset = best_preset_within(report);
   if (!preset || !(preset->loss > 0)) return std::nullopt;
-  return ComparedPreset{preset->name, preset->file_bytes, preset->bits_per_weight, {preset->loss, 0, false}};
+  return ComparedPreset{preset->name, preset->file_bytes, preset->bits_per_weight, {preset->loss, 0, false}, 0, 0};
 }
 
 }  // namespace

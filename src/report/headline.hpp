@@ -23,6 +23,7 @@ struct ComparedPreset {
   int64_t bytes = 0;
   double bits_per_weight = 0;
   Loss loss;
+  double same_top = 0, perplexity = 0;  // 0 where nobody has said
 };
 
 /// The one of at most the recipe's size that loses least, of the same kind as own_loss(); nothing where there is none.

@@ -23,6 +23,9 @@ struct ListedModel {
   std::optional<Recipe::Measured> measured;
   std::optional<double> predicted;
   double perplexity = 0, same_top = 0;  // 0 where nobody has said
+  double original_perplexity = 0;       // of the same text; 0 where nobody has said
+  std::string recipe;                   // its recipe_digest()
+  bool scored_elsewhere = false;        // perplexity and same_top are not of the text that the fit judged it on
 };
 
 ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedModel::File> files);
@@ -30,8 +33,8 @@ ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedMod
 /// A model's name by that of its file, without ".gguf", or of its folder.
 std::string label_of(const std::filesystem::path& model);
 
-/// Takes to each model what was measured of it elsewhere, found by label_of(); what is of
-/// none of them is left in `points`.
+/// Takes to each model what its own fit measured, found by its recipe, and over that what was measured elsewhere, found by
+/// label_of(), which goes from `points`.
 void add_measured(std::vector<ListedModel>& models, std::vector<MeasuredPoint>& points);
 
 }  // namespace snug::report

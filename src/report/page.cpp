@@ -44,6 +44,12 @@ std::string preset_tile(const Report& r) {
               str("loss of the formats of ", escape(shorten(preset->name, 24)), ", encoded by snug"));
 }
 
+std::string perplexity_tile(const ListedModel& model) {
+  return tile("perplexity", fixed(model.perplexity, 3),
+              model.original_perplexity > 0 ? str("on held-out text; the original’s is ", fixed(model.original_perplexity, 3))
+                                            : "on the text it was compared on");
+}
+
 std::string tiles(const Report& r) {
   std::string html = "<div class=\"tiles\">\n";
   html += tile("file", show_megabytes(r.file_bytes),
@@ -52,9 +58,9 @@ std::string tiles(const Report& r) {
   html += tile("bits per weight", fixed(r.bits_per_weight, 2), str(show_weights(r.weights), " weights"));
   html += loss_tile(r) + preset_tile(r);
   if (!r.models.empty() && r.models.front().same_top > 0)
-    html += tile("same top token", show_percent(r.models.front().same_top), "as the original");
+    html += tile("same top token", str(fixed(100 * r.models.front().same_top, 2), " %"), "as the original");
   if (!r.models.empty() && r.models.front().perplexity > 0)
-    html += tile("perplexity", fixed(r.models.front().perplexity, 3), "of the text it was compared on");
+    html += perplexity_tile(r.models.front());
   if (r.agreement.points > 0)
     html += tile("predictions checked", str(r.agreement.points, r.agreement.points == 1 ? " recipe" : " recipes"),
                  str("median factor ", fixed(r.agreement.median_factor, 2)));

@@ -25,7 +25,7 @@ struct TensorRow {
   double loss = 0, loss_share = 0;
   double loss_error = 0;  // standard error of loss: alpha's and sampling's together
   double alpha = 0, alpha_error = 0;
-  std::string alpha_from;  // "probe", "prior"; empty without a profile
+  std::string alpha_from;  // "probe", "reverse", "prior"; empty without a profile
   double relative_error = 0, relative_error_error = 0;
   bool weighted = false;
 };

@@ -29,7 +29,7 @@ std::string alpha_track(const TensorRow& row, const Scale& scale) {
   std::string html = "<div class=\"track\">";
   if (row.alpha_error > 0)
     html += str("<i style=\"left:", fixed(left, 1), "%;width:", fixed(right - left, 1), "%\"></i>");
-  return str(html, "<b class=\"", row.alpha_from == "probe" ? "probe" : "prior",
+  return str(html, "<b class=\"", row.alpha_from == "prior" ? "prior" : "probe",
              "\" style=\"left:", fixed(at(row.alpha), 1), "%\"></b></div>");
 }
 
@@ -87,7 +87,7 @@ std::string sensitivity_table(const Report& report) {
   html += "</tbody></table>\n";
   if (has_alpha)
     html +=
-        "<p class=\"legend\"><span><b class=\"key probe\"></b>measured by a probe, with one standard "
+        "<p class=\"legend\"><span><b class=\"key probe\"></b>measured, with one standard "
         "error</span> "
         "<span><b class=\"key prior\"></b>assumed from role and position</span></p>\n";
   return html;

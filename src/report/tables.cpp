@@ -133,6 +133,7 @@ ordered_json models_json(const Report& report) {
     if (model.measured) list.back().update({{"measured", model.measured->kl}, {"se", model.measured->standard_error}});
     if (model.perplexity > 0) list.back()["perplexity"] = model.perplexity;
     if (model.same_top > 0) list.back()["same_top"] = model.same_top;
+    if (model.original_perplexity > 0) list.back()["original_perplexity"] = model.original_perplexity;
   }
   return list;
 }
@@ -174,6 +175,7 @@ ordered_json measured_json(const Report& report) {
                       {"se", p.error}});
     if (p.perplexity > 0) points.back()["perplexity"] = p.perplexity;
     if (p.same_top > 0) points.back()["same_top"] = p.same_top;
+    if (p.original_perplexity > 0) points.back()["original_perplexity"] = p.original_perplexity;
   }
   const Agreement& a = report.agreement;
   return {{"points", points},

@@ -107,6 +107,11 @@ TEST_F(Cli, FitWithNothingElseAtHandCalibratesAndJudgesItself) {
   ASSERT_GE(first["judged"].size(), 1u);
   EXPECT_GT(first["judged"][0]["measured"], 0);
   EXPECT_GT(first["recipe"]["measured"]["kl"], 0);
+  for (const auto& judged : first["judged"]) {
+    EXPECT_GT(judged["same_top"], 0.2);
+    EXPECT_GT(judged["perplexity"], 1);
+    EXPECT_EQ(judged["original_perplexity"], first["judged"][0]["original_perplexity"]);
+  }
   ASSERT_EQ(own_imatrices().size(), 1u);
 
   // Again: everything is known, and the bytes are the same.

@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -26,7 +27,7 @@ class Daily : public test::RunProgram {
 };
 
 TEST_F(Daily, StatusTellsOfAFitThatIsOver) {
-  EXPECT_EQ(snug("status").out, "no fit has worked here\n");
+  EXPECT_EQ(snug("status").out, "nothing has worked here yet\n");
   ASSERT_EQ(snug(fit("--bpw 4,5 -o 'm-{bpw}.gguf'")).exit_code, 0);
   const Outcome one = snug("status " + test::tiny_model().string() + " --json"), all = snug("status --json");
   ASSERT_EQ(one.exit_code, 0) << one.err;
@@ -49,6 +50,53 @@ TEST_F(Daily, StatusTellsOfAFitThatWasKilled) {
   const Outcome told = snug("status s");
   EXPECT_NE(told.out.find("killed"), std::string::npos) << told.out;
   EXPECT_NE(told.out.find("goes on where it was"), std::string::npos) << told.out;
+}
+
+/// As it is seen from another terminal while it runs, and once it is over.
+TEST_F(Daily, AFitThatWasStoppedKnowsWhatIsBehindIt) {
+  const std::string slow = "fit " + test::tiny_model().string() + " --bpw 4 --calib-chunks 24 --calib-ctx 128 -o a.gguf";
+  const auto is_probing = [&] { return contents("err.txt").find("measuring done") != std::string::npos; };
+  ASSERT_EQ(interrupt(slow, is_probing).exit_code, 4);
+  const std::string estimate = snug(slow + " --estimate").out;
+  EXPECT_NE(estimate.find("measuring (done before)"), std::string::npos) << estimate;
+  EXPECT_EQ(estimate.find("probing (done before)"), std::string::npos) << estimate;
+}
+
+TEST_F(Daily, StatusTellsOfOtherLongWorkToo) {
+  const std::string model = test::tiny_model().string();
+  ASSERT_EQ(snug("quantize " + model + " --format q6_K -o q.gguf").exit_code, 0);
+  write("tokens.txt", "1 5 9 7 3 2 8 4 6 11 12 13 14 15 16 17 18 19 20 21");
+  ASSERT_EQ(snug("eval q.gguf --ctx 8 --token-file tokens.txt").exit_code, 0);
+  ASSERT_EQ(snug("measure " + model + " --formats q8_0 --no-probe --shard 0/2 --state s").exit_code, 0);
+  ASSERT_EQ(snug("convert " + model + " -o c.gguf").exit_code, 0);
+  ASSERT_NE(snug("imatrix " + model + " --calib self --self-tokens 64 --chunk 32 -o /dev/full --force").exit_code, 0);
+  std::map<std::string, json> jobs;
+  const json status = json::parse(snug("status --json").out);
+  for (const json& job : status["jobs"]) jobs[job["command"]] = job;
+  ASSERT_EQ(jobs.size(), 4u) << snug("status").out;
+  for (const char* command : {"quantize", "eval", "measure", "convert"}) {
+    EXPECT_EQ(jobs[command]["phase"], "finished") << command;
+    EXPECT_EQ(jobs[command]["state"], nullptr);
+  }
+  EXPECT_EQ(jobs["quantize"]["output"], "q.gguf");
+  EXPECT_EQ(jobs["measure"]["output"], "s, part 0/2");
+  EXPECT_EQ(json::parse(snug("status q.gguf --json").out)["jobs"].size(), 1u);
+  EXPECT_EQ(json::parse(snug("status " + model + " --json").out)["jobs"].size(), 3u);
+}
+
+TEST_F(Daily, StatusTellsOfWorkThatIsUnderWay) {
+  std::string seen;
+  const auto is_seen = [&] {
+    seen = snug_beside("status").out;
+    return seen.starts_with("imatrix: running") && seen.find("writing calibration text, ") != std::string::npos;
+  };
+  const Outcome stopped =
+      interrupt("imatrix " + test::tiny_model().string() + " --calib self --self-tokens 100000 -o i.gguf", is_seen);
+  EXPECT_NE(stopped.exit_code, 0);
+  EXPECT_NE(seen.find("writing calibration text, "), std::string::npos) << seen;
+  const std::string after = snug("status").out;
+  EXPECT_TRUE(after.starts_with("imatrix: stopped")) << after;
+  EXPECT_NE(after.find("interrupted"), std::string::npos) << after;
 }
 
 TEST_F(Daily, JudgingIsAStageOfItsOwn) {

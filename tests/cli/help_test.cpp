@@ -111,6 +111,10 @@ TEST_F(Help, SaysInPlainWordsWhatIsWrong) {
   expect_answer("fit", {"MODEL is missing", "snug fit --help"});
   expect_answer("fit " + model_ + " --bpw three", {"'three'", "number", "--bpw"});
   expect_answer("fit " + model_ + " --bpw", {"--bpw wants a value"});
+  expect_answer("fit " + model_ + " --size 11 GB", {"'GB'", "one word: 11GB"});
+  const Outcome hub = snug("fit Owner/Model-1B --bpw 4");
+  EXPECT_EQ(hub.exit_code, 5);
+  EXPECT_NE(hub.err.find("nothing is downloaded"), std::string::npos) << hub.err;
   expect_answer("fit " + model_ + " --bpw 3 --size 1MB", {"--size", "--bpw", "leave one"});
   expect_answer("'" + model_ + "' --bpw 4", {"a file, not a command", "snug fit"});
   expect_answer("state", {"a command is missing"});

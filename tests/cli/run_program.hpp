@@ -30,13 +30,11 @@ class RunProgram : public testing::Test {
  protected:
   /// `before` goes in front of the program, e.g. "ulimit -f 10;". Standard input is empty unless it pipes.
   Outcome snug(const std::string& arguments, const std::string& before = "") {
-    const bool pipes = before.ends_with("|");
-    const std::string command = in_scratch() + "(" + before + " '" SNUG_BINARY "' " +
-                                arguments + ") >out.txt 2>err.txt" + (pipes ? "" : " </dev/null");
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents("out.txt"),
-            contents("err.txt")};
+    return run(arguments, before, "out.txt", "err.txt");
   }
+
+  /// From another terminal, while interrupt() waits for what it is to see.
+  Outcome snug_beside(const std::string& arguments) { return run(arguments, "", "out-beside.txt", "err-beside.txt"); }
 
   /// The program, interrupted as by Ctrl-C (or another signal) once it listens for that and `ready` holds.
   /// Nothing comes on its standard input, which stays open.
@@ -86,6 +84,14 @@ class RunProgram : public testing::Test {
   Scratch scratch_;
 
  private:
+  Outcome run(const std::string& arguments, const std::string& before, const std::string& out, const std::string& err) {
+    const bool pipes = before.ends_with("|");
+    const std::string command = in_scratch() + "(" + before + " '" SNUG_BINARY "' " + arguments + ") >" + out + " 2>" + err +
+                                (pipes ? "" : " </dev/null");
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(out), contents(err)};
+  }
+
   /// Everything of a test stays in its folder, measurements too.
   std::string in_scratch() const {
     const std::string folder = scratch_.path().string();

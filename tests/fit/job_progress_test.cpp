@@ -5,8 +5,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
 #include <vector>
 
+#include "base/events.hpp"
+#include "base/progress.hpp"
+#include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
 #include "support/scratch.hpp"
 
@@ -15,8 +20,11 @@ namespace {
 
 class Receiver final : public Events {
  public:
-  void progress(const StageProgress& p) override { seen.push_back(p.overall); }
-  std::vector<double> seen;
+  void progress(const StageProgress& p) override {
+    seen.push_back(p.overall);
+    left.push_back(p.overall_seconds_left);
+  }
+  std::vector<double> seen, left;
 };
 
 /// Two stages of 10 seconds once, and 20 seconds of judging in four times, for two sizes.
@@ -75,6 +83,52 @@ TEST_F(JobProgressTest, SkipsWhatIsKnownAndNeverGoesBack) {
   EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.625);
 }
 
+/// What a stage takes while it is under way tells of the pace as what is behind does: else time left would rise through
+/// every long stage.
+TEST_F(JobProgressTest, TimeLeftGoesByTheStageUnderWayToo) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  job.progress(at("measuring", 5));  // 5 of 40 seconds in a tenth of one: 0.7 s are left, not 35
+  EXPECT_LT(receiver.left.back(), 20);
+  const StageProgress known{.stage = "measuring", .total = 10, .done = 5, .known = 5, .what = {}};
+  JobProgress other{receiver, three_stages(), state_, two_sizes()};
+  other.progress(known);
+  EXPECT_DOUBLE_EQ(receiver.left.back(), 35) << "what was known tells nothing of the pace";
+}
+
+TEST_F(JobProgressTest, AStageThatIsStoppedIsAsFarAsItCame) {
+  Receiver receiver;
+  JobProgress job{receiver, three_stages(), state_, two_sizes()};
+  StageClock clock{job};
+  const EventScope scope{clock};
+  const auto stage = [](const char* name, int64_t done, bool stops) {
+    Progress progress{name, 10, Progress::Unit::items};
+    progress.advance(done);
+    if (stops) throw Error{"interrupted"};
+  };
+  stage("measuring", 10, false);
+  EXPECT_THROW(stage("probing", 5, true), Error);
+  EXPECT_DOUBLE_EQ(receiver.seen.back(), 0.375);
+  EXPECT_TRUE(clock.finished().contains("measuring"));
+  EXPECT_FALSE(clock.finished().contains("probing")) << "the next start is to do it";
+  EXPECT_TRUE(clock.times().contains("probing"));
+}
+
+TEST_F(JobProgressTest, WithoutAForecastItKnowsTheStageAlone) {
+  Receiver receiver;
+  const std::filesystem::path place = scratch_ / "jobs" / "quantize-1";
+  JobProgress job{receiver, place, own_status()};
+  job.progress({.stage = "writing", .total = 10, .done = 4, .known = 2, .seconds = 3, .what = {}});
+  EXPECT_EQ(receiver.seen.back(), -1) << "the terminal shows the stage then";
+  const JobStatus status = read_status(place).value();
+  EXPECT_EQ(status.overall, -1);
+  EXPECT_DOUBLE_EQ(status.stage_share, 0.4);
+  EXPECT_DOUBLE_EQ(status.seconds_left, 9);
+  job.finish();
+  EXPECT_EQ(read_status(place)->overall, 1);
+}
+
 TEST_F(JobProgressTest, SaysHowItEnded) {
   Receiver receiver;
   {
@@ -111,6 +165,7 @@ TEST(JobStatusTest, SurvivesTheFile) {
   EXPECT_EQ(read.error, "the disk is full\\x0asecond line");
   read.error = status.error;
   EXPECT_EQ(read, status);
+  EXPECT_EQ(parse_job_status("snug job 1\nphase running\n", "of an earlier version").command, "fit");
   EXPECT_THROW(parse_job_status("snug job 2\nphase running\n", "here"), Error);
 }
 

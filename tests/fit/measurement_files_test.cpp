@@ -19,6 +19,7 @@ class KeptModels : public testing::Test {
     put("big.0123456789ab.imatrix.gguf", 5000);
     put("small-model-0123456789abcdef.snug-state.status", 10);
     put("big-0123456789abcdef.snug-state.snug-part-000001", 10);
+    put("big-0123456789abcdef.snug-state.resume-sweep", 700);
     put("somebody's own file.txt", 100000);
   }
   void put(const std::string& name, size_t bytes) const {
@@ -34,7 +35,9 @@ TEST_F(KeptModels, AreFoundWithAllThatIsTheirsTheLargestFirst) {
   ASSERT_EQ(models.size(), 2u);
   EXPECT_EQ(models[0].name, "big");
   EXPECT_EQ(models[0].collected_bytes, 5000);
-  EXPECT_EQ(models[0].others.size(), 1u);
+  EXPECT_EQ(models[0].others.size(), 2u);
+  EXPECT_EQ(models[0].other_bytes, 710);
+  EXPECT_EQ(models[0].bytes(), models[0].state_bytes + 5710);
   EXPECT_EQ(models[1].name, "small-model");
   EXPECT_EQ(models[1].states.size(), 2u);
   EXPECT_EQ(models[1].others.size(), 1u);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -83,6 +84,46 @@ TEST_F(JudgeOnTinyLlama, WhatTheStateKnowsIsNotRunAgain) {
   EXPECT_EQ(store.count(RecordKind::evaluation), 2 * records);
 }
 
+/// The model by itself, run over the judge's chunks: mean -ln p of the tokens that came, as a perplexity.
+double perplexity_of(const infer::Model& model, const TextChunks& text) {
+  double sum = 0;
+  int64_t count = 0;
+  for (int64_t c = 0; c < text.chunks(); ++c) {
+    infer::Session session{model, {.context = text.context(), .batch = text.context()}};
+    const infer::Activations logits = session.forward(text.tokens(c), text.first_scored());
+    for (int64_t r = 0; r + 1 < text.scored(); ++r, ++count)
+      sum += static_cast<double>(infer::score(logits.row(r), text.tokens(c)[static_cast<size_t>(text.first_scored() + r + 1)]).loss);
+  }
+  return std::exp(sum / static_cast<double>(count));
+}
+
+TEST_F(JudgeOnTinyLlama, TellsWhatElseItsRunsGave) {
+  EXPECT_FALSE(judge().scores({}, 0, 4)) << "nothing was run";
+  all({});
+  const TextScores same = judge().scores({}, 0, 4).value();
+  EXPECT_EQ(same.same_top, (Estimate{1, 0}));
+  EXPECT_EQ(same.perplexity.value, same.original_perplexity);
+  EXPECT_NEAR(same.original_perplexity, perplexity_of(*model, {*model, tokens, {4, 16, 1}}), 1e-9);
+  all(mixed);
+  const TextScores scores = judge().scores(mixed, 0, 4).value();
+  EXPECT_EQ(scores.original_perplexity, same.original_perplexity);
+  EXPECT_NE(scores.perplexity.value, scores.original_perplexity);
+  EXPECT_LT(scores.same_top.value, 1);
+}
+
+TEST_F(JudgeOnTinyLlama, AStateOfAnEarlierVersionHasTheDivergenceAlone) {
+  const std::vector<double> kl = all(mixed);
+  Store earlier = Store::open(scratch / "earlier", Access::write);
+  store.for_each([&](const Record& record) {
+    if (record.kind != RecordKind::comparison) earlier.put(record.kind, record.key, record.payload);
+  });
+  store = std::move(earlier);
+  EXPECT_EQ(all(mixed), kl);
+  EXPECT_FALSE(judge().scores(mixed, 0, 4));
+  EXPECT_EQ(store.count(RecordKind::evaluation), 4);
+  EXPECT_EQ(store.count(RecordKind::comparison), 0);
+}
+
 TEST_F(JudgeOnTinyLlama, IsTheSameOnAnyThreadsAndInAnyOrder) {
   set_threads(1);
   const std::vector<double> one = all(mixed);
@@ -107,6 +148,7 @@ TEST_F(JudgeOnTinyLlama, ASweepGivesTheFiguresOfARunInMemory) {
     return all;
   };
   const auto in_memory = figures();
+  const auto scores = judge().scores(every, 0, 4);
   const int64_t records = store.count(RecordKind::evaluation);
   for (const int threads : {1, 4}) {
     set_threads(threads);
@@ -115,6 +157,7 @@ TEST_F(JudgeOnTinyLlama, ASweepGivesTheFiguresOfARunInMemory) {
     judge().run_ahead(every, names, 1, 4);
     EXPECT_EQ(store.count(RecordKind::evaluation), 3 * 5);
     EXPECT_EQ(figures(), in_memory);
+    EXPECT_EQ(judge().scores(every, 0, 4), scores);
     EXPECT_EQ(store.count(RecordKind::evaluation), records);
     set_memory_limit(0);
   }
@@ -145,7 +188,7 @@ class StoppedSweep : public JudgeOnTinyLlama {
   }
   ~StoppedSweep() override { set_memory_limit(0); }
 
-  std::vector<std::vector<double>> sweep(Events& events) {
+  std::vector<std::vector<ChunkComparison>> sweep(Events& events) {
     const EventScope scope{events};
     const TextChunks text{*model, tokens, {4, 16, 1}};
     const auto encode = [&](const Tensor& tensor, const Format& format) {

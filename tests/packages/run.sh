@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Tries packages in bare Debians of debootstrap's smallest kind: first the bundle, with no package installed, then the .deb,
-# installed by apt. Each fits the small model that comes with the project into 1 MB; all must give the same bytes.
+# installed by apt. Each fits the small model that comes with the project into 1 MB; all must give the same bytes. Then each
+# draws a report as .png, which is refused with a word on what to install before librsvg is there.
 #   tests/packages/run.sh DEB BUNDLE FOLDER [SUITE...]    as root; FOLDER keeps the systems (default: bookworm trixie)
 set -euo pipefail
-[ $# -ge 3 ] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '5s/^# *//p' "$0" >&2; exit 2; }
 root=$(cd "$(dirname "$0")/../.." && pwd)
 deb=$(realpath "$1") bundle=$(realpath "$2") folder=$3
 shift 3
@@ -15,6 +16,8 @@ mirror=$(sed -n 's/^deb \(http[^ ]*\).*/\1/p; s/^URIs: *//p' /etc/apt/sources.li
 
 within() { chroot "$system" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C "$@"; }
 fit() { within sh -c "cd /try && rm -f out.gguf && SNUG_HOME=/try/home $1 fit tiny.gguf --size 1MB -o out.gguf -q >/dev/null && sha256sum out.gguf" | cut -c1-16; }
+
+draw() { within sh -c "cd /try && rm -f curve.png && SNUG_HOME=/try/home $1 report out.gguf -o curve.png -q"; }
 
 digests=()
 for suite in "${suites[@]}"; do
@@ -41,6 +44,15 @@ for suite in "${suites[@]}"; do
   digests+=("$(fit snug)")
   echo "  .deb:   ${digests[-1]}, $(within snug --version), $(within dpkg-query -W | wc -l) packages"
   within test -s /usr/share/man/man1/snug.1.gz || within test -s /usr/share/man/man1/snug.1
+  said=$(draw snug 2>&1 || true)
+  grep -q librsvg2-2 <<<"$said" || { echo "a missing librsvg is not said" >&2; exit 1; }
+  within sh -c "DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends librsvg2-2 fonts-dejavu-core" \
+    >>"$folder/$suite-apt.log" 2>&1
+  for program in snug "/try/snug-*/bin/snug"; do
+    draw "$program" >/dev/null
+    [ "$(head -c 4 "$system/try/curve.png" | tail -c 3)" = PNG ] || { echo "$program draws no .png" >&2; exit 1; }
+  done
+  echo "  .png:   drawn by both, $(stat -c %s "$system/try/curve.png") bytes"
   umount "$system/proc"
   trap - EXIT
   rm -rf "$system"

@@ -54,6 +54,27 @@ TEST(Card, ListsModelsWithWhatWasMeasuredAndTheirDigests) {
   EXPECT_TRUE(says(card, std::string(64, 'b') + "  m-3bpw.gguf\n"));
 }
 
+TEST(Card, ShowsWhatTheFitItselfMeasured) {
+  Recipe recipe;
+  recipe.measured = Recipe::Measured{0.125, 0.002, 5376, "held.txt"};
+  Recipe other = recipe;
+  other.effort = Effort::max;
+  Report report;
+  report.measured_recipe = recipe.measured;
+  report.models = {listed(recipe, "m-4bpw.gguf", {{"m-4bpw.gguf", ""}}), listed(other, "m-3bpw.gguf", {{"m-3bpw.gguf", ""}})};
+  report.measured = {{"plan", 100, 0, 0.125, 0.002, 12.5, 0.955, 11.5, recipe_digest(recipe)},
+                     {"m-3bpw", 90, 0, 0.25, 0.002, 20.25, 0.5}};
+  add_measured(report.models, report.measured);
+  ASSERT_EQ(report.measured.size(), 1u) << "what the state tells stays for the charts";
+  const std::string card = to_card(report);
+  EXPECT_TRUE(says(card, "| **m-4bpw.gguf** |")) << card;
+  EXPECT_TRUE(says(card, "| 95.50 % | 12.5000 |"));
+  EXPECT_TRUE(says(card, "| 50.00 % | 20.2500 |"));
+  EXPECT_TRUE(says(card, "the original has a perplexity of 11.5000"));
+  EXPECT_TRUE(says(card, "m-3bpw.gguf: its top token and perplexity were measured on another text"));
+  EXPECT_FALSE(says(card, "| plan |"));
+}
+
 TEST(Card, NamesOutOfFilesStayNames) {
   Report report;
   report.model_name = "a|b](http://x) \"q\"\n# c";

@@ -1,8 +1,10 @@
 #include "report/headline.hpp"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include "report/report_fixture.hpp"
+#include "report/png_file.hpp"
 #include "report/svg_file.hpp"
 #include "snug/error.hpp"
 
@@ -51,6 +53,36 @@ TEST(SvgFile, IsADrawingOfItsOwn) {
   EXPECT_EQ(svg.find("var(--"), std::string::npos);
   EXPECT_NE(svg.find("class=\"curve\""), std::string::npos);
   EXPECT_TRUE(svg.ends_with("</svg>\n"));
+}
+
+uint32_t big_endian(const std::string& bytes, size_t at) {
+  uint32_t number = 0;
+  for (size_t i = 0; i < 4; ++i) number = number << 8 | static_cast<uint8_t>(bytes.at(at + i));
+  return number;
+}
+
+TEST(PngFile, IsTheSvgDrawnAtTwiceItsSize) {
+  EXPECT_THROW(to_png(Report{}), Error);
+  void* const library = dlopen("librsvg-2.so.2", RTLD_NOW);
+  Inputs inputs;
+  inputs.profile = test::random_profile(3);
+  const Report report = make_report(inputs);
+  if (!library) {
+    try {
+      to_png(report);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_NE(error.remedy().find("librsvg2-2"), std::string::npos);
+    }
+    GTEST_SKIP() << "librsvg is not here: its absence is said";
+  }
+  const std::string png = to_png(report);
+  ASSERT_TRUE(png.starts_with("\x89PNG\r\n\x1a\n"));
+  EXPECT_EQ(big_endian(png, 16), 2000u);
+  EXPECT_EQ(big_endian(png, 20), 920u);
+  EXPECT_GT(png.size(), 20'000u) << "an empty picture is smaller";
+  inputs.profile = test::random_profile(4);
+  EXPECT_NE(to_png(make_report(inputs)), png);
 }
 
 }  // namespace

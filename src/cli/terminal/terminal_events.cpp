@@ -7,9 +7,9 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
-#include <ctime>
 
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "base/units.hpp"
 #include "base/without_controls.hpp"
 #include "cli/terminal/terminal_width.hpp"
@@ -20,6 +20,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Unit = StageProgress::Unit;
+
+constexpr size_t kEcho = 2;  // columns that are left for the terminal's "^C", which else would leave the line behind
 
 std::atomic<bool> cancel{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
@@ -93,12 +95,7 @@ std::string last_line(const StageProgress& p) {
 /// "12:03:59 " where lines are kept in a file, so that one sees later when what was done.
 std::string time_stamp() {
   if (on_terminal()) return {};
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  std::array<char, 16> text{};
-  std::strftime(text.data(), text.size(), "%H:%M:%S ", &local);
-  return text.data();
+  return local_time(now_in_seconds(), "%H:%M:%S ");
 }
 
 void put(const std::string& line, const char* end) {
@@ -128,7 +125,7 @@ void TerminalEvents::progress(const StageProgress& progress) {
 
 void TerminalEvents::show(const StageProgress& progress) {
   if (on_terminal())
-    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1), "");
+    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1 - kEcho), "");
   else
     put(time_stamp() + running_line(progress), "\n");
 }

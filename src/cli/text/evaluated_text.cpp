@@ -41,6 +41,14 @@ std::string preset_line(const std::vector<EvaluatedRecipe>& all) {
   return {};
 }
 
+std::string scores_line(const EvaluatedRecipe& chosen) {
+  if (!chosen.scores) return {};
+  const TextScores& s = *chosen.scores;
+  return str("  same likeliest token as the original: ", fixed(100 * s.same_top.value, 2), " % +- ",
+             fixed(100 * s.same_top.error, 2), "; perplexity ", fixed(s.perplexity.value, 4), " +- ",
+             fixed(s.perplexity.error, 4), ", of the original ", fixed(s.original_perplexity, 4), "\n");
+}
+
 }  // namespace
 
 std::string judged_text(const std::vector<EvaluatedRecipe>& all, int64_t holdout_tokens) {
@@ -51,7 +59,7 @@ std::string judged_text(const std::vector<EvaluatedRecipe>& all, int64_t holdout
   const size_t chosen = chosen_of(all);
   for (size_t i = 0; i < all.size(); ++i)
     text += row(all[i], i == chosen ? "chosen" : all[i].accepted ? "best so far" : "rejected");
-  return text + preset_line(all);
+  return text + scores_line(all[chosen]) + preset_line(all);
 }
 
 }  // namespace snug::cli

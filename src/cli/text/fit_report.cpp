@@ -16,14 +16,21 @@ namespace snug::cli {
 namespace {
 
 nlohmann::ordered_json json_of(const EvaluatedRecipe& judged) {
-  return {{"recipe", judged.label},
-          {"tensor_bytes", judged.tensor_bytes},
-          {"predicted", judged.predicted},
-          {"measured", judged.measured.value},
-          {"standard_error", judged.measured.error},
-          {"change", judged.against_best.value},
-          {"change_standard_error", judged.against_best.error},
-          {"accepted", judged.accepted}};
+  nlohmann::ordered_json json{{"recipe", judged.label},
+                              {"tensor_bytes", judged.tensor_bytes},
+                              {"predicted", judged.predicted},
+                              {"measured", judged.measured.value},
+                              {"standard_error", judged.measured.error},
+                              {"change", judged.against_best.value},
+                              {"change_standard_error", judged.against_best.error},
+                              {"accepted", judged.accepted}};
+  if (judged.scores)
+    json.update({{"same_top", judged.scores->same_top.value},
+                 {"same_top_standard_error", judged.scores->same_top.error},
+                 {"perplexity", judged.scores->perplexity.value},
+                 {"perplexity_standard_error", judged.scores->perplexity.error},
+                 {"original_perplexity", judged.scores->original_perplexity}});
+  return json;
 }
 
 nlohmann::ordered_json json_of(const ProbeSummary& probes) {

@@ -1,6 +1,7 @@
 #include "cli/text/ladder_report.hpp"
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
@@ -12,8 +13,10 @@ namespace snug::cli {
 namespace {
 
 std::string row(const std::string& label, const std::string& bpw, const std::string& bytes, const std::string& kl,
-                const std::string& error, const std::string& file) {
-  return str(left(label, 10), right(bpw, 8), right(bytes, 17), right(kl, 11), right(error, 10), "  ", file, "\n");
+                const std::string& error, const std::string& same_top, const std::string& perplexity,
+                const std::string& file) {
+  return str(left(label, 8), right(bpw, 8), right(bytes, 16), right(kl, 10), right(error, 10), right(same_top, 9),
+             right(perplexity, 12), "  ", file, "\n");
 }
 
 std::string file_of(const FitResult& result) {
@@ -23,20 +26,39 @@ std::string file_of(const FitResult& result) {
              result.was_known ? " (known)" : "");
 }
 
+/// Of the recipe that was chosen.
+std::optional<TextScores> scores_of(const FitResult& result) {
+  std::optional<TextScores> scores;
+  for (const EvaluatedRecipe& judged : result.judged)
+    if (judged.accepted) scores = judged.scores;
+  return scores;
+}
+
 std::string row(const NamedBudget& budget, const FitResult& result) {
   const Recipe& recipe = result.recipe;
+  const auto scores = scores_of(result);
   return row(budget.label(), fixed(recipe.bits_per_weight(), 4), show_count(recipe.file_bytes),
              recipe.measured ? fixed(recipe.measured->kl, 6) : "-",
-             recipe.measured ? fixed(recipe.measured->standard_error, 6) : "-", file_of(result));
+             recipe.measured ? fixed(recipe.measured->standard_error, 6) : "-",
+             scores ? str(fixed(100 * scores->same_top.value, 2), " %") : "-",
+             scores ? fixed(scores->perplexity.value, 3) : "-", file_of(result));
+}
+
+/// The same for all sizes that were judged on the same text.
+std::string original_text(const std::vector<FitResult>& results) {
+  for (const FitResult& result : results)
+    if (const auto scores = scores_of(result)) return str(", of the original ", fixed(scores->original_perplexity, 3));
+  return {};
 }
 
 }  // namespace
 
 std::string ladder_text(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
-  std::string text = row("budget", "bpw", "bytes", "KL", "+-", "file");
+  std::string text = row("budget", "bpw", "bytes", "KL", "+-", "same top", "perplexity", "file");
   for (size_t i = 0; i < results.size(); ++i) text += row(budgets[i], results[i]);
   if (const int64_t tokens = results.front().holdout_tokens; tokens > 0)
-    text += str("KL: divergence from the original, nats per token, on ", show_count(tokens), " held-out tokens\n");
+    text += str("on ", show_count(tokens), " held-out tokens: KL divergence from the original, nats per token; share of tokens "
+                "where both find the same one likeliest; perplexity", original_text(results), "\n");
   return text;
 }
 

@@ -79,6 +79,12 @@ double total_loss(const Recipe& recipe) {
 // --- text
 // ---------------------------------------------------------------------------------------------------------
 
+/// As wide as the terminal, and no wider than a report is anywhere.
+size_t report_columns() {
+  const size_t terminal = terminal_columns(STDOUT_FILENO);
+  return terminal ? std::min(terminal, kReportWidth) : kReportWidth;
+}
+
 /// "q4_K 12, q5_K 3", the most frequent first, cut to `width` with the number of formats left out.
 std::string mix_text(const Group& group, size_t width) {
   std::vector<std::pair<int64_t, std::string_view>> formats;
@@ -88,22 +94,24 @@ std::string mix_text(const Group& group, size_t width) {
   for (size_t i = 0; i < formats.size(); ++i) {
     const std::string more = str(i ? ", " : "", formats[i].second, " ", -formats[i].first);
     const std::string rest = i + 1 < formats.size() ? str(", +", formats.size() - i - 1) : "";
-    if (text.size() + more.size() + rest.size() > width) return text + str(", +", formats.size() - i);
+    if (text.size() + more.size() + rest.size() > width)
+      return i > 0 ? text + str(", +", formats.size() - i) : str(formats.size(), formats.size() == 1 ? " format" : " formats");
     text += more;
   }
   return text;
 }
 
+/// On a narrow terminal without the binary size: formats need the room.
 std::string line(const std::string& name, const std::string& tensors, const std::string& weights,
                  const std::string& decimal, const std::string& binary, const std::string& bpw,
                  const std::string& loss) {
-  return left(name, 14) + right(tensors, 8) + right(weights, 10) + right(decimal, 10) + right(binary, 10) +
-         right(bpw, 7) + right(loss, 8) + "  ";
+  return left(name, 14) + right(tensors, 8) + right(weights, 10) + right(decimal, 10) +
+         (report_columns() < kReportWidth ? "" : right(binary, 10)) + right(bpw, 7) + right(loss, 8) + "  ";
 }
 
 std::string table(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
   const SizeUnits units = units_for(recipe.tensor_bytes);
-  const size_t terminal = terminal_columns(STDOUT_FILENO), width = terminal ? std::min(terminal, kReportWidth) : kReportWidth;
+  const size_t width = report_columns();
   const double total = total_loss(recipe);
   std::string text =
       line(what, "tensors", "weights", units.decimal_name, units.binary_name, "bpw", "loss") + "formats\n";
@@ -122,7 +130,7 @@ std::string table(const char* what, const std::vector<Group>& groups, const Reci
 // --------------------------------------------------------------------------------------
 
 struct Evidence {
-  int64_t probes = 0, priors = 0, unweighted = 0;
+  int64_t probes = 0, reversed = 0, priors = 0, unweighted = 0;
   double standard_error = 0;  // of the predicted loss, from sampling rows
 };
 
@@ -135,7 +143,9 @@ Evidence evidence_of(const Recipe& recipe, const Profile& profile) {
     const auto found = tensors.find(t.name);
     if (found == tensors.end()) continue;
     const ProfiledTensor& profiled = *found->second;
-    ++(profiled.alpha_from == "probe" ? evidence.probes : evidence.priors);
+    ++(profiled.alpha_from == "probe"     ? evidence.probes
+       : profiled.alpha_from == "reverse" ? evidence.reversed
+                                          : evidence.priors);
     if (!profiled.weighted) ++evidence.unweighted;
     const auto candidate = std::ranges::find(profiled.candidates, t.format, &Candidate::format);
     if (candidate != profiled.candidates.end())
@@ -147,7 +157,8 @@ Evidence evidence_of(const Recipe& recipe, const Profile& profile) {
 
 std::string evidence_line(const Recipe& recipe, const Profile& profile) {
   const Evidence e = evidence_of(recipe, profile);
-  std::string text = str("evidence  ", e.probes, " tensors probed, ", e.priors, " by prior");
+  std::string text = str("evidence  ", e.probes, " tensors probed, ",
+                         e.reversed > 0 ? str(e.reversed, " by a reverse pass, ") : "", e.priors, " by prior");
   if (e.unweighted > 0) text += str(", ", e.unweighted, " without imatrix data");
   return str(text, "; sampling error ", significant(e.standard_error), "\n");
 }
@@ -177,7 +188,7 @@ std::string bound_line(const Recipe& r) {
              significant(100 * r.gap() / r.predicted_loss), " %", r.proven_optimal ? ", optimal" : "", "\n");
 }
 
-/// Words in lines of at most kReportWidth, the first behind `label`.
+/// Words in lines as wide as a report, the first behind `label`.
 std::string wrapped(const std::string& label, const std::string& words) {
   constexpr size_t kIndent = 10;
   std::string text, row = left(label, kIndent);
@@ -185,7 +196,7 @@ std::string wrapped(const std::string& label, const std::string& words) {
     const size_t end = std::min(words.find(' ', at), words.size());
     const std::string word = words.substr(at, end - at);
     const bool is_first = row.size() <= kIndent;
-    if (!is_first && row.size() + 1 + word.size() > kReportWidth) {
+    if (!is_first && row.size() + 1 + word.size() > report_columns()) {
       text += row + "\n";
       row = std::string(kIndent, ' ') + word;
     } else {
@@ -240,6 +251,7 @@ ordered_json summary_json(const Recipe& r, const Profile* profile) {
   if (!profile) return summary;
   const Evidence e = evidence_of(r, *profile);
   summary["evidence"] = {{"probed_tensors", e.probes},
+                         {"reverse_tensors", e.reversed},
                          {"prior_tensors", e.priors},
                          {"tensors_without_imatrix", e.unweighted},
                          {"sampling_error", e.standard_error}};

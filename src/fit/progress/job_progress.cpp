@@ -1,6 +1,7 @@
 #include "fit/progress/job_progress.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "fit/progress/stage_clock.hpp"
 
@@ -17,6 +18,12 @@ double share_of(const StageProgress& p) {
   return std::clamp(static_cast<double>(p.done) / static_cast<double>(std::max<int64_t>(p.total, 1)), 0.0, 1.0);
 }
 
+/// Of the stage alone, as fast as it has gone so far; negative before that tells anything.
+double seconds_left_of(const StageProgress& p) {
+  const int64_t done = p.done - p.known;
+  return done > 0 ? p.seconds / static_cast<double>(done) * static_cast<double>(std::max<int64_t>(0, p.total - p.done)) : -1;
+}
+
 }  // namespace
 
 JobProgress::JobProgress(Events& receiver, const Forecast& forecast, std::filesystem::path state, JobStatus about)
@@ -26,6 +33,11 @@ JobProgress::JobProgress(Events& receiver, const Forecast& forecast, std::filesy
                       stage.of_each_size});
     expected_ += stage.seconds;
   }
+}
+
+JobProgress::JobProgress(Events& receiver, std::filesystem::path place, JobStatus about)
+    : JobProgress(receiver, Forecast{}, std::move(place), std::move(about)) {
+  status_.overall = -1;
 }
 
 JobProgress::~JobProgress() {
@@ -46,20 +58,23 @@ void JobProgress::skip_before(const Part& part) {
 }
 
 void JobProgress::advance(Part& part, const StageProgress& p) {
+  const bool is_over = p.ended && !is_cut(p);
   skip_before(part);
   const double now = part.once * share_of(p);
   const double before = part.done;
-  if (p.ended) {
+  if (is_over) {
     part.done = std::min(part.expected, part.done + (part.of_each_size ? part.once : part.expected));
     if (p.known < p.done) part.ran += part.done - before;
   }
-  double done = p.ended ? 0 : std::min(now, part.expected - part.done);
+  const double known = part.once * static_cast<double>(p.known) / static_cast<double>(std::max<int64_t>(p.total, 1));
+  running_ = is_over ? 0 : std::max(0.0, now - known);
+  double done = is_over ? 0 : std::min(now, part.expected - part.done);
   for (const Part& each : parts_) done += each.done;
   if (expected_ > 0) status_.overall = std::max(status_.overall, std::min(1.0, done / expected_));
 }
 
 double JobProgress::seconds_left() const {
-  double ran = 0;
+  double ran = running_;
   for (const Part& part : parts_) ran += part.ran;
   const double spent = std::chrono::duration<double>(Clock::now() - start_).count();
   const double pace = ran > kTelling * expected_ ? std::clamp(spent / ran, kFastest, kSlowest) : 1;
@@ -73,7 +88,7 @@ void JobProgress::progress(const StageProgress& given) {
     if (Part* part = find(given.stage)) advance(*part, given);
     status_.stage = given.stage;
     status_.stage_share = share_of(given);
-    status_.seconds_left = seconds_left();
+    status_.seconds_left = parts_.empty() ? seconds_left_of(given) : seconds_left();
     told.overall = status_.overall;
     told.overall_seconds_left = status_.seconds_left;
     keep(false);

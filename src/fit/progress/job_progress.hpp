@@ -18,6 +18,8 @@ namespace snug {
 class JobProgress final : public Events {
  public:
   JobProgress(Events& receiver, const Forecast& forecast, std::filesystem::path state, JobStatus about);
+  /// Of work that nobody has made a forecast for: how far each stage is, not all of it. `place` as of job_place().
+  JobProgress(Events& receiver, std::filesystem::path place, JobStatus about);
   ~JobProgress();  // stopped, unless finish() or stop() has been called
   JobProgress(const JobProgress&) = delete;
   JobProgress& operator=(const JobProgress&) = delete;
@@ -47,11 +49,11 @@ class JobProgress final : public Events {
   double seconds_left() const;
 
   Events& receiver_;
-  std::filesystem::path file_;  // the state's
+  std::filesystem::path file_;  // the state's, or the place of a job without one
   std::mutex mutex_;
   JobStatus status_;
   std::vector<Part> parts_;
-  double expected_ = 0;
+  double expected_ = 0, running_ = 0;  // running: of expected, what the stage under way has really run
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), kept_{};
 };
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <fstream>
 #include <map>
 #include <sstream>
@@ -13,6 +12,7 @@
 #include "base/files/read_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -22,11 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMagic = "snug job 1";
 constexpr std::array<std::string_view, 3> kPhases{"running", "finished", "stopped"};
-
-int64_t now() {
-  using namespace std::chrono;
-  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-}
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -70,14 +65,16 @@ JobStatus own_status() {
   status.process = getpid();
   status.process_start = start_of(status.process);
   status.host = host_name();
-  status.started = status.updated = now();
+  std::error_code unknown;
+  status.folder = fs::current_path(unknown).string();
+  status.started = status.updated = now_in_seconds();
   return status;
 }
 
 std::string to_text(const JobStatus& s) {
-  return str(kMagic, "\nphase ", kPhases[static_cast<size_t>(s.phase)], "\nprocess ", s.process, "\nprocess_start ",
+  return str(kMagic, "\nphase ", kPhases[static_cast<size_t>(s.phase)], "\ncommand ", s.command, "\nprocess ", s.process, "\nprocess_start ",
              s.process_start, "\nhost ", printable(s.host), "\nstarted ", s.started, "\nupdated ", s.updated, "\nmodel ",
-             printable(s.model), "\noutput ", printable(s.output), "\nstage ", printable(s.stage), "\nstage_share ",
+             printable(s.model), "\noutput ", printable(s.output), "\nfolder ", printable(s.folder), "\nstage ", printable(s.stage), "\nstage_share ",
              s.stage_share, "\noverall ", s.overall, "\nseconds_left ", s.seconds_left, "\nsize ", s.size, "\nsizes ",
              s.sizes, "\nerror ", printable(s.error), "\n");
 }
@@ -86,7 +83,7 @@ JobStatus parse_job_status(const std::string& text, const std::string& where) {
   std::istringstream in{text};
   std::string line;
   if (!std::getline(in, line) || line != kMagic)
-    throw Error{"this is no status of a fit, or of a later snug", where, "use the snug that wrote it"};
+    throw Error{"this is no status, or one of a later snug", where, "use the snug that wrote it"};
   std::map<std::string, std::string> lines;
   while (std::getline(in, line))
     if (const size_t space = line.find(' '); space != line.npos) lines[line.substr(0, space)] = line.substr(space + 1);
@@ -95,6 +92,7 @@ JobStatus parse_job_status(const std::string& text, const std::string& where) {
     if (lines["phase"] == kPhases[i]) s.phase = static_cast<JobStatus::Phase>(i);
   read(lines, "process", s.process), read(lines, "process_start", s.process_start), read(lines, "host", s.host);
   read(lines, "started", s.started), read(lines, "updated", s.updated);
+  read(lines, "command", s.command), read(lines, "folder", s.folder);
   read(lines, "model", s.model), read(lines, "output", s.output), read(lines, "stage", s.stage);
   read(lines, "stage_share", s.stage_share), read(lines, "overall", s.overall);
   read(lines, "seconds_left", s.seconds_left), read(lines, "size", s.size), read(lines, "sizes", s.sizes);
@@ -108,6 +106,8 @@ fs::path status_file(const fs::path& state) {
 }
 
 void keep_status(const fs::path& state, const JobStatus& status) noexcept try {
+  std::error_code failed;  // which the file itself will say
+  fs::create_directories(folder_of(status_file(state)), failed);
   AtomicFile file{status_file(state), Existing::replace};
   file.write(to_text(status));
   file.commit_unsynced();

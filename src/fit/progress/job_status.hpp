@@ -7,19 +7,21 @@
 
 namespace snug {
 
-/// How far a fit is: kept beside its state, for whoever asks from another terminal, and for the day after.
+/// How far a fit or other long work is, for whoever asks from another terminal, and for the day after.
 struct JobStatus {
   enum class Phase { running, finished, stopped };
 
   Phase phase = Phase::running;
+  std::string command = "fit";
   int64_t process = 0;             // its id
   uint64_t process_start = 0;      // in ticks since the machine was started: tells it from a later one of the same id
   std::string host;                // the machine it runs on
   int64_t started = 0, updated = 0;  // seconds since 1970
   std::string model, output;       // as they were named
+  std::string folder;              // that they were named in
   std::string stage;               // "judging"; empty before the first
   double stage_share = 0;          // of the stage that is done, 0 to 1
-  double overall = 0;              // of all of it
+  double overall = 0;              // of all of it; negative where nobody knows
   double seconds_left = -1;        // negative where nobody knows
   int64_t size = 1, sizes = 1;     // of several sizes, the one under way
   std::string error;               // what stopped it
@@ -34,10 +36,10 @@ JobStatus own_status();
 std::string to_text(const JobStatus& status);
 JobStatus parse_job_status(const std::string& text, const std::string& where);
 
-/// Where the status of the fit that works on a state lies: <state>.status.
+/// Where the status of the fit that works on a state lies: <state>.status. Of other work, see job_place().
 std::filesystem::path status_file(const std::filesystem::path& state);
 
-/// Puts it there, whole or not at all; a disk that cannot take it is no reason to stop.
+/// Puts it there, in a folder that is made for it, whole or not at all; a disk that cannot take it is no reason to stop.
 void keep_status(const std::filesystem::path& state, const JobStatus& status) noexcept;
 
 /// What was last said there; nothing where no fit has worked on that state.

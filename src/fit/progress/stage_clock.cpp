@@ -1,6 +1,7 @@
 #include "fit/progress/stage_clock.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <sstream>
 
 #include "base/digest.hpp"
@@ -21,10 +22,16 @@ std::string_view stage_name(std::string_view stage) {
   return stage.substr(0, stage.find(','));
 }
 
+bool is_cut(const StageProgress& progress) {
+  return progress.ended && progress.done < progress.total && std::uncaught_exceptions() > 0;
+}
+
 void StageClock::progress(const StageProgress& progress) {
   receiver_.progress(progress);
-  if (!progress.ended || progress.done <= progress.known) return;
+  if (!progress.ended) return;
   const std::lock_guard lock{mutex_};
+  if (is_cut(progress)) cut_.emplace(stage_name(progress.stage));
+  if (progress.done <= progress.known) return;
   StageTime& time = times_[std::string{stage_name(progress.stage)}];
   time.seconds += progress.seconds;
   time.done += progress.done - progress.known;
@@ -47,6 +54,13 @@ std::vector<StageRead> StageClock::reads() const {
 StageTimes StageClock::times() const {
   const std::lock_guard lock{mutex_};
   return times_;
+}
+
+StageTimes StageClock::finished() const {
+  const std::lock_guard lock{mutex_};
+  StageTimes finished = times_;
+  for (const std::string& stage : cut_) finished.erase(stage);
+  return finished;
 }
 
 StageTimes kept_times(const Store& state) {

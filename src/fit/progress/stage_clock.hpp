@@ -2,6 +2,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ struct StageTime {
 /// Stages by name, as progress calls them; rounds of one stage ("probing, round 2") together.
 using StageTimes = std::map<std::string, StageTime, std::less<>>;
 
+/// Whether the stage ends because an error, or a person, ends the work: what it says last is how far it came.
+bool is_cut(const StageProgress& progress);
+
 /// A stage without its round or way: "probing, round 2" is probing.
 std::string_view stage_name(std::string_view stage);
 
@@ -36,12 +40,14 @@ class StageClock final : public Events, public ReadCounter {
   void count_read(std::string_view stage, int64_t bytes) override;
 
   StageTimes times() const;
+  StageTimes finished() const;             // without stages that an error or a person stopped
   std::vector<StageRead> reads() const;  // in the order of the work
 
  private:
   Events& receiver_;
   mutable std::mutex mutex_;
   StageTimes times_;
+  std::set<std::string, std::less<>> cut_;
   std::vector<StageRead> reads_;
 };
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <ctime>
 #include <exception>
 #include <functional>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "base/isolated.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
+#include "base/time_of_day.hpp"
 #include "infer/text/chat_forms.hpp"
 #include "infer/text/jinja_source.hpp"
 #include "infer/tokenizer/utf8.hpp"
@@ -58,12 +58,7 @@ void add(Context& context, const char* name, const std::vector<std::string>& par
 
 Value now_as(Value& arguments) {
   const std::string format = arguments.at("format").get<std::string>();
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  localtime_r(&now, &parts);
-  std::string text(256, '\0');
-  text.resize(std::strftime(text.data(), text.size(), format.c_str(), &parts));
-  return text;
+  return local_time(now_in_seconds(), format);
 }
 
 Value replaced(Value& arguments) {

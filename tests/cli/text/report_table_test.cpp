@@ -109,7 +109,13 @@ TEST(ReportTable, AProfileTellsWhatTheLossesRestOn) {
   EXPECT_NE(text.find("1 tensors probed, 1 by prior, 1 without imatrix data; sampling error 0.001\n"),
             std::string::npos)
       << text;
+  ProfiledTensor reversed = prior;
+  reversed.name = "blk.1.attn_q.weight";
+  reversed.alpha_from = "reverse";
+  profile.tensors.push_back(reversed);
+  EXPECT_NE(report_table(profile, small_recipe()).find("1 tensors probed, 1 by a reverse pass, 1 by prior"), std::string::npos);
   const auto json = report_json(small_recipe(), &profile);
+  EXPECT_EQ(json["summary"]["evidence"]["prior_tensors"], 1);
   EXPECT_DOUBLE_EQ(json["summary"]["evidence"]["sampling_error"].get<double>(), 0.001);
 }
 
