@@ -1,6 +1,7 @@
 // Gemma 4: layers of two head sizes, per-layer embeddings, experts beside a dense network. Norms are plain.
 #include <algorithm>
 
+#include "base/str.hpp"
 #include "hf/family.hpp"
 #include "hf/rows.hpp"
 
@@ -64,7 +65,22 @@ std::vector<bool> sliding_layers(const Config& config) {
     for (int64_t l = 0, n = config.layers(); l < n; ++l) sliding.push_back((l + 1) % 6 != 0 && l + 1 != n);
   if (static_cast<int64_t>(sliding.size()) != config.layers())
     config.refuse("layer_types does not have as many entries as there are layers");
+  if (!sliding.empty()) sliding.back() = false;  // the class has full attention there, whatever is said
   return sliding;
+}
+
+/// Layers with full attention may have another head size and another number of heads of keys, all of them the same.
+void check_exceptions(const Config& config) {
+  const json* layers = config.find({"per_layer_config"});
+  if (!layers || !layers->is_object()) return;
+  const auto sliding = sliding_layers(config);
+  const json* first = nullptr;
+  for (const auto& [number, values] : layers->items()) {
+    const auto layer = static_cast<size_t>(std::atoi(number.c_str()));
+    const bool known = layer < sliding.size() && !sliding[layer] && (!first || values == *first);
+    if (!known) config.refuse(str("per_layer_config makes an exception of layer ", layer, " that GGUF cannot say"));
+    first = &values;
+  }
 }
 
 /// What per_layer_config says of the first layer with full attention; older files say it for all of them at once.
@@ -107,7 +123,9 @@ std::optional<double> sliding_value(const Config& config, const char* key) {
 
 /// Either one number or one for every layer.
 void add_per_layer_numbers(const Config& config, const std::vector<bool>& sliding, Keys& keys) {
-  if (const auto kv_heads = of_full_layers(config, "num_global_key_value_heads", "num_key_value_heads")) {
+  const bool shares = config.flag({"attention_k_eq_v"}).value_or(false);  // else the class takes no notice of it
+  const auto kv_heads = of_full_layers(config, shares ? "num_global_key_value_heads" : "", "num_key_value_heads");
+  if (kv_heads) {
     std::vector<int64_t> heads;
     for (const bool is_sliding : sliding) heads.push_back(is_sliding ? config.kv_heads() : *kv_heads);
     keys.numbers("attention.head_count_kv", heads);
@@ -122,6 +140,7 @@ void add_per_layer_numbers(const Config& config, const std::vector<bool>& slidin
 
 void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
+  check_exceptions(config);
   const std::vector<bool> sliding = sliding_layers(config);
   const int64_t full_dim = full_head_dim(config), dim = config.head_dim();
   add_common_keys(config, blocks, keys);
