@@ -72,6 +72,12 @@ bool has_window(const Config& config) {
          (!switched || config.flag({"use_sliding_window"}).value_or(false));
 }
 
+/// Norms inside of attention have a number of their own in the class; loaders take rms_norm_eps for them too.
+bool has_norms_inside(std::string_view architecture) {
+  constexpr std::string_view kNames[] = {"deepseek2", "qwen3next", "qwen35", "qwen35moe"};
+  return std::ranges::find(kNames, architecture) != std::end(kNames);
+}
+
 }  // namespace
 
 void check_sayable(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
@@ -80,6 +86,9 @@ void check_sayable(const Config& config, std::string_view architecture, std::vec
   check_rotated_pairs(config);
   check_experts(config, architecture);
   check_rope(config, architecture, remarks);
+  if (has_norms_inside(architecture) && config.real({"rms_norm_eps"}).value_or(1e-6) != 1e-6)
+    remarks.push_back("rms_norm_eps is not 1e-6: GGUF has no place for the 1e-6 of the norms inside of attention, and its "
+                      "loaders compute them with rms_norm_eps");
   if (is_without_windows(architecture) && has_window(config))
     remarks.push_back("the attention window is left out: GGUF has no place for it in this architecture, and texts longer "
                       "than the window are computed with full attention");

@@ -157,8 +157,7 @@ void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("rope.dimension_count", full_dim);
   keys.number("rope.dimension_count_swa",
               config.rotated(dim, sliding_value(config, "partial_rotary_factor")));
-  const auto cap = config.real({"final_logit_softcapping"});
-  if (cap && *cap != 0) keys.real("final_logit_softcapping", cap);
+  keys.real("final_logit_softcapping", config.real({"final_logit_softcapping"}).value_or(0));  // loaders' usual one is 30
 }
 
 }  // namespace
