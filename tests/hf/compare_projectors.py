@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import sys
+import tempfile
 
 import torch
 import transformers
@@ -44,10 +45,10 @@ CASES = {
                                               output_proj_dims=48, subsampling_conv_channels=[8, 4]))),
     'qwen2_vl': ('Qwen2VLForConditionalGeneration', 'qwen2_vl', dict(
         model_type='qwen2_vl_text', rope_parameters=dict(rope_type='default', rope_theta=1e6, mrope_section=[4, 2, 2]), **TINY),
-        dict(depth=2, embed_dim=32, hidden_size=64, num_heads=2, patch_size=8), IMAGE_TOKENS),
+        dict(depth=3, embed_dim=32, hidden_size=64, num_heads=2, patch_size=8), IMAGE_TOKENS),
     'qwen2_5_vl': ('Qwen2_5_VLForConditionalGeneration', 'qwen2_5_vl', dict(
         model_type='qwen2_5_vl_text', rope_parameters=dict(rope_type='default', rope_theta=1e6, mrope_section=[4, 2, 2]),
-        **TINY), QWEN | dict(fullatt_block_indexes=[1]), IMAGE_TOKENS),
+        **TINY), QWEN | dict(depth=4, fullatt_block_indexes=[1, 3]), IMAGE_TOKENS),
     'qwen3_vl': ('Qwen3VLForConditionalGeneration', 'qwen3_vl', dict(
         model_type='qwen3_vl_text', head_dim=32, rope_parameters=dict(rope_type='default', mrope_section=[8, 4, 4],
                                                                       rope_theta=5e5), **TINY),
@@ -99,10 +100,12 @@ def convert(folder):
 
 
 def compare(snug, folder):
-    run(snug, 'convert', folder, '-o', folder / 'text.gguf', '--mmproj', folder / 'ours.gguf', '--force', '--quiet')
-    ours, theirs = GGUFReader(folder / 'ours.gguf'), GGUFReader(folder / 'converter.gguf')
-    yield from compare_keys(keys_of(ours), keys_of(theirs))
-    yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
+    with tempfile.TemporaryDirectory() as scratch:
+        projector = pathlib.Path(scratch) / 'mmproj.gguf'
+        run(snug, 'convert', folder, '-o', projector.with_name('text.gguf'), '--mmproj', projector, '--quiet')
+        ours, theirs = GGUFReader(projector), GGUFReader(folder / 'converter.gguf')
+        yield from compare_keys(keys_of(ours), keys_of(theirs))
+        yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
 
 
 def main():

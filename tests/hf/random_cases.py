@@ -87,7 +87,7 @@ def qwen3_5(draw):
     net = delta_net(draw)
     rotary = next_rope(draw, net['head_dim'])
     pairs = int(net['head_dim'] * rotary['rope_parameters']['partial_rotary_factor']) // 2
-    rotary['rope_parameters'] |= dict(mrope_section=[pairs - 2 * (pairs // 3), pairs // 3, pairs // 3])
+    rotary['rope_parameters'] |= dict(mrope_section=[(pairs + 2) // 3, (pairs + 1) // 3, pairs // 3])
     return sizes(draw, (1, 5)) | net | rotary
 
 
@@ -124,7 +124,7 @@ def gemma4(draw):
                                           partial_rotary_factor=draw.choice([0.25, 0.5, 1.0])),
                       sliding_attention=default_rope(draw)))
     shared = draw.randint(0, layers - 1)
-    if fields['hidden_size_per_layer_input'] and set(kinds[:layers - shared]) == set(kinds):
+    if fields['hidden_size_per_layer_input'] and kinds[:layers - shared][-2:] == ['sliding_attention', 'full_attention']:
         fields |= dict(num_kv_shared_layers=shared, use_double_wide_mlp=draw.yes())
     if draw.yes(0.4):
         of_experts = experts(draw)

@@ -8,7 +8,7 @@ def spell(file, kind, how):
     """config.json as publishers have it: silent about what the class supplies (terse), or rotary embeddings as
     transformers wrote them before its version 5 (old)."""
     config = json.loads(file.read_text())
-    if how.get('old'):
+    if how.get('old') and kind != 'gpt_oss':  # whose class takes yarn for a null
         rope = config.pop('rope_parameters', {})
         flat = rope.pop('full_attention', rope)
         sliding = rope.get('sliding_attention', {}).get('rope_theta')

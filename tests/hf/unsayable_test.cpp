@@ -127,5 +127,35 @@ TEST(Gemma, AnotherBaseOfTheSecondIsSaid) {
   EXPECT_EQ(real(tiny_gemma(R"(,"rope_theta":5e5)").open(), "gemma2.rope.freq_base"), 5e5f);
 }
 
+// --- Gemma 4 --------------------------------------------------------------------------------------------------------
+
+TinyCheckpoint tiny_gemma4(const std::string& more) {
+  TinyCheckpoint model = tiny("Gemma4ForCausalLM", "gemma4_text", R"(,"global_head_dim":4,"hidden_size_per_layer_input":0)" + more);
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."})
+    model.add(layer + "pre_feedforward_layernorm.weight", {8}).add(layer + "post_feedforward_layernorm.weight", {8});
+  return model;
+}
+
+TEST(Gemma4, LogitsThatAreNotCappedAreSaidSo) {
+  EXPECT_EQ(real(tiny_gemma4("").open(), "gemma4.final_logit_softcapping"), 0);
+  EXPECT_EQ(real(tiny_gemma4(R"(,"final_logit_softcapping":30.0)").open(), "gemma4.final_logit_softcapping"), 30);
+}
+
+TEST(Gemma4, TheLastLayerHasFullAttention) {
+  const ModelSource model =
+      tiny_gemma4(R"(,"layer_types":["sliding_attention","sliding_attention"])").open();
+  EXPECT_EQ(model.metadata().integers("gemma4.attention.sliding_window_pattern"), (std::vector<int64_t>{1, 0}));
+}
+
+TEST(Gemma4, LayersThatShareOtherwiseThanLoadersDoAreRefused) {
+  expect_refusal(tiny_gemma4(R"(,"num_kv_shared_layers":1,"layer_types":["sliding_attention","full_attention"])"),
+                 "layer 1 shares keys and values");
+  EXPECT_EQ(tiny_gemma4(R"(,"num_kv_shared_layers":1,"layer_types":["full_attention","full_attention"])").refusal(), "");
+}
+
+TEST(Gemma4, ExceptionsOfSingleLayersAreRefused) {
+  expect_refusal(tiny_gemma4(R"(,"per_layer_config":{"0":{"head_dim":2}})"), "exception of layer 0");
+}
+
 }  // namespace
 }  // namespace snug::hf

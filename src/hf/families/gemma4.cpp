@@ -138,10 +138,23 @@ void add_per_layer_numbers(const Config& config, const std::vector<bool>& slidin
   keys.numbers("feed_forward_length", widths);
 }
 
+/// Layers that share keys and values take those of the last layer of their kind before them; loaders take the last two
+/// for granted, one with a window and then one without.
+void check_shared(const Config& config, const std::vector<bool>& sliding) {
+  const auto first = static_cast<int64_t>(sliding.size()) - config.integer({"num_kv_shared_layers"}).value_or(0);
+  for (size_t l = static_cast<size_t>(std::max<int64_t>(0, first)); l < sliding.size(); ++l) {
+    const int64_t from = first - (sliding[l] ? 2 : 1);
+    if (from < 0 || sliding[static_cast<size_t>(from)] != sliding[l])
+      config.refuse(str("layer ", l, " shares keys and values with another layer (num_kv_shared_layers, layer_types) than "
+                        "GGUF's loaders take for granted"));
+  }
+}
+
 void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
   check_exceptions(config);
   const std::vector<bool> sliding = sliding_layers(config);
+  check_shared(config, sliding);
   const int64_t full_dim = full_head_dim(config), dim = config.head_dim();
   add_common_keys(config, blocks, keys);
   keys.number("attention.shared_kv_layers", config.integer({"num_kv_shared_layers"}).value_or(0));
