@@ -25,6 +25,7 @@ constexpr std::string_view kBehindAttention = "post_attention_norm";
 constexpr Wiring kWirings[] = {
     {"llama"},    {"mistral3"}, {"qwen2"},     {"qwen3"},  {"qwen2moe"},
     {"qwen3moe"}, {"gemma2"},   {"gemma3"},    {"phi3"},   {.architecture = "gemma4", .plain_values = false},
+    {"qwen2vl"}, {"qwen3vl"}, {"qwen3vlmoe"},
     {"deepseek2"}, {"glm4moe", kBehindAttention}, {"qwen3next", kBehindAttention}, {"qwen35", kBehindAttention},
     {"qwen35moe", kBehindAttention}, {.architecture = "gpt-oss", .ffn_norm = kBehindAttention, .linear_up = false},
 };

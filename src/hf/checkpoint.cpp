@@ -6,6 +6,7 @@
 #include "hf/assemble.hpp"
 #include "hf/mlx_codes.hpp"
 #include "hf/tokenizer/tokenizer.hpp"
+#include "hf/unsayable.hpp"
 #include "safetensors/checkpoint.hpp"
 #include "snug/error.hpp"
 
@@ -33,19 +34,6 @@ void add_tokenizer_keys(const fs::path& folder, const Config& config, const Outp
   add_tokenizer(folder, context, keys.metadata());
 }
 
-/// Scalings that GGUF has no words for, so that they are left out.
-void remark_scaling(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
-  const std::string type = config.rope_type();
-  const bool llama3 = type == "llama3" && !architecture.starts_with("llama") && architecture != "mistral3";
-  if (type == "dynamic" || llama3 || (type == "longrope" && architecture != "phi3"))
-    remarks.push_back(str("the scaling of rotary embeddings (", type, ") is left out: GGUF has no place for it in this "
-                          "architecture"));
-  const auto truncate = config.rope().find("truncate");
-  if (type == "yarn" && truncate != config.rope().end() && *truncate == false)
-    remarks.push_back("yarn's truncate = false is left out: GGUF has no place for it, and its loaders round the bounds "
-                      "of the scaled frequencies");
-}
-
 void remark_predictors(const Config& config, int64_t found, std::vector<std::string>& remarks) {
   const int64_t said = config.integer({"num_nextn_predict_layers", "mtp_num_hidden_layers"}).value_or(0);
   if (found != said && found + said > 0)
@@ -63,8 +51,9 @@ bool is_checkpoint(const fs::path& path) {
 ModelSource open_checkpoint(const fs::path& folder) {
   Config config{folder};
   const Family& family = family_of(config);
-  const auto kept = std::make_shared<const Kept>(Kept{std::move(config), safetensors::Checkpoint{folder}});
   ModelSource::Contents model;
+  check_sayable(config, family.architecture, model.remarks);
+  const auto kept = std::make_shared<const Kept>(Kept{std::move(config), safetensors::Checkpoint{folder}});
   const Sources sources{kept->weights, kept->config, family.rename, model.remarks};
   const int64_t layers = kept->config.layers();
   const Checkpoint checkpoint{kept->config, sources, layers, count_predictors(family, sources, layers), model.remarks};
@@ -77,7 +66,6 @@ ModelSource open_checkpoint(const fs::path& folder) {
   add_general_keys(folder, main_format(model.tensors), keys);
   family.keys(checkpoint, layers + checkpoint.predictors, keys);
   add_tokenizer_keys(folder, kept->config, out, keys, model.remarks);
-  remark_scaling(kept->config, family.architecture, model.remarks);
   if (family.keeps_predictors) remark_predictors(kept->config, checkpoint.predictors, model.remarks);
 
   model.path = folder;

@@ -89,7 +89,9 @@ void Config::read_rope() {
     if (const json* theta = find({name}); theta && !sliding_rope_.contains("rope_theta"))
       sliding_rope_["rope_theta"] = *theta;
   if (!rope_.contains("rope_type")) rope_["rope_type"] = text_or(rope_, "type", "default");
-  for (const char* name : {"partial_rotary_factor", "original_max_position_embeddings"}) fill(rope_, text_, name);
+  fill(rope_, text_, "partial_rotary_factor");
+  constexpr const char* kOriginal = "original_max_position_embeddings";  // outside it counts more
+  if (find({kOriginal})) rope_[kOriginal] = text_[kOriginal];
 }
 
 Config Config::part(const char* name) const {

@@ -61,6 +61,16 @@ constexpr Row kRows[] = {
       "linear_conv_kernel_dim":4,"linear_key_head_dim":128,"linear_value_head_dim":128,"linear_num_key_heads":16,
       "linear_num_value_heads":32,"moe_intermediate_size":512,"shared_expert_intermediate_size":512,
       "num_experts_per_tok":8,"num_experts":256})"},
+    {"qwen2_vl_text", "", R"({"vocab_size":152064,"hidden_size":8192,"intermediate_size":29568,"num_hidden_layers":80,
+      "num_attention_heads":64,"num_key_value_heads":8,"max_position_embeddings":32768,"rms_norm_eps":1e-5,
+      "rope_theta":1000000.0,"tie_word_embeddings":false,"bos_token_id":151643,"eos_token_id":151645})"},
+    {"qwen2_5_vl_text", "qwen2_vl_text", "{}"},
+    {"qwen3_vl_text", "qwen3", R"({"max_position_embeddings":128000,"rope_theta":500000.0})"},
+    {"qwen3_vl_moe_text", "", R"({"vocab_size":151936,"hidden_size":2048,"intermediate_size":5632,
+      "num_hidden_layers":24,"num_attention_heads":16,"num_key_value_heads":16,
+      "head_dim":"=hidden_size/num_attention_heads","max_position_embeddings":128000,"rms_norm_eps":1e-6,
+      "rope_theta":500000.0,"tie_word_embeddings":true,"moe_intermediate_size":1408,"num_experts_per_tok":4,
+      "num_experts":60,"decoder_sparse_step":1})"},
     {"gemma2", "", R"({"vocab_size":256000,"hidden_size":2304,"intermediate_size":9216,"num_hidden_layers":26,
       "num_attention_heads":8,"num_key_value_heads":4,"head_dim":256,"max_position_embeddings":8192,
       "rms_norm_eps":1e-6,"rope_theta":10000.0,"tie_word_embeddings":true,"sliding_window":4096,
@@ -85,21 +95,21 @@ constexpr Row kRows[] = {
     {"gpt_oss", "", R"({"vocab_size":201088,"hidden_size":2880,"intermediate_size":2880,"num_hidden_layers":36,
       "num_attention_heads":64,"num_key_value_heads":8,"head_dim":64,"max_position_embeddings":131072,
       "rms_norm_eps":1e-5,"rope_theta":150000.0,"rope_parameters":{"rope_type":"yarn","factor":32.0,
-      "beta_fast":32.0,"beta_slow":1.0,"truncate":false,"original_max_position_embeddings":4096,
-      "rope_theta":150000.0},"sliding_window":128,"num_local_experts":128,"num_experts_per_tok":4,
+      "beta_fast":32.0,"beta_slow":1.0,"truncate":false,"original_max_position_embeddings":4096},
+      "sliding_window":128,"num_local_experts":128,"num_experts_per_tok":4,
       "tie_word_embeddings":false})"},
     {"glm4_moe", "", R"({"vocab_size":151552,"hidden_size":4096,"intermediate_size":10944,"num_hidden_layers":46,
       "num_attention_heads":96,"num_key_value_heads":8,"max_position_embeddings":131072,"rms_norm_eps":1e-5,
       "rope_theta":10000.0,"partial_rotary_factor":0.5,"tie_word_embeddings":false,"moe_intermediate_size":1408,
       "num_experts_per_tok":8,"n_shared_experts":1,"n_routed_experts":128,"routed_scaling_factor":1.0,"n_group":1,
       "topk_group":1,"first_k_dense_replace":1,"norm_topk_prob":true})"},
-    {"glm4v_moe_text", "glm4_moe", "{}"},
-    {"deepseek_v2", "", R"({"vocab_size":32000,"hidden_size":4096,"intermediate_size":11008,"num_hidden_layers":32,
+    {"glm4v_moe_text", "glm4_moe", R"({"vocab_size":151424,"max_position_embeddings":65536})"},
+    {"deepseek_v2", "", R"({"vocab_size":102400,"hidden_size":4096,"intermediate_size":11008,"num_hidden_layers":32,
       "num_attention_heads":32,"num_key_value_heads":"=num_attention_heads","max_position_embeddings":2048,
       "rms_norm_eps":1e-6,"rope_theta":10000.0,"tie_word_embeddings":false,"head_dim":"=qk_rope_head_dim",
       "first_k_dense_replace":0,"kv_lora_rank":512,"q_lora_rank":1536,"n_routed_experts":64,"n_shared_experts":2,
       "qk_nope_head_dim":128,"qk_rope_head_dim":64,"routed_scaling_factor":1.0,"norm_topk_prob":false,
-      "v_head_dim":128,"moe_intermediate_size":1407,"bos_token_id":1,"eos_token_id":2})"},
+      "topk_method":"greedy","v_head_dim":128,"moe_intermediate_size":1407,"bos_token_id":1,"eos_token_id":2})"},
     {"deepseek_v3", "", R"({"vocab_size":129280,"hidden_size":7168,"intermediate_size":18432,
       "moe_intermediate_size":2048,"num_hidden_layers":61,"num_attention_heads":128,
       "num_key_value_heads":"=num_attention_heads","n_shared_experts":1,"n_routed_experts":256,
@@ -111,8 +121,15 @@ constexpr Row kRows[] = {
       "num_attention_heads":12,"image_size":224,"patch_size":16,"layer_norm_eps":1e-6})"},
     {"gemma4_vision", "", R"({"hidden_size":768,"intermediate_size":3072,"num_hidden_layers":16,
       "num_attention_heads":12,"patch_size":16})"},
+    {"gemma4_audio", "", R"({"hidden_size":1024,"num_hidden_layers":12,"num_attention_heads":8})"},
     {"pixtral", "", R"({"hidden_size":1024,"intermediate_size":4096,"num_hidden_layers":24,
       "num_attention_heads":16,"image_size":1024,"patch_size":16,"hidden_act":"gelu"})"},
+    {"qwen2_vl_vision", "", R"({"depth":32,"embed_dim":1280,"hidden_size":3584,"intermediate_size":"=hidden_size",
+      "num_heads":16,"patch_size":14,"spatial_merge_size":2})"},
+    {"qwen2_5_vl_vision", "", R"({"depth":32,"hidden_size":3584,"intermediate_size":3420,"num_heads":16,"patch_size":14,
+      "spatial_merge_size":2,"fullatt_block_indexes":[7,15,23,31]})"},
+    {"qwen3_vl_vision", "qwen3_5_vision", R"({"deepstack_visual_indexes":[8,16,24]})"},
+    {"qwen3_vl_moe_vision", "qwen3_vl_vision", "{}"},
     {"qwen3_5_vision", "", R"({"depth":27,"hidden_size":1152,"intermediate_size":4304,"num_heads":16,"patch_size":16,
       "spatial_merge_size":2,"num_position_embeddings":2304})"},
     {"qwen3_5_moe_vision", "qwen3_5_vision", "{}"},
@@ -127,6 +144,8 @@ constexpr TextType kTextTypes[] = {
     {"gemma4_unified", "gemma4_text"}, {"gemma4_unified_text", "gemma4_text"},
     {"mistral3", "mistral"},           {"qwen3_5", "qwen3_5_text"},
     {"qwen3_5_moe", "qwen3_5_moe_text"}, {"llava", "llama"},
+    {"qwen2_vl", "qwen2_vl_text"},     {"qwen2_5_vl", "qwen2_5_vl_text"},
+    {"qwen3_vl", "qwen3_vl_text"},     {"qwen3_vl_moe", "qwen3_vl_moe_text"},
 };
 
 bool is_set(const json& config, std::string_view key) { return config.contains(key) && !config[key].is_null(); }
@@ -143,9 +162,9 @@ json worked_out(const json& config, std::string_view formula) {
   return divisor > 0 ? json(config[a].get<int64_t>() / divisor) : json{};
 }
 
-/// A rope object of the class counts only where the file has neither spelling of one.
+/// A rope object of the class counts only where the file has neither spelling of one, or a null.
 bool counts(const json& config, const std::string& key) {
-  if (key == "rope_parameters") return !config.contains(key) && !config.contains("rope_scaling");
+  if (key == "rope_parameters") return !is_set(config, key) && !is_set(config, "rope_scaling");
   return !config.contains(key);
 }
 

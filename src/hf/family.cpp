@@ -81,6 +81,10 @@ const Class kClasses[] = {
     {"Qwen3_5ForCausalLM", &kQwen35},
     {"Qwen3_5MoeForConditionalGeneration", &kQwen35Moe},
     {"Qwen3_5MoeForCausalLM", &kQwen35Moe},
+    {"Qwen2VLForConditionalGeneration", &kQwen2Vl},
+    {"Qwen2_5_VLForConditionalGeneration", &kQwen2Vl},
+    {"Qwen3VLForConditionalGeneration", &kQwen3Vl},
+    {"Qwen3VLMoeForConditionalGeneration", &kQwen3VlMoe},
     {"Gemma2ForCausalLM", &kGemma2},
     {"Gemma3ForCausalLM", &kGemma3},
     {"Gemma3ForConditionalGeneration", &kGemma3},
@@ -158,13 +162,9 @@ void add_expert(const Piece& piece, Output& out) { out.add_expert(piece.name(), 
 
 void add_gate_up_halves(const Piece& piece, Output& out) {
   piece.need_shape({0, 0, 0});
-  const Tensor& both = piece.weights();
-  const int64_t experts = both.shape[2], rows = both.shape[1] / 2;
-  for (const size_t half : {size_t{0}, size_t{1}}) {
-    std::vector<int64_t> firsts;
-    for (int64_t e = 0; e < experts; ++e) firsts.push_back((2 * e + static_cast<int64_t>(half)) * rows);
-    out.add(piece.name(half), reshaped(selected(both, rows, std::move(firsts)), {both.cols(), rows, experts}));
-  }
+  const auto [gates, ups] = halves(piece.weights());
+  out.add(piece.name(0), gates);
+  out.add(piece.name(1), ups);
 }
 
 }  // namespace snug::hf

@@ -71,8 +71,8 @@ struct Family {
 const Family& family_of(const Config& config);
 
 // Each in families/<name>.cpp.
-extern const Family kLlama, kMistral3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe, kQwen3Next, kQwen35, kQwen35Moe, kGemma2,
-    kGemma3, kGemma4, kPhi3, kGptOss, kGlm4Moe, kDeepseek2;
+extern const Family kLlama, kMistral3, kQwen2, kQwen2Moe, kQwen3, kQwen3Moe, kQwen3Next, kQwen35, kQwen35Moe,
+    kQwen2Vl, kQwen3Vl, kQwen3VlMoe, kGemma2, kGemma3, kGemma4, kPhi3, kGptOss, kGlm4Moe, kDeepseek2;
 
 /// Whether norms that checkpoints store less 1 are stored whole: MLX's folders of models with delta nets, which are
 /// known by their convolutions [channels, taps, 1].

@@ -5,6 +5,7 @@
 #include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
+#include "hf/rope.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {
@@ -30,8 +31,6 @@ const WholeKey kSizes[] = {
     {"attention.value_length", {"head_dim"}},
     {"expert_count", {"num_local_experts", "num_experts", "n_routed_experts"}},
     {"expert_used_count", {"num_experts_per_tok", "num_experts_per_token", "top_k_experts"}},
-    {"expert_group_count", {"n_group"}},
-    {"expert_group_used_count", {"topk_group"}},
 };
 
 struct Gating {
@@ -49,41 +48,12 @@ void add_gating(const Config& config, Keys& keys) {
   keys.number("expert_gating_func", found->code);
 }
 
-std::optional<double> real_in(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || !found->is_number()) return {};
-  return found->get<double>();
-}
-
-void add_rope(const Config& config, Keys& keys) {
-  keys.real("rope.freq_base", config.rope_real("rope_theta"));
-  keys.real("rope.freq_base_swa", real_in(config.sliding_rope(), "rope_theta"));
-  const auto sections = config.rope().find("mrope_section");
-  if (sections == config.rope().end() || !sections->is_array()) return;
-  std::vector<int64_t> numbers;
-  for (const json& n : *sections)
-    if (n.is_number_integer()) numbers.push_back(n.get<int64_t>());
-  numbers.resize(4);
-  keys.numbers("rope.dimension_sections", numbers);
-}
-
-/// The ratio at which attention is scaled has two names.
-std::optional<double> attention_factor(const Config& config) {
-  const auto factor = config.rope_real("attention_factor");
-  return factor ? factor : config.rope_real("attn_factor");
-}
-
-void add_yarn(const Config& config, Keys& keys) {
-  keys.text("rope.scaling.type", "yarn");
-  keys.real("rope.scaling.factor", config.rope_real("factor"));
-  const auto original = config.rope_real("original_max_position_embeddings");
-  keys.number("rope.scaling.original_context_length",
-              original && *original >= 0 && *original <= INT32_MAX ? static_cast<int64_t>(*original)
-                                                                   : config.integer({"max_position_embeddings"}));
-  keys.real("rope.scaling.yarn_ext_factor", config.rope_real("extrapolation_factor"));
-  keys.real("rope.scaling.yarn_attn_factor", attention_factor(config));
-  keys.real("rope.scaling.yarn_beta_fast", config.rope_real("beta_fast"));
-  keys.real("rope.scaling.yarn_beta_slow", config.rope_real("beta_slow"));
+/// Groups of which some are chosen; where all are, there are none.
+void add_groups(const Config& config, Keys& keys) {
+  const auto groups = config.integer({"n_group"}), chosen = config.integer({"topk_group"});
+  const bool all = groups && chosen && *chosen >= *groups;
+  keys.number("expert_group_count", all ? 1 : groups);
+  keys.number("expert_group_used_count", all ? 1 : chosen);
 }
 
 }  // namespace
@@ -110,28 +80,15 @@ void Keys::numbers(std::string_view name, const std::vector<int64_t>& values) {
 
 void Keys::flags(std::string_view name, const std::vector<bool>& values) { metadata_.set_array(full(name), values); }
 
-void add_rope_scaling(const Config& config, Keys& keys) {
-  const std::string type = config.rope_type();
-  const bool has_factor = config.rope_real("factor").has_value();
-  if (type == "linear" && has_factor) {
-    keys.text("rope.scaling.type", "linear");
-    keys.real("rope.scaling.factor", config.rope_real("factor"));
-  } else if (type == "yarn" && has_factor) {
-    add_yarn(config, keys);
-  } else if (type == "su" || type == "longrope") {
-    keys.text("rope.scaling.type", "longrope");
-  }
-}
-
 void add_common_keys(const Config& config, int64_t blocks, Keys& keys) {
   keys.number("block_count", blocks);
   for (const WholeKey& key : kSizes) keys.number(key.name, config.integer(key.from));
   keys.real("attention.layer_norm_rms_epsilon", config.real({"rms_norm_eps", "norm_eps"}));
   keys.real("attention.layer_norm_epsilon", config.real({"layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"}));
   if (config.flag({"is_causal"}) == false) keys.flag("attention.causal", false);
+  add_groups(config, keys);
   add_gating(config, keys);
   add_rope(config, keys);
-  add_rope_scaling(config, keys);
 }
 
 namespace {

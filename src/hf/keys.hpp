@@ -40,9 +40,6 @@ class Keys {
 /// counts those that predict further tokens.
 void add_common_keys(const Config& config, int64_t blocks, Keys& keys);
 
-/// Scaling of the rotary embedding: part of add_common_keys().
-void add_rope_scaling(const Config& config, Keys& keys);
-
 /// The format that a file of these tensors goes by: the first of mxfp4, bf16 and f16 that a matrix has, else f32.
 FormatId main_format(std::span<const Tensor> tensors);
 

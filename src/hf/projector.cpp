@@ -33,6 +33,10 @@ constexpr Known kKnown[] = {
     {"Gemma4ForConditionalGeneration", "", &kGemma4Projector},
     {"LlavaForConditionalGeneration", "pixtral", &kPixtralProjector},
     {"Mistral3ForConditionalGeneration", "pixtral", &kPixtralProjector},
+    {"Qwen2VLForConditionalGeneration", "", &kQwen2VlProjector},
+    {"Qwen2_5_VLForConditionalGeneration", "", &kQwen25VlProjector},
+    {"Qwen3VLForConditionalGeneration", "", &kQwen3VlProjector},
+    {"Qwen3VLMoeForConditionalGeneration", "", &kQwen3VlProjector},
     {"Qwen3_5ForConditionalGeneration", "", &kQwen3VlProjector},
     {"Qwen3_5MoeForConditionalGeneration", "", &kQwen3VlProjector},
 };
@@ -68,18 +72,18 @@ json read_processor(const fs::path& folder) {
 /// '#' replaced by a number.
 std::string numbered(std::string_view pattern, int64_t number) {
   std::string name{pattern};
-  if (const size_t at = name.find('#'); at != name.npos) name.replace(at, 1, std::to_string(number));
+  for (size_t at = name.find('#'); at != name.npos; at = name.find('#')) name.replace(at, 1, std::to_string(number));
   return name;
 }
 
 void place(const ProjectorKind& kind, const Checkpoint& checkpoint, const Source& source, Output& out) {
-  const std::span<const Rule> rules[] = {kind.rules};
+  const std::span<const Rule> rules[] = {kind.rules, kind.hearing ? kind.hearing->rules : std::span<const Rule>{}};
   const Match match = find_rule(rules, source.name, kSuffixes);
   if (!match.rule)
     throw Error{str("the tensor ", quoted(source.raw->name), " has no place in a projector of the kind ", kind.type),
                 std::string{source.raw->file}, "leave the projector out, and get it with llama.cpp's converter"};
   const std::string to = numbered(match.rule->to, match.expert);
-  const Piece piece{checkpoint, source, "", to, match.suffix};
+  const Piece piece{checkpoint, source, "", to, match.suffix, match.expert};
   if (match.rule->transform)
     match.rule->transform(piece, out);
   else
@@ -92,16 +96,26 @@ void need(const Output& out, const Config& config, const std::string& name) {
                 "fetch all files of the checkpoint; config.json and the weights must be of the same one"};
 }
 
-void check(const ProjectorKind& kind, const Config& vision, const Output& out) {
-  std::istringstream names{std::string{kind.needed}};
-  for (std::string name; names >> name;) need(out, vision, name);
-  for (int64_t layer = 0, layers = vision_layers(vision); layer < layers; ++layer) {
-    std::istringstream of_layer{std::string{kind.needed_layer}};
-    for (std::string name; of_layer >> name;) need(out, vision, str("v.blk.", layer, ".", name, ".weight"));
+/// `begin`: "v" or "a", of the tensors that see and hear.
+void need_all(const Output& out, const Config& tower, std::string_view begin, std::string_view needed,
+              std::string_view of_layer) {
+  std::istringstream names{std::string{needed}};
+  for (std::string name; names >> name;) need(out, tower, name);
+  const int64_t layers = vision_layers(tower);
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    std::istringstream in_layer{std::string{of_layer}};
+    for (std::string name; in_layer >> name;) need(out, tower, str(begin, ".blk.", layer, ".", name, ".weight"));
   }
-  if (out.has(str("v.blk.", vision_layers(vision), ".ln1.weight")))
-    vision.refuse("the tower has more layers than vision_config says",
-                  "config.json and the weights are not of the same checkpoint");
+  for (const char* norm : {".ln1.weight", ".ln2.weight"})
+    if (out.has(str(begin, ".blk.", layers, norm)))
+      tower.refuse("the tower has more layers than its part of config.json says",
+                   "config.json and the weights are not of the same checkpoint");
+}
+
+std::optional<Config> audio_of(const Config& config) {
+  const auto audio = config.file().find("audio_config");
+  if (audio == config.file().end() || !audio->is_object()) return {};
+  return config.part("audio_config");
 }
 
 void add_keys(const Images& images, const ProjectorKind& kind, Keys& keys) {
@@ -129,15 +143,18 @@ void fill(const Kept& kept, const Images& images, ModelSource::Contents& model, 
   const Checkpoint checkpoint{images.vision, sources, 0, 0, model.remarks};
   if (kind.generate) kind.generate(images, sources, out);
   for (const Source& source : sources.all()) place(kind, checkpoint, source, out);
-  check(kind, images.vision, out);
-  model.tensors = out.tensors();
-  const auto audio = kept.config.file().find("audio_config");
-  if (audio != kept.config.file().end() && audio->is_object())
+  need_all(out, images.vision, "v", kind.needed, kind.needed_layer);
+  const auto audio = audio_of(kept.config);
+  const Hearing* hearing = audio ? kind.hearing : nullptr;
+  if (hearing) need_all(out, *audio, "a", hearing->needed, hearing->needed_layer);
+  if (audio && !hearing)
     model.remarks.push_back("what the checkpoint hears with is left out of the projector: it takes images only");
+  model.tensors = out.tensors();
   Keys keys{"clip", metadata};
   add_general_keys(images.folder, main_format(model.tensors), keys);
   metadata.set("general.type", "mmproj");
   add_keys(images, kind, keys);
+  if (hearing) hearing->keys(images.model, *audio, keys);
 }
 
 }  // namespace

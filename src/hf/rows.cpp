@@ -224,4 +224,15 @@ Tensor selected_columns(const Tensor& from, std::vector<int64_t> from_column) {
   return out;
 }
 
+std::pair<Tensor, Tensor> halves(const Tensor& from) {
+  const int64_t matrices = from.weights() / (from.cols() * from.shape[1]), rows = from.shape[1] / 2;
+  std::vector<int64_t> firsts, seconds;
+  for (int64_t m = 0; m < matrices; ++m) {
+    firsts.push_back(2 * m * rows);
+    seconds.push_back((2 * m + 1) * rows);
+  }
+  return {reshaped(selected(from, rows, std::move(firsts)), {from.cols(), rows, matrices}),
+          reshaped(selected(from, rows, std::move(seconds)), {from.cols(), rows, matrices})};
+}
+
 }  // namespace snug::hf

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "snug/model.hpp"
@@ -44,6 +45,9 @@ Tensor stacked(std::vector<Tensor> parts);
 /// Experts' matrices of two tensors of one shape and format: of every expert first the rows of `first`, then those of
 /// `second`.
 Tensor side_by_side(const Tensor& first, const Tensor& second);
+
+/// The first half of every matrix's rows, and the second half.
+std::pair<Tensor, Tensor> halves(const Tensor& from);
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -22,7 +22,8 @@ constexpr Known kKnown[] = {
     {"qwen3next", make_qwen_next}, {"qwen35", make_qwen_next}, {"qwen35moe", make_qwen_next},
     {"gemma2", make_gemma},        {"gemma3", make_gemma},     {"gemma4", make_gemma4},
     {"phi3", make_phi3},           {"gpt-oss", make_gpt_oss},  {"glm4moe", make_glm4_moe},
-    {"deepseek2", make_deepseek2},
+    {"deepseek2", make_deepseek2}, {"qwen2vl", make_qwen},     {"qwen3vl", make_qwen},
+    {"qwen3vlmoe", make_qwen_moe},
 };
 
 }  // namespace

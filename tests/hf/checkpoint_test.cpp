@@ -249,7 +249,7 @@ TEST(OpenModel, LogsTheRemarks) {
 
 TEST(Gemma, NormsAreStoredLessOne) {
   TinyCheckpoint model = tiny_llama();
-  model.config(R"({"architectures":["Gemma2ForCausalLM"],"model_type":"gemma2","vocab_size":10,"head_dim":4,
+  model.config(R"({"architectures":["Gemma2ForCausalLM"],"model_type":"gemma2","vocab_size":10,"head_dim":4,"query_pre_attn_scalar":4,
     "hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1})");
   for (const std::string layer : {"model.layers.0.", "model.layers.1."})
     model.add(layer + "pre_feedforward_layernorm.weight", {8}).add(layer + "post_feedforward_layernorm.weight", {8});

@@ -69,7 +69,7 @@ def main():
     failed = 0
     for name in sys.argv[3:]:
         folder = pathlib.Path(name)
-        if folder.name.startswith(tuple(UNSAYABLE)):
+        if any(folder.name.startswith(name) for name, _ in UNSAYABLE):
             continue
         try:
             said, expected = compare(sys.argv[1], sys.argv[2], folder)

@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import sys
+import tempfile
 
 import torch
 import transformers
@@ -19,7 +20,7 @@ from transformers import AutoConfig
 
 from compare_checkpoints import compare_keys, compare_tensors, keys_of, run
 from convert_checkpoints import complete_gguf, main_type
-from make_checkpoints import LINEAR, SLIDING6, TINY, fill
+from make_checkpoints import IMAGE_TOKENS, LINEAR, PIXTRAL, SLIDING6, TINY, fill
 
 IMAGES = dict(image_mean=[0.5, 0.25, 0.125], image_std=[0.5, 0.75, 0.625])
 SIGLIP = dict(model_type='siglip_vision_model', hidden_size=32, intermediate_size=48, num_hidden_layers=2,
@@ -28,8 +29,6 @@ GEMMA4 = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_att
               head_dim=16, patch_size=8, position_embedding_size=16, pooling_kernel_size=2)
 QWEN = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2, patch_size=8, spatial_merge_size=2,
             out_hidden_size=64, num_position_embeddings=36)
-PIXTRAL = dict(model_type='pixtral', hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
-               head_dim=16, image_size=64, patch_size=8)
 GEMMA4_TEXT = dict(model_type='gemma4_text', head_dim=16, global_head_dim=32, hidden_size_per_layer_input=0,
                    **TINY | SLIDING6)
 
@@ -41,8 +40,21 @@ CASES = {
     'gemma4': ('Gemma4ForConditionalGeneration', 'gemma4', GEMMA4_TEXT, GEMMA4, dict(image_token_id=150)),
     'gemma4-clipped': ('Gemma4ForConditionalGeneration', 'gemma4', GEMMA4_TEXT,
                        GEMMA4 | dict(use_clipped_linears=True, standardize=True), dict(image_token_id=150)),
+    'gemma4-audio': ('Gemma4ForConditionalGeneration', 'gemma4', GEMMA4_TEXT, GEMMA4, dict(
+        image_token_id=150, audio_config=dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+                                              output_proj_dims=48, subsampling_conv_channels=[8, 4]))),
+    'qwen2_vl': ('Qwen2VLForConditionalGeneration', 'qwen2_vl', dict(
+        model_type='qwen2_vl_text', rope_parameters=dict(rope_type='default', rope_theta=1e6, mrope_section=[4, 2, 2]), **TINY),
+        dict(depth=3, embed_dim=32, hidden_size=64, num_heads=2, patch_size=8), IMAGE_TOKENS),
+    'qwen2_5_vl': ('Qwen2_5_VLForConditionalGeneration', 'qwen2_5_vl', dict(
+        model_type='qwen2_5_vl_text', rope_parameters=dict(rope_type='default', rope_theta=1e6, mrope_section=[4, 2, 2]),
+        **TINY), QWEN | dict(depth=4, fullatt_block_indexes=[1, 3]), IMAGE_TOKENS),
+    'qwen3_vl': ('Qwen3VLForConditionalGeneration', 'qwen3_vl', dict(
+        model_type='qwen3_vl_text', head_dim=32, rope_parameters=dict(rope_type='default', mrope_section=[8, 4, 4],
+                                                                      rope_theta=5e5), **TINY),
+        QWEN | dict(depth=3, deepstack_visual_indexes=[0, 2]), IMAGE_TOKENS),
     'qwen3_5': ('Qwen3_5ForConditionalGeneration', 'qwen3_5', dict(model_type='qwen3_5_text', **TINY | LINEAR), QWEN,
-                dict(image_token_id=150, video_token_id=151, vision_start_token_id=152, vision_end_token_id=153)),
+                IMAGE_TOKENS),
     'mistral3': ('Mistral3ForConditionalGeneration', 'mistral3', dict(model_type='mistral', sliding_window=None, **TINY),
                  PIXTRAL, dict(image_token_index=150, spatial_merge_size=2)),
     'llava-pixtral': ('LlavaForConditionalGeneration', 'llava', dict(model_type='mistral', sliding_window=None, **TINY),
@@ -88,10 +100,12 @@ def convert(folder):
 
 
 def compare(snug, folder):
-    run(snug, 'convert', folder, '-o', folder / 'text.gguf', '--mmproj', folder / 'ours.gguf', '--force', '--quiet')
-    ours, theirs = GGUFReader(folder / 'ours.gguf'), GGUFReader(folder / 'converter.gguf')
-    yield from compare_keys(keys_of(ours), keys_of(theirs))
-    yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
+    with tempfile.TemporaryDirectory() as scratch:
+        projector = pathlib.Path(scratch) / 'mmproj.gguf'
+        run(snug, 'convert', folder, '-o', projector.with_name('text.gguf'), '--mmproj', projector, '--quiet')
+        ours, theirs = GGUFReader(projector), GGUFReader(folder / 'converter.gguf')
+        yield from compare_keys(keys_of(ours), keys_of(theirs))
+        yield from compare_tensors({t.name: t for t in ours.tensors}, {t.name: t for t in theirs.tensors})
 
 
 def main():

@@ -1,21 +1,27 @@
 #!/usr/bin/env python3
 """Small random checkpoints of every architecture, made by transformers itself.
 
-    make_checkpoints.py OUT_DIR [NAME ...] [--seed N]      needs torch and transformers
+    make_checkpoints.py OUT_DIR [NAME ...] [--seed N] [--random COUNT]      needs torch and transformers
 
 A folder each: weights filled so that nothing is near zero or one by accident, saved whole or sharded, in BF16 or F32.
-Beside them tokens.txt and logits.f32, what transformers computes from the saved folder in f32, and greedy.txt, the
+With --random, so many of every architecture are drawn by chance (random_cases.py). Beside them tokens.txt and logits.f32, what transformers computes from the saved folder in f32, and greedy.txt, the
 32 likeliest tokens that follow.
 """
 import argparse
 import json
 import pathlib
+import shutil
 import zlib
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+
+from packed_weights import pack_weights, round_weights
+from random_cases import random_cases
+from reference import reference
+from spelling import spell
 
 torch.set_num_threads(1)  # the models are too small for more
 
@@ -144,22 +150,38 @@ CASES = {
 WITHOUT_ONE = ('gemma2', 'gemma3', 'qwen3_next', 'qwen3_5')  # norms are stored less 1
 
 
-MULTIMODAL = dict(gemma3='Gemma3ForConditionalGeneration', mistral3='Mistral3ForConditionalGeneration')
+# model type: class, type of the text model inside, tower, other fields
+SIGLIP = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)
+PIXTRAL = dict(model_type='pixtral', hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=2,
+               head_dim=16, image_size=64, patch_size=8)
+QWEN_TOWER = dict(depth=2, hidden_size=32, intermediate_size=48, num_heads=2, patch_size=8, spatial_merge_size=2,
+                  num_position_embeddings=36)
+IMAGE_TOKENS = dict(image_token_id=150, video_token_id=151, vision_start_token_id=152, vision_end_token_id=153)
+MULTIMODAL = {
+    'gemma3': ('Gemma3ForConditionalGeneration', 'gemma3_text', SIGLIP,
+               dict(mm_tokens_per_image=4, image_token_index=150, boi_token_index=151, eoi_token_index=152)),
+    'mistral3': ('Mistral3ForConditionalGeneration', 'mistral', PIXTRAL, dict(image_token_index=150)),
+    'qwen2_vl': ('Qwen2VLForConditionalGeneration', 'qwen2_vl_text', dict(depth=2, embed_dim=32, num_heads=2, patch_size=8),
+                 IMAGE_TOKENS),
+    'qwen2_5_vl': ('Qwen2_5_VLForConditionalGeneration', 'qwen2_5_vl_text', QWEN_TOWER | dict(fullatt_block_indexes=[1]),
+                   IMAGE_TOKENS),
+    'qwen3_vl': ('Qwen3VLForConditionalGeneration', 'qwen3_vl_text', QWEN_TOWER | dict(deepstack_visual_indexes=[0, 1]),
+                 IMAGE_TOKENS),
+    'qwen3_vl_moe': ('Qwen3VLMoeForConditionalGeneration', 'qwen3_vl_moe_text',
+                     QWEN_TOWER | dict(deepstack_visual_indexes=[1]), IMAGE_TOKENS),
+    'qwen3_5': ('Qwen3_5ForConditionalGeneration', 'qwen3_5_text', QWEN_TOWER, IMAGE_TOKENS),
+}
 
 
 def config_of(kind, fields):
     fields = {**TINY, **fields}
-    if kind == 'mistral3':
-        vision = dict(model_type='pixtral', hidden_size=32, intermediate_size=48, num_hidden_layers=3,
-                      num_attention_heads=2, head_dim=16, image_size=64, patch_size=8)
-        return AutoConfig.for_model('mistral3', text_config=dict(model_type='mistral', **fields), vision_config=vision,
-                                    image_token_index=150)
-    if kind != 'gemma3':
+    if kind not in MULTIMODAL:
         return AutoConfig.for_model(kind, **fields)
-    vision = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=28,
-                  patch_size=14)
-    return AutoConfig.for_model('gemma3', text_config=dict(model_type='gemma3_text', **fields), vision_config=vision,
-                                mm_tokens_per_image=4, image_token_index=150, boi_token_index=151, eoi_token_index=152)
+    _, text, tower, more = MULTIMODAL[kind]
+    if 'qwen' in kind:
+        tower = tower | dict(hidden_size=fields['hidden_size']) if kind == 'qwen2_vl' else \
+            tower | dict(out_hidden_size=fields['hidden_size'])
+    return AutoConfig.for_model(kind, text_config=dict(model_type=text, **fields), vision_config=tower, **more)
 
 
 def fill(model, kind, generator):
@@ -188,21 +210,23 @@ def fill(model, kind, generator):
         tensor.data.copy_(value)
 
 
-def save(name, out, seed):
-    kind, fields, how = CASES[name]
+def save(name, case, out, seed):
+    kind, fields, how = case
     config = config_of(kind, fields)
-    config.tie_word_embeddings = fields.get('tie_word_embeddings', 'gemma' in kind)
+    config.get_text_config().tie_word_embeddings = config.tie_word_embeddings = fields.get('tie_word_embeddings', 'gemma' in kind)
     torch.manual_seed(seed)
-    model = getattr(transformers, MULTIMODAL[kind])(config) if kind in MULTIMODAL else \
+    model = getattr(transformers, MULTIMODAL[kind][0])(config) if kind in MULTIMODAL else \
         AutoModelForCausalLM.from_config(config)
     fill(model, kind, torch.Generator().manual_seed(seed + zlib.crc32(name.encode())))
     model.tie_weights()
-    model = model.to(torch.float32 if how.get('f32') else torch.bfloat16)
+    model = model.to(getattr(torch, how.get('dtype', 'float32' if how.get('f32') else 'bfloat16')))
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     folder = out / name
     model.save_pretrained(folder, max_shard_size=size // how['shards'] + 1 if 'shards' in how else '5GB')
     if 'predictor' in how:
         add_predictor(folder, how['predictor'], config)
+    if kind not in MULTIMODAL:
+        spell(folder / 'config.json', kind, how)
     return folder, kind
 
 
@@ -227,22 +251,12 @@ def add_predictor(folder, prefix, config):
     (folder / 'model.safetensors.index.json').write_text(json.dumps(dict(metadata={}, weight_map=files)))
 
 
-def reference(folder, kind, seed):
-    """What transformers makes of the saved folder, in f32."""
-    load = getattr(transformers, MULTIMODAL[kind]) if kind in MULTIMODAL else AutoModelForCausalLM
-    model = load.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
-    vocabulary = model.config.get_text_config().vocab_size
-    tokens = torch.randint(3, min(vocabulary, 149), (1, 24), generator=torch.Generator().manual_seed(seed))
-    with torch.no_grad():
-        logits = model(input_ids=tokens, use_cache=False).logits[0].float()
-        longer, said = tokens, []
-        for _ in range(32):
-            likeliest = model(input_ids=longer, use_cache=False).logits[0, -1].argmax()
-            said.append(int(likeliest))
-            longer = torch.cat([longer, likeliest.view(1, 1)], 1)
-    (folder / 'tokens.txt').write_text(','.join(map(str, tokens[0].tolist())))
-    (folder / 'greedy.txt').write_text(','.join(map(str, said)))
-    (folder / 'logits.f32').write_bytes(logits.numpy().tobytes())
+def make(name, case, out, seed):
+    folder, kind = save(name, case, out, seed)
+    stored = round_weights(folder, case[2])
+    load = getattr(transformers, MULTIMODAL[kind][0]) if kind in MULTIMODAL else AutoModelForCausalLM
+    logits = reference(folder, load, seed, 'gemma' in kind)
+    pack_weights(folder, stored, case[2])
     return logits
 
 
@@ -251,11 +265,16 @@ def main():
     parser.add_argument('out', type=pathlib.Path)
     parser.add_argument('names', nargs='*')
     parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--random', type=int, default=0, metavar='COUNT', help='of every architecture, drawn by chance')
     args = parser.parse_args()
-    for name in args.names or CASES:
-        folder, kind = save(name, args.out, args.seed)
-        logits = reference(folder, kind, args.seed)
-        print(f'{name:20} logits rms {logits.square().mean().sqrt():.3f}', flush=True)
+    cases = random_cases(args.random, args.seed) if args.random else CASES
+    for name in args.names or cases:
+        try:
+            logits = make(name, cases[name], args.out, args.seed)
+            print(f'{name:20} logits rms {logits.square().mean().sqrt():.3f}', flush=True)
+        except Exception as error:  # what transformers itself cannot run is said, and no reason to stop
+            shutil.rmtree(args.out / name, ignore_errors=True)
+            print(f'{name:20} NOT made: {error!r}'[:300], flush=True)
 
 
 if __name__ == '__main__':

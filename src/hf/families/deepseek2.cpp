@@ -1,5 +1,8 @@
 // DeepSeek V2 and V3, R1, Kimi K2: latent attention, whose second matrix is split and half of it transposed.
+#include <cmath>
+
 #include "hf/family.hpp"
+#include "hf/rope.hpp"
 #include "hf/rows.hpp"
 
 namespace snug::hf {
@@ -55,6 +58,52 @@ void add_experts(const Config& config, Keys& keys) {
   if (config.flag({"norm_topk_prob"}).value_or(false)) keys.flag("expert_weights_norm", true);
 }
 
+/// Loaders multiply sines and cosines with A and the scores with the square of A (1 + m log), log = ln(factor) / 10,
+/// where A and m are what these two keys say; published models have A = 1 and m = mscale_all_dim.
+void add_yarn_strength(const Config& config, Keys& keys) {
+  const double factor = context_factor(config), all = config.rope_real("mscale_all_dim").value_or(0);
+  const double strength = rope_strength(config), log = 0.1 * std::log(factor);
+  if (!(log > 0)) return;
+  const double of_scores = all == 0 ? 1 : yarn_strength(factor, all);
+  if (strength == 1 && all != 0) return keys.real("rope.scaling.yarn_log_multiplier", 0.1 * all);
+  if (std::abs(of_scores - strength) < 1e-9) {  // m = 0, and loaders multiply with 1 + log besides
+    keys.real("rope.scaling.yarn_log_multiplier", 0);
+    return correct_strength(config, yarn_strength(factor, 1), keys);
+  }
+  keys.real("rope.scaling.yarn_log_multiplier", 0.1 * (of_scores / strength - 1) / log);
+  correct_strength(config, 1, keys);
+}
+
+/// Linear scaling: loaders multiply the scores with the square of (1 + log) (1 + m log) all the same.
+void add_linear_strength(const Config& config, Keys& keys) {
+  const double factor = context_factor(config), all = config.rope_real("mscale_all_dim").value_or(0);
+  const double log = 0.1 * std::log(factor), of_scores = all == 0 ? 1 : yarn_strength(factor, all);
+  if (log > 0) keys.real("rope.scaling.yarn_log_multiplier", 0.1 * (of_scores / (1 + log) - 1) / log);
+}
+
+void add_strength(const Config& config, Keys& keys) {
+  const std::string type = config.rope_type();
+  const auto all = config.rope_real("mscale_all_dim");
+  if (type == "yarn") return add_yarn_strength(config, keys);
+  if (type == "linear") return add_linear_strength(config, keys);
+  if (type != "default" && all.value_or(0) != 0)
+    config.refuse("mscale_all_dim without yarn or linear scaling, which GGUF cannot say");
+  if (all) keys.real("rope.scaling.yarn_log_multiplier", 0.1 * *all);
+}
+
+/// DeepSeek V2 goes by the best expert of a group, loaders by the best two; and without groups where it says so.
+void check_groups(const Checkpoint& checkpoint, Keys& keys) {
+  const Config& config = checkpoint.config;
+  if (config.model_type() != "deepseek_v2" || config.integer({"n_group"}).value_or(1) <= 1) return;
+  if (config.string({"topk_method"}) != "group_limited_greedy") {
+    keys.number("expert_group_count", 1);
+    keys.number("expert_group_used_count", 1);
+  } else if (config.integer({"topk_group"}) != config.integer({"n_group"})) {
+    checkpoint.remarks.push_back("groups of experts are chosen by their best expert, which GGUF cannot say: its loaders "
+                                 "go by the best two, and some tokens go to other experts");
+  }
+}
+
 void deepseek2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
   add_common_keys(config, blocks, keys);
@@ -67,9 +116,9 @@ void deepseek2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("attention.key_length_mla", config.need_integer({"qk_nope_head_dim"}) + rotated(config));
   keys.number("attention.value_length_mla", config.need_integer({"v_head_dim"}));
   keys.number("rope.dimension_count", rotated(config));
-  if (const auto mscale = config.rope_real("mscale_all_dim"))
-    keys.real("rope.scaling.yarn_log_multiplier", 0.1 * *mscale);
+  add_strength(config, keys);
   add_experts(config, keys);
+  check_groups(checkpoint, keys);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Gemma 2 and 3: norms are stored less 1.
+#include "base/str.hpp"
 #include "hf/family.hpp"
+#include "hf/layer_types.hpp"
+#include "hf/rope.hpp"
 
 namespace snug::hf {
 namespace {
@@ -13,8 +16,32 @@ constexpr Rule kNorms[] = {
 /// Gemma 2's head is always the embedding.
 constexpr Rule kTied[] = {{"lm_head", "", leave_out}};
 
+/// Queries are divided by the root of the head size; in the largest models by that of the size a head would have if the
+/// heads filled the embedding.
+void check_query_scale(const Config& config, int64_t layers_of_largest) {
+  const int64_t wanted =
+      config.layers() == layers_of_largest ? config.hidden() / config.heads() : config.head_dim();
+  const auto said = config.real({"query_pre_attn_scalar"});
+  if (said && *said != static_cast<double>(wanted))
+    config.refuse(str("query_pre_attn_scalar is ", *said, ", which GGUF's loaders of this architecture take for ", wanted));
+}
+
+/// Loaders cap scores and logits, and at usual values where the file says none.
+double need_cap(const Config& config, std::string_view name) {
+  const double cap = config.real({name}).value_or(0);
+  if (!(cap > 0)) config.refuse(str(name, " is not set, which GGUF cannot say of this architecture"));
+  return cap;
+}
+
+/// What the converter leaves to loaders' defaults is said where it is something else.
+void add_unusual_rope(const Config& config, Keys& keys) {
+  if (const double base = config.rope_real("rope_theta").value_or(10000); base != 10000) keys.real("rope.freq_base", base);
+  add_rope_scaling(config, keys);
+}
+
 void gemma2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
+  check_query_scale(config, 46);
   keys.number("context_length", config.integer({"max_position_embeddings"}));
   keys.number("embedding_length", config.hidden());
   keys.number("block_count", blocks);
@@ -24,29 +51,16 @@ void gemma2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.real("attention.layer_norm_rms_epsilon", config.real({"rms_norm_eps"}));
   keys.number("attention.key_length", config.head_dim());
   keys.number("attention.value_length", config.head_dim());
-  keys.real("attn_logit_softcapping", config.real({"attn_logit_softcapping"}));
-  keys.real("final_logit_softcapping", config.real({"final_logit_softcapping"}));
-  keys.number("attention.sliding_window", config.integer({"sliding_window"}));
-  if (config.rope_real("rope_theta").value_or(10000) != 10000)
-    config.refuse("rope_theta is not 10000, which GGUF cannot say of this architecture");
-}
-
-/// What loaders take for granted of a model: a layer of full attention every `period`.
-void check_period(const Config& config, int64_t period) {
-  const std::vector<std::string> types = config.strings({"layer_types"});
-  for (size_t layer = 0; layer < types.size(); ++layer)
-    if ((types[layer] == "full_attention") != ((static_cast<int64_t>(layer) + 1) % period == 0))
-      config.refuse("layers with full attention and with a window alternate otherwise than GGUF can say of this "
-                    "architecture");
-}
-
-void checked_gemma2_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
-  gemma2_keys(checkpoint, blocks, keys);
-  check_period(checkpoint.config, 2);
+  keys.real("attn_logit_softcapping", need_cap(config, "attn_logit_softcapping"));
+  keys.real("final_logit_softcapping", need_cap(config, "final_logit_softcapping"));
+  keys.number("attention.sliding_window", config.need_integer({"sliding_window"}));
+  add_window_period(config, 2, 2, keys);
+  add_unusual_rope(config, keys);
 }
 
 void gemma3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
+  check_query_scale(config, 62);
   add_common_keys(config, blocks, keys);
   keys.number("attention.key_length", config.head_dim());
   keys.number("attention.value_length", config.head_dim());
@@ -54,9 +68,9 @@ void gemma3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
     config.refuse("attn_logit_softcapping is set, which GGUF cannot say of this architecture");
   const auto cap = config.real({"final_logit_softcapping"});
   if (cap && *cap != 0) keys.real("final_logit_softcapping", cap);
-  if (config.integer({"sliding_window_pattern", "_sliding_window_pattern"}).value_or(6) != 1)
-    keys.number("attention.sliding_window", config.integer({"sliding_window"}));
-  check_period(config, 6);
+  const int64_t said = config.integer({"sliding_window_pattern", "_sliding_window_pattern"}).value_or(6);
+  if (said != 1) keys.number("attention.sliding_window", config.integer({"sliding_window"}));
+  add_window_period(config, 6, said, keys);
 }
 
 constexpr std::string_view kNeeded =
@@ -68,7 +82,7 @@ const Family kGemma2{
     .architecture = "gemma2",
     .rules = {kNorms, kAttentionRules, kDenseRules},
     .globals = {kTied, kGlobalRules},
-    .keys = checked_gemma2_keys,
+    .keys = gemma2_keys,
     .norms_plus_one = true,
     .needed = kNeeded,
 };

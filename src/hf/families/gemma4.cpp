@@ -1,6 +1,7 @@
 // Gemma 4: layers of two head sizes, per-layer embeddings, experts beside a dense network. Norms are plain.
 #include <algorithm>
 
+#include "base/str.hpp"
 #include "hf/family.hpp"
 #include "hf/rows.hpp"
 
@@ -64,7 +65,22 @@ std::vector<bool> sliding_layers(const Config& config) {
     for (int64_t l = 0, n = config.layers(); l < n; ++l) sliding.push_back((l + 1) % 6 != 0 && l + 1 != n);
   if (static_cast<int64_t>(sliding.size()) != config.layers())
     config.refuse("layer_types does not have as many entries as there are layers");
+  if (!sliding.empty()) sliding.back() = false;  // the class has full attention there, whatever is said
   return sliding;
+}
+
+/// Layers with full attention may have another head size and another number of heads of keys, all of them the same.
+void check_exceptions(const Config& config) {
+  const json* layers = config.find({"per_layer_config"});
+  if (!layers || !layers->is_object()) return;
+  const auto sliding = sliding_layers(config);
+  const json* first = nullptr;
+  for (const auto& [number, values] : layers->items()) {
+    const auto layer = static_cast<size_t>(std::atoi(number.c_str()));
+    const bool known = layer < sliding.size() && !sliding[layer] && (!first || values == *first);
+    if (!known) config.refuse(str("per_layer_config makes an exception of layer ", layer, " that GGUF cannot say"));
+    first = &values;
+  }
 }
 
 /// What per_layer_config says of the first layer with full attention; older files say it for all of them at once.
@@ -107,7 +123,9 @@ std::optional<double> sliding_value(const Config& config, const char* key) {
 
 /// Either one number or one for every layer.
 void add_per_layer_numbers(const Config& config, const std::vector<bool>& sliding, Keys& keys) {
-  if (const auto kv_heads = of_full_layers(config, "num_global_key_value_heads", "num_key_value_heads")) {
+  const bool shares = config.flag({"attention_k_eq_v"}).value_or(false);  // else the class takes no notice of it
+  const auto kv_heads = of_full_layers(config, shares ? "num_global_key_value_heads" : "", "num_key_value_heads");
+  if (kv_heads) {
     std::vector<int64_t> heads;
     for (const bool is_sliding : sliding) heads.push_back(is_sliding ? config.kv_heads() : *kv_heads);
     keys.numbers("attention.head_count_kv", heads);
@@ -120,9 +138,23 @@ void add_per_layer_numbers(const Config& config, const std::vector<bool>& slidin
   keys.numbers("feed_forward_length", widths);
 }
 
+/// Layers that share keys and values take those of the last layer of their kind before them; loaders take the last two
+/// for granted, one with a window and then one without.
+void check_shared(const Config& config, const std::vector<bool>& sliding) {
+  const auto first = static_cast<int64_t>(sliding.size()) - config.integer({"num_kv_shared_layers"}).value_or(0);
+  for (size_t l = static_cast<size_t>(std::max<int64_t>(0, first)); l < sliding.size(); ++l) {
+    const int64_t from = first - (sliding[l] ? 2 : 1);
+    if (from < 0 || sliding[static_cast<size_t>(from)] != sliding[l])
+      config.refuse(str("layer ", l, " shares keys and values with another layer (num_kv_shared_layers, layer_types) than "
+                        "GGUF's loaders take for granted"));
+  }
+}
+
 void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
+  check_exceptions(config);
   const std::vector<bool> sliding = sliding_layers(config);
+  check_shared(config, sliding);
   const int64_t full_dim = full_head_dim(config), dim = config.head_dim();
   add_common_keys(config, blocks, keys);
   keys.number("attention.shared_kv_layers", config.integer({"num_kv_shared_layers"}).value_or(0));
@@ -138,8 +170,7 @@ void gemma4_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("rope.dimension_count", full_dim);
   keys.number("rope.dimension_count_swa",
               config.rotated(dim, sliding_value(config, "partial_rotary_factor")));
-  const auto cap = config.real({"final_logit_softcapping"});
-  if (cap && *cap != 0) keys.real("final_logit_softcapping", cap);
+  keys.real("final_logit_softcapping", config.real({"final_logit_softcapping"}).value_or(0));  // loaders' usual one is 30
 }
 
 }  // namespace

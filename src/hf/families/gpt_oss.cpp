@@ -4,6 +4,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/family.hpp"
+#include "hf/layer_types.hpp"
 #include "hf/rows.hpp"
 
 namespace snug::hf {
@@ -100,10 +101,19 @@ constexpr Rule kRules[] = {
     {"mlp.experts.down_proj_bias", "ffn_down_exps.bias"},
 };
 
+/// Loaders take the numbers of the experts' activation for granted.
+void check_activation(const Config& config) {
+  if (config.real({"swiglu_alpha"}).value_or(1.702) != 1.702 || config.real({"swiglu_limit"}).value_or(7) != 7)
+    config.refuse("the experts' activation has other numbers (swiglu_alpha, swiglu_limit) than GGUF can say");
+}
+
 void gpt_oss_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
-  add_common_keys(checkpoint.config, blocks, keys);
-  keys.number("attention.sliding_window", checkpoint.config.integer({"sliding_window"}));
-  keys.number("expert_feed_forward_length", checkpoint.config.integer({"intermediate_size"}));
+  const Config& config = checkpoint.config;
+  check_activation(config);
+  add_common_keys(config, blocks, keys);
+  keys.number("attention.sliding_window", config.need_integer({"sliding_window"}));
+  add_window_period(config, 2, 2, keys);
+  keys.number("expert_feed_forward_length", config.integer({"intermediate_size"}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/family.hpp"
+#include "hf/rope.hpp"
 #include "hf/rows.hpp"
 
 namespace snug::hf {
@@ -63,8 +64,10 @@ std::vector<float> llama3_factors(const Config& config) {
 }
 
 void generate(const Checkpoint& checkpoint, Output& out) {
-  if (checkpoint.config.rope_type() == "llama3")
-    out.add("rope_freqs.weight", tensor_of(llama3_factors(checkpoint.config), checkpoint.config.where()));
+  const Config& config = checkpoint.config;
+  if (config.rope_type() == "llama3")
+    out.add("rope_freqs.weight", tensor_of(llama3_factors(config), config.where()));
+  add_long_and_short_factors(config, config.head_dim() / 2, out);
 }
 
 void llama_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
@@ -72,15 +75,21 @@ void llama_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   add_common_keys(config, blocks, keys);
   keys.number("vocab_size", config.integer({"vocab_size"}));
   keys.number("rope.dimension_count", config.head_dim());
-  if (config.model_type() == "mistral" && config.integer({"sliding_window"}).value_or(0) > 0)
-    checkpoint.remarks.push_back("the attention window is left out: GGUF has no place for it in this architecture, "
-                                 "and texts longer than the window are computed with full attention");
+}
+
+/// Loaders divide YaRN's strength by that of mscale_all_dim.
+void correct_yarn(const Config& config, double all, Keys& keys) {
+  const double factor = context_factor(config);
+  correct_strength(config, yarn_strength(factor, 1) / (all == 0 ? 1 : yarn_strength(factor, all)), keys);
 }
 
 void mistral3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   llama_keys(checkpoint, blocks, keys);
   const Config& config = checkpoint.config;
-  if (config.model_type() != "ministral3") return;
+  const bool third = config.model_type() == "ministral3";
+  if (config.rope_type() == "yarn")
+    correct_yarn(config, third ? config.rope_real("mscale_all_dim").value_or(0) : 0, keys);
+  if (!third) return;
   if (config.rope_type() != "yarn") config.refuse("a ministral3 model without yarn scaling, which GGUF cannot say");
   keys.real("rope.scaling.yarn_log_multiplier", config.rope_real("mscale_all_dim"));
   keys.real("attention.temperature_scale", config.rope_real("llama_4_scaling_beta"));

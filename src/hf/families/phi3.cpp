@@ -4,7 +4,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/family.hpp"
-#include "hf/rows.hpp"
+#include "hf/rope.hpp"
 
 namespace snug::hf {
 namespace {
@@ -18,33 +18,16 @@ int64_t rotated(const Config& config) {
   return config.rotated(config.hidden(), config.rope_real("partial_rotary_factor")) / config.heads();
 }
 
-std::vector<float> factors(const Config& config, const char* name) {
-  const auto found = config.rope().find(name);
-  std::vector<float> values;
-  if (found == config.rope().end()) return values;
-  for (const auto& value : *found) {
-    if (!value.is_number()) config.refuse(str(name, " holds ", quoted(value.dump()), ", no number"));
-    values.push_back(value.get<float>());
-  }
-  if (static_cast<int64_t>(values.size()) != rotated(config) / 2)
-    config.refuse(str(name, " has ", values.size(), " values, not one for each of the ", rotated(config) / 2,
-                      " rotated pairs"));
-  return values;
-}
-
 void generate(const Checkpoint& checkpoint, Output& out) {
-  const Config& config = checkpoint.config;
-  if (!config.rope().contains("long_factor")) return;
-  out.add("rope_factors_long.weight", tensor_of(factors(config, "long_factor"), config.where()));
-  out.add("rope_factors_short.weight", tensor_of(factors(config, "short_factor"), config.where()));
+  add_long_and_short_factors(checkpoint.config, rotated(checkpoint.config) / 2, out);
 }
 
 /// How much attention is strengthened for the longer context.
 double attention_factor(const Config& config, int64_t context, int64_t original) {
   const double scale = static_cast<double>(context) / static_cast<double>(original);
   const std::string type = config.rope_type();
+  if (type == "su" || type == "longrope") return rope_strength(config);
   if (scale <= 1) return 1;
-  if (type == "su" || type == "longrope") return std::sqrt(1 + std::log(scale) / std::log(static_cast<double>(original)));
   if (type == "yarn") return 0.1 * std::log(scale) + 1;
   config.refuse(str("rotary embeddings scaled by ", quoted(type), ", which is not known of this architecture"));
 }
@@ -53,6 +36,8 @@ void phi3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const Config& config = checkpoint.config;
   const int64_t context = config.need_integer({"n_positions", "max_position_embeddings"});
   const int64_t original = config.need_integer({"original_max_position_embeddings"});
+  if (config.head_dim() != config.hidden() / config.heads())
+    config.refuse("head_dim is not hidden_size / num_attention_heads, which GGUF cannot say of this architecture");
   keys.number("context_length", context);
   keys.number("rope.scaling.original_context_length", original);
   keys.number("embedding_length", config.hidden());

@@ -5,6 +5,7 @@
 
 #include "base/str.hpp"
 #include "hf/family.hpp"
+#include "hf/layer_types.hpp"
 #include "hf/rows.hpp"
 
 namespace snug::hf {
@@ -21,6 +22,8 @@ struct Heads {
         value_dim(config.need_integer({"linear_value_head_dim"})) {
     if (keys < 1 || key_dim < 1 || value_dim < 1 || values % keys != 0 || values == 0)
       config.refuse("linear_num_value_heads is no multiple of linear_num_key_heads");
+    if (key_dim != value_dim)
+      config.refuse("linear_key_head_dim and linear_value_head_dim differ, which no loader of this architecture knows");
   }
 
   int64_t per_key() const { return values / keys; }
@@ -193,13 +196,11 @@ void check_layer_types(const Config& config, int64_t period) {
   }
 }
 
-/// The period in layer_types where full_attention_interval is not given.
+/// What layer_types says counts, as in transformers; else full_attention_interval.
 int64_t attention_period(const Config& config) {
-  if (const auto period = config.integer({"full_attention_interval"})) return std::max<int64_t>(1, *period);
+  const int64_t said = std::max<int64_t>(1, config.integer({"full_attention_interval"}).value_or(4));
   const std::vector<std::string> types = config.strings({"layer_types"});
-  for (size_t layer = 0; layer < types.size(); ++layer)
-    if (types[layer] == "full_attention") return static_cast<int64_t>(layer) + 1;
-  return types.empty() ? 4 : static_cast<int64_t>(types.size()) + 1;
+  return types.empty() ? said : std::max<int64_t>(1, period_of(types, said));
 }
 
 void common_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {

@@ -7,14 +7,21 @@
 namespace snug::hf {
 namespace {
 
+/// A matrix that may be clipped has a level more in its name.
+std::string unwrapped(std::string name) {
+  constexpr std::string_view kWrapper = ".linear.weight";
+  if (name.ends_with(kWrapper)) name.replace(name.size() - kWrapper.size(), kWrapper.size(), ".weight");
+  return name;
+}
+
 std::optional<std::string> name_of(std::string_view given) {
   const std::string whole = behind(given, "model.").value_or(std::string{given});
   if (const auto projector = behind(whole, "embed_vision.")) return projector;
-  auto tower = behind(whole, "vision_tower.");
+  if (const auto projector = behind(whole, "embed_audio.")) return "audio." + *projector;
+  if (const auto tower = behind(whole, "audio_tower.")) return "audio." + unwrapped(*tower);
+  const auto tower = behind(whole, "vision_tower.");
   if (!tower) return {};
-  constexpr std::string_view kWrapper = ".linear.weight";  // of a matrix that may be clipped
-  if (tower->ends_with(kWrapper)) tower->replace(tower->size() - kWrapper.size(), kWrapper.size(), ".weight");
-  return tower;
+  return unwrapped(*tower);
 }
 
 /// The patch embedding as a convolution: a pixel's colours lie together, a convolution wants each colour's pixels.
@@ -71,6 +78,7 @@ const ProjectorKind kGemma4Projector{
     .needed = "v.patch_embd.weight v.position_embd.weight mm.input_projection.weight",
     .needed_layer = "ln1 ln2 attn_post_norm ffn_post_norm attn_q attn_k attn_v attn_out attn_q_norm attn_k_norm "
                     "ffn_gate ffn_up ffn_down",
+    .hearing = &kGemma4Hearing,
 };
 
 }  // namespace snug::hf

@@ -1,16 +1,13 @@
-// Qwen 3.5's tower, which is Qwen 3 VL's: patches of two frames, and a merger of neighbouring patches.
+// The tower of Qwen 3 VL and Qwen 3.5: patches of two frames, and a merger of neighbouring patches.
 #include <cmath>
 
+#include "base/json_reader.hpp"
+#include "base/str.hpp"
 #include "hf/projectors/projector_kind.hpp"
 #include "hf/rows.hpp"
 
 namespace snug::hf {
 namespace {
-
-std::optional<std::string> name_of(std::string_view given) {
-  const std::string whole = behind(given, "model.").value_or(std::string{given});
-  return behind(whole, "visual.");
-}
 
 /// One frame of a patch embedding [width, 3, frames, side, side].
 Tensor frame_of(const Piece& piece, int64_t frame) {
@@ -23,14 +20,13 @@ Tensor frame_of(const Piece& piece, int64_t frame) {
   return reshaped(selected(plain_tensor(flat), side, std::move(firsts)), {side, side, shape[1], shape[0]});
 }
 
-/// Loaders take each of the two frames as a convolution of its own.
-void add_frames(const Piece& piece, Output& out) {
-  if (piece.suffix == ".bias") return out.add(piece.name(), piece.weights());
-  const std::vector<int64_t>& shape = piece.source.raw->shape;
-  if (shape.size() != 5 || shape[2] != 2 || shape[3] != shape[4])
-    piece.source.refuse("the embedding of patches does not have two frames");
-  out.add(piece.name(), as_f32(frame_of(piece, 0)));
-  out.add(piece.name() + ".1", as_f32(frame_of(piece, 1)));
+/// What a layer of the tower adds to the text model's first layers: the list's n-th is of the layer that the
+/// configuration names.
+void add_deep(const Piece& piece, Output& out) {
+  const std::vector<double> layers = piece.config().reals({"deepstack_visual_indexes"});
+  if (piece.expert < 0 || piece.expert >= static_cast<int64_t>(layers.size()))
+    piece.source.refuse(str("deepstack_visual_indexes names no layer for the tensor ", quoted(piece.source.name)));
+  out.add(str("v.deepstack.", static_cast<int64_t>(layers[static_cast<size_t>(piece.expert)]), ".", piece.name()), piece.weights());
 }
 
 constexpr Rule kRules[] = {
@@ -42,6 +38,9 @@ constexpr Rule kRules[] = {
     {"blocks.#.attn.proj", "v.blk.#.attn_out"},
     {"blocks.#.mlp.linear_fc1", "v.blk.#.ffn_up"},
     {"blocks.#.mlp.linear_fc2", "v.blk.#.ffn_down"},
+    {"deepstack_merger_list.#.norm", "norm", add_deep},
+    {"deepstack_merger_list.#.linear_fc1", "fc1", add_deep},
+    {"deepstack_merger_list.#.linear_fc2", "fc2", add_deep},
     {"merger.norm", "v.post_ln"},
     {"merger.linear_fc1", "mm.0"},
     {"merger.linear_fc2", "mm.2"},
@@ -54,20 +53,44 @@ int64_t image_size(const Config& vision) {
   return static_cast<int64_t>(std::sqrt(positions) * static_cast<double>(vision.need_integer({"patch_size"})));
 }
 
+std::vector<bool> deep_layers(const Config& vision) {
+  std::vector<bool> deep(static_cast<size_t>(vision_layers(vision)));
+  for (const double layer : vision.reals({"deepstack_visual_indexes"})) {
+    if (!(layer >= 0) || layer >= static_cast<double>(deep.size()))
+      vision.refuse(str("deepstack_visual_indexes names layer ", layer, " of ", deep.size()));
+    deep[static_cast<size_t>(layer)] = true;
+  }
+  return deep;
+}
+
 void add_keys(const Images& images, Keys& keys) {
   keys.text("projector_type", "qwen3vl_merger");
   keys.number("vision.image_size", image_size(images.vision));
   keys.flag("use_gelu", true);
   keys.number("vision.spatial_merge_size", images.vision.integer({"spatial_merge_size"}));
   keys.real("vision.attention.layer_norm_epsilon", images.model.real({"rms_norm_eps"}).value_or(1e-6));
-  keys.flags("vision.is_deepstack_layers", std::vector<bool>(static_cast<size_t>(vision_layers(images.vision))));
+  keys.flags("vision.is_deepstack_layers", deep_layers(images.vision));
 }
 
 }  // namespace
 
+std::optional<std::string> visual_name(std::string_view given) {
+  const std::string whole = behind(given, "model.").value_or(std::string{given});
+  return behind(whole, "visual.");
+}
+
+void add_frames(const Piece& piece, Output& out) {
+  if (piece.suffix == ".bias") return out.add(piece.name(), piece.weights());
+  const std::vector<int64_t>& shape = piece.source.raw->shape;
+  if (shape.size() != 5 || shape[2] != 2 || shape[3] != shape[4])
+    piece.source.refuse("the embedding of patches does not have two frames");
+  out.add(piece.name(), as_f32(frame_of(piece, 0)));
+  out.add(piece.name() + ".1", as_f32(frame_of(piece, 1)));
+}
+
 const ProjectorKind kQwen3VlProjector{
     .type = "qwen3vl_merger",
-    .name = name_of,
+    .name = visual_name,
     .rules = kRules,
     .keys = add_keys,
     .needed = "v.patch_embd.weight v.patch_embd.weight.1 v.position_embd.weight v.post_ln.weight mm.0.weight "

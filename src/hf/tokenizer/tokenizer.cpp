@@ -8,6 +8,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/tokenizer/chat_template.hpp"
+#include "hf/tokenizer/losses.hpp"
 #include "hf/tokenizer/normalizer.hpp"
 #include "hf/tokenizer/pre_tokenizer_name.hpp"
 #include "hf/tokenizer/special_tokens.hpp"
@@ -94,10 +95,7 @@ class Tokenizer {
 
   void write_byte_level() {
     const TokenizerJson& file = *files_.tokenizer;
-    if (const Normalizer normal = normalizer_of(file); normal.composes)
-      remark(
-          "the tokenizer composes characters first (Unicode NFC), which GGUF cannot say: text that is not in "
-          "that form gets other tokens");
+    remark_losses(file, true, *context_.remarks);
     SpecialTokens special = special_tokens();
     const bool glm = id_of_added("[gMASK]").has_value();
     const std::string pre = pre_name({.adds_bos = special.adds("bos").value_or(false), .glm = glm});
@@ -134,6 +132,8 @@ class Tokenizer {
           "the tokenizer is neither of bytes (ByteLevel) nor of SentencePiece's kind (byte_fallback, U+2581 "
           "for blanks)",
           file.where, "GGUF knows no other byte-pair encodings"};
+    check_no_splits(file);
+    remark_losses(file, false, *context_.remarks);
     if (context_.architecture == "gemma4") return write_gemma4();
     const TokenList tokens = scored_tokens(file, context_.vocab_size);
     if (!lists_every_split(file))

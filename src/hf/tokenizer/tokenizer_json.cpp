@@ -137,6 +137,7 @@ namespace {
 AddedToken added_token_of(const json& object, const std::string& where) {
   const JsonNode node{object, where, "$.added_tokens"};
   AddedToken token{.text = node.at("content").text(), .special = is_true(object, "special")};
+  token.normalized = is_true(object, "normalized");
   token.trims = is_true(object, "lstrip") || is_true(object, "rstrip") || is_true(object, "single_word");
   if (token.text.empty()) node.refuse("an added token is empty", kRemedy);
   return token;

@@ -24,7 +24,8 @@ bool is_true(const nlohmann::json& object, std::string_view name, bool fallback 
 struct AddedToken {
   std::string text;
   bool special = false;
-  bool trims = false;  // swallows blanks beside it, or wants a word boundary
+  bool normalized = false;  // looked for in the text as the normalizer leaves it
+  bool trims = false;       // swallows blanks beside it, or wants a word boundary
 };
 
 using AddedTokens = std::map<int64_t, AddedToken>;  // by id

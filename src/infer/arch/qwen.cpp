@@ -1,4 +1,5 @@
-// qwen2 (biases on q, k, v) and qwen3 (norms of q and k), dense (§2.2, §2.6 of the reference).
+// qwen2 (biases on q, k, v) and qwen3 (norms of q and k), dense, and the text models of their VL kinds, whose rotary
+// sections are one for text (§2.2, §2.6 of the reference).
 #include "infer/arch/all.hpp"
 #include "infer/layers/decoder.hpp"
 
@@ -8,7 +9,7 @@ namespace {
 class Qwen : public Decoder {
  public:
   explicit Qwen(const ArchitectureInputs& source) : Decoder{source, Head::optional} {
-    const bool head_norms = source.hp.architecture == "qwen3";
+    const bool head_norms = source.hp.architecture.starts_with("qwen3");
     rope_ = make_rope(source.hp.rope, RopeKind::neox);
     source.loader.skip("cls.output.");  // what a reranker has besides
     for (int64_t l = 0; l < source.hp.layers; ++l) {

@@ -9,7 +9,7 @@ class QwenMoe : public Decoder {
  public:
   explicit QwenMoe(const ArchitectureInputs& source)
       : Decoder{source, source.hp.architecture == "qwen2moe" ? Head::required : Head::optional},
-        third_{source.hp.architecture == "qwen3moe"} {
+        third_{source.hp.architecture.starts_with("qwen3")} {
     if (source.hp.experts == 0) source.keys.fail("expert_count", "is missing or 0");
     rope_ = make_rope(source.hp.rope, RopeKind::neox);
     for (int64_t l = 0; l < source.hp.layers; ++l) blocks_.push_back(load_block(source, l));

@@ -44,6 +44,13 @@ void qwen_moe(const Keys& keys, json& config) {
       config["shared_expert_intermediate_size"] = rows;
 }
 
+/// Every so many layers one has full attention. Loaders of these architectures take no notice of a list.
+int64_t period(const Keys& keys, int64_t usual) {
+  const std::vector<int64_t> said = keys.of_layers("attention.sliding_window_pattern");
+  if (said.size() != 1) return usual;
+  return said[0] > 0 ? said[0] : keys.layers() + 1;
+}
+
 /// Two sizes of the published models have another scale of queries than their heads' size.
 void gemma2(const Keys& keys, json& config) {
   const bool largest = keys.layers() == 46;
@@ -57,7 +64,7 @@ void gemma3(const Keys& keys, json& config) {
   config["query_pre_attn_scalar"] = largest ? keys.shape().embedding / keys.shape().heads : keys.head_dim();
   config["hidden_activation"] = "gelu_pytorch_tanh";
   config.erase("hidden_act");
-  config["sliding_window_pattern"] = keys.integer("attention.sliding_window") ? 6 : 1;
+  config["sliding_window_pattern"] = keys.integer("attention.sliding_window") ? period(keys, 6) : 1;
   config["rope_theta"] = keys.real("rope.freq_base").value_or(1e6);
   config["rope_local_base_freq"] = keys.real("rope.freq_base_swa").value_or(1e4);
   if (config.contains("final_logit_softcapping"))
@@ -75,8 +82,9 @@ void gpt_oss(const Keys& keys, json& config) {
   config["intermediate_size"] = keys.need_integer("expert_feed_forward_length");
   config["attention_bias"] = true;
   json types = json::array();
+  const int64_t every = period(keys, 2);
   for (int64_t l = 0; l < keys.layers(); ++l)
-    types.push_back(l % 2 == 0 ? "sliding_attention" : "full_attention");
+    types.push_back((l + 1) % every == 0 ? "full_attention" : "sliding_attention");
   config["layer_types"] = types;
   if (!config.contains("rope_scaling"))  // else the class takes the published models' for granted
     config["rope_parameters"] = {{"rope_type", "default"},

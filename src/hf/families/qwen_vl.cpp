@@ -1,0 +1,89 @@
+// The text models of Qwen 2 VL, 2.5 VL and 3 VL: Qwen 2 and 3 with rotary embeddings in sections, which are one for text.
+#include "hf/family.hpp"
+#include "hf/rows.hpp"
+
+namespace snug::hf {
+namespace {
+
+/// Loaders ask for the sections; Qwen 3 VL's class has usual ones.
+void add_sections(const Config& config, Keys& keys) {
+  if (config.rope().contains("mrope_section")) return;  // by add_common_keys()
+  if (keys.architecture() == "qwen2vl") config.refuse("the sections of rotary embeddings (mrope_section) are not said");
+  keys.numbers("rope.dimension_sections", {24, 20, 20, 0});
+}
+
+void dense_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  add_common_keys(checkpoint.config, blocks, keys);
+  add_sections(checkpoint.config, keys);
+}
+
+/// How many of the vision tower's layers reach into the text model's first ones.
+int64_t deep_layers(const Config& config) {
+  if (!config.file().contains("vision_config")) return 0;
+  return static_cast<int64_t>(config.part("vision_config").reals({"deepstack_visual_indexes"}).size());
+}
+
+void third_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  dense_keys(checkpoint, blocks, keys);
+  keys.number("n_deepstack_layers", deep_layers(checkpoint.config));
+}
+
+void expert_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
+  third_keys(checkpoint, blocks, keys);
+  keys.number("expert_feed_forward_length", checkpoint.config.integer({"moe_intermediate_size"}));
+}
+
+/// Published files have experts input by input, [N, E, 2X] and [N, X, E]; some libraries write them output by output.
+bool is_input_by_input(const Piece& piece, int64_t inputs, int64_t outputs) {
+  const auto& shape = piece.weights().shape;  // columns first
+  return shape[1] == inputs && shape[0] == outputs;
+}
+
+void add_gates_and_ups(const Piece& piece, Output& out) {
+  piece.need_shape({0, 0, 0});
+  const Config& config = piece.config();
+  if (!is_input_by_input(piece, config.hidden(), 2 * config.need_integer({"moe_intermediate_size"})))
+    return add_gate_up_halves(piece, out);
+  const auto [gates, ups] = halves(transposed(piece.weights()));
+  out.add(piece.name(0), gates);
+  out.add(piece.name(1), ups);
+}
+
+void add_downs(const Piece& piece, Output& out) {
+  piece.need_shape({0, 0, 0});
+  const Config& config = piece.config();
+  const bool turned = is_input_by_input(piece, config.need_integer({"moe_intermediate_size"}), config.hidden());
+  out.add(piece.name(), turned ? transposed(piece.weights()) : piece.weights());
+}
+
+constexpr Rule kExperts[] = {
+    {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_gates_and_ups},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight", add_downs},
+};
+
+constexpr std::string_view kNeeded = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";
+
+}  // namespace
+
+const Family kQwen2Vl{
+    .architecture = "qwen2vl",
+    .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
+    .keys = dense_keys,
+    .needed = kNeeded,
+};
+
+const Family kQwen3Vl{
+    .architecture = "qwen3vl",
+    .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
+    .keys = third_keys,
+    .needed = kNeeded,
+};
+
+const Family kQwen3VlMoe{
+    .architecture = "qwen3vlmoe",
+    .rules = {kExperts, kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
+    .keys = expert_keys,
+    .needed = kNeeded,
+};
+
+}  // namespace snug::hf
