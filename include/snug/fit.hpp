@@ -126,7 +126,8 @@ struct FitRequest {
   Feedback feedback = Feedback::automatic;
   bool fold = false;         // move factors between tensors first, where they quantize better for it (Recipe::folds)
   bool strict = false;       // an error at the start where something would be left out (Recipe::left_out)
-  bool decide_anew = false;  // by the memory and disk that are free now, whatever an earlier start of this fit chose
+  bool decide_anew = false;  // by the memory and disk that are free now, and plans searched for anew, whatever an earlier
+                             // start of this fit chose and found
 };
 
 /// One of several sizes of the same model; everything else is as the request says.

@@ -20,7 +20,9 @@
 namespace snug {
 namespace {
 
-std::unique_ptr<tbb::global_control> limit;
+/// Stays at the end of the program: TBB would start the threads that were held back, and where there is no memory for them
+/// its exception would turn an error that was told into an abort.
+std::unique_ptr<tbb::global_control>& limit = *new std::unique_ptr<tbb::global_control>;
 int limited_to = 0;
 
 /// What this thread is doing.

@@ -112,7 +112,7 @@ void add_shared(CLI::App& command, CodecArgs& args) {
   command.add_option("format", args.format, "block format, such as q4_K")->required();
   command.add_option("input", args.input, "raw little-endian file")->required()->check(CLI::ExistingFile);
   command.add_option("output", args.output, "file to write")->required();
-  command.add_option("--cols", args.cols, "weights in a row")->required()->check(CLI::PositiveNumber);
+  command.add_option("--cols", args.cols, "weights in a row")->required()->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   command.add_flag("--force", args.force, "replace an existing output");
 }
 

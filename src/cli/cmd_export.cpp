@@ -8,6 +8,7 @@
 #include "base/files/atomic_file.hpp"
 #include "base/files/output_guard.hpp"
 #include "base/json_reader.hpp"
+#include "base/printable.hpp"
 #include "cli/common.hpp"
 #include "cli/options/budgets.hpp"
 #include "plan/nearest_recipe.hpp"
@@ -75,7 +76,7 @@ int run_export(const ExportArgs& args) {
   } else if (args.out.empty()) {
     print_out(exported);
     if (!args.common.quiet && !command.empty())
-      std::fprintf(stderr, "\nThe same without a file:\n%s", command.c_str());
+      std::fprintf(stderr, "\nThe same without a file:\n%s", terminal_text(command).c_str());
   } else if (!command.empty()) {
     print_out(command);
   }

@@ -2,9 +2,9 @@
 #include <cstdio>
 
 #include "base/events.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "base/without_controls.hpp"
 #include "cli/commands.hpp"
 #include "cli/options/fit_args.hpp"
 #include "cli/terminal/terminal_events.hpp"
@@ -20,7 +20,7 @@ namespace {
 void tell_what_was_left_out(const std::vector<FitResult>& results) {
   for (const FitResult& result : results)
     if (!result.recipe.left_out.empty())
-      std::fprintf(stderr, "snug: %s\n", without_controls(left_out_line(result.recipe)).c_str());
+      std::fprintf(stderr, "snug: %s\n", terminal_text(left_out_line(result.recipe)).c_str());
 }
 
 int run(const FitArgs& args) {

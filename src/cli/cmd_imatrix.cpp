@@ -152,7 +152,7 @@ void add_collecting(CLI::App& command, Args& args) {
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
   command.add_option("--save-every", args.options.save_seconds, "seconds between two saves of what is done")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
 }
 

@@ -18,6 +18,7 @@
 #include "base/events.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
+#include "base/printable.hpp"
 #include "base/progress.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
@@ -162,7 +163,9 @@ int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps k
   return guarded([&] { return run_as_job(names, work); }, keeps);
 }
 
-void print_out(const std::string& text) {
+/// A pipe gets the bytes; a terminal would obey what is in names and texts out of files.
+void print_out(const std::string& given) {
+  const std::string text = isatty(STDOUT_FILENO) == 1 ? terminal_text(given) : given;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                        (text.ends_with('\n') || std::fputc('\n', stdout) != EOF) && std::fflush(stdout) == 0;
   if (!written) throw io_error("write to standard output", "stdout", "send it to a file or program that takes it; files named are written");

@@ -56,8 +56,8 @@ void add_no_repack(CLI::App& command, bool& off);
 /// was done; if not, says what that costs, e.g. that the file is read again `when`.
 bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when);
 
-/// Text or a JSON document on stdout, a newline at the end. Throws Error of Fault::io if stdout cannot take
-/// it.
+/// Text or a JSON document on stdout, a newline at the end; on a terminal without what it would obey. Throws Error of
+/// Fault::io if stdout cannot take it.
 void print_out(const std::string& text);
 
 /// print_out() of text for people: on a terminal, lines that it would cut through are folded.

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "base/json_reader.hpp"
+#include "base/printable.hpp"
 #include "base/str.hpp"
-#include "base/without_controls.hpp"
 #include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
 
@@ -76,14 +76,15 @@ void print_json(const Error& error) {
                                           {"try", remedy_of(error)},
                                           {"fault", fault < std::size(kFaults) ? kFaults[fault] : ""},
                                           {"exit_code", fault}}}};
-  std::fprintf(stdout, "%s\n", json_text(document, 2).c_str());
+  const std::string text = json_text(document, 2);
+  std::fprintf(stdout, "%s\n", isatty(STDOUT_FILENO) == 1 ? terminal_text(text).c_str() : text.c_str());
   std::fflush(stdout);
 }
 
 /// A line each; folded where a terminal would cut through words.
 std::string line(const std::string& start, const std::string& text, size_t columns) {
   if (text.empty()) return {};
-  const std::string plain = without_controls(with_options(text));
+  const std::string plain = terminal_text(with_options(text));
   return str(start, columns ? wrapped(plain, columns - 1, start.size(), start.size()) : plain, "\n");
 }
 

@@ -2,7 +2,8 @@
 //   killed-before, killed-behind   SIGKILL
 //   full, read-only, broken        from that call on the disk has no room, may only be read, or does not write what it should
 //   no-memory, no-descriptors      from then on the process gets no more memory, or opens no more files
-//   closed-0, closed-1, closed-2   that descriptor is closed
+//   gone-1, gone-2                 nobody reads from that descriptor any more: its terminal or pipe is gone
+//   closed-0, closed-1, closed-2   the program is started with that descriptor closed, at whatever call
 //   shrunk                         the file FAULT_FILE loses its second half
 //   no-temporary                   the folder TMPDIR is gone
 //   clock-back                     from then on the wall clock goes back an hour with every look at it
@@ -94,12 +95,24 @@ void take_away(const std::string& folder) {
   if (!folder.empty() && syscall(SYS_rename, folder.c_str(), (folder + ".gone").c_str()) != 0) abort();
 }
 
+void leave_unread(int descriptor) {
+  int ends[2];
+  if (pipe(ends) != 0 || dup2(ends[1], descriptor) < 0) abort();
+  for (const int end : ends) close(end);
+}
+
+struct Started {
+  Started() {
+    if (said("FAULT").starts_with("closed-")) close(said("FAULT").back() - '0');
+  }
+} started;
+
 void befall(long call) {
   if (call != fault_at()) return;
   const std::string_view fault = said("FAULT");
   if (fault == "no-memory") allow_no_more(RLIMIT_AS, memory_used());
   if (fault == "no-descriptors") allow_no_more(RLIMIT_NOFILE, 3);
-  if (fault.starts_with("closed-")) close(fault.back() - '0');
+  if (fault.starts_with("gone-")) leave_unread(fault.back() - '0');
   if (fault == "shrunk") shrink(getenv("FAULT_FILE"));
   if (fault == "no-temporary") take_away(std::string{said("TMPDIR")});
   if (fault == "clock-back") goes_back = true;

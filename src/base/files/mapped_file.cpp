@@ -10,7 +10,7 @@
 
 #include "base/files/mapped_faults.hpp"
 #include "base/files/read_file.hpp"
-#include "base/without_controls.hpp"
+#include "base/printable.hpp"
 #include "snug/error.hpp"
 
 namespace snug {
@@ -39,7 +39,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
     throw io_error("map the file", path.string(),
                    failure == ENOMEM ? "the program may not use so many addresses: raise its limit (ulimit -v)" : "");
   data_ = static_cast<const std::byte*>(data);
-  name_ = std::make_unique<const std::string>(without_controls(path.string()));
+  name_ = std::make_unique<const std::string>(terminal_text(path.string()));
   remember_mapping(bytes(), name_->c_str());
 }
 

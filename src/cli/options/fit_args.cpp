@@ -57,8 +57,8 @@ void FitArgs::add_effort_to(CLI::App& command) {
                     "end with an error at the start where something would be left out that makes the result better, such "
                     "as error feedback for want of memory");
   command.add_flag("--decide-anew", decide_anew,
-                    "choose by the memory and disk that are free now; else a fit that is started again keeps to what it "
-                    "chose at first");
+                    "choose by the memory and disk that are free now, and search for plans anew; else a fit that is started "
+                    "again keeps to what it chose and found at first");
 }
 
 FitRequest FitArgs::request() const {

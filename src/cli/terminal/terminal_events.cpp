@@ -8,10 +8,10 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/time_of_day.hpp"
 #include "base/units.hpp"
-#include "base/without_controls.hpp"
 #include "cli/terminal/terminal_width.hpp"
 #include "cli/text/wrap.hpp"
 
@@ -80,7 +80,7 @@ std::string running_line(const StageProgress& p) {
   const double share = std::min(1.0, static_cast<double>(p.done) / static_cast<double>(p.total));
   const double rate = rate_of(p), left = rate > 0 ? static_cast<double>(p.total - p.done) / rate : 0;
   const std::string stage = str(p.stage, on_terminal() ? bar(share, p.overall < 0 ? 24 : 10) : " ", percent(share), "  ");
-  const std::string what = str(p.what.empty() ? "" : "  ", without_controls(std::string{p.what}));
+  const std::string what = str(p.what.empty() ? "" : "  ", terminal_text(p.what));
   if (p.overall < 0) return str(stage, rate_text(rate, p.unit), "  ", show_duration(std::max(0.0, left)), " left", what);
   return str(percent(p.overall), " of all, ", show_duration(std::max(0.0, p.overall_seconds_left)), " left: ", stage,
              rate_text(rate, p.unit), what);
@@ -108,7 +108,7 @@ void put(const std::string& line, const char* end) {
 void TerminalEvents::log(std::string_view line) {
   if (quiet_) return;
   const std::lock_guard lock{mutex_};
-  put(folded(without_controls(std::string{line}), terminal_columns(STDERR_FILENO), 2), "");
+  put(folded(terminal_text(line), terminal_columns(STDERR_FILENO), 2), "");
 }
 
 void TerminalEvents::progress(const StageProgress& progress) {

@@ -11,7 +11,6 @@
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
-#include "base/without_controls.hpp"
 #include "cli/terminal/terminal_width.hpp"
 #include "cli/text/text_table.hpp"
 #include "model/roles.hpp"
@@ -208,7 +207,7 @@ std::string wrapped(const std::string& label, const std::string& words) {
 }
 
 std::string left_out_lines(const LeftOut& l) {
-  return wrapped("left out", without_controls(str(l.what, ": ", l.why, "; ", l.cost)));
+  return wrapped("left out", terminal_text(str(l.what, ": ", l.why, "; ", l.cost)));
 }
 
 ordered_json groups_json(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
