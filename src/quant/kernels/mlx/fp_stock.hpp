@@ -93,7 +93,8 @@ typename V::f32 largest_magnitudes(const float* x, int n) noexcept {
 /// What scales of eight groups should be: the largest magnitude over the largest level. Groups from `some` on are
 /// the first again.
 template <Simd V>
-typename V::f32 wanted_scales(const float* x, int n, int64_t some, float largest_level, const MlxRule& rule) noexcept {
+typename V::f32 wanted_scales(const float* x, int n, int64_t some, float largest_level,
+                              const MlxRule& rule) noexcept {
   Eight<V> most;
   for (int64_t k = 0; k < 8; ++k) most.of[k] = largest_magnitudes<V>(x + (k < some ? k : 0) * n, n);
   const auto d = most.largest() / V::splat(largest_level);
