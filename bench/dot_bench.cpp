@@ -84,7 +84,7 @@ void bench(const Format& format, int64_t bytes, int repeats) {
   const int64_t row_bytes = format.row_bytes(kCols), rows = static_cast<int64_t>(data.size()) / row_bytes;
   Activations x(1, kCols);
   for (int64_t k = 0; k < kCols; ++k) x.at(0)[k] = static_cast<float>(k % 17) - 8;
-  const Activations in{kernels, packed, x, Activations::Use::dots};
+  const QuantizedActivations in{kernels, packed, x, QuantizedActivations::Use::dots};
   std::vector<float> y(static_cast<size_t>(rows));
   FloatRow decoded(kCols);
   const Repacked repacked{format, data};

@@ -56,6 +56,30 @@ void store_codes(uint8_t* p, typename V::i32 codes) noexcept {
   }
 }
 
+/// A vector of each of eight groups, for what is to be said of each group: that of group k in lane k.
+template <Simd V>
+struct Eight {
+  typename V::f32 of[8];
+
+  typename V::f32 largest() const noexcept {
+    auto rows = turned();
+    for (int k = 1; k < 8; ++k) rows.of[0] = V::max(rows.of[0], rows.of[k]);
+    return rows.of[0];
+  }
+  typename V::f32 least() const noexcept {
+    auto rows = turned();
+    for (int k = 1; k < 8; ++k) rows.of[0] = V::min(rows.of[0], rows.of[k]);
+    return rows.of[0];
+  }
+
+ private:
+  Eight turned() const noexcept {
+    Eight rows = *this;
+    V::transpose(rows.of);
+    return rows;
+  }
+};
+
 /// 32 codes that follow each other. Up to three bytes behind them are overwritten.
 template <Simd V, int bits>
 void store_32_codes(uint8_t* p, const typename V::i32 (&codes)[4]) noexcept {

@@ -6,25 +6,31 @@
 
 namespace snug {
 
-/// Scale and bias before they are rounded to what is stored.
-struct AffineStock {
-  float scale, bias;
-};
-
+/// Scales and biases of eight groups, a lane each, before they are rounded to what is stored.
 template <Simd V, bool gpu>
-AffineStock stock_scale(const float* x, int n, float codes) noexcept {
-  auto low = V::load(x), high = gpu ? V::max(V::load(x), V::zero()) : V::load(x);
+void stock_scales(const Eight<V>& low, const Eight<V>& high, float codes, float* scales, float* biases) noexcept {
+  const auto lo = low.least(), hi = high.largest();
+  const auto step = (hi - lo) / V::splat(codes);
+  const auto low_is_larger = V::lt(V::abs(hi), V::abs(lo));
+  const auto size = V::select(V::lt(V::splat(1e-7f), step), step, V::splat(1e-7f));
+  const auto scale = V::select(low_is_larger, size, -size), edge = V::select(low_is_larger, lo, hi);
+  const auto ratio = edge / scale;
+  const auto beyond = V::le(V::splat(0x1p22f), V::abs(ratio));  // constant groups: any bias will do
+  const auto steps = V::select(beyond, ratio, whole<V, gpu>(ratio));
+  const auto none = V::eq(steps, V::zero());
+  V::store(scales, V::select(none, scale, edge / steps));
+  V::store(biases, V::select(none, V::zero(), edge));
+}
+
+/// Extremes of a group, lane by lane; at least 0 where the largest must be.
+template <Simd V, bool gpu>
+void extremes(const float* x, int n, typename V::f32& low, typename V::f32& high) noexcept {
+  low = V::load(x);
+  high = gpu ? V::max(V::load(x), V::zero()) : V::load(x);
   for (int j = 8; j < n; j += 8) {
     low = V::min(low, V::load(x + j));
     high = V::max(high, V::load(x + j));
   }
-  const float lo = V::min_of(low), hi = V::max_of(high), step = (hi - lo) / codes;
-  const bool low_is_larger = (lo < 0 ? -lo : lo) > (hi < 0 ? -hi : hi);
-  const float size = step > 1e-7f ? step : 1e-7f, scale = low_is_larger ? size : -size;
-  const float edge = low_is_larger ? lo : hi, ratio = edge / scale;
-  const bool beyond = ratio >= 0x1p22f || ratio <= -0x1p22f;  // a constant group: any bias will do
-  const float steps = beyond ? ratio : V::max_of(whole<V, gpu>(V::splat(ratio)));
-  return steps != 0 ? AffineStock{edge / steps, edge} : AffineStock{scale, 0};
 }
 
 /// Codes 0..top of eight weights; halves to even, or away from zero.
@@ -36,23 +42,35 @@ typename V::i32 stock_codes(typename V::f32 x, typename V::f32 scale, typename V
 }
 
 template <Simd V, class Block, bool gpu>
-void encode_affine_stock(const StockJob& job) noexcept {
+void encode_affine_group(const float* x, float scale, float bias, Block& block) noexcept {
   constexpr int n = static_cast<int>(Block::kWeights), bits = Block::kBits;
   using Number = Stored<V, Block::kType>;
+  for (int j = 0; j < n; j += 32) {
+    typename V::i32 codes[4];
+    for (int k = 0; k < 4; ++k)
+      codes[k] = stock_codes<V, gpu>(V::load(x + j + 8 * k), V::splat(scale), V::splat(bias), (1 << bits) - 1);
+    store_32_codes<V, bits>(block.codes + j * bits / 8, codes);
+  }
+  block.scale = Number::nearest(scale);
+  block.bias = Number::nearest(bias);
+}
+
+/// Eight groups at a time, for their scales.
+template <Simd V, class Block, bool gpu>
+void encode_affine_stock(const StockJob& job) noexcept {
+  constexpr int n = static_cast<int>(Block::kWeights);
+  const int64_t count = job.cols / n;
   auto* block = static_cast<Block*>(job.blocks);
-  for (int64_t b = 0; b < job.cols / n; ++b) {
+  for (int64_t b = 0; b < count; b += 8) {
     const float* x = job.x + b * n;
-    prefetch<4096>(x, n * sizeof *x);
-    const AffineStock stock = stock_scale<V, gpu>(x, n, (1 << bits) - 1);
-    const auto scale = V::splat(stock.scale), bias = V::splat(stock.bias);
-    for (int j = 0; j < n; j += 32) {
-      typename V::i32 codes[4];
-      for (int k = 0; k < 4; ++k)
-        codes[k] = stock_codes<V, gpu>(V::load(x + j + 8 * k), scale, bias, (1 << bits) - 1);
-      store_32_codes<V, bits>(block[b].codes + j * bits / 8, codes);
-    }
-    block[b].scale = Number::nearest(stock.scale);
-    block[b].bias = Number::nearest(stock.bias);
+    const int64_t some = count - b < 8 ? count - b : 8;
+    prefetch<4096>(x, 8 * n * sizeof *x);
+    Eight<V> low, high;
+    for (int64_t k = 0; k < 8; ++k) extremes<V, gpu>(x + (k < some ? k : 0) * n, n, low.of[k], high.of[k]);
+    float scales[8], biases[8];
+    stock_scales<V, gpu>(low, high, (1 << Block::kBits) - 1, scales, biases);
+    for (int64_t k = 0; k < some; ++k)
+      encode_affine_group<V, Block, gpu>(x + k * n, scales[k], biases[k], block[b + k]);
   }
 }
 

@@ -135,12 +135,18 @@ constexpr std::array<WideDecoder, 3> wide_affine(FormatId first) {
           WideDecoder{id(2), decode_affine_avx512<BlockAffine<bits, 128, type>>}};
 }
 constexpr std::array<WideDecoder, 3> kWideAffine[] = {
-    wide_affine<2, ScaleType::bf16>(FormatId::mlx_q2_g32),    wide_affine<3, ScaleType::bf16>(FormatId::mlx_q3_g32),
-    wide_affine<4, ScaleType::bf16>(FormatId::mlx_q4_g32),    wide_affine<5, ScaleType::bf16>(FormatId::mlx_q5_g32),
-    wide_affine<6, ScaleType::bf16>(FormatId::mlx_q6_g32),    wide_affine<8, ScaleType::bf16>(FormatId::mlx_q8_g32),
-    wide_affine<2, ScaleType::f16>(FormatId::mlx_q2_g32_f16), wide_affine<3, ScaleType::f16>(FormatId::mlx_q3_g32_f16),
-    wide_affine<4, ScaleType::f16>(FormatId::mlx_q4_g32_f16), wide_affine<5, ScaleType::f16>(FormatId::mlx_q5_g32_f16),
-    wide_affine<6, ScaleType::f16>(FormatId::mlx_q6_g32_f16), wide_affine<8, ScaleType::f16>(FormatId::mlx_q8_g32_f16),
+    wide_affine<2, ScaleType::bf16>(FormatId::mlx_q2_g32),
+    wide_affine<3, ScaleType::bf16>(FormatId::mlx_q3_g32),
+    wide_affine<4, ScaleType::bf16>(FormatId::mlx_q4_g32),
+    wide_affine<5, ScaleType::bf16>(FormatId::mlx_q5_g32),
+    wide_affine<6, ScaleType::bf16>(FormatId::mlx_q6_g32),
+    wide_affine<8, ScaleType::bf16>(FormatId::mlx_q8_g32),
+    wide_affine<2, ScaleType::f16>(FormatId::mlx_q2_g32_f16),
+    wide_affine<3, ScaleType::f16>(FormatId::mlx_q3_g32_f16),
+    wide_affine<4, ScaleType::f16>(FormatId::mlx_q4_g32_f16),
+    wide_affine<5, ScaleType::f16>(FormatId::mlx_q5_g32_f16),
+    wide_affine<6, ScaleType::f16>(FormatId::mlx_q6_g32_f16),
+    wide_affine<8, ScaleType::f16>(FormatId::mlx_q8_g32_f16),
 };
 constexpr WideDecoder kWideMlx[] = {
     {FormatId::mlx_mxfp4, decode_mlx_mxfp4_avx512},

@@ -60,17 +60,16 @@ typename V::f32 round_to(FormatId source, typename V::f32 x) noexcept {
   return V::bits_f((u + V::splat_i(0x7fff) + odd) & V::splat_i(static_cast<int32_t>(0xffff0000u)));
 }
 
-/// How many of the thresholds lie below a, those at `even` also where they are equal to it.
+/// The E2M1 magnitude nearest to a, 0 <= a; ties to even codes or towards zero. From 1 on it is what is left of a
+/// float with one bit of fraction, below that halves are counted.
 template <Simd V>
 typename V::i32 e2m1_magnitudes(typename V::f32 a, bool ties_to_even) noexcept {
-  constexpr float thresholds[7] = {0.25f, 0.75f, 1.25f, 1.75f, 2.5f, 3.5f, 5};
-  auto code = V::splat_i(0);
-  for (int k = 0; k < 7; ++k) {
-    const auto at = V::splat(thresholds[k]);
-    const auto above = ties_to_even && k % 2 ? V::le(at, a) : V::lt(at, a);
-    code = code + V::select(above, V::splat_i(1), V::splat_i(0));
-  }
-  return code;
+  const auto held = V::min(a, V::splat(6)), u = V::bits_i(held), one = V::splat_i(1), nothing = V::splat_i(0);
+  const auto odd = ties_to_even ? V::template shr<22>(u) & one : nothing;
+  const auto normal = V::template shr<22>(u + V::splat_i(0x1fffff) + odd) - V::splat_i(126 << 1);
+  const auto above = [&](float at) { return V::select(V::lt(V::splat(at), held), one, nothing); };
+  const auto small = ties_to_even ? V::to_i(held * V::splat(2)) : above(0.25f) + above(0.75f);
+  return V::select(V::lt(held, V::splat(1)), small, normal);
 }
 
 /// E2M1 codes of t by the device's rule.
@@ -85,17 +84,21 @@ typename V::i32 e2m1_codes(typename V::f32 t, bool gpu) noexcept {
 }
 
 template <Simd V>
-float largest_magnitude(const float* x, int n) noexcept {
+typename V::f32 largest_magnitudes(const float* x, int n) noexcept {
   auto most = V::abs(V::load(x));
   for (int j = 8; j < n; j += 8) most = V::max(most, V::abs(V::load(x + j)));
-  return V::max_of(most);
+  return most;
 }
 
-/// What a group's scale should be: its largest magnitude over the largest level.
+/// What scales of eight groups should be: the largest magnitude over the largest level. Groups from `some` on are
+/// the first again.
 template <Simd V>
-float wanted_scale(const float* x, int n, float largest_level, const MlxRule& rule) noexcept {
-  const float d = largest_magnitude<V>(x, n) / largest_level;
-  return rule.device == MlxRule::Device::cpu ? V::max_of(round_to<V>(rule.source, V::splat(d))) : d;
+typename V::f32 wanted_scales(const float* x, int n, int64_t some, float largest_level,
+                              const MlxRule& rule) noexcept {
+  Eight<V> most;
+  for (int64_t k = 0; k < 8; ++k) most.of[k] = largest_magnitudes<V>(x + (k < some ? k : 0) * n, n);
+  const auto d = most.largest() / V::splat(largest_level);
+  return rule.device == MlxRule::Device::cpu ? round_to<V>(rule.source, d) : d;
 }
 
 /// The exponent nearest to log2 d, d > 0.
@@ -127,55 +130,88 @@ uint8_t e8m0_code(float d, const MlxRule& rule) noexcept {
   return static_cast<uint8_t>((e < -127 ? -127 : e > 127 ? 127 : e) + 127);
 }
 
-/// Eight weights over the scale, as the device divides.
+/// A group's scale as the device divides by it.
 template <Simd V>
-typename V::f32 over_scale(const float* x, float scale, const MlxRule& rule) noexcept {
-  if (rule.device == MlxRule::Device::gpu) return V::load(x) * V::splat(scale == 0 ? 0 : 1 / scale);
-  return round_to<V>(rule.source, V::load(x) / V::splat(scale));
-}
+struct StockDivisor {
+  typename V::f32 scale, inverse;
 
-template <Simd V, class Block, class Choose>
-void encode_fp4_stock(const StockJob& job, Choose choose) noexcept {
+  StockDivisor(float s) noexcept : scale{V::splat(s)}, inverse{V::splat(s == 0 ? 0 : 1 / s)} {}
+  typename V::f32 divide(const float* x, const MlxRule& rule) const noexcept {
+    if (rule.device == MlxRule::Device::gpu) return V::load(x) * inverse;
+    return round_to<V>(rule.source, V::load(x) / scale);
+  }
+};
+
+/// Calls encode(block, x, scale) for each block with what choose(wanted, codes, scales) makes of the scales wanted
+/// of eight: their codes are stored, and divided by is their value.
+template <Simd V, class Block, class Choose, class Encode>
+void encode_fp_stock(const StockJob& job, float largest_level, Choose choose, Encode encode) noexcept {
   constexpr int n = static_cast<int>(Block::kWeights);
   auto* block = static_cast<Block*>(job.blocks);
-  const bool gpu = job.rule.device == MlxRule::Device::gpu;
-  for (int64_t b = 0; b < job.cols / n; ++b) {
+  const int64_t count = job.cols / n;
+  for (int64_t b = 0; b < count; b += 8) {
     const float* x = job.x + b * n;
-    float scale = 0;
-    block[b].scale = choose(wanted_scale<V>(x, n, 6, job.rule), scale);
-    for (int j = 0; j < n; j += 8)
-      store_codes<V, 4>(block[b].codes + j / 2, e2m1_codes<V>(over_scale<V>(x + j, scale, job.rule), gpu));
+    const int64_t some = count - b < 8 ? count - b : 8;
+    prefetch<4096>(x, 8 * n * sizeof *x);
+    uint8_t codes[8];
+    float scales[8];
+    choose(wanted_scales<V>(x, n, some, largest_level, job.rule), codes, scales);
+    for (int64_t k = 0; k < some; ++k) {
+      encode(block[b + k], x + k * n, StockDivisor<V>{scales[k]});
+      block[b + k].scale = codes[k];
+    }
   }
+}
+
+/// Powers of two.
+template <Simd V>
+auto e8m0_scales(const MlxRule& rule) noexcept {
+  return [&rule](typename V::f32 wanted, uint8_t* codes, float* scales) {
+    V::store(scales, wanted);
+    for (int k = 0; k < 8; ++k) {
+      codes[k] = e8m0_code<V>(scales[k], rule);
+      scales[k] = e8m0_value(codes[k]);
+    }
+  };
+}
+
+template <Simd V>
+auto fp4_group(const MlxRule& rule) noexcept {
+  return [&rule](auto& block, const float* x, const StockDivisor<V>& scale) {
+    const bool gpu = rule.device == MlxRule::Device::gpu;
+    const auto eight = [&](int j) { return e2m1_codes<V>(scale.divide(x + j, rule), gpu); };
+    if constexpr (sizeof block.codes == 16) {
+      const typename V::i32 codes[4] = {eight(0), eight(8), eight(16), eight(24)};
+      store_32_codes<V, 4>(block.codes, codes);
+    } else {
+      uint8_t both[16];
+      const typename V::i32 codes[4] = {eight(0), eight(8), V::splat_i(0), V::splat_i(0)};
+      store_32_codes<V, 4>(both, codes);
+      std::memcpy(block.codes, both, sizeof block.codes);
+    }
+  };
 }
 
 template <Simd V>
 void encode_mlx_mxfp4_stock(const StockJob& job) noexcept {
-  encode_fp4_stock<V, BlockMlxMxfp4>(job, [&](float d, float& scale) {
-    const uint8_t code = e8m0_code<V>(d, job.rule);
-    scale = e8m0_value(code);
-    return code;
-  });
+  encode_fp_stock<V, BlockMlxMxfp4>(job, 6, e8m0_scales<V>(job.rule), fp4_group<V>(job.rule));
 }
 template <Simd V>
 void encode_mlx_nvfp4_stock(const StockJob& job) noexcept {
-  encode_fp4_stock<V, BlockMlxNvfp4>(job, [](float d, float& scale) {
-    int32_t codes[8];
-    V::store_i(codes, e4m3_codes<V>(V::splat(d)));
-    scale = e4m3_value<V>(static_cast<uint8_t>(codes[0]));
-    return static_cast<uint8_t>(codes[0]);
-  });
+  const auto choose = [](typename V::f32 wanted, uint8_t* codes, float* scales) {
+    const auto chosen = e4m3_codes<V>(wanted);
+    V::store_u8(codes, chosen);
+    V::store(scales, e4m3_values<V>(chosen));
+  };
+  encode_fp_stock<V, BlockMlxNvfp4>(job, 6, choose, fp4_group<V>(job.rule));
 }
 
 template <Simd V>
 void encode_mlx_mxfp8_stock(const StockJob& job) noexcept {
-  auto* block = static_cast<BlockMlxMxfp8*>(job.blocks);
-  for (int64_t b = 0; b < job.cols / 32; ++b) {
-    const float* x = job.x + b * 32;
-    block[b].scale = e8m0_code<V>(wanted_scale<V>(x, 32, 448, job.rule), job.rule);
-    const float scale = e8m0_value(block[b].scale);
-    for (int j = 0; j < 32; j += 8)
-      V::store_u8(block[b].codes + j, e4m3_codes<V>(over_scale<V>(x + j, scale, job.rule)));
-  }
+  const auto encode = [&](BlockMlxMxfp8& block, const float* x, const StockDivisor<V>& scale) {
+    for (int j = 0; j < 32; j += 8) V::store_u8(block.codes + j, e4m3_codes<V>(scale.divide(x + j, job.rule)));
+  };
+  encode_fp_stock<V, BlockMlxMxfp8>(job, 448, e8m0_scales<V>(job.rule), encode);
 }
 
 }  // namespace snug
