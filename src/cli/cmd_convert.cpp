@@ -4,6 +4,7 @@
 #include "base/digest.hpp"
 #include "base/files/output_guard.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 #include "cli/commands.hpp"
 #include "cli/common.hpp"
 #include "cli/options/options.hpp"
@@ -67,7 +68,7 @@ int run(const Args& args) {
     print_out(str("{\"tensors\": ", model.tensors().size(), ", \"bytes\": ", written.bytes,
                   ", \"mmproj_bytes\": ", projector.bytes(), "}"));
   else
-    print_out(str("wrote ", model.tensors().size(), " tensors, ", written.bytes, " bytes\n"));
+    print_out(str("wrote ", args.out, ", ", model.tensors().size(), " tensors, ", show_count(written.bytes), " bytes\n"));
   return 0;
 }
 
