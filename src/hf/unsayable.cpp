@@ -57,6 +57,22 @@ void check_experts(const Config& config, std::string_view architecture) {
   check_every_layer_has_experts(config);
 }
 
+// --- what llama.cpp's loader lacks ----------------------------------------------------------------------------------
+
+/// Architectures that llama.cpp loads with biases of attention.
+bool takes_biases(std::string_view architecture) {
+  constexpr std::string_view kNames[] = {"llama", "mistral3", "qwen2", "qwen2vl", "qwen2moe", "glm4moe", "gpt-oss"};
+  return std::ranges::find(kNames, architecture) != std::end(kNames);
+}
+
+void remark_loader(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
+  if (!takes_biases(architecture) && config.flag({"attention_bias"}).value_or(false))
+    remarks.push_back("attention has biases, with which llama.cpp does not load this architecture");
+  const bool is_lite = config.layers() == 26 || config.layers() == 27;
+  if (architecture == "deepseek2" && !config.integer({"q_lora_rank"}) && !is_lite)
+    remarks.push_back("queries are not compressed (q_lora_rank), which llama.cpp loads in models of 26 or 27 layers alone");
+}
+
 // --- windows --------------------------------------------------------------------------------------------------------
 
 /// Architectures whose loaders compute full attention, whatever the model was made with.
@@ -86,6 +102,7 @@ void check_sayable(const Config& config, std::string_view architecture, std::vec
   check_rotated_pairs(config);
   check_experts(config, architecture);
   check_rope(config, architecture, remarks);
+  remark_loader(config, architecture, remarks);
   if (has_norms_inside(architecture) && config.real({"rms_norm_eps"}).value_or(1e-6) != 1e-6)
     remarks.push_back("rms_norm_eps is not 1e-6: GGUF has no place for the 1e-6 of the norms inside of attention, and its "
                       "loaders compute them with rms_norm_eps");

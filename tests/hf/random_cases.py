@@ -57,7 +57,7 @@ def qwen2_moe(draw):
 
 
 def qwen3(draw):
-    return sizes(draw) | own_head(draw) | rope(draw) | window_of_qwen(draw) | dict(attention_bias=draw.yes(0.2))
+    return sizes(draw) | own_head(draw) | rope(draw) | window_of_qwen(draw)
 
 
 def qwen3_moe(draw):
@@ -67,8 +67,9 @@ def qwen3_moe(draw):
 def delta_net(draw):
     """With the class's number in norms: it is that of the norms of keys too, whatever is said."""
     keys, dim = draw.choice([1, 2, 3]), draw.choice([8, 16, 32])
-    period = draw.choice([1, 2, 3, 4])
-    return dict(rms_norm_eps=1e-6, linear_conv_kernel_dim=draw.choice([2, 3, 4]), linear_key_head_dim=dim,
+    period = draw.choice([2, 3])
+    return dict(num_hidden_layers=draw.randint(period, 5), rms_norm_eps=1e-6,
+                linear_conv_kernel_dim=draw.choice([2, 3, 4]), linear_key_head_dim=dim,
                 linear_value_head_dim=dim, linear_num_key_heads=keys, linear_num_value_heads=keys * draw.choice([1, 2, 3]),
                 full_attention_interval=period, **own_head(draw, 16, 40))
 
@@ -87,7 +88,7 @@ def qwen3_5(draw):
     net = delta_net(draw)
     rotary = next_rope(draw, net['head_dim'])
     pairs = int(net['head_dim'] * rotary['rope_parameters']['partial_rotary_factor']) // 2
-    rotary['rope_parameters'] |= dict(mrope_section=[(pairs + 2) // 3, (pairs + 1) // 3, pairs // 3])
+    rotary['rope_parameters'] |= dict(mrope_section=sections(pairs))
     return sizes(draw, (1, 5)) | net | rotary
 
 
@@ -148,8 +149,11 @@ def latent_attention(draw):
     fields = sizes(draw)
     count = draw.choice([4, 6, 8])
     fields['num_key_value_heads'] = fields['num_attention_heads']
+    rank = draw.choice([None, draw.randint(9, 60), draw.randint(9, 60)])
+    if rank is None:
+        fields['num_hidden_layers'] = draw.choice([26, 27])  # by which llama.cpp knows that there is none
     return fields | dict(
-        rms_norm_eps=1e-6, kv_lora_rank=draw.even(8, 40), q_lora_rank=draw.choice([None, draw.randint(9, 60)]),
+        rms_norm_eps=1e-6, kv_lora_rank=draw.even(8, 40), q_lora_rank=rank,
         qk_nope_head_dim=draw.even(6, 24), qk_rope_head_dim=draw.even(4, 16), v_head_dim=draw.randint(5, 24),
         n_routed_experts=count, num_experts_per_tok=draw.randint(1, count), moe_intermediate_size=draw.randint(9, 45),
         n_shared_experts=draw.randint(1, 2), first_k_dense_replace=draw.randint(0, fields['num_hidden_layers']),
@@ -197,22 +201,20 @@ def glm4_moe(draw):
                                                   fields['head_dim'] % 4 == 0 else 1.0))
 
 
-def sections(draw, head):
-    """M-RoPE's shares of the rotated pairs, for time, height and width."""
-    pairs = head // 2
-    height = draw.randint(1, max(1, pairs // 3))
-    return [pairs - 2 * height, height, height]
+def sections(pairs):
+    """M-RoPE's shares of the rotated pairs, for time, height and width, so that axes that take turns have all of them."""
+    return [(pairs + 2) // 3, (pairs + 1) // 3, pairs // 3]
 
 
 def qwen2_vl(draw):
     fields = sizes(draw)
     head = fields['hidden_size'] // fields['num_attention_heads']
-    return fields | dict(rope_parameters=default_rope(draw) | dict(mrope_section=sections(draw, head)))
+    return fields | dict(rope_parameters=default_rope(draw) | dict(mrope_section=sections(head // 2)))
 
 
 def qwen3_vl(draw):
     fields = sizes(draw) | own_head(draw, 8, 40)
-    return fields | dict(rope_parameters=default_rope(draw) | dict(mrope_section=sections(draw, fields['head_dim'])))
+    return fields | dict(rope_parameters=default_rope(draw) | dict(mrope_section=sections(fields['head_dim'] // 2)))
 
 
 def qwen3_vl_moe(draw):

@@ -63,8 +63,10 @@ void TokenList::write(MetadataBuilder& metadata, bool with_scores) const {
   metadata.set_array("tokenizer.ggml.token_type", std::span<const int32_t>{kinds_});
 }
 
+bool is_control(const AddedToken& added) { return added.special || looks_special(added.text); }
+
 void set_added(TokenList& tokens, int64_t id, const AddedToken& added, float score) {
-  if (added.special || looks_special(added.text))
+  if (is_control(added))
     tokens.set(id, added.text, TokenKind::control, score);
   else
     tokens.set(id, with_blanks(added.text), TokenKind::user_defined, score);

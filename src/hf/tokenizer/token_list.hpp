@@ -49,8 +49,10 @@ class TokenList {
   int64_t left_out_ = 0;
 };
 
-/// Sets an added token: control where it is special or looks it (some models mark control tokens as
-/// ordinary), else user-defined, with real blanks for U+2581.
+/// Whether an added token is special or looks it: some models mark control tokens as ordinary.
+bool is_control(const AddedToken& added);
+
+/// Sets an added token: control where it is_control(), else user-defined, with real blanks for U+2581.
 void set_added(TokenList& tokens, int64_t id, const AddedToken& added, float score);
 
 /// The byte that <0xHH> names, -1 for any other text.
