@@ -23,7 +23,7 @@ bool looks_special(std::string_view text) {
 
 std::string with_blanks(std::string text) {
   for (size_t at = 0; (at = text.find(kSpaceMark, at)) != text.npos;)
-    text.replace(at, kSpaceMark.size(), " ");
+    text.replace(at, kSpaceMark.size(), 1, ' ');
   return text;
 }
 
