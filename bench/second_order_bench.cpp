@@ -3,7 +3,7 @@
 //
 //   bench_second_order MODEL IMATRIX TEXT [FORMATS [CHUNKS]]
 //
-// IMATRIX is one of `snug imatrix --full --output-weights` over another text. First each tensor alone, then
+// IMATRIX is one of `snug imatrix --collect-hessians --output-weights` over another text. First each tensor alone, then
 // all that the format fits. Chunks are spread over the text.
 #include <chrono>
 #include <cmath>
@@ -52,8 +52,8 @@ infer::Chunks spread_chunks(const std::vector<int32_t>& tokens, int64_t limit) {
 class Bench {
  public:
   Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks)
-      : model_{model}, importance_{Importance::load(imatrix)}, moments_{imatrix}, curvatures_{moments_} {
-    if (moments_.empty()) throw Error{"no second moments", imatrix, "make it with `snug imatrix --full`"};
+      : model_{open_model(model)}, importance_{Importance::load(imatrix)}, moments_{imatrix}, curvatures_{moments_} {
+    if (moments_.empty()) throw Error{"no second moments", imatrix, "make it with `snug imatrix --collect-hessians`"};
     importance_.check_against(model_.source());
     const infer::Tokenizer tokenizer{model_.source()};
     if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos_ = tokenizer.bos();
@@ -138,7 +138,10 @@ class Bench {
     parallel_for(chunks_.count(), [&](int64_t c) {
       infer::Session session{model_, {.context = kContext, .batch = kContext}};
       for (const Encoded& t : tensors) session.replace(t.tensor, *t.format, t.data);
-      use(c, infer::scored_logits(session, chunks_, c, bos_));
+      const std::span<const int32_t> text = chunks_.chunk(c);
+      std::vector<int32_t> tokens(text.begin(), text.end() - 1);  // the last predicts what is in the next chunk
+      if (bos_) tokens.front() = *bos_;
+      use(c, session.forward(tokens, chunks_.first()));
     });
   }
 
