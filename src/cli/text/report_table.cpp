@@ -13,6 +13,7 @@
 #include "base/units.hpp"
 #include "cli/terminal/terminal_width.hpp"
 #include "cli/text/text_table.hpp"
+#include "cli/text/wrap.hpp"
 #include "model/roles.hpp"
 
 namespace snug::cli {
@@ -187,27 +188,10 @@ std::string bound_line(const Recipe& r) {
              significant(100 * r.gap() / r.predicted_loss), " %", r.proven_optimal ? ", optimal" : "", "\n");
 }
 
-/// Words in lines as wide as a report, the first behind `label`.
-std::string wrapped(const std::string& label, const std::string& words) {
-  constexpr size_t kIndent = 10;
-  std::string text, row = left(label, kIndent);
-  for (size_t at = 0; at < words.size();) {
-    const size_t end = std::min(words.find(' ', at), words.size());
-    const std::string word = words.substr(at, end - at);
-    const bool is_first = row.size() <= kIndent;
-    if (!is_first && row.size() + 1 + word.size() > report_columns()) {
-      text += row + "\n";
-      row = std::string(kIndent, ' ') + word;
-    } else {
-      row += is_first ? word : str(" ", word);
-    }
-    at = end + 1;
-  }
-  return text + row + "\n";
-}
-
 std::string left_out_lines(const LeftOut& l) {
-  return wrapped("left out", terminal_text(str(l.what, ": ", l.why, "; ", l.cost)));
+  constexpr size_t kIndent = 10;
+  const std::string words = terminal_text(str(l.what, ": ", l.why, "; ", l.cost));
+  return left("left out", kIndent) + wrapped(words, report_columns(), kIndent, kIndent) + "\n";
 }
 
 ordered_json groups_json(const char* what, const std::vector<Group>& groups, const Recipe& recipe) {
