@@ -68,6 +68,9 @@ bool takes_biases(std::string_view architecture) {
 void remark_loader(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
   if (!takes_biases(architecture) && config.flag({"attention_bias"}).value_or(false))
     remarks.push_back("attention has biases, with which llama.cpp does not load this architecture");
+  if (config.integer({"linear_key_head_dim"}) != config.integer({"linear_value_head_dim"}))
+    remarks.push_back("keys and values of the delta nets have heads of two sizes, with which llama.cpp does not load this "
+                      "architecture");
   const bool is_lite = config.layers() == 26 || config.layers() == 27;
   if (architecture == "deepseek2" && !config.integer({"q_lora_rank"}) && !is_lite)
     remarks.push_back("queries are not compressed (q_lora_rank), which llama.cpp loads in models of 26 or 27 layers alone");

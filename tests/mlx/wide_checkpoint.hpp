@@ -26,7 +26,8 @@ inline TinyCheckpoint wide_llama(const std::string& more = "") {
 /// One layer of Gemma 3, as a part of a larger model where `wrapped`.
 inline TinyCheckpoint wide_gemma3(bool wrapped) {
   const std::string text = R"("model_type":"gemma3_text","vocab_size":40,"hidden_size":64,"intermediate_size":96,
-    "num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":32,"_sliding_window_pattern":6,
+    "num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":32,"query_pre_attn_scalar":32,
+    "_sliding_window_pattern":6,
     "rope_parameters":{"full_attention":{"rope_type":"linear","factor":8.0,"rope_theta":1000000.0},
     "sliding_attention":{"rope_type":"default","rope_theta":10000.0}},"sliding_window":16)";
   TinyCheckpoint model{wrapped ? R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",

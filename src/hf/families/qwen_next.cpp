@@ -22,8 +22,6 @@ struct Heads {
         value_dim(config.need_integer({"linear_value_head_dim"})) {
     if (keys < 1 || key_dim < 1 || value_dim < 1 || values % keys != 0 || values == 0)
       config.refuse("linear_num_value_heads is no multiple of linear_num_key_heads");
-    if (key_dim != value_dim)
-      config.refuse("linear_key_head_dim and linear_value_head_dim differ, which no loader of this architecture knows");
   }
 
   int64_t per_key() const { return values / keys; }
