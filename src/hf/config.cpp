@@ -54,6 +54,10 @@ void Config::refuse(const std::string& problem, const std::string& remedy) const
   throw Error{problem, where_, remedy};
 }
 
+void Config::cannot_be_said(const std::string& problem) const {
+  refuse(problem, "run the checkpoint with the program it was published for: another file of it would compute something else");
+}
+
 void Config::read() {
   const json* part = text_part(file_);
   model_type_ = std::string{text_type_of(text_or(file_, "model_type", ""))};

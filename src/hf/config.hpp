@@ -62,6 +62,8 @@ class Config {
   Config part(const char* name) const;
 
   [[noreturn]] void refuse(const std::string& problem, const std::string& remedy = {}) const;
+  /// The same of what is sound, but cannot be told to the loaders of the model that it would become.
+  [[noreturn]] void cannot_be_said(const std::string& problem) const;
 
  private:
   void read();

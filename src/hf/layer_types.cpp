@@ -22,7 +22,7 @@ void add_window_period(const Config& config, int64_t usual, int64_t said, Keys& 
   const std::vector<std::string> types = config.strings({"layer_types"});
   const int64_t period = types.empty() ? said : period_of(types, usual);
   if (period < 1)
-    config.refuse("layers with full attention and with a window follow each other without a period, which GGUF cannot "
+    config.cannot_be_said("layers with full attention and with a window follow each other without a period, which GGUF cannot "
                   "say of this architecture");
   if (period != usual) keys.number("attention.sliding_window_pattern", period);
 }

@@ -100,21 +100,21 @@ void check_bounds(const Config& config) {
   constexpr std::pair<const char*, double> kUsual[] = {{"beta_fast", 32}, {"beta_slow", 1}};
   for (const auto& [key, usual] : kUsual)
     if (const double value = config.rope_real(key).value_or(usual); value != 0 && value != usual)
-      config.refuse(str("yarn's ", key, " is ", value, ", which GGUF's loaders of this architecture take for ", usual));
+      config.cannot_be_said(str("yarn's ", key, " is ", value, ", which GGUF's loaders of this architecture take for ", usual));
 }
 
 void check_share(const Config& config, std::string_view architecture) {
   constexpr std::string_view kOwn[] = {"phi3", "glm4moe", "gemma4", "qwen3next", "qwen35", "qwen35moe"};
   if (std::ranges::find(kOwn, architecture) != std::end(kOwn)) return;
   if (config.rope_real("partial_rotary_factor").value_or(1) != 1)
-    config.refuse("only a part of each head is rotated (partial_rotary_factor), which GGUF cannot say of this "
+    config.cannot_be_said("only a part of each head is rotated (partial_rotary_factor), which GGUF cannot say of this "
                   "architecture");
 }
 
 void check_sliding(const Config& config) {
   const auto type = config.sliding_rope().find("rope_type");
   if (type != config.sliding_rope().end() && *type != "default")
-    config.refuse(str("layers with a window scale their rotary embeddings (", quoted(type->dump()),
+    config.cannot_be_said(str("layers with a window scale their rotary embeddings (", quoted(type->dump()),
                       "), which GGUF cannot say"));
 }
 
@@ -168,10 +168,10 @@ void add_long_and_short_factors(const Config& config, int64_t pairs, Output& out
 void check_rope(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
   const std::string type = config.rope_type();
   if (!is_known(type, architecture))
-    config.refuse(str("rotary embeddings are scaled by ", quoted(type), ", which GGUF cannot say of the architecture ",
+    config.cannot_be_said(str("rotary embeddings are scaled by ", quoted(type), ", which GGUF cannot say of the architecture ",
                       architecture));
   if (type == "proportional" && config.rope_real("factor").value_or(1) != 1)
-    config.refuse("proportional rotary embeddings are stretched (factor), which GGUF cannot say");
+    config.cannot_be_said("proportional rotary embeddings are stretched (factor), which GGUF cannot say");
   if (type == "yarn" && architecture != "mistral3") check_bounds(config);
   check_share(config, architecture);
   check_sliding(config);

@@ -17,7 +17,7 @@ void check_activation(const Config& config, std::string_view architecture) {
   const auto name = gemma ? config.string({"hidden_activation", "hidden_act"}) : config.string({"hidden_act"});
   constexpr std::string_view kSilu[] = {"silu", "swish"}, kTanh[] = {"gelu_pytorch_tanh", "gelu_new"};
   if (name && std::ranges::find(gemma ? kTanh : kSilu, *name) == (gemma ? std::end(kTanh) : std::end(kSilu)))
-    config.refuse(str("the activation is ", quoted(*name), "; of the architecture ", architecture, " GGUF knows only ",
+    config.cannot_be_said(str("the activation is ", quoted(*name), "; of the architecture ", architecture, " GGUF knows only ",
                       gemma ? kTanh[0] : kSilu[0]));
 }
 
@@ -25,12 +25,12 @@ void check_activation(const Config& config, std::string_view architecture) {
 void check_direction(const Config& config) {
   const nlohmann::json* ahead = config.find({"use_bidirectional_attention"});
   if (ahead && (*ahead == true || *ahead == "all"))
-    config.refuse("tokens look at later ones (use_bidirectional_attention), which no loader of text models does");
+    config.cannot_be_said("tokens look at later ones (use_bidirectional_attention), which no loader of text models does");
 }
 
 void check_rotated_pairs(const Config& config) {
   if (config.flag({"rope_interleave"}) == false)
-    config.refuse("rotary pairs are the halves of a head (rope_interleave false), which GGUF cannot say of this "
+    config.cannot_be_said("rotary pairs are the halves of a head (rope_interleave false), which GGUF cannot say of this "
                   "architecture");
 }
 
@@ -39,13 +39,13 @@ void check_rotated_pairs(const Config& config) {
 void check_every_layer_has_experts(const Config& config) {
   const auto* dense = config.find({"mlp_only_layers"});
   if (config.integer({"decoder_sparse_step"}).value_or(1) != 1 || (dense && !dense->empty()))
-    config.refuse("some layers have no experts (decoder_sparse_step, mlp_only_layers), which GGUF cannot say of this "
+    config.cannot_be_said("some layers have no experts (decoder_sparse_step, mlp_only_layers), which GGUF cannot say of this "
                   "architecture");
 }
 
 void check_norm(const Config& config, bool normalised) {
   if (config.flag({"norm_topk_prob"}).value_or(normalised) == normalised) return;
-  config.refuse(str("the weights of the chosen experts are ", normalised ? "not " : "", "normalised (norm_topk_prob ",
+  config.cannot_be_said(str("the weights of the chosen experts are ", normalised ? "not " : "", "normalised (norm_topk_prob ",
                     normalised ? "false" : "true", "), which GGUF cannot say of this architecture"));
 }
 

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfig = R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",
   "text_config":{"model_type":"gemma3_text","vocab_size":96,"hidden_size":64,"intermediate_size":64,"num_hidden_layers":2,
-    "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"sliding_window":8,"max_position_embeddings":256},
+    "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"query_pre_attn_scalar":16,"sliding_window":8,"max_position_embeddings":256},
   "vision_config":{"model_type":"siglip_vision_model","hidden_size":4,"intermediate_size":6,"num_hidden_layers":1,
     "num_attention_heads":2,"image_size":4,"patch_size":2}})";
 

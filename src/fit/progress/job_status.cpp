@@ -53,7 +53,8 @@ void read(const std::map<std::string, std::string>& lines, const char* word, T& 
 /// Whoever wrote the file: shares are of one, times have a date.
 void put_in_range(JobStatus& s) {
   constexpr int64_t kLastSecond = 253'402'300'799;  // of the year 9999
-  for (double* share : {&s.overall, &s.stage_share}) *share = *share >= 0 ? std::min(*share, 1.0) : 0;
+  s.stage_share = s.stage_share >= 0 ? std::min(s.stage_share, 1.0) : 0;
+  s.overall = s.overall >= 0 ? std::min(s.overall, 1.0) : -1;
   for (int64_t* time : {&s.started, &s.updated}) *time = std::clamp<int64_t>(*time, 0, kLastSecond);
   if (!(s.seconds_left <= static_cast<double>(kLastSecond))) s.seconds_left = -1;
 }

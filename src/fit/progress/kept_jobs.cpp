@@ -40,11 +40,15 @@ std::vector<fs::path> job_places() {
   return places;
 }
 
+/// With what a program that was killed while it wrote a status has left.
 void forget_old_jobs() noexcept try {
-  for (const fs::path& place : job_places()) {
+  std::error_code unreadable;
+  const auto folder = job_folder();
+  if (!folder) return;
+  for (const auto& entry : fs::directory_iterator{*folder, unreadable}) {
     std::error_code missing;
-    const auto word = fs::last_write_time(status_file(place), missing);
-    if (!missing && fs::file_time_type::clock::now() - word > kKept) fs::remove(status_file(place), missing);
+    const auto word = fs::last_write_time(entry.path(), missing);
+    if (!missing && fs::file_time_type::clock::now() - word > kKept) fs::remove(entry.path(), missing);
   }
 } catch (...) {  // out of memory: another time
 }

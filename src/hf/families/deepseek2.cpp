@@ -87,7 +87,7 @@ void add_strength(const Config& config, Keys& keys) {
   if (type == "yarn") return add_yarn_strength(config, keys);
   if (type == "linear") return add_linear_strength(config, keys);
   if (type != "default" && all.value_or(0) != 0)
-    config.refuse("mscale_all_dim without yarn or linear scaling, which GGUF cannot say");
+    config.cannot_be_said("mscale_all_dim without yarn or linear scaling, which GGUF cannot say");
   if (all) keys.real("rope.scaling.yarn_log_multiplier", 0.1 * *all);
 }
 

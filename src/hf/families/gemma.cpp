@@ -23,13 +23,13 @@ void check_query_scale(const Config& config, int64_t layers_of_largest) {
       config.layers() == layers_of_largest ? config.hidden() / config.heads() : config.head_dim();
   const auto said = config.real({"query_pre_attn_scalar"});
   if (said && *said != static_cast<double>(wanted))
-    config.refuse(str("query_pre_attn_scalar is ", *said, ", which GGUF's loaders of this architecture take for ", wanted));
+    config.cannot_be_said(str("query_pre_attn_scalar is ", *said, ", which GGUF's loaders of this architecture take for ", wanted));
 }
 
 /// Loaders cap scores and logits, and at usual values where the file says none.
 double need_cap(const Config& config, std::string_view name) {
   const double cap = config.real({name}).value_or(0);
-  if (!(cap > 0)) config.refuse(str(name, " is not set, which GGUF cannot say of this architecture"));
+  if (!(cap > 0)) config.cannot_be_said(str(name, " is not set, which GGUF cannot say of this architecture"));
   return cap;
 }
 
@@ -65,7 +65,7 @@ void gemma3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("attention.key_length", config.head_dim());
   keys.number("attention.value_length", config.head_dim());
   if (config.real({"attn_logit_softcapping"}).value_or(0) != 0)
-    config.refuse("attn_logit_softcapping is set, which GGUF cannot say of this architecture");
+    config.cannot_be_said("attn_logit_softcapping is set, which GGUF cannot say of this architecture");
   const auto cap = config.real({"final_logit_softcapping"});
   if (cap && *cap != 0) keys.real("final_logit_softcapping", cap);
   const int64_t said = config.integer({"sliding_window_pattern", "_sliding_window_pattern"}).value_or(6);

@@ -78,7 +78,7 @@ void check_exceptions(const Config& config) {
   for (const auto& [number, values] : layers->items()) {
     const auto layer = static_cast<size_t>(std::atoi(number.c_str()));
     const bool known = layer < sliding.size() && !sliding[layer] && (!first || values == *first);
-    if (!known) config.refuse(str("per_layer_config makes an exception of layer ", layer, " that GGUF cannot say"));
+    if (!known) config.cannot_be_said(str("per_layer_config makes an exception of layer ", layer, " that GGUF cannot say"));
     first = &values;
   }
 }
@@ -145,7 +145,7 @@ void check_shared(const Config& config, const std::vector<bool>& sliding) {
   for (size_t l = static_cast<size_t>(std::max<int64_t>(0, first)); l < sliding.size(); ++l) {
     const int64_t from = first - (sliding[l] ? 2 : 1);
     if (from < 0 || sliding[static_cast<size_t>(from)] != sliding[l])
-      config.refuse(str("layer ", l, " shares keys and values with another layer (num_kv_shared_layers, layer_types) than "
+      config.cannot_be_said(str("layer ", l, " shares keys and values with another layer (num_kv_shared_layers, layer_types) than "
                         "GGUF's loaders take for granted"));
   }
 }

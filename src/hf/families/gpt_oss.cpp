@@ -104,7 +104,7 @@ constexpr Rule kRules[] = {
 /// Loaders take the numbers of the experts' activation for granted.
 void check_activation(const Config& config) {
   if (config.real({"swiglu_alpha"}).value_or(1.702) != 1.702 || config.real({"swiglu_limit"}).value_or(7) != 7)
-    config.refuse("the experts' activation has other numbers (swiglu_alpha, swiglu_limit) than GGUF can say");
+    config.cannot_be_said("the experts' activation has other numbers (swiglu_alpha, swiglu_limit) than GGUF can say");
 }
 
 void gpt_oss_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {

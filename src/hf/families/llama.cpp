@@ -90,7 +90,7 @@ void mistral3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   if (config.rope_type() == "yarn")
     correct_yarn(config, third ? config.rope_real("mscale_all_dim").value_or(0) : 0, keys);
   if (!third) return;
-  if (config.rope_type() != "yarn") config.refuse("a ministral3 model without yarn scaling, which GGUF cannot say");
+  if (config.rope_type() != "yarn") config.cannot_be_said("a ministral3 model without yarn scaling, which GGUF cannot say");
   keys.real("rope.scaling.yarn_log_multiplier", config.rope_real("mscale_all_dim"));
   keys.real("attention.temperature_scale", config.rope_real("llama_4_scaling_beta"));
 }

@@ -189,7 +189,7 @@ void check_layer_types(const Config& config, int64_t period) {
   for (size_t layer = 0; layer < types.size(); ++layer) {
     const bool full = (static_cast<int64_t>(layer) + 1) % period == 0;
     if (types[layer] != (full ? "full_attention" : "linear_attention"))
-      config.refuse(str("layer ", layer, " is of the type '", types[layer], "'; GGUF can only say that every ", period,
+      config.cannot_be_said(str("layer ", layer, " is of the type '", types[layer], "'; GGUF can only say that every ", period,
                         "th layer has full attention"));
   }
 }
