@@ -168,6 +168,16 @@ std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId t
   return blocks;
 }
 
+/// Nothing where it is to be encoded.
+std::optional<std::vector<std::byte>> known_row(const Tensor& source, int64_t row, FormatId to, const KnownBlocks& known) {
+  if (!known || source.format == to) return std::nullopt;
+  const auto row_bytes = static_cast<size_t>(find_format(to)->row_bytes(source.cols()));
+  const std::span<const std::byte> blocks = known(source, *find_format(to));
+  if (blocks.empty()) return std::nullopt;
+  const std::span<const std::byte> bytes = blocks.subspan(static_cast<size_t>(row) * row_bytes, row_bytes);
+  return std::vector(bytes.begin(), bytes.end());
+}
+
 }  // namespace
 
 void check_recipe_fits(const ModelSource& model, const Recipe& recipe) {
@@ -237,13 +247,15 @@ WrittenModel quantize_model(const ModelSource& model, const Importance* importan
 }
 
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                    const WrittenModel& written, const Hessians* moments) {
+                    const WrittenModel& written, const QuantizeOptions& options) {
   const std::unique_ptr<ArtifactReader> reader = make_artifact(model, importance, recipe.runtime)->read_back(recipe, written);
-  HessianFactorsOf curvatures{moments};
+  HessianFactorsOf curvatures{options.moments};
   for (size_t i = 0; i < recipe.tensors.size(); ++i) {
     const Tensor& source = *model.find(recipe.tensors[i].name);
+    const FormatId to = recipe.tensors[i].format;
     for (const int64_t row : {int64_t{0}, source.rows() / 2, source.rows() - 1}) {
-      if (!reader->holds_rows(i, row, encoded_row(source, row, recipe.tensors[i].format, importance, recipe.effort, curvatures)))
+      const auto known = known_row(source, row, to, options.known);
+      if (!reader->holds_rows(i, row, known ? *known : encoded_row(source, row, to, importance, recipe.effort, curvatures)))
         throw Error{str("row ", row, " of '", source.name, "' differs"), written.files.front().string(),
                     "the disk or memory may be faulty; write it again", Fault::io};
     }

@@ -36,8 +36,9 @@ void check_recipe_fits(const ModelSource& model, const Recipe& recipe);
 /// changed by hand. The recipe fits the model.
 void check_within_budget(const ModelSource& model, const Importance* importance, const Recipe& recipe);
 
-/// Opens what was written and encodes a few rows of every tensor again: throws Error if anything differs.
+/// Opens what was written and compares a few rows of every tensor with what is known, or encodes them again: throws Error
+/// if anything differs.
 void verify_written(const ModelSource& model, const Importance* importance, const Recipe& recipe,
-                    const WrittenModel& written, const Hessians* moments = nullptr);
+                    const WrittenModel& written, const QuantizeOptions& options = {});
 
 }  // namespace snug

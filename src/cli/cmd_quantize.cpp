@@ -106,7 +106,7 @@ Digest request_digest(const Args& args, const Recipe& recipe) {
 bool is_written(const ModelSource& model, const Importance* importance, const Recipe& recipe, const Hessians* moments,
                 const KnownOutput& known) try {
   if (known.is != OutputState::begun) return false;
-  verify_written(model, importance, recipe, known.written, moments);
+  verify_written(model, importance, recipe, known.written, {.moments = moments});
   return true;
 } catch (const Error& error) {
   if (error.fault() == Fault::interrupted) throw;
@@ -120,7 +120,7 @@ WrittenModel write(const Args& args, const ModelSource& model, const Importance*
     check_finite(model);
     written = quantize_model(model, importance, recipe, args.out, journal.existing(),
                              {.moments = moments, .journal = &journal});
-    verify_written(model, importance, recipe, written, moments);
+    verify_written(model, importance, recipe, written, {.moments = moments});
   }
   journal.end();
   return written;

@@ -93,7 +93,7 @@ bool FitOutputs::is_written(size_t size, const Evidence& evidence, const Recipe&
   if (!is_known(size) || known.written.bytes != recipe.file_bytes) return false;
   if (known.is == OutputState::finished) return true;
   try {
-    verify_written(evidence.weights(model_), evidence.columns(), recipe, known.written, moments);
+    verify_written(evidence.weights(model_), evidence.columns(), recipe, known.written, {.moments = moments});
     return true;
   } catch (const Error& error) {
     if (error.fault() == Fault::interrupted) throw;
@@ -116,7 +116,7 @@ std::pair<WrittenModel, bool> FitOutputs::write(size_t size, Evidence& evidence,
              make_artifact(model, evidence.columns(), recipe.runtime)->files(recipe, request.output));
   WrittenModel written = quantize_model(model, evidence.columns(), recipe, request.output, existing_output(size),
                                         {.moments = moments, .known = known});
-  verify_written(model, evidence.columns(), recipe, written, moments);
+  verify_written(model, evidence.columns(), recipe, written, {.moments = moments, .known = known});
   keep_finished(evidence.state, asked, request.output, written);
   if (!request.recipe.empty()) note_own_recipe(evidence.state, to_json(recipe), OwnRecipe::finished);
   return {std::move(written), false};

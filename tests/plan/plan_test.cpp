@@ -361,7 +361,7 @@ TEST_F(PlanTiny, WithSecondMomentsMaxEffortWritesWhatEncodeTensorGives) {
   write_imatrix(imatrix, {}, {&moment, 1}, Existing::replace);
   const Hessians moments{imatrix};
   const WrittenModel written = quantize_model(*model_, importance_, recipe, out, Existing::replace, {.moments = &moments});
-  verify_written(*model_, importance_, recipe, written, &moments);
+  verify_written(*model_, importance_, recipe, written, {.moments = &moments});
   quantize_model(*model_, importance_, recipe, *scratch_ / "plain.gguf", Existing::replace);
   const ModelSource file = open_model(out), plain = open_model(*scratch_ / "plain.gguf");
   HessianFactors curvatures{moments};
