@@ -64,7 +64,8 @@ typename V::f32 round_to(FormatId source, typename V::f32 x) noexcept {
 /// float with one bit of fraction, below that halves are counted.
 template <Simd V>
 typename V::i32 e2m1_magnitudes(typename V::f32 a, bool ties_to_even) noexcept {
-  const auto held = V::min(a, V::splat(6)), u = V::bits_i(held), one = V::splat_i(1), nothing = V::splat_i(0);
+  const auto held = V::min(a, V::splat(6));
+  const auto u = V::bits_i(held), one = V::splat_i(1), nothing = V::splat_i(0);
   const auto odd = ties_to_even ? V::template shr<22>(u) & one : nothing;
   const auto normal = V::template shr<22>(u + V::splat_i(0x1fffff) + odd) - V::splat_i(126 << 1);
   const auto above = [&](float at) { return V::select(V::lt(V::splat(at), held), one, nothing); };
