@@ -30,12 +30,11 @@ struct RefinedPlan {
 
 /// Plans, measures the plan as a whole, and mends what did not add up.
 ///
-/// Where the measured divergence is off the predicted one, one reverse pass at the recipe tells what share
-/// each tensor has in it on the tuning chunks: that, over what was predicted for it,
-/// corrects its losses; then the knapsack is solved again. A corrected plan is taken only if its divergence on the held-out chunks
-/// is lower by more than the standard error of the paired difference, and so are error feedback and the
-/// preset of llama.cpp that promises least loss within the budget. Stops by itself. Everything run is in the
-/// judge's state.
+/// Where the measured divergence is off the predicted one, one reverse pass at the recipe tells what share each tensor has
+/// in it on the tuning chunks: that, over what was predicted for it, corrects its losses; then the knapsack is solved
+/// again. A corrected plan is taken only if its divergence on the held-out chunks is lower by more than the standard error
+/// of the paired difference, and so are error feedback and the preset of llama.cpp that promises least loss within the
+/// budget (not run where that is four times what was measured). Stops by itself. Everything run is in the judge's state.
 RefinedPlan refine_plan(const Profile& profile, const ModelSource& model, const Importance* importance,
                       const PlanOptions& options, RecipeEvaluator& judge, const RefineOptions& loop);
 

@@ -157,7 +157,7 @@ class SlopeRun {
   }
 
   void listen(Traveller& traveller) const {
-    traveller.hooks.on_linear = [this, &traveller](const infer::Weight& weight, int64_t matrix, const Activations& inputs,
+    traveller.hooks.on_linear = [&traveller](const infer::Weight& weight, int64_t matrix, const Activations& inputs,
                                                    const Activations& gradients) {
       const infer::Weight& now = traveller.pass->current(weight);
       if (&now == &weight) return;
