@@ -7,13 +7,10 @@
 // level: the median ratio of predicted to true KL, and within which factor of it half and nine of ten of them lie.
 // Last the same of a probe in iq3_xxs carried over by relative errors (alpha * rho).
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <numeric>
 #include <optional>
@@ -23,65 +20,47 @@
 
 #include "agreement.hpp"
 #include "base/parallel.hpp"
+#include "bench_subject.hpp"
 #include "encode/candidates.hpp"
 #include "encode/encode_tensor.hpp"
-#include "imatrix/importance.hpp"
 #include "infer/session.hpp"
-#include "infer/tokenizer/tokenizer.hpp"
 #include "measure/reference_run.hpp"
 #include "measure/sensitivity/sensitivity.hpp"
 #include "snug/error.hpp"
-#include "support/scratch.hpp"
 
 namespace snug {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 class Bench {
  public:
   Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks, int64_t draws, size_t every)
-      : model_{open_model(model)}, every_{every}, state_{Store::open(scratch_ / "state", Access::write)} {
-    if (imatrix != "-") importance_.emplace(Importance::load(imatrix));
-    if (importance_) importance_->check_against(model_.source());
-    const infer::Tokenizer tokenizer{model_.source()};
-    if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos_ = tokenizer.bos();
-    std::ifstream in{text, std::ios::binary};
-    if (!in) throw io_error("read the text", text);
-    const std::string words{std::istreambuf_iterator<char>{in}, {}};
-    tokens_ = tokenizer.encode(words, true, false);
+      : on_{model, imatrix, text}, every_{every} {
     options_.chunks = chunks;
     options_.draws = draws;
-    options_.bos = bos_;
+    options_.bos = on_.bos;
   }
 
   void run(const std::vector<const Format*>& formats) {
     const auto start = Clock::now();
-    found_ = sensitivities(model_, importance(), state_, tokens_, options_);
+    found_ = sensitivities(on_.model, on_.importance(), on_.state, on_.tokens, options_);
     const double seconds = seconds_since(start), pass = forward_seconds();
     std::printf("%zu tensors, %zu out of reach; %lld chunks, %lld draws: %.1f s, of them %.1f encoding, %.1f forward;\n"
                 "a forward pass with logits takes %.1f s: %.1f passes, %.1f without encoding\n",
                 found_.tensors.size(), found_.beyond.size(), static_cast<long long>(options_.chunks),
                 static_cast<long long>(options_.draws), seconds, found_.encoding_seconds, found_.forward_seconds, pass,
                 seconds / pass, (seconds - found_.encoding_seconds) / pass);
-    ProbeOptions probing{.chunks = options_.chunks, .context = options_.context, .bos = bos_};
-    base_.emplace(model_, tokens_, probing);
+    ProbeOptions probing{.chunks = options_.chunks, .context = options_.context, .bos = on_.bos};
+    base_.emplace(on_.model, on_.tokens, probing);
     base_->prepare(base_->chunks());
     for (const Format* format : formats) compare(*format);
   }
 
  private:
-  const Importance* importance() const { return importance_ ? &*importance_ : nullptr; }
-
   double forward_seconds() {
     const auto start = Clock::now();
     parallel_for(options_.chunks, [&](int64_t c) {
-      infer::Session session{model_, {.context = options_.context, .batch = options_.context}};
-      session.forward(std::span{tokens_}.subspan(static_cast<size_t>(c * options_.context),
+      infer::Session session{on_.model, {.context = options_.context, .batch = options_.context}};
+      session.forward(std::span{on_.tokens}.subspan(static_cast<size_t>(c * options_.context),
                                                  static_cast<size_t>(options_.context)),
                       options_.context / 8);
     });
@@ -91,10 +70,10 @@ class Bench {
   /// True KL, and rho.
   std::pair<double, double> truth(const Tensor& tensor, const Format& format) {
     const auto encoded =
-        encode_tensor(tensor, format, importance_ ? importance_->find(tensor.name) : nullptr);
+        encode_tensor(tensor, format, on_.importance() ? on_.importance()->find(tensor.name) : nullptr);
     std::vector<double> kl(static_cast<size_t>(base_->chunks()));
     parallel_for(base_->chunks(), [&](int64_t c) {
-      kl[static_cast<size_t>(c)] = base_->divergence(encoded, first_block_of(model_, tensor.name), c);
+      kl[static_cast<size_t>(c)] = base_->divergence(encoded, first_block_of(on_.model, tensor.name), c);
     });
     return {std::reduce(kl.begin(), kl.end()) / static_cast<double>(kl.size()), encoded.rho};
   }
@@ -105,7 +84,7 @@ class Bench {
     size_t at = 0;
     for (const auto& [name, of] : found_.tensors) {
       if (at++ % every_ != 0) continue;
-      const Tensor& tensor = *model_.source().find(name);
+      const Tensor& tensor = *on_.model.source().find(name);
       if (!of.formats.contains(format.id)) continue;
       const auto [true_kl, rho] = truth(tensor, format);
       if (const Format* probing = find_format("iq3_xxs"); probing->fits(tensor.cols())) {
@@ -128,13 +107,8 @@ class Bench {
     std::fflush(stdout);
   }
 
-  test::Scratch scratch_;
-  infer::Model model_;
+  BenchSubject on_;
   size_t every_;
-  std::optional<Importance> importance_;
-  Store state_;
-  std::optional<int32_t> bos_;
-  std::vector<int32_t> tokens_;
   SensitivityOptions options_;
   SensitivityResults found_;
   std::optional<ReferenceRun> base_;

@@ -5,52 +5,38 @@
 //
 // Every tensor in each of FORMATS in turn, where it fits; "-" for IMATRIX: without importance. What is printed of each estimate is
 // bench_sensitivity's.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "agreement.hpp"
-#include "base/files/read_file.hpp"
+#include "bench_subject.hpp"
 #include "encode/candidates.hpp"
-#include "infer/tokenizer/tokenizer.hpp"
 #include "measure/recipe_evaluator.hpp"
 #include "measure/sensitivity/sensitivity.hpp"
 #include "model/roles.hpp"
 #include "snug/error.hpp"
-#include "support/scratch.hpp"
 
 namespace snug {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 class Bench {
  public:
   Bench(const std::string& model, const std::string& imatrix, const std::string& text, int64_t chunks)
-      : model_{open_model(model)}, chunks_{chunks}, state_{Store::open(scratch_ / "state", Access::write)} {
-    if (imatrix != "-") importance_.emplace(Importance::load(imatrix));
-    const infer::Tokenizer tokenizer{model_.source()};
-    if (tokenizer.adds_bos() && tokenizer.bos() >= 0) bos_ = tokenizer.bos();
-    tokens_ = tokenizer.encode(read_file(text), true, false);
-    judge_.emplace(model_, importance(), Effort::normal, state_, tokens_,
-                   ProbeOptions{.chunks = chunks + 1, .context = 256, .bos = bos_});
-  }
+      : on_{model, imatrix, text},
+        chunks_{chunks},
+        judge_{on_.model, on_.importance(), Effort::normal, on_.state, on_.tokens,
+               {.chunks = chunks + 1, .context = 256, .bos = on_.bos}} {}
 
   void run(const Format& format) {
     const TensorFormats recipe = all_in(format);
-    const double whole = mean_of(judge_->divergence(recipe, 0, chunks_)).value;
+    const double whole = mean_of(judge_.divergence(recipe, 0, chunks_)).value;
     const auto start = Clock::now();
-    const Slopes slopes = judge_->slopes(recipe, 0, chunks_);
+    const Slopes slopes = judge_.slopes(recipe, 0, chunks_);
     const double there_and_back = seconds_since(start);
     const SensitivityResults alone = sensitivities(
-        model_, importance(), state_, tokens_, {.chunks = chunks_, .bos = bos_, .formats = std::string{format.name}});
+        on_.model, on_.importance(), on_.state, on_.tokens, {.chunks = chunks_, .bos = on_.bos, .formats = std::string{format.name}});
     const auto running = Clock::now();
     std::vector<double> truth, slope, own, half, scaled;
     std::vector<std::string> names;
@@ -58,7 +44,7 @@ class Bench {
     for (const auto& [name, value] : slopes) all += alone.tensors.at(name).formats.at(format.id).loss;
     for (const auto& [name, value] : slopes) {
       const double loss = alone.tensors.at(name).formats.at(format.id).loss;
-      const double without = mean_of(judge_->divergence_without(recipe, name, 0, chunks_)).value;
+      const double without = mean_of(judge_.divergence_without(recipe, name, 0, chunks_)).value;
       names.push_back(name);
       truth.push_back(whole - without);
       own.push_back(loss);
@@ -80,24 +66,17 @@ class Bench {
   }
 
  private:
-  const Importance* importance() const { return importance_ ? &*importance_ : nullptr; }
-
   TensorFormats all_in(const Format& format) const {
     TensorFormats formats;
-    for (const Tensor& tensor : model_.source().tensors())
-      if (is_quantizable(tensor) && model_.find(tensor.name) && format.fits(tensor.cols()))
+    for (const Tensor& tensor : on_.model.source().tensors())
+      if (is_quantizable(tensor) && on_.model.find(tensor.name) && format.fits(tensor.cols()))
         formats[std::string{tensor.name}] = format.id;
     return formats;
   }
 
-  test::Scratch scratch_;
-  infer::Model model_;
+  BenchSubject on_;
   int64_t chunks_;
-  std::optional<Importance> importance_;
-  Store state_;
-  std::optional<int32_t> bos_;
-  std::vector<int32_t> tokens_;
-  std::optional<RecipeEvaluator> judge_;
+  RecipeEvaluator judge_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "artifact/quantize_model.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -126,29 +127,37 @@ class TensorWriter {
   Progress& progress_;
 };
 
-void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Progress& progress) {
-  const int64_t row_bytes = source.row_bytes(), step = std::max<int64_t>(1, kStepBytes / row_bytes);
-  std::vector<std::byte> blocks;
+/// Pieces of a tensor that needs no encoding; blocks_of(row, count): those of so many rows, until the next call.
+void write_pieces(const Tensor& source, size_t index, int64_t row_bytes, ArtifactWriter& writer, Progress& progress,
+                  const std::function<std::span<const std::byte>(int64_t row, int64_t count)>& blocks_of) {
+  const int64_t step = std::max<int64_t>(1, kStepBytes / row_bytes);
   for (int64_t r = 0; r < source.rows(); r += step) {
     check_cancelled();
     const int64_t count = std::min(step, source.rows() - r);
-    blocks.resize(static_cast<size_t>(count * row_bytes));
-    source.read_blocks(r, count, blocks);
-    writer.write_rows(index, r, blocks);
-    progress.advance(count * row_bytes, std::string(source.name));
+    writer.write_rows(index, r, blocks_of(r, count));
+    progress.advance(count * source.row_bytes(), std::string(source.name));
   }
+}
+
+void copy_tensor(const Tensor& source, size_t index, ArtifactWriter& writer, Progress& progress) {
+  std::vector<std::byte> blocks;
+  write_pieces(source, index, source.row_bytes(), writer, progress, [&](int64_t row, int64_t count) {
+    blocks.resize(static_cast<size_t>(count * source.row_bytes()));
+    source.read_blocks(row, count, blocks);
+    return std::span<const std::byte>{blocks};
+  });
+}
+
+/// Of all `blocks` of a tensor.
+std::span<const std::byte> rows_of(std::span<const std::byte> blocks, int64_t row_bytes, int64_t row, int64_t count) {
+  return blocks.subspan(static_cast<size_t>(row * row_bytes), static_cast<size_t>(count * row_bytes));
 }
 
 void write_known(const Tensor& source, size_t index, const Format& to, std::span<const std::byte> blocks,
                  ArtifactWriter& writer, Progress& progress) {
-  const int64_t row_bytes = to.row_bytes(source.cols()), step = std::max<int64_t>(1, kStepBytes / row_bytes);
-  for (int64_t r = 0; r < source.rows(); r += step) {
-    check_cancelled();
-    const int64_t count = std::min(step, source.rows() - r);
-    writer.write_rows(index, r,
-                      blocks.subspan(static_cast<size_t>(r * row_bytes), static_cast<size_t>(count * row_bytes)));
-    progress.advance(count * source.row_bytes(), std::string(source.name));
-  }
+  const int64_t row_bytes = to.row_bytes(source.cols());
+  write_pieces(source, index, row_bytes, writer, progress,
+               [&](int64_t row, int64_t count) { return rows_of(blocks, row_bytes, row, count); });
 }
 
 /// One row as it should have been written.
@@ -171,10 +180,9 @@ std::vector<std::byte> encoded_row(const Tensor& source, int64_t row, FormatId t
 /// Nothing where it is to be encoded.
 std::optional<std::vector<std::byte>> known_row(const Tensor& source, int64_t row, FormatId to, const KnownBlocks& known) {
   if (!known || source.format == to) return std::nullopt;
-  const auto row_bytes = static_cast<size_t>(find_format(to)->row_bytes(source.cols()));
   const std::span<const std::byte> blocks = known(source, *find_format(to));
   if (blocks.empty()) return std::nullopt;
-  const std::span<const std::byte> bytes = blocks.subspan(static_cast<size_t>(row) * row_bytes, row_bytes);
+  const auto bytes = rows_of(blocks, find_format(to)->row_bytes(source.cols()), row, 1);
   return std::vector(bytes.begin(), bytes.end());
 }
 
