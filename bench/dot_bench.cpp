@@ -4,9 +4,7 @@
 // of packed weights, and dot products of repacked rows, in GB/s of those: median of repetitions that take
 // turns.
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <random>
@@ -14,6 +12,7 @@
 #include "base/aligned.hpp"
 #include "base/large_memory.hpp"
 #include "base/parallel.hpp"
+#include "format_bench.hpp"
 #include "infer/kernels/activations.hpp"
 
 namespace {
@@ -22,18 +21,6 @@ using namespace snug;
 using namespace snug::infer;
 
 constexpr int64_t kCols = 4096;
-
-double median(std::vector<double>& values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
-template <class F>
-double seconds(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 /// A matrix of that many bytes: encoded rows, repeated.
 std::vector<std::byte> matrix_of(const Format& format, int64_t bytes) {
@@ -111,21 +98,16 @@ void bench(const Format& format, int64_t bytes, int repeats) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  std::vector<std::string> names;
-  int64_t mib = 64;
-  int repeats = 5;
+  FormatBench asked{.mib = 64, .repeats = 5};
   CLI::App app{"row dot products and decoding beside a plain read"};
-  app.add_option("--format", names);
-  app.add_option("--mib", mib, "bytes of each matrix")->check(CLI::Range(1, 1 << 16));
-  app.add_option("-r", repeats)->check(CLI::PositiveNumber);
+  asked.add_to(app, "bytes of each matrix", 1 << 16);
   CLI11_PARSE(app, argc, argv);
   set_threads(1);
   std::printf(
       "| format | read GB/s | dot GB/s | of read | decode GB/s | of read | dot Mw/s | repacked "
       "GB/s |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
   for (const Format& format : all_formats())
-    if (names.empty() || std::ranges::find(names, format.name) != names.end())
-      bench(format, mib << 20, repeats);
+    if (asked.wants(format)) bench(format, asked.mib << 20, asked.repeats);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

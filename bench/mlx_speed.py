@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tokens per second of `snug bench`, and of mlx on the CPU for those models that are folders of MLX.
 
-    mlx_speed.py SNUG MODEL... [-n TOKENS] [-r ROUNDS] [--threads N] [--without-mlx]
+    mlx_speed.py SNUG MODEL... [-n TOKENS] [--mlx-tokens TOKENS] [-r ROUNDS] [--threads N] [--without-mlx]
 
 Models take turns, round by round, snug and then mlx, so that what else the machine does meets all alike. Prints a table
 of medians of decoding, one token after the other.

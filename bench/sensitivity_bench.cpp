@@ -7,10 +7,8 @@
 // level: the median ratio of predicted to true KL, and within which factor of it half and nine of ten of them lie.
 // Last the same of a probe in iq3_xxs carried over by relative errors (alpha * rho).
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <map>
 #include <numeric>
 #include <optional>

@@ -1,18 +1,17 @@
-// stock_bench [--mib N] [-r N]
+// stock_bench [--format NAME]... [--mib N] [-r N]
 //
 // Encoding into MLX's formats on one thread: as MLX itself rounds, beside a plain min-max pass over the same
 // groups and beside our search, in millions of weights a second: medians of repetitions that take turns. The
 // search has a sixteenth of the weights.
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <exception>
 #include <random>
 #include <vector>
 
 #include "base/half.hpp"
+#include "format_bench.hpp"
 #include "min_max_pass.hpp"
 #include "quant/encode_as_mlx.hpp"
 #include "snug/quantize.hpp"
@@ -22,18 +21,6 @@ namespace {
 using namespace snug;
 
 constexpr int64_t kCols = 4096;
-
-template <class F>
-double seconds(F&& f) {
-  const auto start = std::chrono::steady_clock::now();
-  f();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double>& values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 void bench(const Format& format, const std::vector<float>& weights, int repeats) {
   const auto rows = static_cast<int64_t>(weights.size()) / kCols, few = std::max<int64_t>(rows / 16, 1);
@@ -72,22 +59,18 @@ void bench(const Format& format, const std::vector<float>& weights, int repeats)
 }  // namespace
 
 int main(int argc, char** argv) try {
-  std::vector<std::string> names;
-  int64_t mib = 32;
-  int repeats = 7;
+  FormatBench asked{.mib = 32, .repeats = 7};
   CLI::App app{"encoding into MLX's formats beside a plain min-max pass"};
-  app.add_option("--format", names);
-  app.add_option("--mib", mib, "bytes of weights")->check(CLI::Range(1, 1 << 12));
-  app.add_option("-r", repeats)->check(CLI::PositiveNumber);
+  asked.add_to(app, "bytes of weights", 1 << 12);
   CLI11_PARSE(app, argc, argv);
-  std::vector<float> weights(static_cast<size_t>(mib << 18));
+  std::vector<float> weights(static_cast<size_t>(asked.mib << 18));
   std::mt19937_64 random{1};
   std::normal_distribution<float> normal;
   for (float& w : weights) w = from_bf16(to_bf16(normal(random)));
   std::printf("| Mw/s | min-max | as MLX on a GPU | times slower | as MLX on a CPU | times slower | ours |\n"
               "|---|---:|---:|---:|---:|---:|---:|\n");
   for (const Format& format : formats(Family::mlx))
-    if (names.empty() || std::ranges::find(names, format.name) != names.end()) bench(format, weights, repeats);
+    if (asked.wants(format)) bench(format, weights, asked.repeats);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return 1;

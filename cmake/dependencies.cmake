@@ -17,6 +17,3 @@ set_target_properties(GLPK::glpk PROPERTIES IMPORTED_LOCATION ${GLPK_LIBRARY}
 if(SNUG_TESTS)
   find_package(GTest REQUIRED)
 endif()
-if(SNUG_BENCH)
-  find_package(benchmark REQUIRED)
-endif()

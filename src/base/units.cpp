@@ -1,10 +1,12 @@
 #include "base/units.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <string>
 
 #include "base/str.hpp"
 #include "snug/error.hpp"
@@ -32,6 +34,15 @@ constexpr std::array<Unit, 14> kUnits{{{"", 1},
                                        {"g", 1e9},
                                        {"t", 1e12}}};
 
+/// Nothing for what is none.
+const Unit* find_unit(std::string_view name) {
+  std::string small;
+  for (const char c : name)
+    if (c != ' ') small += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto found = std::ranges::find(kUnits, std::string_view{small}, &Unit::name);
+  return found == kUnits.end() ? nullptr : &*found;
+}
+
 [[noreturn]] void refuse(std::string_view text) {
   throw Error{str("'", text, "' is not a size"), "", "write it as 11GB (11e9 bytes), 11GiB (11 * 2^30) or a number of bytes",
               Fault::usage};
@@ -43,16 +54,15 @@ int64_t parse_size(std::string_view text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc{} || number < 0) refuse(text);
-  std::string unit;
-  for (const char c : text.substr(static_cast<size_t>(end - text.data())))
-    if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  for (const Unit& u : kUnits) {
-    if (u.name != unit) continue;
-    const double bytes = std::floor(number * u.bytes);
-    if (!(bytes < 0x1p62)) refuse(text);
-    return static_cast<int64_t>(bytes);
-  }
-  refuse(text);
+  const Unit* unit = find_unit(text.substr(static_cast<size_t>(end - text.data())));
+  if (!unit) refuse(text);
+  const double bytes = std::floor(number * unit->bytes);
+  if (!(bytes < 0x1p62)) refuse(text);
+  return static_cast<int64_t>(bytes);
+}
+
+bool is_size_unit(std::string_view word) {
+  return !word.empty() && find_unit(word);
 }
 
 std::string show_size(int64_t bytes) {

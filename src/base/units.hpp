@@ -10,6 +10,9 @@ namespace snug {
 /// Throws Error of Fault::usage that shows an example.
 int64_t parse_size(std::string_view text);
 
+/// Whether it is what parse_size() takes behind a number, such as "MB".
+bool is_size_unit(std::string_view word);
+
 /// "11.00 GB (10.24 GiB)"; smaller sizes in MB and kB.
 std::string show_size(int64_t bytes);
 

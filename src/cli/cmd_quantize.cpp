@@ -152,9 +152,6 @@ void take_as_llama(Args& args) {
 }
 
 int run(Args args) {
-  args.common.apply();
-  take_as_llama(args);
-  args.common.apply();
   if (!args.recipe.empty() + !args.preset.empty() + !args.format.empty() != 1)
     throw Error{"name what to quantize to", "", "one of --recipe F, --preset q4_k_m, --format q6_K",
                 Fault::usage};
@@ -237,7 +234,11 @@ void add_quantize(CLI::App& app, int& exit_code) {
       "  snug quantize model-f16.gguf --imatrix imatrix.gguf --preset q4_k_m -o q4_k_m.gguf\n"
       "  snug quantize model-f16.gguf out.gguf Q4_K_M");
   command->callback([args, &exit_code] {
-    exit_code = guarded_job({"quantize", args->model.model, args->out}, [&] { return run(*args); });
+    exit_code = guarded([&] {
+      args->common.apply();
+      take_as_llama(*args);  // which names the output
+      return guarded_job({"quantize", args->model.model, args->out}, [&] { return run(*args); });
+    });
   });
 }
 

@@ -165,8 +165,7 @@ report::ListedModel listed_model(const std::string& source, const Recipe& recipe
         bytes += static_cast<int64_t>(std::filesystem::file_size(file));
       }
   const std::filesystem::path path{files.empty() || is_folder ? source : files.front().name};
-  const std::filesystem::path name = path.has_filename() ? path.filename() : path.parent_path().filename();
-  report::ListedModel model = report::listed(recipe, name.string(), std::move(files));
+  report::ListedModel model = report::listed(recipe, report::name_of(path), std::move(files));
   if (bytes > 0) model.bytes = bytes;
   return model;
 }

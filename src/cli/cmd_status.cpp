@@ -45,6 +45,12 @@ std::string_view phase_of(const Job& job) {
   return job.process == Process::is_gone ? "killed" : job.process == Process::runs ? "running" : "running elsewhere";
 }
 
+/// Whether what was done is kept in a state, its own or one that was named.
+bool goes_on(const Job& job) {
+  constexpr std::string_view kKeep[] = {"measure", "imatrix", "plan"};
+  return !job.state.empty() || std::ranges::find(kKeep, job.status.command) != std::end(kKeep);
+}
+
 std::string percent(double share) { return str(static_cast<int>(100 * share), " %"); }
 
 std::string text_of(const Job& job) {
@@ -54,14 +60,14 @@ std::string text_of(const Job& job) {
   const std::string left = runs && s.seconds_left >= 0 ? str(", about ", show_duration(s.seconds_left), " left") : "";
   std::string text = str(job.state.empty() ? s.command : job.state.string(), ": ", phase);
   if (knows_all) text += str(", ", percent(s.overall), left);
-  text += str("\n  ", s.model, s.output.empty() ? "" : str(" to ", s.output),
+  text += str("\n  ", printable(s.model), s.output.empty() ? "" : str(" to ", printable(s.output)),
               s.sizes > 1 ? str(", size ", s.size, " of ", s.sizes) : "");
   if (!s.stage.empty() && phase != "finished")
-    text += str("\n  ", s.stage, ", ", percent(s.stage_share), knows_all ? "" : left);
-  text += str("\n  process ", s.process, " on ", s.host, ", begun ", clock_of(s.started), ", last word ",
+    text += str("\n  ", printable(s.stage), ", ", percent(s.stage_share), knows_all ? "" : left);
+  text += str("\n  process ", s.process, " on ", printable(s.host), ", begun ", clock_of(s.started), ", last word ",
               clock_of(s.updated), runs ? str(" (", show_duration(static_cast<double>(now_in_seconds() - s.updated)), " ago)") : "");
-  if (!s.error.empty()) text += str("\n  ", s.error);
-  if (phase == "stopped" || phase == "killed") text += "\n  the same command goes on where it was";
+  if (!s.error.empty()) text += str("\n  ", printable(s.error));
+  if ((phase == "stopped" || phase == "killed") && goes_on(job)) text += "\n  the same command goes on where it was";
   return text + "\n";
 }
 
@@ -93,6 +99,7 @@ std::vector<Job> stateless_jobs() {
 }
 
 bool is_of(const JobStatus& status, const fs::path& model) {
+  if (status.model.empty()) return false;  // of none, such as imatrix files that are merged
   std::error_code unknown;
   return fs::equivalent(fs::path{status.folder} / status.model, model, unknown);
 }

@@ -22,16 +22,11 @@ struct TokenizeArgs {
   bool bare = false, special = false;
 };
 
-std::string text_of(const std::string& file) {
-  if (file == "-") return {std::istreambuf_iterator<char>{std::cin}, {}};
-  return read_text(file);
-}
-
 int run_tokenize(const TokenizeArgs& args) {
   args.common.apply();
   const ModelSource model = open_model(args.model);
   const infer::Tokenizer tokenizer{model};
-  const std::vector<int32_t> ids = tokenizer.encode(text_of(args.file), !args.bare, args.special);
+  const std::vector<int32_t> ids = tokenizer.encode(read_text(args.file == "-" ? "/dev/stdin" : args.file), !args.bare, args.special);
   if (args.common.json) {
     print_out(nlohmann::json(ids).dump());
     return 0;

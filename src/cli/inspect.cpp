@@ -26,10 +26,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string entry_line(const std::string& label, const std::string& value) {
-  return left(label, 10) + value + "\n";
-}
-
 /// "label     value", cut to the width of a report.
 std::string entry(const std::string& label, const std::string& value) {
   std::string line = left(label, 10) + value;
@@ -161,7 +157,7 @@ Inspection inspect_model(const ModelSource& model) {
       entry("model", str(printable(shape.name), " (", printable(shape.architecture), ")")) +
       entry("file", str(show_size(model.bytes()), ", ", model.container(),
                         model.files().size() > 1 ? str(", ", model.files().size(), " files") : "")) +
-      folded(entry_line("shape", shape_text(shape)), kReportWidth, 10) +
+      folded(left("shape", 10) + shape_text(shape) + "\n", kReportWidth, 10) +
       entry("tensors", str(show_count(all.tensors), ", ", show_count(all.weights), " weights, ",
                            fixed(bits_per_weight(all.bytes, all.weights), 4), " bits per weight")) +
       notes_text(result.json["notes"]) + "\n" + format_table(totals, all.bytes);

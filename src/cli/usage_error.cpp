@@ -8,6 +8,7 @@
 
 #include "base/closest.hpp"
 #include "base/str.hpp"
+#include "base/units.hpp"
 #include "cli/text/app_outline.hpp"
 
 namespace snug::cli {
@@ -110,14 +111,6 @@ std::string joined_by(const std::string& message, const std::string& verb, const
                                  : str(message.substr(0, at), words, message.substr(at + verb.size()));
 }
 
-/// Of a size, that was written apart from its number.
-bool is_unit(const std::string& word) {
-  constexpr std::string_view kUnits[] = {"b", "kb", "mb", "gb", "tb", "kib", "mib", "gib", "tib"};
-  std::string small = word;
-  std::ranges::transform(small, small.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return std::ranges::count(kUnits, std::string_view{small}) > 0;
-}
-
 }  // namespace
 
 /// A file where a command is wanted most likely is a model that somebody wants to fit.
@@ -144,7 +137,7 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   if (option != extras.end()) return unknown_option(place, *option);
   if (!extras.empty())
     return usage(str("'", extras.front(), "' is one argument too many"), str("`", place.path, "`"),
-                 is_unit(extras.front()) ? "a size is one word: 11GB" : help_of(place));
+                 is_size_unit(extras.front()) ? "a size is one word: 11GB" : help_of(place));
   if (kind == "ValidationError") return bad_value(place, message);
   if (kind == "ConversionError") return not_a_number(place, message);
   if (kind == "RequiredError" && wants_command)

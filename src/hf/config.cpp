@@ -105,8 +105,15 @@ Config Config::part(const char* name) const {
   json part = *found;
   part["architectures"] = json::array({class_});
   const std::string whole = text_or(file_, "model_type", ""), type = text_or(part, "model_type", "");
-  if (!type.empty() && type == whole) part["model_type"] = type + "_vision";  // as older files have it
+  if (!whole.empty() && (type.empty() || type == whole))  // published files of Qwen say none, older ones the model's own
+    part["model_type"] = whole + (std::string_view{name} == "audio_config" ? "_audio" : "_vision");
   return Config{part.dump(), where_};
+}
+
+std::optional<Config> Config::part_if_any(const char* name) const {
+  const auto found = file_.find(name);
+  if (found == file_.end() || !found->is_object()) return std::nullopt;
+  return part(name);
 }
 
 const json* Config::find(Names names) const {

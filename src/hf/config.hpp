@@ -60,6 +60,7 @@ class Config {
   /// Another part of a multimodal model's file, as "vision_config", by itself, with what its own class fills in. Error
   /// where the file has none.
   Config part(const char* name) const;
+  std::optional<Config> part_if_any(const char* name) const;  // nothing where the file has none
 
   [[noreturn]] void refuse(const std::string& problem, const std::string& remedy = {}) const;
   /// The same of what is sound, but cannot be told to the loaders of the model that it would become.

@@ -1,5 +1,7 @@
 #include "hf/layer_types.hpp"
 
+#include <algorithm>
+
 namespace snug::hf {
 namespace {
 
@@ -13,9 +15,8 @@ bool has_period(const std::vector<std::string>& types, int64_t period) {
 
 int64_t period_of(const std::vector<std::string>& layer_types, int64_t usual) {
   if (has_period(layer_types, usual)) return usual;
-  for (int64_t period = 1; period <= static_cast<int64_t>(layer_types.size()) + 1; ++period)
-    if (has_period(layer_types, period)) return period;
-  return 0;
+  const int64_t period = std::ranges::find(layer_types, "full_attention") - layer_types.begin() + 1;  // if any
+  return has_period(layer_types, period) ? period : 0;
 }
 
 void add_window_period(const Config& config, int64_t usual, int64_t said, Keys& keys) {

@@ -112,12 +112,6 @@ void need_all(const Output& out, const Config& tower, std::string_view begin, st
                    "config.json and the weights are not of the same checkpoint");
 }
 
-std::optional<Config> audio_of(const Config& config) {
-  const auto audio = config.file().find("audio_config");
-  if (audio == config.file().end() || !audio->is_object()) return {};
-  return config.part("audio_config");
-}
-
 void add_keys(const Images& images, const ProjectorKind& kind, Keys& keys) {
   const Config& vision = images.vision;
   keys.flag("has_vision_encoder", true);
@@ -144,7 +138,7 @@ void fill(const Kept& kept, const Images& images, ModelSource::Contents& model, 
   if (kind.generate) kind.generate(images, sources, out);
   for (const Source& source : sources.all()) place(kind, checkpoint, source, out);
   need_all(out, images.vision, "v", kind.needed, kind.needed_layer);
-  const auto audio = audio_of(kept.config);
+  const auto audio = kept.config.part_if_any("audio_config");
   const Hearing* hearing = audio ? kind.hearing : nullptr;
   if (hearing) need_all(out, *audio, "a", hearing->needed, hearing->needed_layer);
   if (audio && !hearing)

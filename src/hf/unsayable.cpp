@@ -86,6 +86,7 @@ bool is_without_windows(std::string_view architecture) {
 }
 
 bool has_window(const Config& config) {
+  if (config.model_type() == "llama") return false;  // the class knows none, whatever the file says
   const bool switched = config.model_type().starts_with("qwen");
   return config.integer({"sliding_window"}).value_or(0) > 0 &&
          (!switched || config.flag({"use_sliding_window"}).value_or(false));

@@ -23,8 +23,12 @@ void take_own(std::vector<ListedModel>& models, const std::vector<MeasuredPoint>
 
 }  // namespace
 
+std::string name_of(const std::filesystem::path& model) {
+  return (model.has_filename() ? model.filename() : model.parent_path().filename()).string();
+}
+
 std::string label_of(const std::filesystem::path& model) {
-  const std::string name = (model.has_filename() ? model.filename() : model.parent_path().filename()).string();
+  const std::string name = name_of(model);
   return name.substr(0, name.size() - (name.ends_with(".gguf") ? std::string_view{".gguf"}.size() : 0));
 }
 

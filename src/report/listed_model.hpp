@@ -32,6 +32,8 @@ ListedModel listed(const Recipe& recipe, std::string name, std::vector<ListedMod
 
 /// A model's name by that of its file, without ".gguf", or of its folder.
 std::string label_of(const std::filesystem::path& model);
+/// Of a file or a folder, which may be named with a slash behind it.
+std::string name_of(const std::filesystem::path& model);
 
 /// Takes to each model what its own fit measured, found by its recipe, and over that what was measured elsewhere, found by
 /// label_of(), which goes from `points`.

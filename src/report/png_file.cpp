@@ -70,7 +70,8 @@ class Drawing {
 }  // namespace
 
 std::string to_png(const Report& report) {
-  return Drawing{}.png(to_svg(report));
+  const std::string svg = to_svg(report);  // which refuses a report without a curve, whether there is a library or not
+  return Drawing{}.png(svg);
 }
 
 }  // namespace snug::report

@@ -52,7 +52,6 @@ TEST_F(Daily, StatusTellsOfAFitThatWasKilled) {
   EXPECT_NE(told.out.find("goes on where it was"), std::string::npos) << told.out;
 }
 
-/// As it is seen from another terminal while it runs, and once it is over.
 TEST_F(Daily, AFitThatWasStoppedKnowsWhatIsBehindIt) {
   const std::string slow = "fit " + test::tiny_model().string() + " --bpw 4 --calib-chunks 24 --calib-ctx 128 -o a.gguf";
   const auto is_probing = [&] { return contents("err.txt").find("measuring done") != std::string::npos; };

@@ -115,5 +115,6 @@ for form in $forms; do
   done < <(points "$work/log")
 done
 [ "$runs" -gt 0 ] || wrong "nothing was disturbed"
+[ $((killed + said)) -gt 0 ] || wrong "no run met a fault"
 summary
 [ "$failed" -eq 0 ]

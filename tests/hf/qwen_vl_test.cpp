@@ -16,7 +16,7 @@ std::string config(const std::string& class_name, const std::string& type, const
                    const std::string& vision) {
   return str(R"({"architectures":[")", class_name, R"("],"model_type":")", type, R"(","vocab_size":10,"hidden_size":8,
     "intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,)", text,
-             R"(,"vision_config":{"model_type":")", type, R"(",)", vision, "}}");
+             R"(,"vision_config":{)", vision, "}}");
 }
 
 constexpr const char* kTower = R"("depth":1,"embed_dim":4,"hidden_size":8,"num_heads":2,"patch_size":2)";

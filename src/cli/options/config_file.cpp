@@ -72,7 +72,7 @@ void take_config_file() {
   const auto file = config_file();
   std::error_code unknown;
   if (!file || !fs::is_regular_file(*file, unknown)) return;
-  if (fs::file_size(*file, unknown) > kMaxBytes)
+  if (const uintmax_t bytes = fs::file_size(*file, unknown); !unknown && bytes > kMaxBytes)
     throw Error{"the file of settings is longer than 1 MiB", file->string(), "name another in SNUG_CONFIG", Fault::usage};
   take_config(read_file(*file), file->string());
 }

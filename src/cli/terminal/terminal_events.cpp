@@ -125,7 +125,7 @@ void TerminalEvents::progress(const StageProgress& progress) {
 
 void TerminalEvents::show(const StageProgress& progress) {
   if (on_terminal())
-    put(cut(running_line(progress), terminal_columns(STDERR_FILENO) - 1 - kEcho), "");
+    put(cut(running_line(progress), std::max<size_t>(terminal_columns(STDERR_FILENO), kEcho + 2) - 1 - kEcho), "");
   else
     put(time_stamp() + running_line(progress), "\n");
 }

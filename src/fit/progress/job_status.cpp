@@ -40,12 +40,34 @@ uint64_t start_of(int64_t process) {
   return fields >> start ? start : 0;
 }
 
+/// Names are used as such again: nothing of them may be lost.
+std::string one_line(std::string_view text) {
+  std::string line;
+  for (const char c : text) {
+    if (c == '\n')
+      line += "\\n";
+    else
+      line.append(c == '\\' ? 2 : 1, c);
+  }
+  return line;
+}
+
+std::string lines_again(std::string_view line) {
+  std::string text;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const bool is_escape = line[i] == '\\' && i + 1 < line.size() && (line[i + 1] == 'n' || line[i + 1] == '\\');
+    text += !is_escape ? line[i] : line[i + 1] == 'n' ? '\n' : '\\';
+    i += is_escape;
+  }
+  return text;
+}
+
 template <class T>
 void read(const std::map<std::string, std::string>& lines, const char* word, T& value) {
   const auto found = lines.find(word);
   if (found == lines.end()) return;
   if constexpr (std::is_same_v<T, std::string>)
-    value = found->second;
+    value = lines_again(found->second);
   else
     std::istringstream{found->second} >> value;
 }
@@ -74,10 +96,10 @@ JobStatus own_status() {
 
 std::string to_text(const JobStatus& s) {
   return str(kMagic, "\nphase ", kPhases[static_cast<size_t>(s.phase)], "\ncommand ", s.command, "\nprocess ", s.process, "\nprocess_start ",
-             s.process_start, "\nhost ", printable(s.host), "\nstarted ", s.started, "\nupdated ", s.updated, "\nmodel ",
-             printable(s.model), "\noutput ", printable(s.output), "\nfolder ", printable(s.folder), "\nstage ", printable(s.stage), "\nstage_share ",
+             s.process_start, "\nhost ", one_line(s.host), "\nstarted ", s.started, "\nupdated ", s.updated, "\nmodel ",
+             one_line(s.model), "\noutput ", one_line(s.output), "\nfolder ", one_line(s.folder), "\nstage ", one_line(s.stage), "\nstage_share ",
              s.stage_share, "\noverall ", s.overall, "\nseconds_left ", s.seconds_left, "\nsize ", s.size, "\nsizes ",
-             s.sizes, "\nerror ", printable(s.error), "\n");
+             s.sizes, "\nerror ", one_line(s.error), "\n");
 }
 
 JobStatus parse_job_status(const std::string& text, const std::string& where) {

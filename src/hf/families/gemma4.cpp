@@ -1,6 +1,10 @@
 // Gemma 4: layers of two head sizes, per-layer embeddings, experts beside a dense network. Norms are plain.
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
 
+#include "base/printable.hpp"
 #include "base/str.hpp"
 #include "hf/family.hpp"
 #include "hf/rows.hpp"
@@ -69,6 +73,14 @@ std::vector<bool> sliding_layers(const Config& config) {
   return sliding;
 }
 
+/// Of a member's name; nothing where that is no number.
+std::optional<size_t> layer_number(const std::string& name) {
+  size_t layer = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+  if (error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return layer;
+}
+
 /// Layers with full attention may have another head size and another number of heads of keys, all of them the same.
 void check_exceptions(const Config& config) {
   const json* layers = config.find({"per_layer_config"});
@@ -76,9 +88,10 @@ void check_exceptions(const Config& config) {
   const auto sliding = sliding_layers(config);
   const json* first = nullptr;
   for (const auto& [number, values] : layers->items()) {
-    const auto layer = static_cast<size_t>(std::atoi(number.c_str()));
-    const bool known = layer < sliding.size() && !sliding[layer] && (!first || values == *first);
-    if (!known) config.cannot_be_said(str("per_layer_config makes an exception of layer ", layer, " that GGUF cannot say"));
+    const auto layer = layer_number(number);
+    const bool known = layer && *layer < sliding.size() && !sliding[*layer] && (!first || values == *first);
+    if (!known)
+      config.cannot_be_said(str("per_layer_config makes an exception of layer ", printable(number), " that GGUF cannot say"));
     first = &values;
   }
 }
@@ -89,8 +102,8 @@ std::optional<int64_t> of_full_layers(const Config& config, const char* everywhe
   if (layers && layers->is_object()) {
     const auto sliding = sliding_layers(config);
     for (const auto& [number, values] : layers->items()) {
-      const auto layer = static_cast<size_t>(std::atoi(number.c_str()));
-      if (layer < sliding.size() && !sliding[layer] && values.is_object() && values.contains(in_layer) &&
+      const auto layer = layer_number(number);
+      if (layer && *layer < sliding.size() && !sliding[*layer] && values.is_object() && values.contains(in_layer) &&
           values[in_layer].is_number_integer())
         return values[in_layer].get<int64_t>();
     }

@@ -38,6 +38,9 @@ void phi3_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   const int64_t original = config.need_integer({"original_max_position_embeddings"});
   if (config.head_dim() != config.hidden() / config.heads())
     config.cannot_be_said("head_dim is not hidden_size / num_attention_heads, which GGUF cannot say of this architecture");
+  if (const std::string type = config.rope_type();
+      (type == "linear" || type == "yarn") && !config.rope().contains("long_factor"))
+    config.cannot_be_said(str("rotary embeddings are scaled by ", quoted(type), ", which GGUF cannot say of this architecture"));
   keys.number("context_length", context);
   keys.number("rope.scaling.original_context_length", original);
   keys.number("embedding_length", config.hidden());

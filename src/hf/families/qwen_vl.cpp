@@ -19,8 +19,8 @@ void dense_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
 
 /// How many of the vision tower's layers reach into the text model's first ones.
 int64_t deep_layers(const Config& config) {
-  if (!config.file().contains("vision_config")) return 0;
-  return static_cast<int64_t>(config.part("vision_config").reals({"deepstack_visual_indexes"}).size());
+  const std::optional<Config> vision = config.part_if_any("vision_config");
+  return vision ? static_cast<int64_t>(vision->reals({"deepstack_visual_indexes"}).size()) : 0;
 }
 
 void third_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {

@@ -1,7 +1,6 @@
 // What Gemma 4 hears with: convolutions over a spectrum, then layers of attention between two networks.
 #include <cmath>
 
-#include "base/str.hpp"
 #include "hf/projectors/projector_kind.hpp"
 #include "hf/rows.hpp"
 

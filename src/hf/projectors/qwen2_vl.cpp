@@ -1,5 +1,6 @@
 // The towers of Qwen 2 VL and 2.5 VL: patches of two frames, and a merger of neighbouring patches.
-#include "base/str.hpp"
+#include <cmath>
+
 #include "hf/projectors/projector_kind.hpp"
 #include "hf/rows.hpp"
 
@@ -38,10 +39,11 @@ constexpr Rule kRules[] = {
 int64_t period_of_whole_images(const Config& vision) {
   const std::vector<double> layers = vision.reals({"fullatt_block_indexes"});
   if (layers.empty()) vision.refuse("which layers look at the whole image (fullatt_block_indexes) is not said");
-  const double period = layers[0] + 1;
-  for (size_t i = 1; i < layers.size(); ++i)
-    if (layers[i] - layers[i - 1] != period)
-      vision.refuse("layers that look at the whole image (fullatt_block_indexes) have no period, which loaders ask for");
+  const double depth = static_cast<double>(vision_layers(vision)), period = layers[0] + 1;
+  bool fits = period >= 1 && period == std::floor(period) && layers.back() < depth && layers.back() + period >= depth;
+  for (size_t i = 1; fits && i < layers.size(); ++i) fits = layers[i] - layers[i - 1] == period;
+  if (!fits)
+    vision.refuse("layers that look at the whole image (fullatt_block_indexes) have no period, which loaders ask for");
   return static_cast<int64_t>(period);
 }
 
@@ -66,24 +68,16 @@ void add_keys_with_windows(const Images& images, Keys& keys) {
 constexpr std::string_view kNeeded =
     "v.patch_embd.weight v.patch_embd.weight.1 v.post_ln.weight mm.0.weight mm.2.weight";
 
+constexpr ProjectorKind tower(std::string_view type, void (*keys)(const Images&, Keys&), std::string_view needed_layer) {
+  return {.type = type, .name = visual_name, .rules = kRules, .keys = keys, .needed = kNeeded, .needed_layer = needed_layer};
+}
+
 }  // namespace
 
-const ProjectorKind kQwen2VlProjector{
-    .type = "qwen2vl_merger",
-    .name = visual_name,
-    .rules = kRules,
-    .keys = add_keys,
-    .needed = kNeeded,
-    .needed_layer = "ln1 ln2 attn_q attn_k attn_v attn_out ffn_up ffn_down",
-};
+constinit const ProjectorKind kQwen2VlProjector =
+    tower("qwen2vl_merger", add_keys, "ln1 ln2 attn_q attn_k attn_v attn_out ffn_up ffn_down");
 
-const ProjectorKind kQwen25VlProjector{
-    .type = "qwen2.5vl_merger",
-    .name = visual_name,
-    .rules = kRules,
-    .keys = add_keys_with_windows,
-    .needed = kNeeded,
-    .needed_layer = "ln1 ln2 attn_q attn_k attn_v attn_out ffn_gate ffn_up ffn_down",
-};
+constinit const ProjectorKind kQwen25VlProjector =
+    tower("qwen2.5vl_merger", add_keys_with_windows, "ln1 ln2 attn_q attn_k attn_v attn_out ffn_gate ffn_up ffn_down");
 
 }  // namespace snug::hf

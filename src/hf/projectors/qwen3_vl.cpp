@@ -20,13 +20,25 @@ Tensor frame_of(const Piece& piece, int64_t frame) {
   return reshaped(selected(plain_tensor(flat), side, std::move(firsts)), {side, side, shape[1], shape[0]});
 }
 
+/// The layers of the tower that reach into the text model.
+std::vector<int64_t> deep_indexes(const Config& vision) {
+  std::vector<int64_t> layers;
+  const int64_t depth = vision_layers(vision);
+  for (const double layer : vision.reals({"deepstack_visual_indexes"})) {
+    if (!(layer >= 0) || layer >= static_cast<double>(depth) || layer != std::floor(layer))
+      vision.refuse(str("deepstack_visual_indexes names layer ", layer, " of ", depth));
+    layers.push_back(static_cast<int64_t>(layer));
+  }
+  return layers;
+}
+
 /// What a layer of the tower adds to the text model's first layers: the list's n-th is of the layer that the
 /// configuration names.
 void add_deep(const Piece& piece, Output& out) {
-  const std::vector<double> layers = piece.config().reals({"deepstack_visual_indexes"});
+  const std::vector<int64_t> layers = deep_indexes(piece.config());
   if (piece.expert < 0 || piece.expert >= static_cast<int64_t>(layers.size()))
     piece.source.refuse(str("deepstack_visual_indexes names no layer for the tensor ", quoted(piece.source.name)));
-  out.add(str("v.deepstack.", static_cast<int64_t>(layers[static_cast<size_t>(piece.expert)]), ".", piece.name()), piece.weights());
+  out.add(str("v.deepstack.", layers[static_cast<size_t>(piece.expert)], ".", piece.name()), piece.weights());
 }
 
 constexpr Rule kRules[] = {
@@ -55,11 +67,7 @@ int64_t image_size(const Config& vision) {
 
 std::vector<bool> deep_layers(const Config& vision) {
   std::vector<bool> deep(static_cast<size_t>(vision_layers(vision)));
-  for (const double layer : vision.reals({"deepstack_visual_indexes"})) {
-    if (!(layer >= 0) || layer >= static_cast<double>(deep.size()))
-      vision.refuse(str("deepstack_visual_indexes names layer ", layer, " of ", deep.size()));
-    deep[static_cast<size_t>(layer)] = true;
-  }
+  for (const int64_t layer : deep_indexes(vision)) deep[static_cast<size_t>(layer)] = true;
   return deep;
 }
 

@@ -7,6 +7,7 @@
 #include "base/str.hpp"
 #include "hf/tokenizer/normalizer.hpp"
 #include "hf/tokenizer/token_list.hpp"
+#include "hf/tokenizer/vocabularies.hpp"
 #include "snug/error.hpp"
 
 namespace snug::hf {
@@ -50,8 +51,7 @@ bool scatters_merges(const TokenizerJson& file) {
   std::string last;
   size_t apart = 0;
   for (const std::string& merge : file.merges) {
-    std::string token = merge;
-    token.erase(token.find(' ', 1), 1);
+    std::string token = joined(merge);
     if (token == last) continue;
     if (!done.insert(token).second) ++apart;
     last = std::move(token);

@@ -30,12 +30,6 @@ int64_t list_size(const TokenizerJson& file, int64_t rows) {
   return rows;
 }
 
-/// A token as a merge makes it: without the blank that parts the two.
-std::string joined(const std::string& merge) {
-  const size_t blank = merge.find(' ', 1);
-  return merge.substr(0, blank) + merge.substr(blank + 1);
-}
-
 std::unordered_map<std::string, float> scores_of_merges(const std::vector<std::string>& merges) {
   std::unordered_map<std::string, float> scores;
   scores.reserve(merges.size());
@@ -58,6 +52,11 @@ TokenKind kind_of(SentencePieces::Kind kind) {
 }
 
 }  // namespace
+
+std::string joined(const std::string& merge) {
+  const size_t blank = merge.find(' ', 1);
+  return merge.substr(0, blank) + merge.substr(blank + 1);
+}
 
 TokenList byte_level_tokens(const TokenizerJson& file, int64_t rows) {
   TokenList tokens{list_size(file, rows), 0};

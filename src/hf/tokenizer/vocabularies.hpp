@@ -13,6 +13,9 @@ namespace snug::hf {
 
 inline constexpr float kAddedScore = -1000;  // of a token that is cut out of texts before anything is joined
 
+/// A token as a merge makes it: without the blank that parts the two.
+std::string joined(const std::string& merge);
+
 /// The tokens of a byte-level encoding (GGUF's "gpt2"), as many as the embedding has rows. Throws Error where
 /// the vocabulary has more.
 TokenList byte_level_tokens(const TokenizerJson& file, int64_t rows);

@@ -55,7 +55,7 @@ struct CodesMlxMxfp4 : NoOffset {
   const Block& block;
   explicit CodesMlxMxfp4(const Block& b) : block{b} {}
 
-  float d(int) const { return mxfp4_scale(block.scale); }
+  float d(int) const { return e8m0_value(block.scale) * 0.5f; }  // kFp4Bytes are doubled
   typename V::f32 d_everywhere(int) const { return V::splat(d(0)); }
   typename V::b codes(int) const { return V::look_up(kFp4Bytes, V::template stream_codes<4>(block.codes)); }
 };

@@ -9,11 +9,6 @@
 namespace snug::infer {
 namespace {
 
-/// 2^(scale - 127)
-inline float mxfp8_scale(const BlockMlxMxfp8& block) {
-  return 2 * mxfp4_scale(block.scale);
-}
-
 /// Sixteen lanes, whose products of a block are summed before its scale multiplies them.
 template <class V>
 float dot_mxfp8(const BlockMlxMxfp8* blocks, const float* x, int64_t count) {
@@ -22,7 +17,7 @@ float dot_mxfp8(const BlockMlxMxfp8* blocks, const float* x, int64_t count) {
     prefetch<4096>(blocks + b, sizeof *blocks);
     const float* in = x + 32 * b;
     const uint8_t* codes = blocks[b].codes;
-    const auto scale = V::splat(mxfp8_scale(blocks[b]));
+    const auto scale = V::splat(e8m0_value(blocks[b].scale));
     for (int h = 0; h < 16; h += 8) {
       const auto first = V::e4m3(codes + h) * V::load(in + h);
       const auto part = V::fma(V::e4m3(codes + 16 + h), V::load(in + 16 + h), first);
@@ -49,7 +44,7 @@ struct UnpackMxfp8 {
     float* to = reinterpret_cast<float*>(u.w[r]);
     for (int64_t k = 0; k < columns; k += 8) {
       const BlockMlxMxfp8& block = blocks[k / 32];
-      V::store(to + k, V::e4m3(block.codes + k % 32) * V::splat(256) * V::splat(mxfp8_scale(block)));
+      V::store(to + k, V::e4m3(block.codes + k % 32) * V::splat(256) * V::splat(e8m0_value(block.scale)));
     }
   }
 };

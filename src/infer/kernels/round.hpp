@@ -53,27 +53,20 @@ float through_half(float x) {
   return V::half(V::to_half(x));
 }
 
-template <class V>
+/// `halves`: scales as f16 keeps them, and one sum for a block in place of two.
+template <class V, bool halves>
 void round_blocks32(const float* x, int64_t cols, const RoundedRow& out) {
+  const auto kept = [](float value) { return halves ? through_half<V>(value) : value; };
   for (int64_t b = 0; b < cols / 32; ++b) {
     const float most = largest<V>(x + 32 * b, 32), d = most / 127.0f;
     int32_t sums[2];
     const int32_t sum = to_bytes<V>(x + 32 * b, 32, factor_of(most), out.q + 32 * b, sums);
-    out.d[b] = through_half<V>(d);
-    out.s[b] = through_half<V>(d * static_cast<float>(sum));
-    out.sums[b] = static_cast<int16_t>(sum);
-  }
-}
-
-template <class V>
-void round_blocks32_f32(const float* x, int64_t cols, const RoundedRow& out) {
-  for (int64_t b = 0; b < cols / 32; ++b) {
-    const float most = largest<V>(x + 32 * b, 32);
-    int32_t sums[2];
-    const int32_t sum = to_bytes<V>(x + 32 * b, 32, factor_of(most), out.q + 32 * b, sums);
-    out.d[b] = most / 127.0f;
-    out.s[b] = out.d[b] * static_cast<float>(sum);
-    for (int k = 0; k < 2; ++k) out.sums[2 * b + k] = static_cast<int16_t>(sums[k]);
+    out.d[b] = kept(d);
+    out.s[b] = kept(d * static_cast<float>(sum));
+    if constexpr (halves)
+      out.sums[b] = static_cast<int16_t>(sum);
+    else
+      for (int k = 0; k < 2; ++k) out.sums[2 * b + k] = static_cast<int16_t>(sums[k]);
   }
 }
 
@@ -119,11 +112,11 @@ void round_row(Rounding rounding, const float* x, int64_t cols, const RoundedRow
       for (int64_t k = 0; k < cols; ++k) out.x[k] = through_bf16(x[k]);
       return;
     case Rounding::blocks32:
-      return round_blocks32<V>(x, cols, out);
+      return round_blocks32<V, true>(x, cols, out);
     case Rounding::blocks256:
       return round_blocks256<V>(x, cols, out);
     case Rounding::blocks32_f32:
-      return round_blocks32_f32<V>(x, cols, out);
+      return round_blocks32<V, false>(x, cols, out);
   }
 }
 

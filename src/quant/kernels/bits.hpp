@@ -42,6 +42,11 @@ inline uint32_t bits_of_float(float value) {
   return __builtin_bit_cast(uint32_t, value);
 }
 
+/// An E8M0 exponent: 2^(code - 127), infinity for the last.
+inline float e8m0_value(uint8_t code) {
+  return float_of_bits(code == 0 ? 0x00400000u : static_cast<uint32_t>(code) << 23);
+}
+
 /// What an E8M0 exponent of mxfp4 means for kFp4 (doubled E2M1): 2^(e - 128), subnormal below e = 2.
 inline float mxfp4_scale(uint8_t e) {
   return float_of_bits(e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23);

@@ -12,11 +12,6 @@ namespace {
 /// E2M1: decoded codes.
 constexpr float kE2m1[16] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
 
-/// 2^(code - 127).
-inline float e8m0_value(uint8_t code) {
-  return float_of_bits(code == 0 ? 0x00400000u : static_cast<uint32_t>(code) << 23);
-}
-
 }  // namespace
 
 /// Values of E4M3 codes; NaN for the largest exponent and fraction.
