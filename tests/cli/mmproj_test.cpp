@@ -4,19 +4,19 @@
 #include <csignal>
 #include <random>
 
+#include "base/str.hpp"
 #include "cli/run_program.hpp"
-#include "hf/tiny_checkpoint.hpp"
+#include "hf/tiny_tower.hpp"
 
 namespace snug {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kConfig = R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",
+const std::string kConfig = str(R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",
   "text_config":{"model_type":"gemma3_text","vocab_size":96,"hidden_size":64,"intermediate_size":64,"num_hidden_layers":2,
-    "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"query_pre_attn_scalar":16,"sliding_window":8,"max_position_embeddings":256},
-  "vision_config":{"model_type":"siglip_vision_model","hidden_size":4,"intermediate_size":6,"num_hidden_layers":1,
-    "num_attention_heads":2,"image_size":4,"patch_size":2}})";
+    "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"query_pre_attn_scalar":16,"sliding_window":8,
+    "max_position_embeddings":256},)", test::kTinyVision, "}");
 
 void add_random(test::TinyCheckpoint& model, std::mt19937& random, const std::string& name, std::vector<int64_t> shape) {
   std::normal_distribution<float> draw{0, 0.1F};
@@ -44,27 +44,15 @@ void add_text(test::TinyCheckpoint& model) {
   }
 }
 
-void add_vision(test::TinyCheckpoint& model) {
-  const std::string tower = "vision_tower.vision_model.", layer = tower + "encoder.layers.0.";
-  model.add(tower + "embeddings.patch_embedding.weight", {4, 3, 2, 2});
-  model.add(tower + "embeddings.position_embedding.weight", {4, 4}).add(tower + "post_layernorm.weight", {4});
-  for (const char* norm : {"layer_norm1.weight", "layer_norm2.weight"}) model.add(layer + norm, {4});
-  for (const char* matrix : {"q_proj", "k_proj", "v_proj", "out_proj"})
-    model.add(layer + "self_attn." + matrix + ".weight", {4, 4});
-  model.add(layer + "mlp.fc1.weight", {6, 4}).add(layer + "mlp.fc2.weight", {4, 6});
-  model.add("multi_modal_projector.mm_input_projection_weight", {4, 64});
-  model.add("multi_modal_projector.mm_soft_emb_norm.weight", {4});
-}
-
 class Mmproj : public test::RunProgram {
  protected:
   Mmproj() {
     fs::create_directory(scratch_ / "model");
     test::TinyCheckpoint model{kConfig};
     add_text(model);
-    add_vision(model);
+    test::add_tiny_tower(model, 64);
     model.save(scratch_ / "model");
-    write("model/preprocessor_config.json", R"({"image_mean":[0.5,0.25,0.75],"image_std":[1,1,1]})");
+    write("model/preprocessor_config.json", test::kTinyProcessor);
   }
 
   int64_t size_of(const char* name) const { return static_cast<int64_t>(fs::file_size(scratch_ / name)); }

@@ -5,29 +5,19 @@
 #include <fstream>
 
 #include "base/str.hpp"
-#include "hf/tiny_checkpoint.hpp"
+#include "hf/tiny_tower.hpp"
 
 namespace snug::test {
 namespace {
 
 constexpr const char* kTextConfig = R"("text_config":{"model_type":"gemma3_text","hidden_size":8})";
-constexpr const char* kProcessor = R"({"image_mean":[0.5,0.25,0.75],"image_std":[1,1,1]})";
+constexpr const char* kProcessor = kTinyProcessor;
 
-/// One layer of width 4, two heads, patches of 2x2 pixels in an image of 4x4.
 TinyCheckpoint tiny_gemma3() {
-  TinyCheckpoint model{str(R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",)", kTextConfig,
-                           R"(,"vision_config":{"model_type":"siglip_vision_model","hidden_size":4,
-    "intermediate_size":6,"num_hidden_layers":1,"num_attention_heads":2,"image_size":4,"patch_size":2}})")};
-  const std::string tower = "vision_tower.vision_model.", layer = tower + "encoder.layers.0.";
-  model.add(tower + "embeddings.patch_embedding.weight", {4, 3, 2, 2});
-  model.add(tower + "embeddings.position_embedding.weight", {4, 4}).add(tower + "post_layernorm.weight", {4});
-  for (const char* norm : {"layer_norm1.weight", "layer_norm2.weight"}) model.add(layer + norm, {4});
-  for (const char* matrix : {"q_proj", "k_proj", "v_proj", "out_proj"})
-    model.add(layer + "self_attn." + matrix + ".weight", {4, 4});
-  model.add(layer + "mlp.fc1.weight", {6, 4}).add(layer + "mlp.fc2.weight", {4, 6});
-  model.add(tower + "head.probe", {1, 1, 4}).add("language_model.model.norm.weight", {8});
-  model.add("multi_modal_projector.mm_input_projection_weight", {4, 8});
-  return model.add("multi_modal_projector.mm_soft_emb_norm.weight", {4});
+  TinyCheckpoint model{str(R"({"architectures":["Gemma3ForConditionalGeneration"],"model_type":"gemma3",)", kTextConfig, ",",
+                           kTinyVision, "}")};
+  add_tiny_tower(model, 8);
+  return model.add("vision_tower.vision_model.head.probe", {1, 1, 4}).add("language_model.model.norm.weight", {8});
 }
 
 ModelSource open(const TinyCheckpoint& model, const char* processor = kProcessor) {
