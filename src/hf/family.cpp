@@ -167,4 +167,20 @@ void add_gate_up_halves(const Piece& piece, Output& out) {
   out.add(piece.name(1), ups);
 }
 
+Tensor paired_rows(const Piece& piece, int64_t heads, std::optional<int64_t> rotated) {
+  const Tensor& from = piece.weights();
+  const bool bias = from.dims == 1;
+  const int64_t rows = bias ? from.cols() : from.rows(), dim = rows / heads, pairs = rotated.value_or(dim) / 2;
+  if (rows % heads != 0 || rotated.value_or(dim) % 2 != 0 || 2 * pairs > dim)
+    piece.source.refuse(str("the tensor ", quoted(piece.source.name), " has ", rows, " rows, which do not make ", heads,
+                            " heads of an even size"));
+  std::vector<int64_t> old;
+  for (int64_t head = 0; head < heads; ++head) {
+    const int64_t first = head * dim, behind = first + dim - 2 * pairs;
+    for (int64_t row = first; row < behind; ++row) old.push_back(row);
+    for (int64_t pair = behind; pair < behind + pairs; ++pair) old.insert(old.end(), {pair, pair + pairs});
+  }
+  return bias ? selected_columns(from, std::move(old)) : selected(from, 1, std::move(old));
+}
+
 }  // namespace snug::hf

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -82,5 +83,9 @@ bool stores_whole_norms(const Sources& sources);
 void leave_out(const Piece& piece, Output& out);
 void add_expert(const Piece& piece, Output& out);        // one expert's matrix
 void add_gate_up_halves(const Piece& piece, Output& out);  // [N, 2X, E], gates first: two tensors
+
+/// Rows of each head (or of its bias) from halves, as checkpoints rotate them, to neighbouring pairs: all of them, or the
+/// last `rotated`. Error unless they make heads of such a size.
+Tensor paired_rows(const Piece& piece, int64_t heads, std::optional<int64_t> rotated = {});
 
 }  // namespace snug::hf

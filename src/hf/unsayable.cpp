@@ -28,12 +28,6 @@ void check_direction(const Config& config) {
     config.cannot_be_said("tokens look at later ones (use_bidirectional_attention), which no loader of text models does");
 }
 
-void check_rotated_pairs(const Config& config) {
-  if (config.flag({"rope_interleave"}) == false)
-    config.cannot_be_said("rotary pairs are the halves of a head (rope_interleave false), which GGUF cannot say of this "
-                  "architecture");
-}
-
 // --- experts --------------------------------------------------------------------------------------------------------
 
 void check_every_layer_has_experts(const Config& config) {
@@ -103,7 +97,6 @@ bool has_norms_inside(std::string_view architecture) {
 void check_sayable(const Config& config, std::string_view architecture, std::vector<std::string>& remarks) {
   check_activation(config, architecture);
   check_direction(config);
-  check_rotated_pairs(config);
   check_experts(config, architecture);
   check_rope(config, architecture, remarks);
   remark_loader(config, architecture, remarks);

@@ -9,6 +9,7 @@
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
 #include "hf/config.hpp"
+#include "hf/gemma_scales.hpp"
 #include "mlx/from_gguf/config.hpp"
 #include "quant/mlx_modes.hpp"
 
@@ -93,6 +94,11 @@ void say_of_class(const ModelSource& model, const hf::Config& config, json& text
     put("use_qk_norm", model.find("blk.0.attn_q_norm.weight") != nullptr);
     if (!text.contains("rope_scaling")) text["rope_scaling"] = nullptr;  // it must be there
   }
+  if (architecture == "gemma2" || architecture == "gemma3")  // the weights hold the rest of the scale
+    text["query_pre_attn_scalar"] = hf::gemma_query_divisor(config);
+  if (architecture == "gemma2")
+    for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"}) put(cap, hf::kNoCap);
+  if (text.contains("rope_interleave")) text["rope_interleave"] = true;  // as the rows lie now
   // It takes none but a linear one, and does not compute that either.
   if (architecture == "qwen2moe") text.erase("rope_scaling");
   if (text.value("model_type", "") == "deepseek_v2" && is_missing(text, "rope_scaling"))

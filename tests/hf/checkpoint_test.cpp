@@ -158,6 +158,35 @@ TEST(Trap, AConfigurationOfAnotherCheckpointIsRefused) {
   expect_refusal(model, "hidden_size is 8, the embedding has 16 columns");
 }
 
+/// One layer of latent attention: two heads of 2 and 4 rotated rows, latents of 6.
+TinyCheckpoint tiny_deepseek(const std::string& more = "") {
+  TinyCheckpoint model{R"({"architectures":["DeepseekV3ForCausalLM"],"model_type":"deepseek_v3","vocab_size":10,"hidden_size":8,
+    "intermediate_size":12,"num_hidden_layers":1,"first_k_dense_replace":1,"num_attention_heads":2,"num_key_value_heads":2,
+    "q_lora_rank":null,"kv_lora_rank":6,"qk_nope_head_dim":2,"qk_rope_head_dim":4,"v_head_dim":3)" + more + "}"};
+  const std::string layer = "model.layers.0.", attention = layer + "self_attn.";
+  model.add("model.embed_tokens.weight", {10, 8}).add("model.norm.weight", {8}).add("lm_head.weight", {10, 8});
+  model.add(layer + "input_layernorm.weight", {8}).add(layer + "post_attention_layernorm.weight", {8});
+  model.add(attention + "q_proj.weight", {12, 8}).add(attention + "kv_a_proj_with_mqa.weight", {10, 8});
+  model.add(attention + "kv_a_layernorm.weight", {6}).add(attention + "kv_b_proj.weight", {10, 6});
+  model.add(attention + "o_proj.weight", {8, 6}).add(layer + "mlp.down_proj.weight", {8, 12});
+  return model.add(layer + "mlp.gate_proj.weight", {12, 8}).add(layer + "mlp.up_proj.weight", {12, 8});
+}
+
+std::vector<float> rows_of(const ModelSource& model, const char* name, std::initializer_list<size_t> rows) {
+  const std::vector<float> all = values(model, name);
+  std::vector<float> chosen;
+  for (const size_t row : rows)
+    for (size_t i = 8 * row; i < 8 * (row + 1); ++i) chosen.push_back(all.at(i));
+  return chosen;
+}
+
+TEST(Trap, RotatedHalvesOfDeepseekBecomePairs) {
+  const ModelSource pairs = tiny_deepseek().open(), halves = tiny_deepseek(R"(,"rope_interleave":false)").open();
+  constexpr const char *kQuery = "blk.0.attn_q.weight", *kLatent = "blk.0.attn_kv_a_mqa.weight";
+  EXPECT_EQ(values(halves, kQuery), rows_of(pairs, kQuery, {0, 1, 2, 4, 3, 5, 6, 7, 8, 10, 9, 11}));
+  EXPECT_EQ(values(halves, kLatent), rows_of(pairs, kLatent, {0, 1, 2, 3, 4, 5, 6, 8, 7, 9}));
+}
+
 TEST(Trap, AnUnknownClassIsNamed) {
   auto model = tiny_llama();
   model.config(R"({"architectures":["FooForCausalLM"],"model_type":"foo","num_hidden_layers":1})");

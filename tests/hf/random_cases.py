@@ -99,15 +99,15 @@ def qwen3_5_moe(draw):
 def gemma2(draw):
     head = own_head(draw)
     return sizes(draw) | head | dict(
-        query_pre_attn_scalar=head['head_dim'], sliding_window=draw.choice([5, 8, 100]), tie_word_embeddings=True,
-        attn_logit_softcapping=draw.choice([20.0, 50.0]), final_logit_softcapping=draw.choice([5.0, 30.0]))
+        query_pre_attn_scalar=draw.choice([head['head_dim'], 256, 24]), sliding_window=draw.choice([5, 8, 100]), tie_word_embeddings=True,
+        attn_logit_softcapping=draw.choice([None, 20.0, 50.0]), final_logit_softcapping=draw.choice([None, 5.0, 30.0]))
 
 
 def gemma3(draw):
     head = own_head(draw)
     rope_of_full = draw.choice([default_rope, linear])(draw)
     return sizes(draw, (1, 8)) | head | dict(
-        query_pre_attn_scalar=head['head_dim'], sliding_window=draw.choice([5, 8, 100]), tie_word_embeddings=draw.yes(0.8),
+        query_pre_attn_scalar=draw.choice([head['head_dim'], 256, 24]), sliding_window=draw.choice([5, 8, 100]), tie_word_embeddings=draw.yes(0.8),
         final_logit_softcapping=draw.choice([None, 30.0]),
         rope_parameters=dict(full_attention=rope_of_full, sliding_attention=default_rope(draw)))
 
@@ -177,8 +177,8 @@ def deepseek_v3(draw):
     fields = latent_attention(draw) | latent_rope(draw)
     groups = draw.choice([1, 2])
     chosen = draw.randint(1, groups)
-    return fields | dict(n_group=groups, topk_group=chosen, norm_topk_prob=draw.yes(), num_nextn_predict_layers=0,
-                         num_experts_per_tok=draw.randint(1, fields['n_routed_experts'] // groups * chosen))
+    return fields | dict(n_group=groups, topk_group=chosen, rope_interleave=draw.yes(0.7), norm_topk_prob=draw.yes(),
+                         num_nextn_predict_layers=0, num_experts_per_tok=draw.randint(1, fields['n_routed_experts'] // groups * chosen))
 
 
 def gpt_oss(draw):

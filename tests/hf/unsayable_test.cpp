@@ -24,10 +24,13 @@ TinyCheckpoint tiny(const std::string& class_name, const std::string& type, cons
 }
 
 TinyCheckpoint tiny_gemma(const std::string& more, bool third = false) {
-  TinyCheckpoint model = third ? tiny("Gemma3ForCausalLM", "gemma3_text", R"(,"query_pre_attn_scalar":4)" + more)
-                               : tiny("Gemma2ForCausalLM", "gemma2", R"(,"query_pre_attn_scalar":4)" + more);
-  for (const std::string layer : {"model.layers.0.", "model.layers.1."})
+  const std::string scale = more.find("query_pre_attn_scalar") == more.npos ? R"(,"query_pre_attn_scalar":4)" : "";
+  TinyCheckpoint model = third ? tiny("Gemma3ForCausalLM", "gemma3_text", scale + more)
+                               : tiny("Gemma2ForCausalLM", "gemma2", scale + more);
+  for (const std::string layer : {"model.layers.0.", "model.layers.1."}) {
     model.add(layer + "pre_feedforward_layernorm.weight", {8}).add(layer + "post_feedforward_layernorm.weight", {8});
+    if (third) model.add(layer + "self_attn.q_norm.weight", {4}).add(layer + "self_attn.k_norm.weight", {4});
+  }
   return model;
 }
 
@@ -103,15 +106,28 @@ TEST(Longrope, OfALlamaHasBothListsOfFactors) {
                   std::sqrt(1 + std::log(8.0f) / std::log(64.0f)));
 }
 
-TEST(Gemma, ScoresAndLogitsAreCapped) {
-  expect_refusal(tiny_gemma(R"(,"attn_logit_softcapping":null)"), "attn_logit_softcapping is not set");
-  expect_refusal(tiny_gemma(R"(,"final_logit_softcapping":null)"), "final_logit_softcapping is not set");
+TEST(Gemma, WithoutCapsSaysSomeThatChangeNothing) {
+  const ModelSource model = tiny_gemma(R"(,"attn_logit_softcapping":null,"final_logit_softcapping":null)").open();
+  EXPECT_EQ(real(model, "gemma2.attn_logit_softcapping"), 0x1p20F);
+  EXPECT_EQ(real(model, "gemma2.final_logit_softcapping"), 0x1p20F);
+  EXPECT_EQ(real(tiny_gemma("").open(), "gemma2.attn_logit_softcapping"), 50);
+  expect_refusal(tiny_gemma(R"(,"attn_logit_softcapping":0)"), "attn_logit_softcapping is 0");
 }
 
-TEST(Gemma, QueriesAreScaledByTheHead) {
-  expect_refusal(tiny_gemma("").config(R"({"architectures":["Gemma2ForCausalLM"],"model_type":"gemma2",
-    "vocab_size":10,"head_dim":4,"hidden_size":8,"intermediate_size":12,"num_hidden_layers":2,"num_attention_heads":2,
-    "num_key_value_heads":1,"query_pre_attn_scalar":9})"), "query_pre_attn_scalar is 9");
+std::vector<float> times(std::vector<float> values, float factor) {
+  for (float& value : values) value *= factor;
+  return values;
+}
+
+TEST(Gemma, QueriesHoldTheScaleThatLoadersDoNotKnow) {
+  const std::string scaled = R"(,"query_pre_attn_scalar":64)";  // of heads of 4: a quarter
+  const ModelSource usual = tiny_gemma("").open(), second = tiny_gemma(scaled).open(), third = tiny_gemma(scaled, true).open();
+  EXPECT_EQ(test::values(second, "blk.1.attn_q.weight"), times(test::values(usual, "blk.1.attn_q.weight"), 0.25F));
+  EXPECT_EQ(test::values(second, "blk.1.attn_k.weight"), test::values(usual, "blk.1.attn_k.weight"));
+  EXPECT_EQ(test::values(third, "blk.1.attn_q.weight"), test::values(usual, "blk.1.attn_q.weight"));
+  const std::vector<float> whole = test::values(tiny_gemma("", true).open(), "blk.1.attn_q_norm.weight");
+  EXPECT_EQ(test::values(third, "blk.1.attn_q_norm.weight"), times(whole, 0.25F));
+  expect_refusal(tiny_gemma(R"(,"query_pre_attn_scalar":0)"), "query_pre_attn_scalar is 0");
 }
 
 TEST(Gemma, AnotherPeriodOfWindowsIsSaid) {

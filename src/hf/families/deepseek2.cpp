@@ -28,6 +28,16 @@ void split_kv(const Piece& piece, Output& out) {
   out.add(piece.name(1), reshaped(selected(from, values, std::move(value_rows)), {from.cols(), values, heads}));
 }
 
+/// Loaders rotate neighbouring pairs, as the classes do; that of V3 not where rope_interleave is false.
+void add_rotated(const Piece& piece, int64_t heads, Output& out) {
+  const Config& config = piece.config();
+  const bool halves = config.model_type() != "deepseek_v2" && config.flag({"rope_interleave"}) == false;
+  out.add(piece.name(), halves ? paired_rows(piece, heads, rotated(config)) : piece.weights());
+}
+
+void add_queries(const Piece& piece, Output& out) { add_rotated(piece, piece.config().heads(), out); }
+void add_latent_and_key(const Piece& piece, Output& out) { add_rotated(piece, 1, out); }
+
 /// The head is the embedding where the configuration says so, even where a copy is stored.
 void add_head(const Piece& piece, Output& out) {
   if (!piece.config().flag({"tie_word_embeddings"}).value_or(false)) out.add(piece.name(), piece.weights());
@@ -38,8 +48,9 @@ constexpr Rule kHead[] = {{"lm_head", "output", add_head}};
 constexpr Rule kRules[] = {
     {"self_attn.q_a_proj", "attn_q_a"},
     {"self_attn.q_a_layernorm", "attn_q_a_norm"},
-    {"self_attn.q_b_proj", "attn_q_b"},
-    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
+    {"self_attn.q_proj", "attn_q", add_queries},
+    {"self_attn.q_b_proj", "attn_q_b", add_queries},
+    {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa", add_latent_and_key},
     {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
     {"self_attn.kv_b_proj", "attn_k_b attn_v_b", split_kv},
     {"self_attn.embed_q", "attn_k_b"},  // MLX has split it already

@@ -11,22 +11,6 @@
 namespace snug::hf {
 namespace {
 
-/// Rows of each head from halves to neighbouring pairs.
-Tensor paired_rows(const Piece& piece, int64_t heads) {
-  const Tensor& from = piece.weights();
-  const bool bias = from.dims == 1;
-  const int64_t rows = bias ? from.cols() : from.rows();
-  if (rows % (2 * heads) != 0)
-    piece.source.refuse(str("the tensor ", quoted(piece.source.name), " has ", rows, " rows, which do not make ", heads,
-                            " heads of an even size"));
-  const int64_t dim = rows / heads;
-  std::vector<int64_t> old;
-  for (int64_t head = 0; head < heads; ++head)
-    for (int64_t pair = 0; pair < dim / 2; ++pair)
-      for (const int64_t half : {int64_t{0}, dim / 2}) old.push_back(head * dim + pair + half);
-  return bias ? selected_columns(from, std::move(old)) : selected(from, 1, std::move(old));
-}
-
 void add_query(const Piece& piece, Output& out) {
   out.add(piece.name(), paired_rows(piece, piece.config().heads()));
 }

@@ -15,6 +15,9 @@ struct Block {
   GatedFfn ffn;
 };
 
+/// A checkpoint without a cap says one of 2^20, since loaders always cap; arithmetic in f32 loses by it what it is to keep.
+float cap_that_counts(float cap) { return cap < 0x1p20F ? cap : 0; }
+
 class Gemma : public Architecture {
  public:
   explicit Gemma(const ArchitectureInputs& source)
@@ -23,7 +26,7 @@ class Gemma : public Architecture {
         eps_{source.hp.rms_eps} {
     const Hparams& hp = source.hp;
     embedding_scale_ = std::sqrt(static_cast<float>(hp.embedding));
-    logit_cap_ = source.keys.real("final_logit_softcapping", third_ ? 0.0f : 30.0f);
+    logit_cap_ = cap_that_counts(source.keys.real("final_logit_softcapping", third_ ? 0.0f : 30.0f));
     load_ropes(hp);
     for (int64_t l = 0; l < hp.layers; ++l) blocks_.push_back(load_block(source, l));
   }
@@ -77,7 +80,7 @@ class Gemma : public Architecture {
     shape.scale = query_scale(hp, l);
     shape.scale_queries = true;
     shape.window = sliding ? window : 0;
-    if (!third_) shape.soft_cap = source.keys.real("attn_logit_softcapping", 50);
+    if (!third_) shape.soft_cap = cap_that_counts(source.keys.real("attn_logit_softcapping", 50));
     Block block{load_norm(source, l, "attn_norm"),
                 load_norm(source, l, "post_attention_norm"),
                 load_norm(source, l, "ffn_norm"),

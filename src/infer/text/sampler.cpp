@@ -30,14 +30,16 @@ Sampler::Sampler(const SamplerOptions& options, std::span<const int32_t> suppres
   std::ranges::sort(suppressed_);
 }
 
+bool Sampler::before(const Choice& a, const Choice& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
 int32_t Sampler::next(std::span<const float> logits) {
   collect(logits);
   if (choices_.empty())
     throw Error{"no token can be drawn", options_.source, "the model gives every token up: is it damaged?"};
-  const auto before = [](const Choice& a, const Choice& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
   if (options_.temperature == 0) return std::ranges::min_element(choices_, before)->token;
+  if (options_.top_k == 0 && options_.top_p == 1 && options_.min_p == 0) return draw_from_all();
   const auto wanted = static_cast<size_t>(options_.top_k ? options_.top_k : INT64_MAX);
   const size_t kept = std::min(wanted, choices_.size());
   if (kept == choices_.size())
@@ -79,11 +81,30 @@ void Sampler::keep_likeliest() {
   choices_.erase(rare, choices_.end());
 }
 
-int32_t Sampler::draw() {
+double Sampler::sum_shares(float most) {
   double sum = 0;
-  for (Choice& c : choices_)
-    sum += c.share = std::exp((double{c.logit} - choices_.front().logit) / double{options_.temperature});
-  double at = uniform(random_) * sum;
+  for (Choice& c : choices_) sum += c.share = std::exp((double{c.logit} - most) / double{options_.temperature});
+  return sum;
+}
+
+/// The same draw, where most of a large vocabulary never gets into order: mostly one of the likeliest is drawn.
+int32_t Sampler::draw_from_all() {
+  const float most = std::ranges::min_element(choices_, before)->logit;
+  double at = uniform(random_) * sum_shares(most);
+  for (size_t ordered = 0, wanted = 64; ordered < choices_.size(); ordered = wanted, wanted *= 8) {
+    wanted = std::min(wanted, choices_.size());
+    const auto first = choices_.begin() + static_cast<std::ptrdiff_t>(ordered);
+    const auto end = choices_.begin() + static_cast<std::ptrdiff_t>(wanted);
+    std::nth_element(first, end, choices_.end(), before);
+    std::sort(first, end, before);
+    for (auto choice = first; choice != end; ++choice)
+      if ((at -= choice->share) < 0) return choice->token;
+  }
+  return choices_.back().token;
+}
+
+int32_t Sampler::draw() {
+  double at = uniform(random_) * sum_shares(choices_.front().logit);
   for (const Choice& c : choices_)
     if ((at -= c.share) < 0) return c.token;
   return choices_.back().token;

@@ -31,12 +31,15 @@ class Sampler {
   struct Choice {
     int32_t token;
     float logit;
-    double share;  // of the probability before the temperature
+    double share;  // in proportion to its probability
   };
 
+  static bool before(const Choice& a, const Choice& b);  // the likelier one
   void collect(std::span<const float> logits);
   void keep_likeliest();
+  double sum_shares(float most);  // at the temperature; most: the greatest logit
   int32_t draw();
+  int32_t draw_from_all();
 
   SamplerOptions options_;
   std::vector<int32_t> suppressed_;  // sorted

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <random>
 #include <set>
 
 #include "snug/error.hpp"
@@ -82,6 +83,17 @@ TEST(Sampler, TheSameSeedGivesTheSameTokens) {
   };
   EXPECT_EQ(series(5), series(5));
   EXPECT_NE(series(5), series(6));
+}
+
+TEST(Sampler, ALargeVocabularyIsDrawnFromAsIfItWereSorted) {
+  std::mt19937_64 random{3};
+  std::uniform_real_distribution<float> flat{0, 4};  // so that tokens beyond the first thousands come too
+  Logits logits(5000);
+  for (float& logit : logits) logit = std::floor(64 * flat(random)) / 64;  // with equal ones among them
+  SamplerOptions sorting = kEverything;
+  sorting.top_k = std::ssize(logits);
+  Sampler all{kEverything}, sorted{sorting};
+  for (int i = 0; i < 500; ++i) ASSERT_EQ(all.next(logits), sorted.next(logits)) << i;
 }
 
 TEST(Sampler, SuppressedTokensNeverCome) {
