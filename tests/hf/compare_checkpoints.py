@@ -39,7 +39,6 @@ BETTER = (
     ('gemma4', r'key gemma4.final_logit_softcapping: \(6, 0.0\)'),  # loaders' usual one is 30
     ('', r'key [\w-]+.attention.sliding_window_pattern: .* None$'),
     ('', r'key \w+.expert_group(_used)?_count: \(4, 1\)'),  # of all groups all are chosen: loaders refuse that
-    ('gemma2', r'key gemma2.(attn|final)_logit_softcapping: \(6, 1048576.0\)'),  # none: loaders cap always
     ('gemma2', r'key gemma2.rope.(freq_base|scaling.\w+): .* None$'),
 )
 # What GGUF has no word for: transformers computes something else than any program that reads the file.
@@ -138,8 +137,8 @@ def is_dropped(folder, problem):
     text = config.get('text_config') or config
     if text.get('rope_interleave') is False:
         return re.match(r'tensor blk\.\d+\.attn_(q|q_b|kv_a_mqa)\.', problem)
-    scaled = 'query_pre_attn_scalar' in text and text['query_pre_attn_scalar'] != text['head_dim']
-    return scaled and re.match(r'tensor blk\.\d+\.attn_q(_norm)?\.', problem)
+    scaled = text.get('query_pre_attn_scalar', 256) != text.get('head_dim', 256)  # the classes' default is 256
+    return scaled and folder.name.startswith(('gemma2', 'gemma3')) and re.match(r'tensor blk\.\d+\.attn_q(_norm)?\.', problem)
 
 
 def is_known(folder, problem):

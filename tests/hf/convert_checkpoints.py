@@ -41,6 +41,8 @@ def hyper_parameters(folder):
         full = next(iter(text['per_layer_config'].values()))
         text['global_head_dim'] = full['head_dim']
         text['num_global_key_value_heads'] = full.get('num_key_value_heads')
+    if text.get('model_type') == 'gemma2':  # it cannot write "no cap": one that changes nothing
+        text |= {cap: float(1 << 20) for cap in ('attn_logit_softcapping', 'final_logit_softcapping') if text[cap] is None}
     return hparams
 
 
@@ -61,7 +63,8 @@ def convert(folder):
     tokenizer.write_text(json.dumps(dict(model=dict(vocab={str(i): i for i in range(rows)}), added_tokens=[])))
     try:
         with torch.inference_mode():
-            bare(folder, main_type(folder), folder / 'converter.gguf', hparams=hparams).write()
+            bare(folder, main_type(folder), folder / 'part.gguf', hparams=hparams).write()
+        (folder / 'part.gguf').rename(folder / 'converter.gguf')
     finally:
         tokenizer.unlink()
 
