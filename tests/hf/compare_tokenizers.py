@@ -69,6 +69,8 @@ def known_difference(text: str, frame: dict, pre: str, model: str) -> str:
         return "a contraction with ſ"
     if pre in ("deepseek-coder", "deepseek-llm") and re.search("[\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]", text):
         return "white space among CJK characters"
+    if pre == "falcon" and re.search("[\u166d\u2e43-\u2e5d]", text):
+        return "punctuation by tables of another age"
     if model == "llama" and "▁" in text:
         return "a literal U+2581"
     if "Metaspace" in json.dumps(frame["pre_tokenizer"]) and (
