@@ -81,6 +81,6 @@ bool stores_whole_norms(const Sources& sources);
 // Transforms that several families share.
 void leave_out(const Piece& piece, Output& out);
 void add_expert(const Piece& piece, Output& out);        // one expert's matrix
-void add_gate_up_halves(const Piece& piece, Output& out);  // [N, 2X, E], gates first: two tensors
+void add_halves(const Piece& piece, const Tensor& weights, Output& out);  // of every matrix's rows, under its two names
 
 }  // namespace snug::hf
