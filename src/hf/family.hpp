@@ -62,7 +62,7 @@ struct Family {
   bool norms_plus_one = false;                // norms are stored less 1
   bool needs_head = false;                    // GGUF's loaders want the head stored, even where it is the embedding
   bool keeps_predictors = false;              // layers behind the last are kept, else left out
-  std::string_view needed;                    // tensors that every block has, separated by blanks
+  std::string_view needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";  // every block has: separated by blanks
   void (*generate)(const Checkpoint& checkpoint, Output& out) = nullptr;  // tensors that the checkpoint has not
   Rename rename = nullptr;                    // before everything else
 };

@@ -60,29 +60,24 @@ constexpr Rule kExperts[] = {
     {"mlp.experts.down_proj", "ffn_down_exps.weight", add_downs},
 };
 
-constexpr std::string_view kNeeded = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";
-
 }  // namespace
 
 const Family kQwen2Vl{
     .architecture = "qwen2vl",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = dense_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen3Vl{
     .architecture = "qwen3vl",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = third_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen3VlMoe{
     .architecture = "qwen3vlmoe",
     .rules = {kExperts, kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
     .keys = expert_keys,
-    .needed = kNeeded,
 };
 
 }  // namespace snug::hf
