@@ -134,6 +134,19 @@ TEST_F(Daily, TheConfigurationFileCountsLessThanAnOption) {
   EXPECT_NE(unknown.err.find("threads"), std::string::npos) << unknown.err;
 }
 
+TEST_F(Daily, ASettingThatIsNeitherTrueNorFalseIsNamed) {
+  std::filesystem::create_directories(scratch_ / "config/snug");
+  write("config/snug/config", "quiet = perhaps\n");
+  const Outcome perhaps = snug(fit("--bpw 4 --dry-run"));
+  EXPECT_EQ(perhaps.exit_code, 2) << perhaps.err;
+  EXPECT_NE(perhaps.err.find("'perhaps'"), std::string::npos) << perhaps.err;
+  EXPECT_NE(perhaps.err.find("`quiet` in the settings"), std::string::npos) << perhaps.err;
+  write("config/snug/config", "quiet = yes\n");
+  EXPECT_EQ(snug(fit("--bpw 4 --dry-run")).err.find("stages: "), std::string::npos);
+  write("config/snug/config", "quiet = off\n");
+  EXPECT_NE(snug(fit("--bpw 4 --dry-run")).err.find("stages: "), std::string::npos);
+}
+
 TEST(ConfigFile, SetsWhatTheEnvironmentDoesNot) {
   setenv("SNUG_MEMORY", "1GB", 1);
   unsetenv("SNUG_QUIET");
