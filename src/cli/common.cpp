@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/events.hpp"
+#include "base/files/read_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
@@ -180,6 +181,8 @@ int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps k
 }
 
 /// A pipe gets the bytes; a terminal would obey what is in names and texts out of files.
+std::string text_named(const std::string& file) { return read_text(file == "-" ? "/dev/stdin" : file); }
+
 void print_out(const std::string& given) {
   const std::string text = isatty(STDOUT_FILENO) == 1 ? terminal_text(given) : given;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
