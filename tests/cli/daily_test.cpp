@@ -104,6 +104,12 @@ TEST_F(Daily, JudgingIsAStageOfItsOwn) {
   EXPECT_NE(made.err.find("judging done in"), std::string::npos) << made.err;
 }
 
+TEST_F(Daily, CorrectingIsSaidToBeKnownWhereItIs) {
+  const std::string again = fit("--bpw 4 -o a.gguf --force");
+  EXPECT_NE(snug(again).err.find("correcting, there and back done in"), std::string::npos);
+  EXPECT_NE(snug(again).err.find("correcting, there and back: known"), std::string::npos);
+}
+
 TEST_F(Daily, MeasurementsAreListedAndCleaned) {
   EXPECT_NE(snug("measurements list").out.find("nothing yet"), std::string::npos);
   ASSERT_EQ(snug(fit("--bpw 4 -o a.gguf")).exit_code, 0);
