@@ -75,6 +75,17 @@ TEST_F(LeftOutOfFit, WhatWasAskedForIsNotLeftOut) {
   EXPECT_TRUE(left_out_of(outcome).empty()) << outcome.out;
 }
 
+/// What little memory decides is said and kept, whatever is free later; a text that was named is read in any case.
+TEST_F(LeftOutOfFit, AnotherTextForWantOfMemoryIsSaid) {
+  const std::string fit = std::string{kFit} + " -q -o o.gguf --recipe r.json";
+  EXPECT_EQ(snug(fit + " --memory 1MB --strict").exit_code, 1);
+  ASSERT_EQ(snug(fit + " --memory 1MB").exit_code, 0);
+  EXPECT_TRUE(names(json::parse(contents("r.json"))["left_out"], "the text that the model would write itself"));
+  EXPECT_TRUE(names(left_out_of(snug(fit + " --json --force")), "the text that the model would write itself"));
+  const json named = left_out_of(snug(fit + " --json --force --memory 1MB --calib built-in"));
+  EXPECT_FALSE(names(named, "the text that the model would write itself")) << named;
+}
+
 TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
   write_unknown_architecture();
   const Outcome none = snug("fit new.gguf --imatrix im.gguf --bpw 9 -o o.gguf");
