@@ -88,7 +88,7 @@ disturb() {
   esac
   # Where little memory was free at the start less is done, which is said and stays so unless it is to be decided anew.
   local anew=
-  if [ "$fault" = no-memory ] && grep -q '^left out: .*memory' "$work/err"; then anew=--decide-anew; fi
+  if [ "$fault" = no-memory ] && grep -q '^left out: .*memory' "$work/err"; then anew="--decide-anew --force"; fi
   if [ -s "$folder/s" ]; then "$snug" state verify "$folder/s" >"$work/verify" 2>&1 || wrong "$(head -1 "$work/verify")"; fi
   lay_out "$folder"
   fit "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(grep -A2 '^snug: ' "$work/err" | tr '\n' ' ')"

@@ -86,6 +86,20 @@ TEST_F(LeftOutOfFit, AnotherTextForWantOfMemoryIsSaid) {
   EXPECT_FALSE(names(named, "the text that the model would write itself")) << named;
 }
 
+/// A model that was finished by other decisions is in the way, and not taken for what is decided anew.
+TEST_F(LeftOutOfFit, WhatIsDecidedAnewIsWrittenAnew) {
+  const std::string fit = std::string{kFit} + " -q -o o.gguf --recipe r.json";
+  ASSERT_EQ(snug(fit).exit_code, 0);
+  const std::string model = contents("o.gguf"), recipe = contents("r.json");
+  fs::remove(scratch_ / "o.gguf"), fs::remove(scratch_ / "r.json"), fs::remove_all(scratch_ / "measurements");
+  ASSERT_EQ(snug(fit + " --memory 1MB").exit_code, 0);
+  EXPECT_NE(contents("r.json"), recipe);
+  EXPECT_EQ(snug(fit + " --decide-anew").exit_code, 5);
+  ASSERT_EQ(snug(fit + " --decide-anew --force").exit_code, 0);
+  EXPECT_EQ(contents("o.gguf"), model);
+  EXPECT_EQ(contents("r.json"), recipe);
+}
+
 TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
   write_unknown_architecture();
   const Outcome none = snug("fit new.gguf --imatrix im.gguf --bpw 9 -o o.gguf");
