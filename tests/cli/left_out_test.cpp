@@ -100,6 +100,17 @@ TEST_F(LeftOutOfFit, WhatIsDecidedAnewIsWrittenAnew) {
   EXPECT_EQ(contents("r.json"), recipe);
 }
 
+/// Here for weights that are no numbers; for want of memory it is the same.
+TEST_F(LeftOutOfFit, AStartThatEndedAtOnceDecidesNothing) {
+  const std::string whole = contents("model.gguf"), fit = std::string{kFit} + " --json -q --dry-run --state s.state";
+  write("model.gguf", whole.substr(0, whole.size() - 64) + std::string(64, '\xff'));
+  EXPECT_EQ(snug(fit + " --memory 1MB").exit_code, 1);
+  write("model.gguf", whole);
+  const Outcome outcome = snug(fit);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(left_out_of(outcome).empty()) << outcome.out;
+}
+
 TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
   write_unknown_architecture();
   const Outcome none = snug("fit new.gguf --imatrix im.gguf --bpw 9 -o o.gguf");
