@@ -101,16 +101,20 @@ class Scanner {
       throw Error{str("the state store has format version ", header.version, ", this snug reads version ",
                       kFormatVersion),
                   where_, "use the snug that wrote it, or name another store"};
-    const int64_t first = next_record(kFileHeaderBytes);
+    // Behind the longest record that may be damaged too.
+    constexpr int64_t kFarthest = kFileHeaderBytes + kRecordHeaderBytes + int64_t{kMaxPayloadBytes};
+    const int64_t first = next_record(kFileHeaderBytes, kFarthest);
     if (first == window_.size()) refuse();
     found_.damage.push_back({0, first, "the file header is damaged"});
     return first;
   }
 
-  /// The offset of the next whole record at or after one, else the end of the file. A sound header is not
+  /// The offset of the first whole record that begins between two, else the end of the file. A sound header is not
   /// enough: behind damage it may be that of an unfinished record, whose length reaches over later ones.
-  int64_t next_record(int64_t offset) {
-    for (; offset + kRecordHeaderBytes <= window_.size() && patience_ > 0; ++offset) {
+  int64_t next_record(int64_t offset, int64_t last) {
+    last = std::min(last, window_.size() - kRecordHeaderBytes);
+    for (; offset <= last && patience_ > 0; ++offset) {
+      if (offset % Window::kBytes == 0) check_cancelled();
       const auto place = header_at(window_, offset);
       if (!place || place->end() > window_.size()) continue;
       check_cancelled();
@@ -138,7 +142,7 @@ class Scanner {
       found_.end = at;  // the record that was being written
       return window_.size();
     }
-    const int64_t next = next_record(at + 1);
+    const int64_t next = next_record(at + 1, window_.size());
     found_.damage.push_back({at, next - at, "a record's header is damaged"});
     return next;
   }

@@ -16,10 +16,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kMagic = "snug begun ";
 constexpr uintmax_t kMaxBytes = 1 << 20;  // of a note: a thousand files have names of a hundred letters
 
-/// Beside what a link points to; a folder may be named with a slash behind it.
+/// Beside what a link points to.
 fs::path note_of(const fs::path& output) {
-  const fs::path target = follow_links(output.has_filename() ? output : output.parent_path());
-  return str(target.string(), ".snug-begun");
+  return str(follow_links(without_last_slash(output)).string(), ".snug-begun");
 }
 
 /// Empty where there is none.

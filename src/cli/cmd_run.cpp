@@ -210,7 +210,7 @@ int run(RunArgs args) {
   args.common.apply();
   keep_freed_memory();
   std::string prompt = args.prompt;
-  if (!args.file.empty()) prompt = read_text(args.file == "-" ? "/dev/stdin" : args.file);  // a pipe too
+  if (!args.file.empty()) prompt = text_named(args.file);
   const ModelSource model = open_model(args.model);
   std::optional<ChatTemplate> form;  // found out before the weights are read
   if (args.chat) form = template_for(args, model);

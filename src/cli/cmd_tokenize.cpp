@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/files/read_file.hpp"
 #include "base/printable.hpp"
 #include "base/str.hpp"
 #include "cli/commands.hpp"
@@ -26,7 +25,7 @@ int run_tokenize(const TokenizeArgs& args) {
   args.common.apply();
   const ModelSource model = open_model(args.model);
   const infer::Tokenizer tokenizer{model};
-  const std::vector<int32_t> ids = tokenizer.encode(read_text(args.file == "-" ? "/dev/stdin" : args.file), !args.bare, args.special);
+  const std::vector<int32_t> ids = tokenizer.encode(text_named(args.file), !args.bare, args.special);
   if (args.common.json) {
     print_out(nlohmann::json(ids).dump());
     return 0;

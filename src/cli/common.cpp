@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "base/events.hpp"
+#include "base/files/read_file.hpp"
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "base/printable.hpp"
@@ -46,16 +47,34 @@ int threads_of_environment() {
   return bad == std::errc{} && end == last && number >= 0 && number <= kMostThreads ? number : kNoNumber;
 }
 
-bool flag_of_environment(const char* variable) {
-  const char* value = std::getenv(variable);
-  return value && *value && std::string_view{value} != "0" && std::string_view{value} != "false";
+/// Nothing where it says neither.
+std::optional<bool> yes_or_no(std::string_view said) {
+  for (const std::string_view yes : {"true", "yes", "on", "1"})
+    if (said == yes) return true;
+  for (const std::string_view no : {"false", "no", "off", "0", ""})
+    if (said == no) return false;
+  return std::nullopt;
+}
+
+std::string quiet_of_environment() {
+  const char* value = std::getenv("SNUG_QUIET");
+  return value ? value : "";
+}
+
+void check_environment(int threads) {
+  if (threads == kNoNumber)
+    throw Error{str("'", printable(std::getenv("SNUG_THREADS")), "' is no number of threads"),
+                "SNUG_THREADS, or `threads` in the settings", str("a whole number, at most ", kMostThreads), Fault::usage};
+  if (!yes_or_no(quiet_of_environment()))
+    throw Error{str("'", printable(quiet_of_environment()), "' is neither true nor false"),
+                "SNUG_QUIET, or `quiet` in the settings", "write true or false", Fault::usage};
 }
 
 }  // namespace
 
 void CommonArgs::add_to(CLI::App& command) {
   threads = threads_of_environment();
-  quiet = flag_of_environment("SNUG_QUIET");
+  quiet = yes_or_no(quiet_of_environment()).value_or(false);
   under(command, kHow).add_option("--threads", threads, "threads to use; 0 is all cores")
       ->check(CLI::Range(0, kMostThreads))
       ->capture_default_str();
@@ -64,9 +83,7 @@ void CommonArgs::add_to(CLI::App& command) {
 }
 
 void CommonArgs::apply() const {
-  if (threads == kNoNumber)
-    throw Error{str("'", std::getenv("SNUG_THREADS"), "' is no number of threads"), "SNUG_THREADS, or `threads` in the settings",
-                str("a whole number, at most ", kMostThreads), Fault::usage};
+  check_environment(threads);
   set_threads(threads);
   terminal_events().set_quiet(quiet);
   install_signal_handlers();
@@ -164,6 +181,8 @@ int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps k
 }
 
 /// A pipe gets the bytes; a terminal would obey what is in names and texts out of files.
+std::string text_named(const std::string& file) { return read_text(file == "-" ? "/dev/stdin" : file); }
+
 void print_out(const std::string& given) {
   const std::string text = isatty(STDOUT_FILENO) == 1 ? terminal_text(given) : given;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&

@@ -56,6 +56,9 @@ void add_no_repack(CLI::App& command, bool& off);
 /// was done; if not, says what that costs, e.g. that the file is read again `when`.
 bool prepare_weights(infer::Model& model, bool repack, int64_t other, const std::string& when);
 
+/// The whole of a text that a person names, as read_text() reads it; `-` is standard input.
+std::string text_named(const std::string& file);
+
 /// Text or a JSON document on stdout, a newline at the end; on a terminal without what it would obey. Throws Error of
 /// Fault::io if stdout cannot take it.
 void print_out(const std::string& text);

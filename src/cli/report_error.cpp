@@ -51,7 +51,7 @@ std::string with_options(std::string text) {
 
 /// What helps, where the library knows nothing better.
 std::string remedy_of(const Error& error) {
-  if (!error.remedy().empty()) return with_options(error.remedy());
+  if (!error.remedy().empty()) return error.remedy();
   switch (error.fault()) {
     case Fault::bad_input: return "the file is damaged, or was changed by hand: get it or make it again";
     case Fault::usage: return "see the command's --help";
@@ -73,7 +73,7 @@ void print_json(const Error& error) {
   const nlohmann::ordered_json document{{"error",
                                          {{"problem", with_options(error.problem())},
                                           {"where", with_options(error.where())},
-                                          {"try", remedy_of(error)},
+                                          {"try", with_options(remedy_of(error))},
                                           {"fault", fault < std::size(kFaults) ? kFaults[fault] : ""},
                                           {"exit_code", fault}}}};
   const std::string text = json_text(document, 2);

@@ -40,7 +40,7 @@ ChoiceRequest choice_request(const ModelSource& model, const EvidenceRequest& re
   return asked;
 }
 
-/// What the machine decides, once and for all starts, and what that leaves out.
+/// What the machine decides, and what that leaves out.
 class Decision {
  public:
   Decision(const ModelSource& model, const EvidenceRequest& request, const Importance* importance, bool has_hessians)
@@ -54,8 +54,10 @@ class Decision {
   }
   MachineChoices now() const { return choices_for(model_, asked_, room_now(request_.collect_into)); }
 
-  /// Those of an earlier start, unless they are to be made again; kept from now on.
-  MachineChoices take(Store& state) const {
+  const ChoiceRequest& asked() const { return asked_; }
+
+  /// Those of an earlier start, unless they are to be made again.
+  MachineChoices take(const Store& state) const {
     std::optional<MachineChoices> kept;
     if (!request_.decide_anew) kept = kept_choices(state, model_, asked_);
     if (kept && request_.strict && !left_out(*kept).empty()) kept.reset();
@@ -63,7 +65,6 @@ class Decision {
     if (request_.strict) refuse_left_out(left_out(choices));
     if (kept && !left_out(choices).empty())
       log_line("the memory and disk that were free when this was first started decide, not what is free now");
-    if (asked_.may_run && is_runnable(model_)) keep_choices(state, model_, asked_, choices);
     return choices;
   }
 
@@ -79,6 +80,11 @@ void add_left_out(Evidence& evidence, LeftOut left_out) {
   evidence.left_out.push_back(std::move(left_out));
 }
 
+/// For all later starts, once the work stands on them: one that ended at once for want of memory decides nothing.
+void keep_decision(const ModelSource& model, Evidence& evidence) {
+  if (evidence.asked.may_run && is_runnable(model)) keep_choices(evidence.state, model, evidence.asked, evidence.choices);
+}
+
 void open_run(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
   if (!evidence.choices.runs_model) return;
   CalibrationRequest calibration = request.calibration;
@@ -90,9 +96,8 @@ void open_run(const ModelSource& model, const EvidenceRequest& request, Evidence
   add_left_out(evidence, no_holdout());
 }
 
-/// What tensors are measured with. Where it is to be collected the model is run over a text first.
+/// What tensors are measured with: a fit collects what it was not given.
 void open_inputs(const ModelSource& model, const EvidenceRequest& request, Evidence& evidence) {
-  if (is_fit(request)) open_run(model, request, evidence);
   if (is_fit(request) && evidence.run) {
     const int64_t width = evidence.run->holdout_chunks > 0 ? evidence.choices.hessian_width : 0;
     evidence.inputs = collect_missing_inputs(request.inputs, {request.collect_into, request.collected_before},
@@ -131,6 +136,7 @@ Evidence open_evidence(const ModelSource& model, const EvidenceRequest& request)
   if (request.strict && !std::filesystem::exists(request.state)) refuse_left_out(decision.left_out(decision.now()));
   Evidence evidence{.state = Store::open(request.state, Access::write), .inputs = request.inputs};
   tell_of_state(request.state, evidence.state);
+  evidence.asked = decision.asked();
   evidence.choices = decision.take(evidence.state);
   for (LeftOut& each : decision.left_out(evidence.choices)) add_left_out(evidence, std::move(each));
   evidence.importance = std::move(importance);
@@ -144,6 +150,8 @@ Evidence gather(const ModelSource& source, const EvidenceRequest& request) {
   Evidence evidence = open_evidence(source, request);
   if (request.fold && evidence.choices.runs_model) check_folded_runs(source);
   check_finite_once(source, evidence.state);
+  if (is_fit(request)) open_run(source, request, evidence);
+  keep_decision(source, evidence);
   open_inputs(source, request, evidence);
   fold(source, request, evidence);
   const ModelSource& model = evidence.weights(source);

@@ -35,7 +35,8 @@ struct Evidence {
   InputFiles inputs;  // with what was collected
   std::optional<Importance> importance{};
   std::optional<Hessians> moments{};
-  MachineChoices choices{};
+  ChoiceRequest asked{};
+  MachineChoices choices{};  // made for that
   std::vector<LeftOut> left_out{};
   std::optional<CalibrationRun> run{};
   Profile profile{};

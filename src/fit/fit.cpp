@@ -122,8 +122,7 @@ class Ladder {
 
   /// Where earlier versions kept what is made on the way.
   fs::path work_folder() const {
-    const fs::path& out = requests_.front().output;  // a folder may be named with a slash behind it
-    return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
+    return folder_of(without_last_slash(requests_.front().output));
   }
 
   EvidenceRequest evidence_request() const {

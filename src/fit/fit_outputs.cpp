@@ -24,12 +24,16 @@ FitOutputs::FitOutputs(const ModelSource& model, std::span<const FitRequest> req
   check();
 }
 
+/// What is decided anew may come to other bytes than a file has that was finished before, though its size is the same.
 void FitOutputs::recall() {
   if (requests_.front().dry_run || !fs::exists(state_)) return;
   const Store state = Store::open(state_, Access::read);
-  for (size_t i = 0; i < requests_.size(); ++i)
-    if (is_output_in_place(requests_[i].output, requests_[i].plan.split_bytes, requests_[i].plan.runtime))
-      known_[i] = known_output(state, request_digest(requests_[i], model_), requests_[i].output);
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    const FitRequest& request = requests_[i];
+    if (!is_output_in_place(request.output, request.plan.split_bytes, request.plan.runtime)) continue;
+    KnownOutput known = known_output(state, request_digest(request, model_), request.output);
+    if (known.is == OutputState::partly || !request.decide_anew) known_[i] = std::move(known);
+  }
 }
 
 bool FitOutputs::is_known(size_t size) const {

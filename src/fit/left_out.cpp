@@ -16,6 +16,7 @@ namespace snug {
 namespace {
 
 constexpr const char* kNoRoom = "too little memory or disk was free when the fit began";
+constexpr const char* kTooLarge = "the model is larger than the memory that was free when the work began";
 
 /// Of what could be quantized, the share of the weights for which `holds`, "31 %".
 template <class Condition>
@@ -89,10 +90,12 @@ class Finder {
   }
 
   void add_run() {
+    if (choices_.built_in_text)
+      add("the text that the model would write itself", kTooLarge,
+          "one that comes with snug stands in for it: 7 to 29 % more loss at the same size in trials");
     if (choices_.runs_model) return;
     const std::string why = is_runnable(model_)
-                                ? "the model is larger than the memory that was free when the work began, and without a tokenizer "
-                                  "it can read no text"
+                                ? str(kTooLarge, ", and without a tokenizer it can read no text")
                                 : str("the forward pass of '",
                                       printable(model_.metadata().text("general.architecture").value_or("?")),
                                       "' is not known");

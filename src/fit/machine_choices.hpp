@@ -11,8 +11,9 @@
 
 namespace snug {
 
-/// What a fit does as far as the memory and the disk decide it that are free when it starts. The first start's
-/// choices are a record of the state, so that a fit that was stopped ends in the same bytes with more room or less.
+/// What a fit does as far as the memory and the disk decide it that are free when it starts. Those of the
+/// first start that has its text are a record of the state, so that a fit that was stopped ends in the same bytes with
+/// more room or less.
 struct MachineChoices {
   bool runs_model = false;    // over the calibration text
   bool judges = false;        // runs whole recipes against the original

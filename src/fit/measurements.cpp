@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/digest.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 #include "snug/fit.hpp"
 
@@ -79,8 +80,7 @@ fs::path measurements_of(const ModelSource& model, const fs::path& beside) {
   if (auto found = existing_measurements(model, beside)) return *found;
   const auto folder = measurement_folder();
   if (!folder || !can_be_made(*folder)) return default_state(model.path(), beside);
-  const fs::path path = model.path().has_filename() ? model.path() : model.path().parent_path();
-  return *folder / str(path.stem().string(), "-", short_fingerprint(model), ".snug-state");
+  return *folder / str(without_last_slash(model.path()).stem().string(), "-", short_fingerprint(model), ".snug-state");
 }
 
 }  // namespace snug

@@ -1,6 +1,7 @@
 #include "fit/output_store.hpp"
 
 #include "base/digest.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 
 namespace snug {
@@ -10,7 +11,7 @@ namespace fs = std::filesystem;
 
 Digest key_of(const Digest& request, const fs::path& output) {
   std::error_code unknown;
-  const fs::path whole = fs::absolute(output, unknown).lexically_normal();
+  const fs::path whole = without_last_slash(fs::absolute(output, unknown).lexically_normal());
   return Hasher{}.add("snug output").add_array<uint8_t>(request.bytes).add(whole.string()).finish();
 }
 

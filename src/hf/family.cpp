@@ -34,13 +34,19 @@ constexpr Rule kDense[] = {
     {"mlp.down_proj", "ffn_down"},
 };
 
+/// [N, 2X, E], gates first.
+void add_gates_and_ups(const Piece& piece, Output& out) {
+  piece.need_shape({0, 0, 0});
+  add_halves(piece, piece.weights(), out);
+}
+
 /// Experts by themselves or stacked, and the one that every token goes through.
 constexpr Rule kExperts[] = {
     {"mlp.gate", "ffn_gate_inp"},
     {"mlp.experts.#.gate_proj", "ffn_gate_exps", add_expert},
     {"mlp.experts.#.up_proj", "ffn_up_exps", add_expert},
     {"mlp.experts.#.down_proj", "ffn_down_exps", add_expert},
-    {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_gate_up_halves},
+    {"mlp.experts.gate_up_proj", "ffn_gate_exps.weight ffn_up_exps.weight", add_gates_and_ups},
     {"mlp.experts.down_proj", "ffn_down_exps.weight"},
     {"mlp.switch_mlp.gate_proj", "ffn_gate_exps"},
     {"mlp.switch_mlp.up_proj", "ffn_up_exps"},
@@ -160,11 +166,10 @@ void leave_out(const Piece&, Output&) {}
 
 void add_expert(const Piece& piece, Output& out) { out.add_expert(piece.name(), piece.expert, piece.weights()); }
 
-void add_gate_up_halves(const Piece& piece, Output& out) {
-  piece.need_shape({0, 0, 0});
-  const auto [gates, ups] = halves(piece.weights());
-  out.add(piece.name(0), gates);
-  out.add(piece.name(1), ups);
+void add_halves(const Piece& piece, const Tensor& weights, Output& out) {
+  const auto [first, second] = halves(weights);
+  out.add(piece.name(0), first);
+  out.add(piece.name(1), second);
 }
 
 Tensor paired_rows(const Piece& piece, int64_t heads, std::optional<int64_t> rotated) {

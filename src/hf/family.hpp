@@ -63,7 +63,7 @@ struct Family {
   bool norms_plus_one = false;                // norms are stored less 1
   bool needs_head = false;                    // GGUF's loaders want the head stored, even where it is the embedding
   bool keeps_predictors = false;              // layers behind the last are kept, else left out
-  std::string_view needed;                    // tensors that every block has, separated by blanks
+  std::string_view needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";  // every block has: separated by blanks
   void (*generate)(const Checkpoint& checkpoint, Output& out) = nullptr;  // tensors that the checkpoint has not
   Rename rename = nullptr;                    // before everything else
 };
@@ -82,7 +82,7 @@ bool stores_whole_norms(const Sources& sources);
 // Transforms that several families share.
 void leave_out(const Piece& piece, Output& out);
 void add_expert(const Piece& piece, Output& out);        // one expert's matrix
-void add_gate_up_halves(const Piece& piece, Output& out);  // [N, 2X, E], gates first: two tensors
+void add_halves(const Piece& piece, const Tensor& weights, Output& out);  // of every matrix's rows, under its two names
 
 /// Rows of each head (or of its bias) from halves, as checkpoints rotate them, to neighbouring pairs: all of them, or the
 /// last `rotated`. Error unless they make heads of such a size.

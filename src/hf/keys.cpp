@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/files/output_path.hpp"
 #include "base/files/read_file.hpp"
 #include "base/json_reader.hpp"
 #include "base/str.hpp"
@@ -143,7 +144,7 @@ void add_general_keys(const std::filesystem::path& folder, FormatId weights, Key
   metadata.set("general.type", "model");
   add_sampling(folder / "generation_config.json", metadata);
   const std::filesystem::path whole = std::filesystem::absolute(folder).lexically_normal();
-  const std::string name = (whole.has_filename() ? whole : whole.parent_path()).filename().string();
+  const std::string name = without_last_slash(whole).filename().string();
   if (!name.empty()) metadata.set("general.name", std::string_view{name});
   metadata.set("general.file_type", file_type(weights));
   metadata.set("general.quantization_version", uint32_t{2});

@@ -53,6 +53,7 @@ Slopes RecipeEvaluator::slopes(const TensorFormats& all, int64_t first, int64_t 
   for (int64_t c = first; c < last; ++c)
     if (std::ranges::any_of(figures, [&](const auto& of) { return !of.second[static_cast<size_t>(c - first)].known; }))
       unknown.push_back(c);
+  if (unknown.empty()) tell_slopes_known(model_);
   if (!unknown.empty()) {
     const std::vector<Slopes> found = run_slopes(formats, unknown);
     for (size_t i = 0; i < unknown.size(); ++i)

@@ -56,6 +56,13 @@ struct Traveller {
   Slopes slopes;
 };
 
+constexpr const char* kStage = "correcting, there and back";
+
+/// Through embeddings, blocks and head, and back.
+int64_t steps_of(const infer::Model& model) {
+  return 2 * model.layers() + 2;
+}
+
 class SlopeRun {
  public:
   SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins)
@@ -67,7 +74,7 @@ class SlopeRun {
         reads_{model} {}
 
   std::vector<Slopes> run(std::span<const int64_t> chunks) {
-    progress_.emplace("correcting, there and back", 2 * model_.layers() + 2, Progress::Unit::items);
+    progress_.emplace(kStage, steps_of(model_), Progress::Unit::items);
     for (const int64_t chunk : chunks) travellers_.emplace_back().chunk = chunk;
     go_there();
     come_back();
@@ -196,6 +203,10 @@ class SlopeRun {
 std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
                                   const StandIns& stand_ins) {
   return SlopeRun{model, text, stand_ins}.run(chunks);
+}
+
+void tell_slopes_known(const infer::Model& model) {
+  Progress{kStage, steps_of(model), Progress::Unit::items}.advance_known(steps_of(model));
 }
 
 }  // namespace snug

@@ -31,4 +31,7 @@ using Slopes = std::map<std::string, double, std::less<>>;
 std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
                                   const StandIns& stand_ins);
 
+/// Tells whoever follows the work that this stage needs no run, because all that it would tell is known.
+void tell_slopes_known(const infer::Model& model);
+
 }  // namespace snug

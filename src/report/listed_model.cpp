@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/files/output_path.hpp"
+
 namespace snug::report {
 namespace {
 
@@ -24,7 +26,7 @@ void take_own(std::vector<ListedModel>& models, const std::vector<MeasuredPoint>
 }  // namespace
 
 std::string name_of(const std::filesystem::path& model) {
-  return (model.has_filename() ? model.filename() : model.parent_path().filename()).string();
+  return without_last_slash(model).filename().string();
 }
 
 std::string label_of(const std::filesystem::path& model) {

@@ -38,6 +38,14 @@ TEST_F(FitLadder, GivesTheBytesOfSingleFits) {
   EXPECT_GT(steps[0]["recipe"]["measured"]["kl"], steps[2]["recipe"]["measured"]["kl"]);
 }
 
+TEST_F(FitLadder, KnowsAFolderWithASlashBehindItsNameAndWithout) {
+  const std::string call = "fit " + model_ + " --no-probe --runtime mlx --bpw 6 -q --state s -o ";
+  ASSERT_EQ(snug(call + "o/").exit_code, 0);
+  const Outcome again = snug(call + "o");
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_NE(again.out.find("known o"), std::string::npos) << again.out;
+}
+
 TEST_F(FitLadder, KnowsWhatIsFinishedAndWritesWhatIsMissing) {
   const std::string call = fit("--state s --size 900kB,1MB -o 'm-{size}.gguf'");
   ASSERT_EQ(snug(call).exit_code, 0);

@@ -384,6 +384,7 @@ TEST_F(RunCli, AContextThatDoesNotFitInMemoryIsToldSo) {
       snug("run long.gguf -p Once -n 2 --greedy --ctx 16777216", "ulimit -v 8000000;");
   EXPECT_EQ(asked.exit_code, 1) << asked.out;
   EXPECT_NE(asked.err.find("memory"), std::string::npos) << asked.err;
+  EXPECT_NE(asked.err.find("try:   give a shorter context (--ctx)\n"), std::string::npos) << asked.err;
 }
 
 }  // namespace

@@ -104,6 +104,12 @@ TEST_F(Daily, JudgingIsAStageOfItsOwn) {
   EXPECT_NE(made.err.find("judging done in"), std::string::npos) << made.err;
 }
 
+TEST_F(Daily, CorrectingIsSaidToBeKnownWhereItIs) {
+  const std::string again = fit("--bpw 4 -o a.gguf --force");
+  EXPECT_NE(snug(again).err.find("correcting, there and back done in"), std::string::npos);
+  EXPECT_NE(snug(again).err.find("correcting, there and back: known"), std::string::npos);
+}
+
 TEST_F(Daily, MeasurementsAreListedAndCleaned) {
   EXPECT_NE(snug("measurements list").out.find("nothing yet"), std::string::npos);
   ASSERT_EQ(snug(fit("--bpw 4 -o a.gguf")).exit_code, 0);
@@ -132,6 +138,19 @@ TEST_F(Daily, TheConfigurationFileCountsLessThanAnOption) {
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_NE(unknown.err.find("config/snug/config, line 1"), std::string::npos) << unknown.err;
   EXPECT_NE(unknown.err.find("threads"), std::string::npos) << unknown.err;
+}
+
+TEST_F(Daily, ASettingThatIsNeitherTrueNorFalseIsNamed) {
+  std::filesystem::create_directories(scratch_ / "config/snug");
+  write("config/snug/config", "quiet = perhaps\n");
+  const Outcome perhaps = snug(fit("--bpw 4 --dry-run"));
+  EXPECT_EQ(perhaps.exit_code, 2) << perhaps.err;
+  EXPECT_NE(perhaps.err.find("'perhaps'"), std::string::npos) << perhaps.err;
+  EXPECT_NE(perhaps.err.find("`quiet` in the settings"), std::string::npos) << perhaps.err;
+  write("config/snug/config", "quiet = yes\n");
+  EXPECT_EQ(snug(fit("--bpw 4 --dry-run")).err.find("stages: "), std::string::npos);
+  write("config/snug/config", "quiet = off\n");
+  EXPECT_NE(snug(fit("--bpw 4 --dry-run")).err.find("stages: "), std::string::npos);
 }
 
 TEST(ConfigFile, SetsWhatTheEnvironmentDoesNot) {

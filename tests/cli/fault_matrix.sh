@@ -6,7 +6,7 @@
 # its state must be whole; then, without the fault, the same command must end with the bytes of a fit that nothing disturbed
 # and leave nothing else behind.
 #   tests/cli/fault_matrix.sh SNUG FAULT_AT MODEL [MULTIMODAL]     FAULT_AT: the library of fault_at.cpp; MULTIMODAL: a checkpoint
-# SAMPLE=40 takes every fortieth cell. FORMS, FAULTS: only those. GGUF, MLX and PROJECTOR: budgets of the forms, for MODEL.
+# SAMPLE=40 takes every fortieth cell, OFFSET=1 to 39 others of them. FORMS, FAULTS: only those. GGUF, MLX and PROJECTOR: budgets of the forms, for MODEL.
 set -uo pipefail
 snug=$(readlink -f "$1") library=$(readlink -f "$2") source=$(readlink -f "$3") multimodal=${4:+$(readlink -f "$4")}
 gguf=${GGUF:-"--bpw 5 --formats q4_K,q6_K"} mlx=${MLX:-"--bpw 5"} projector=${PROJECTOR:-"--size 400KB"}
@@ -88,7 +88,7 @@ disturb() {
   esac
   # Where little memory was free at the start less is done, which is said and stays so unless it is to be decided anew.
   local anew=
-  if [ "$fault" = no-memory ] && grep -q '^left out: .*memory' "$work/err"; then anew=--decide-anew; fi
+  if [ "$fault" = no-memory ] && grep -q '^left out: .*memory' "$work/err"; then anew="--decide-anew --force"; fi
   if [ -s "$folder/s" ]; then "$snug" state verify "$folder/s" >"$work/verify" 2>&1 || wrong "$(head -1 "$work/verify")"; fi
   lay_out "$folder"
   fit "$folder" env >"$work/out" 2>"$work/err" || wrong "again: $(grep -A2 '^snug: ' "$work/err" | tr '\n' ' ')"
@@ -110,7 +110,7 @@ for form in $forms; do
     for fault in $faults; do
       case $fault in closed-*) [ "$((first_of_form++))" -lt 3 ] || continue ;; esac
       cells=$((cells + 1))
-      [ $((cells % ${SAMPLE:-1})) -eq 0 ] && disturb
+      [ $((cells % ${SAMPLE:-1})) -eq "${OFFSET:-0}" ] && disturb
     done
   done < <(points "$work/log")
 done

@@ -75,6 +75,42 @@ TEST_F(LeftOutOfFit, WhatWasAskedForIsNotLeftOut) {
   EXPECT_TRUE(left_out_of(outcome).empty()) << outcome.out;
 }
 
+/// What little memory decides is said and kept, whatever is free later; a text that was named is read in any case.
+TEST_F(LeftOutOfFit, AnotherTextForWantOfMemoryIsSaid) {
+  const std::string fit = std::string{kFit} + " -q -o o.gguf --recipe r.json";
+  EXPECT_EQ(snug(fit + " --memory 1MB --strict").exit_code, 1);
+  ASSERT_EQ(snug(fit + " --memory 1MB").exit_code, 0);
+  EXPECT_TRUE(names(json::parse(contents("r.json"))["left_out"], "the text that the model would write itself"));
+  EXPECT_TRUE(names(left_out_of(snug(fit + " --json --force")), "the text that the model would write itself"));
+  const json named = left_out_of(snug(fit + " --json --force --memory 1MB --calib built-in"));
+  EXPECT_FALSE(names(named, "the text that the model would write itself")) << named;
+}
+
+/// A model that was finished by other decisions is in the way, and not taken for what is decided anew.
+TEST_F(LeftOutOfFit, WhatIsDecidedAnewIsWrittenAnew) {
+  const std::string fit = std::string{kFit} + " -q -o o.gguf --recipe r.json";
+  ASSERT_EQ(snug(fit).exit_code, 0);
+  const std::string model = contents("o.gguf"), recipe = contents("r.json");
+  fs::remove(scratch_ / "o.gguf"), fs::remove(scratch_ / "r.json"), fs::remove_all(scratch_ / "measurements");
+  ASSERT_EQ(snug(fit + " --memory 1MB").exit_code, 0);
+  EXPECT_NE(contents("r.json"), recipe);
+  EXPECT_EQ(snug(fit + " --decide-anew").exit_code, 5);
+  ASSERT_EQ(snug(fit + " --decide-anew --force").exit_code, 0);
+  EXPECT_EQ(contents("o.gguf"), model);
+  EXPECT_EQ(contents("r.json"), recipe);
+}
+
+/// Here for weights that are no numbers; for want of memory it is the same.
+TEST_F(LeftOutOfFit, AStartThatEndedAtOnceDecidesNothing) {
+  const std::string whole = contents("model.gguf"), fit = std::string{kFit} + " --json -q --dry-run --state s.state";
+  write("model.gguf", whole.substr(0, whole.size() - 64) + std::string(64, '\xff'));
+  EXPECT_EQ(snug(fit + " --memory 1MB").exit_code, 1);
+  write("model.gguf", whole);
+  const Outcome outcome = snug(fit);
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(left_out_of(outcome).empty()) << outcome.out;
+}
+
 TEST_F(LeftOutOfFit, AnImatrixOfAnotherModelIsRefused) {
   write_unknown_architecture();
   const Outcome none = snug("fit new.gguf --imatrix im.gguf --bpw 9 -o o.gguf");

@@ -4,6 +4,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "cli/run_program.hpp"
 #include "support/tiny_model.hpp"
 
@@ -13,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kName = "n\x1b]0;title\a\xc2\x9b" "31m";  // a title, and red in one character
+constexpr const char* kShown = R"(n\x1b]0;title\x07\xc2\x9b31m)";
 
 class OnTerminal : public test::RunProgram {
  protected:
@@ -50,13 +54,17 @@ TEST_F(OnTerminal, NothingInNamesIsObeyed) {
   const std::string file = "'" + std::string{kName} + ".gguf'", state = "'" + std::string{kName} + ".snug-state'";
   ASSERT_EQ(snug("fit " + file + " --no-probe --formats q8_0 --bpw 9 -q -o o.gguf --recipe r.json --state " + state).exit_code, 0);
   write("text.txt", std::string(3000, 'a'));
-  for (const std::string& command :
-       {"inspect " + file, "inspect " + state, "state show " + state, "state verify " + state, "status " + state,
-        "status " + state + " --json", "report " + state + " --bpw 9 --csv", "report " + state + " --bpw 9 --json",
-        "eval " + file + " -f text.txt --ctx 64 --chunks 1", "fit " + file + " --bpw nonsense", "inspect 'no" + std::string{kName} + "'",
-        "plan " + file + " --no-probe --formats q8_0 --bpw 9 --state " + state, "bench " + file + " -p 8 -n 1 -r 1"}) {
+  const std::vector<std::string> naming_it{
+      "state show " + state, "state verify " + state, "status " + state, "eval " + file + " -f text.txt --ctx 64 --chunks 1",
+      "inspect 'no" + std::string{kName} + "'", "plan " + file + " --no-probe --formats q8_0 --bpw 9 --state " + state};
+  std::vector<std::string> commands{"inspect " + file, "inspect " + state, "status " + state + " --json",
+                                    "report " + state + " --bpw 9 --csv", "report " + state + " --bpw 9 --json",
+                                    "fit " + file + " --bpw nonsense", "bench " + file + " -p 8 -n 1 -r 1"};
+  commands.insert(commands.end(), naming_it.begin(), naming_it.end());
+  for (const std::string& command : commands) {
     const std::string said = without_own(shown(command));
     EXPECT_FALSE(said.empty()) << command;
+    EXPECT_TRUE(std::ranges::count(naming_it, command) == 0 || said.find(kShown) != said.npos) << command << "\n" << said;
     EXPECT_EQ(said.find_first_of("\x1b\a"), said.npos) << command << "\n" << said;
     EXPECT_EQ(said.find("\xc2\x9b"), said.npos) << command << "\n" << said;
   }

@@ -59,6 +59,41 @@ std::vector<Digest> without(std::vector<Digest> keys, size_t record) {
   return keys;
 }
 
+/// A file without end of zeros, which counts how far it is read.
+class Zeros final : public File {
+ public:
+  int64_t size() const override { return int64_t{1} << 50; }
+  size_t read_at(int64_t offset, std::span<std::byte> bytes) const override {
+    farthest_ = std::max(farthest_, offset);
+    std::ranges::fill(bytes, std::byte{});
+    return bytes.size();
+  }
+  void write_at(int64_t, std::span<const std::byte>) override { FAIL(); }
+  void truncate(int64_t) override { FAIL(); }
+  void sync() override { FAIL(); }
+  Lock try_lock() override { return Lock::taken; }
+  int64_t lock_holder() const override { return 0; }
+  int64_t farthest() const { return farthest_; }
+
+ private:
+  mutable int64_t farthest_ = 0;
+};
+
+TEST(RecordLog, AFileOfAnotherKindIsNotReadToItsEnd) {
+  const Zeros zeros;
+  EXPECT_THROW(scan(zeros, "zeros"), Error);
+  EXPECT_LE(zeros.farthest(), 2 * int64_t{kMaxPayloadBytes});
+}
+
+/// The records behind a spoiled header and a spoiled first record, as long as one can be, are found.
+TEST(RecordLog, ASpoiledHeadLeavesTheRecordsBehindIt) {
+  Bytes spoiled(kFileHeaderBytes + kRecordHeaderBytes + kMaxPayloadBytes, std::byte{0xa5});
+  const auto payload = test::bytes("behind");
+  const Bytes record = make_record(RecordKind::measurement, key_of("behind"), payload, std::ssize(spoiled));
+  spoiled.insert(spoiled.end(), record.begin(), record.end());
+  EXPECT_EQ(keys_of(scan_bytes(spoiled)), std::vector{key_of("behind")});
+}
+
 TEST(RecordLogProperty, EveryPrefixHoldsExactlyItsWholeRecords) {
   for (uint64_t seed = 0; seed < 5; ++seed) {
     SCOPED_TRACE(seed);

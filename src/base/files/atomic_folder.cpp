@@ -47,13 +47,10 @@ bool is_part_of(const fs::path& path, const fs::path& other) {
   return name.starts_with(start) && name.size() == start.size() + kPartDigits;
 }
 
-/// Without the slash that a person may have typed behind it.
-fs::path without_slash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
-
 }  // namespace
 
 fs::path output_folder(const fs::path& given, Existing existing, const MayReplace& may_replace) {
-  const fs::path path = without_slash(given), target = follow_links(path);
+  const fs::path path = without_last_slash(given), target = follow_links(path);
   if (target.filename() == "." || target.filename() == ".." || !target.has_filename())
     throw Error{"the output cannot be the folder one is in, or one above it", given.string(), "name a new folder", Fault::io};
   std::error_code failed;

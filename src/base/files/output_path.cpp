@@ -41,6 +41,8 @@ bool is_same(const struct stat& wanted, const fs::path& target) {
 
 }  // namespace
 
+fs::path without_last_slash(const fs::path& path) { return path.has_filename() ? path : path.parent_path(); }
+
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path{"."};
 }

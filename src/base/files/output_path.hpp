@@ -15,6 +15,9 @@ std::filesystem::path output_path(const std::filesystem::path& path, Existing ex
 /// circle.
 std::filesystem::path follow_links(std::filesystem::path path);
 
+/// Without the slash that a person may have typed behind a folder's name.
+std::filesystem::path without_last_slash(const std::filesystem::path& path);
+
 /// The folder a file lies in; "." for a bare name.
 std::filesystem::path folder_of(const std::filesystem::path& path);
 

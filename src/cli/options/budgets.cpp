@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/closest.hpp"
+#include "base/files/output_path.hpp"
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "recipe/format_names.hpp"
@@ -42,8 +43,7 @@ std::string value_of(const std::string& place, const std::string& pattern, const
 
 /// Without the mark of what the weights are: "dense-f16" is "dense".
 std::string bare_name(const std::string& model) {
-  std::filesystem::path path{model};
-  if (!path.has_filename()) path = path.parent_path();
+  const std::filesystem::path path = without_last_slash(model);
   std::string stem = path.extension() == ".gguf" ? path.stem().string() : path.filename().string();
   for (const std::string_view type : {"f32", "f16", "bf16"})
     for (const char mark : {'-', '.', '_'}) {

@@ -85,7 +85,6 @@ const Family kLlama{
     .architecture = "llama",
     .rules = {kRules, kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = llama_keys,
-    .needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm",
     .generate = generate,
 };
 
@@ -93,7 +92,6 @@ const Family kMistral3{
     .architecture = "mistral3",
     .rules = {kRules, kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = mistral3_keys,
-    .needed = "attn_norm attn_q attn_k attn_v attn_output ffn_norm",
     .generate = generate,
 };
 

@@ -15,22 +15,18 @@ void expert_keys(const Checkpoint& checkpoint, int64_t blocks, Keys& keys) {
   keys.number("expert_shared_feed_forward_length", config.integer({"shared_expert_intermediate_size"}));
 }
 
-constexpr std::string_view kNeeded = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";
-
 }  // namespace
 
 const Family kQwen2{
     .architecture = "qwen2",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = dense_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen3{
     .architecture = "qwen3",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = dense_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen2Moe{
@@ -38,14 +34,12 @@ const Family kQwen2Moe{
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
     .keys = expert_keys,
     .needs_head = true,
-    .needed = kNeeded,
 };
 
 const Family kQwen3Moe{
     .architecture = "qwen3moe",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
     .keys = expert_keys,
-    .needed = kNeeded,
 };
 
 }  // namespace snug::hf

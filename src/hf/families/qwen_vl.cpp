@@ -39,21 +39,20 @@ bool is_input_by_input(const Piece& piece, int64_t inputs, int64_t outputs) {
   return shape[1] == inputs && shape[0] == outputs;
 }
 
-void add_gates_and_ups(const Piece& piece, Output& out) {
+/// `inputs` and `outputs` are those of one expert's matrix.
+Tensor output_by_output(const Piece& piece, int64_t inputs, int64_t outputs) {
   piece.need_shape({0, 0, 0});
-  const Config& config = piece.config();
-  if (!is_input_by_input(piece, config.hidden(), 2 * config.need_integer({"moe_intermediate_size"})))
-    return add_gate_up_halves(piece, out);
-  const auto [gates, ups] = halves(transposed(piece.weights()));
-  out.add(piece.name(0), gates);
-  out.add(piece.name(1), ups);
+  return is_input_by_input(piece, inputs, outputs) ? transposed(piece.weights()) : piece.weights();
+}
+
+void add_gates_and_ups(const Piece& piece, Output& out) {
+  const int64_t width = piece.config().need_integer({"moe_intermediate_size"});
+  add_halves(piece, output_by_output(piece, piece.config().hidden(), 2 * width), out);
 }
 
 void add_downs(const Piece& piece, Output& out) {
-  piece.need_shape({0, 0, 0});
-  const Config& config = piece.config();
-  const bool turned = is_input_by_input(piece, config.need_integer({"moe_intermediate_size"}), config.hidden());
-  out.add(piece.name(), turned ? transposed(piece.weights()) : piece.weights());
+  const int64_t width = piece.config().need_integer({"moe_intermediate_size"});
+  out.add(piece.name(), output_by_output(piece, width, piece.config().hidden()));
 }
 
 constexpr Rule kExperts[] = {
@@ -61,29 +60,24 @@ constexpr Rule kExperts[] = {
     {"mlp.experts.down_proj", "ffn_down_exps.weight", add_downs},
 };
 
-constexpr std::string_view kNeeded = "attn_norm attn_q attn_k attn_v attn_output ffn_norm";
-
 }  // namespace
 
 const Family kQwen2Vl{
     .architecture = "qwen2vl",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = dense_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen3Vl{
     .architecture = "qwen3vl",
     .rules = {kAttentionRules, kPostAttentionIsFfnNorm, kDenseRules},
     .keys = third_keys,
-    .needed = kNeeded,
 };
 
 const Family kQwen3VlMoe{
     .architecture = "qwen3vlmoe",
     .rules = {kExperts, kAttentionRules, kPostAttentionIsFfnNorm, kExpertRules},
     .keys = expert_keys,
-    .needed = kNeeded,
 };
 
 }  // namespace snug::hf
