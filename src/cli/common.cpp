@@ -180,9 +180,9 @@ int guarded_job(const JobNames& names, const std::function<int()>& work, Keeps k
   return guarded([&] { return run_as_job(names, work); }, keeps);
 }
 
-/// A pipe gets the bytes; a terminal would obey what is in names and texts out of files.
 std::string text_named(const std::string& file) { return read_text(file == "-" ? "/dev/stdin" : file); }
 
+/// A pipe gets the bytes; a terminal would obey what is in names and texts out of files.
 void print_out(const std::string& given) {
   const std::string text = isatty(STDOUT_FILENO) == 1 ? terminal_text(given) : given;
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
