@@ -11,7 +11,7 @@
 #include "base/memory.hpp"
 #include "base/str.hpp"
 #include "fit/evidence.hpp"
-#include "fit/fit_outputs.hpp"
+#include "fit/outputs/fit_outputs.hpp"
 #include "fit/progress/forecast.hpp"
 #include "fit/progress/job_progress.hpp"
 #include "fit/measurements.hpp"

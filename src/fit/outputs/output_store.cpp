@@ -1,4 +1,4 @@
-#include "fit/output_store.hpp"
+#include "fit/outputs/output_store.hpp"
 
 #include "base/digest.hpp"
 #include "base/str.hpp"

@@ -1,4 +1,4 @@
-#include "fit/fit_outputs.hpp"
+#include "fit/outputs/fit_outputs.hpp"
 
 #include <string>
 #include <system_error>
@@ -10,7 +10,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "fit/inputs.hpp"
-#include "fit/own_recipe.hpp"
+#include "fit/outputs/own_recipe.hpp"
 #include "snug/error.hpp"
 
 namespace snug {

@@ -7,7 +7,7 @@
 
 #include "artifact/quantize_model.hpp"
 #include "fit/evidence.hpp"
-#include "fit/output_store.hpp"
+#include "fit/outputs/output_store.hpp"
 #include "snug/fit.hpp"
 
 namespace snug {
