@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,11 +25,11 @@ struct SelectionRules {
 
 /// The budget, and wishes beyond it.
 struct PlanOptions {
-  Budget budget;
-  SelectionRules rules;
-  std::vector<std::string> caps;       // REGEX=SIZE: the tensors it finds take no more together
+  Budget budget{};
+  SelectionRules rules{};
+  std::vector<std::string> caps{};     // REGEX=SIZE: the tensors it finds take no more together
   int max_formats = 0;                 // at most so many different formats; 0: any number
-  std::optional<int64_t> active_bytes; // read per token: a used/experts share of expert tensors, one row of token_embd
+  std::optional<int64_t> active_bytes{};  // read per token: a used/experts share of expert tensors, one row of token_embd
   int64_t split_bytes = 0;
   double seconds = 60;                 // the solver's time
   std::string runtime = "llama.cpp";   // that will load the output; fit() takes that of MeasureOptions
@@ -111,18 +110,11 @@ struct EvaluatedRecipe {
   std::optional<TextScores> scores{};  // nothing where a state of an earlier snug has the divergence alone
 };
 
-/// A model, a budget, and how hard to try.
-struct FitRequest {
-  std::filesystem::path model;
-  std::filesystem::path output;
-  bool dry_run = false;          // the plan alone, no model is written
-  std::filesystem::path recipe;  // where the recipe is written too, as JSON; empty: nowhere
-  std::filesystem::path state;   // where measurements are kept; empty: the one place for all models
-  Existing existing = Existing::refuse;
-  InputFiles inputs;
-  PlanOptions plan;
-  MeasureOptions measuring;
-  CalibrationRequest calibration;
+/// How it is found out what each tensor suffers in each format.
+struct EvidenceOptions {
+  InputFiles inputs{};
+  MeasureOptions measuring{};
+  CalibrationRequest calibration{};
   Feedback feedback = Feedback::automatic;
   bool fold = false;         // move factors between tensors first, where they quantize better for it (Recipe::folds)
   bool strict = false;       // an error at the start where something would be left out (Recipe::left_out)
@@ -130,10 +122,21 @@ struct FitRequest {
                              // start of this fit chose and found
 };
 
-/// One of several sizes of the same model; everything else is as the request says.
-struct FitStep {
-  Budget budget;
-  std::filesystem::path output, recipe;  // as in FitRequest
+/// One size that a model is fitted into.
+struct FitSize {
+  PlanOptions plan;
+  std::filesystem::path output{};  // the model that is written
+  std::filesystem::path recipe{};  // where the recipe is written too, as JSON; empty: nowhere
+};
+
+/// A model, the sizes wanted of it, and how hard to try.
+struct FitRequest {
+  std::filesystem::path model;
+  std::vector<FitSize> sizes{};
+  EvidenceOptions evidence{};
+  std::filesystem::path state{};  // where measurements are kept; empty: the one place for all models
+  Existing existing = Existing::refuse;
+  bool dry_run = false;  // the plans alone, no model is written
 };
 
 /// What running the model with one tensor encoded at a time took.
@@ -163,22 +166,16 @@ struct FitResult {
   int64_t model_bytes = 0;               // of the weights, that reads are told in
 };
 
-/// Fits a model into a size: measures, plans, judges the plan against the original, writes the model and checks
-/// what was written. Stopped at any instant, the same call goes on where it was. Reports to `events`.
-/// An output that the same call has written before is left as it is, if its bytes are those that would be written.
-/// Throws Error: of Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
-FitResult fit(const FitRequest& request, Events& events);
+/// Fits a model into each size, in the order given: measures, plans, judges the plan against the original, writes the
+/// model and checks what was written. All outputs are checked before work begins, and what does not depend on the size,
+/// measuring, calibration text, the original's own run, is done once. Stopped at any instant, the same call goes on where
+/// it was. Reports to `events`. An output that the same call has written before is left as it is, if its bytes are those
+/// that would be written. Returns one result a size. Throws Error: of Fault::usage where no size is named, of
+/// Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
+std::vector<FitResult> fit(const FitRequest& request, Events& events);
 
-/// The same of several sizes, in the order given: all outputs are checked before work begins, and what does not depend
-/// on the size, measuring, calibration text, the original's own run, is done once. Budget, output and recipe of
-/// `request` itself do not count.
-std::vector<FitResult> fit_ladder(const FitRequest& request, std::span<const FitStep> steps, Events& events);
-
-/// What fit_ladder() would go through and take, in a few lines: stages, what is known already, time, memory, disk. fit()
-/// says the same before it begins. Opens the model, measures nothing.
-std::string fit_estimate(const FitRequest& request, std::span<const FitStep> steps, Events& events);
-
-/// Where earlier versions kept measurements, <model>.snug-state beside the output; one that is there stays in use.
-std::filesystem::path default_state(const std::filesystem::path& model, const std::filesystem::path& folder);
+/// What fit() would go through and take, in a few lines, which it says itself before it begins: stages, what is known
+/// already, time, memory, disk. Opens the model, measures nothing.
+std::string fit_estimate(const FitRequest& request, Events& events);
 
 }  // namespace snug

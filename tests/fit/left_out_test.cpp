@@ -15,8 +15,8 @@ class LeftOutForTime : public testing::Test {
  protected:
   bool says_corrections(int64_t context, bool judges = true) const {
     EvidenceRequest request;
-    request.collect_into = ".";
-    request.calibration.context = context;
+    request.collect.keep = ".";
+    request.options.calibration.context = context;
     const MachineChoices choices{.runs_model = true, .judges = judges};
     const auto all = left_out_of(model_, request, nullptr, Feedback::off, choices);
     return std::ranges::any_of(all, [](const LeftOut& each) { return each.what.starts_with("correcting the losses"); });

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <filesystem>
-#include <span>
-#include <utility>
+#include <optional>
 #include <vector>
 
 #include "artifact/quantize_model.hpp"
@@ -17,27 +15,33 @@ namespace snug {
 class FitOutputs {
  public:
   /// Throws Error for what can be refused before hours of work: names that are taken, inputs that would be lost. The
-  /// model and the requests, one a size, outlive it; `state` may be missing.
-  FitOutputs(const ModelSource& model, std::span<const FitRequest> requests, std::filesystem::path state);
+  /// model and the request, whose state may be missing, outlive it.
+  FitOutputs(const ModelSource& model, const FitRequest& request);
 
-  /// To be called before the model is written: the recipe is what the work was for. Nothing where none is asked for.
-  void write_recipe(size_t size, const Recipe& recipe, Store& state) const;
+  /// A model, and whether it was there already; nothing in a dry run.
+  struct Output {
+    std::optional<WrittenModel> model{};
+    bool was_known = false;
+  };
 
-  /// The model of that size, and whether it was there already.
-  std::pair<WrittenModel, bool> write(size_t size, Evidence& evidence, const Recipe& recipe, const KnownBlocks& known) const;
+  /// The recipe of that size first, where one is asked for: it is what the work was for. Then the model.
+  Output write(size_t size, Evidence& evidence, const Recipe& recipe, const KnownBlocks& known) const;
 
  private:
+  const FitSize& size_at(size_t size) const { return request_.sizes[size]; }
   void recall();
   void check() const;
   void tell_of_room() const;
   bool is_known(size_t size) const;
-  bool is_written(size_t size, const Evidence& evidence, const Recipe& recipe, const Hessians* moments) const;
+  bool is_written(size_t size, const Evidence& evidence, const Recipe& recipe, const QuantizeOptions& options) const;
   Existing existing_output(size_t size) const;
-  Existing existing_recipe(const FitRequest& request) const;
+  Existing existing_recipe(const FitSize& size) const;
+  void write_recipe(size_t size, const std::string& text, Store& state) const;
+  WrittenModel write_model(size_t size, const Evidence& evidence, const Recipe& recipe,
+                           const QuantizeOptions& options) const;
 
   const ModelSource& model_;
-  const std::span<const FitRequest> requests_;
-  const std::filesystem::path state_;
+  const FitRequest& request_;
   std::vector<KnownOutput> known_;
   std::vector<Existing> existing_recipes_;
 };

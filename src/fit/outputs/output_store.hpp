@@ -14,7 +14,7 @@
 namespace snug {
 
 /// What was asked for, apart from the names of outputs: the model, what is read beside it, the budget, and how.
-Digest request_digest(const FitRequest& request, const ModelSource& model);
+Digest request_digest(const ModelSource& model, const PlanOptions& plan, const EvidenceOptions& evidence);
 
 /// Puts a begun_note() among the notes of the state.
 void keep_begun(Store& state, const Digest& request, const std::filesystem::path& output, std::span<const OutputFile> files);
