@@ -3,7 +3,8 @@
 #include <filesystem>
 #include <vector>
 
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
+#include "snug/plan_options.hpp"
 
 namespace snug {
 

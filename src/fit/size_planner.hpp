@@ -6,7 +6,8 @@
 #include "fit/evidence.hpp"
 #include "fit/refine_plan.hpp"
 #include "measure/recipe_evaluator.hpp"
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
+#include "snug/plan_options.hpp"
 
 namespace snug {
 

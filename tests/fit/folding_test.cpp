@@ -5,6 +5,7 @@
 #include "artifact/quantize_model.hpp"
 #include "base/files/read_file.hpp"
 #include "snug/error.hpp"
+#include "snug/fit.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
 

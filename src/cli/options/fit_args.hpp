@@ -9,7 +9,7 @@
 #include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/projector.hpp"
-#include "snug/fit.hpp"
+#include "snug/fit_request.hpp"
 
 namespace snug::cli {
 

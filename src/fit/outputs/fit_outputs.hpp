@@ -6,7 +6,8 @@
 #include "artifact/quantize_model.hpp"
 #include "fit/evidence.hpp"
 #include "fit/outputs/output_store.hpp"
-#include "snug/fit.hpp"
+#include "snug/fit_request.hpp"
+#include "snug/output.hpp"
 
 namespace snug {
 

@@ -6,9 +6,10 @@
 #include "artifact/artifact.hpp"
 #include "artifact/output_note.hpp"
 #include "snug/digest.hpp"
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
 #include "snug/model.hpp"
 #include "snug/output.hpp"
+#include "snug/plan_options.hpp"
 #include "snug/state.hpp"
 
 namespace snug {

@@ -7,7 +7,8 @@
 #include "fit/progress/job_progress.hpp"
 #include "fit/progress/stage_clock.hpp"
 #include "snug/error.hpp"
-#include "snug/fit.hpp"
+#include "snug/events.hpp"
+#include "snug/fit_request.hpp"
 #include "snug/state.hpp"
 
 namespace snug {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "fit/progress/stage_clock.hpp"
-#include "snug/fit.hpp"
+#include "snug/fit_request.hpp"
 #include "snug/model.hpp"
 
 namespace snug {
