@@ -14,7 +14,6 @@ SizePlanner::SizePlanner(Evidence& evidence, const EvidenceOptions& options) : e
 RefinedPlan SizePlanner::plan(const PlanOptions& options) {
   RefinedPlan result = judge_ ? judged(options) : planned(options);
   result.plan.recipe.left_out = evidence_.decision.left_out;
-  save_judgements(evidence_.state, result);
   return result;
 }
 
@@ -42,7 +41,10 @@ RefinedPlan SizePlanner::judged(PlanOptions options) {
   loop.moments = evidence_.second_moments();
   if (!evidence_.decision.corrects) loop.rounds = 0;
   options.judged_on = evidence_.run->text_name;
-  return refine_plan(evidence_.profile, evidence_.model, evidence_.columns(), options, *judge_, loop);
+  RefinedPlan result =
+      refine_plan(evidence_.profile, evidence_.model, evidence_.columns(), options, *judge_, loop);
+  save_judgements(evidence_.state, result);
+  return result;
 }
 
 Solver SizePlanner::solver() const {
