@@ -37,16 +37,16 @@ struct FitResult {
   int64_t model_bytes = 0;               // of the weights, that reads are told in
 };
 
-/// Fits a model into each size, in the order given: measures, plans, judges the plan against the original, writes the
-/// model and checks what was written. All outputs are checked before work begins, and what does not depend on the size,
-/// measuring, calibration text, the original's own run, is done once. Stopped at any instant, the same call goes on where
-/// it was. Reports to `events`. An output that the same call has written before is left as it is, if its bytes are those
-/// that would be written. Returns one result a size. Throws Error: of Fault::usage where no size is named, of
+/// Fits a model into each size, in the order given, one result a size: measures, plans, judges the plan against the
+/// original, writes the model and checks what was written. All outputs are checked before work begins, and what does
+/// not depend on the size, measuring, calibration text, the original's own run, is done once. Stopped at any instant,
+/// the same call goes on where it was. Reports to `events`. An output that the same call has written before is left
+/// as it is, if its bytes are those that would be written. Throws Error: of Fault::usage where no size is named, of
 /// Fault::unreachable_budget before anything is measured, of Fault::interrupted once cancelled.
 std::vector<FitResult> fit(const FitRequest& request, Events& events);
 
-/// What fit() would go through and take, in a few lines, which it says itself before it begins: stages, what is known
-/// already, time, memory, disk. Opens the model, measures nothing.
+/// What fit() would go through and take, in a few lines, which it says itself before it begins: stages, what is
+/// known already, time, memory, disk. Opens the model, measures nothing.
 std::string fit_estimate(const FitRequest& request, Events& events);
 
 }  // namespace snug

@@ -17,8 +17,8 @@ struct Decision {
   std::vector<LeftOut> left_out{};  // what the choices and the inputs given make worse than it could be
 };
 
-/// That of an earlier start, unless it is to be made again, else by what is free now; kept in the state. Throws Error
-/// where a strict request would leave something out.
+/// That of an earlier start, unless it is to be made again, else by what is free now; kept in the state. Throws
+/// Error where a strict request would leave something out.
 Decision decide(const ModelSource& model, const EvidenceRequest& request, const LoadedInputs& given, Store& state);
 
 /// By what is free now, for those who have no state yet.

@@ -87,7 +87,8 @@ Evidence gather(const ModelSource& source, const EvidenceRequest& request) {
   if (request.is_fit()) open_run(request, evidence);
   if (request.is_fit() && evidence.run) collect_inputs(request, evidence);
   if (options.fold) fold(request, evidence);
-  evidence.profile = measure(evidence.model, evidence.columns(), evidence.state, options.measuring, &evidence.measured);
+  evidence.profile =
+      measure(evidence.model, evidence.columns(), evidence.state, options.measuring, &evidence.measured);
   if (!request.is_fit()) open_run(request, evidence);  // what needs no run is measured and safe
   if (evidence.run)
     evidence.probes = apply_calibration(*evidence.run, evidence.profile, evidence.columns(), evidence.state);

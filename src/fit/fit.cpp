@@ -23,7 +23,7 @@ fs::path folder_beside(const FitRequest& request) {
   return out.empty() ? "." : folder_of(out.has_filename() ? out : out.parent_path());
 }
 
-/// With what a request leaves to us: where measurements are kept, and that what is planned for a runtime is measured for it.
+/// With what a request leaves to us: where measurements are kept, and one runtime to measure and to plan for.
 FitRequest completed(FitRequest request, const ModelSource& model) {
   if (request.sizes.empty()) throw Error{"no size named", "", "name a budget", Fault::usage};
   if (request.state.empty()) request.state = measurements_of(model, folder_beside(request));
@@ -44,7 +44,8 @@ ProbeSummary summary_of(const ProbeResults& probes) {
           probes.forward_passes};
 }
 
-FitResult result_of(const FitRequest& request, const Evidence& evidence, RefinedPlan plan, FitOutputs::Output output) {
+FitResult result_of(const FitRequest& request, const Evidence& evidence, RefinedPlan plan,
+                    FitOutputs::Output output) {
   FitResult result{.recipe = std::move(plan.plan.recipe),
                    .judged = std::move(plan.judged),
                    .holdout_tokens = plan.holdout_tokens,

@@ -31,8 +31,8 @@ struct LoadedInputs {
   const Importance* columns() const { return importance ? &*importance : nullptr; }
 };
 
-/// Loads what the files have and is not loaded yet: importance, and moments unless errors are not fed back. Logs and
-/// throws as the two above do.
+/// Loads what the files have and is not loaded yet: importance, and moments unless errors are not fed back. Logs
+/// and throws as the two above do.
 void load_inputs(const InputFiles& files, Feedback feedback, const ModelSource& model, LoadedInputs& loaded);
 
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an

@@ -5,10 +5,12 @@
 
 namespace snug {
 
-SizePlanner::SizePlanner(Evidence& evidence, const EvidenceOptions& options) : evidence_(evidence), options_(options) {
+SizePlanner::SizePlanner(Evidence& evidence, const EvidenceOptions& options)
+    : evidence_(evidence), options_(options) {
   if (!evidence.judges()) return;
   const CalibrationRun& run = *evidence.run;
-  judge_.emplace(*run.model, evidence.columns(), options.measuring.effort, evidence.state, run.text.tokens, run.judging());
+  judge_.emplace(*run.model, evidence.columns(), options.measuring.effort, evidence.state, run.text.tokens,
+                 run.judging());
 }
 
 RefinedPlan SizePlanner::plan(const PlanOptions& options) {
@@ -25,7 +27,8 @@ KnownBlocks SizePlanner::known_blocks() const {
 
 RefinedPlan SizePlanner::planned(const PlanOptions& options) const {
   RefinedPlan result;
-  result.plan = Planner{evidence_.profile, evidence_.model, evidence_.columns(), options}.solved_by(solver()).plan();
+  Planner planner{evidence_.profile, evidence_.model, evidence_.columns(), options};
+  result.plan = planner.solved_by(solver()).plan();
   result.plan.recipe.folds = evidence_.folds;
   result.plan.recipe.effort = options_.measuring.effort;
   result.plan.recipe.error_feedback = evidence_.second_moments() != nullptr;

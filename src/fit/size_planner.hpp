@@ -11,8 +11,8 @@
 
 namespace snug {
 
-/// Plans sizes of one model, one after the other, each judged by being run where the evidence allows it: what was run
-/// and encoded for one size serves the next.
+/// Plans sizes of one model, one after the other, each judged by being run where the evidence allows it: what was
+/// run and encoded for one size serves the next.
 class SizePlanner {
  public:
   /// Both outlive it.

@@ -13,8 +13,8 @@
 
 namespace snug {
 
-/// Tells the receiver, and whoever asks for the status, of a fit from here on: what it will take, how far it is, how it
-/// ended. What stages took is kept in the state for the next forecast.
+/// Tells the receiver, and whoever asks for the status, of a fit from here on: what it will take, how far it is, how
+/// it ended. What stages took is kept in the state for the next forecast.
 class FitCourse {
  public:
   /// Both outlive it. The request names its state.

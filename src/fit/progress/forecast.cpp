@@ -151,9 +151,10 @@ class Estimator {
 
   /// Of the Hessians that are to be collected; 0: none.
   static int64_t width_of(const FitRequest& request, const ModelSource& model) {
-    const EvidenceOptions& options = request.evidence;
-    const bool collects = options.calibration.run && options.feedback != Feedback::off && options.inputs.moments.empty();
-    return collects ? hessian_width(model, options.feedback, room_now(folder_of(request.state))) : 0;
+    const Feedback feedback = request.evidence.feedback;
+    const bool may_collect = request.evidence.calibration.run && request.evidence.inputs.moments.empty();
+    if (!may_collect || feedback == Feedback::off) return 0;
+    return hessian_width(model, feedback, room_now(folder_of(request.state)));
   }
 
   const FitRequest& request_;
