@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace snug {
@@ -18,6 +19,12 @@ struct StageProgress {
   bool ended = false;           // the last word of this stage, finished or not
   double overall = -1;          // of all the work, 0 to 1; negative where nobody knows
   double overall_seconds_left = -1;
+};
+
+/// What a stage has read of the model's weights.
+struct StageRead {
+  std::string stage;
+  int64_t bytes = 0;
 };
 
 /// What the library says while it works, and how it is told to stop: whoever calls it overrides what interests

@@ -8,7 +8,6 @@
 #include "cli/commands.hpp"
 #include "cli/options/fit_args.hpp"
 #include "cli/terminal/terminal_events.hpp"
-#include "cli/text/fit_report.hpp"
 #include "cli/text/ladder_report.hpp"
 #include "cli/text/report_table.hpp"
 #include "snug/fit.hpp"
@@ -29,18 +28,18 @@ int run(const FitArgs& args) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<NamedBudget> budgets = args.plan.budgets();
   if (args.estimate) {
-    print_folded(fit_estimate(args.request(), args.steps(budgets), terminal_events()));
+    print_folded(fit_estimate(args.request(budgets), terminal_events()));
     return 0;
   }
   const Projector projector{args.projector, args.model.model, args.out, args.existing()};
   for (NamedBudget& each : budgets) each.budget = projector.rest_of(each.budget);
-  const auto results = fit_ladder(args.request(), args.steps(budgets), terminal_events());
+  const std::vector<FitResult> results = fit(args.request(budgets), terminal_events());
   if (!args.dry_run) projector.write();
   if (args.common.quiet) tell_what_was_left_out(results);
   if (args.common.json)
-    print_out(results.size() == 1 ? fit_json(results.front()) : ladder_json(budgets, results));
+    print_out(fits_json(budgets, results));
   else
-    print_folded(results.size() == 1 ? fit_text(results.front()) : ladder_text(budgets, results));
+    print_folded(fits_text(budgets, results));
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   log_line(str("total ", show_duration(seconds.count())));
   return 0;

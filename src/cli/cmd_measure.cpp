@@ -90,13 +90,13 @@ std::string to_text(const MeasureReport& report, const std::vector<MeasuredRecip
   return text + str("kept in ", state.string(), "\n");
 }
 
-std::vector<MeasuredRecipe> check(const Args& args, const ModelSource& model, Evidence& evidence) {
+std::vector<MeasuredRecipe> check(const Args& args, Evidence& evidence) {
   if (!evidence.run || evidence.run->holdout_chunks == 0)
     throw Error{"there is no text to run recipes on", "--check", "give a longer one with --calib", Fault::usage};
   const CalibrationRun& run = *evidence.run;
   RecipeEvaluator judge{*run.model,      evidence.columns(), args.measure.options().effort,
                     evidence.state, run.text.tokens,    run.judging()};
-  return check_recipes(evidence.profile, model, evidence.columns(), judge, run.probing.chunks, args.check,
+  return check_recipes(evidence.profile, evidence.model, evidence.columns(), judge, run.probing.chunks, args.check,
                        evidence.state);
 }
 
@@ -108,11 +108,12 @@ int run(const Args& args) {
   const Existing existing = args.force ? Existing::replace : Existing::refuse;
   guard_for(existing, args.model, args.calibration.calib).writes(args.profile).keeps(path).check();
   Evidence evidence = gather(model, {.state = path,
-                                     .inputs = args.model.files(),
-                                     .measuring = args.measure.options(),
-                                     .calibration = args.calibration.request(),
-                                     .fold = args.fold});
-  const auto checked = args.check > 0 ? check(args, evidence.weights(model), evidence) : std::vector<MeasuredRecipe>{};
+                                     .options = {.inputs = args.model.files(),
+                                                 .measuring = args.measure.options(),
+                                                 .calibration = args.calibration.request(),
+                                                 .feedback = Feedback::off,
+                                                 .fold = args.fold}});
+  const auto checked = args.check > 0 ? check(args, evidence) : std::vector<MeasuredRecipe>{};
   // Last of all: stopped before, the same command finds no file of its own in its way.
   if (!args.profile.empty()) write_file(args.profile, to_json(evidence.profile), existing);
   print_out(args.common.json ? json_text(to_json(evidence.measured, checked, path), 2)

@@ -101,11 +101,12 @@ int run(Args args) {
       .keeps(path)
       .check();
   Evidence evidence = gather(model, {.state = path,
-                                           .inputs = args.model.files(),
-                                           .measuring = args.measure.options(),
-                                           .calibration = args.calibration.request(),
-                                           .plans = {options}});
-  Planner planner{evidence.profile, model, evidence.columns(), options};
+                                     .options = {.inputs = args.model.files(),
+                                                 .measuring = args.measure.options(),
+                                                 .calibration = args.calibration.request(),
+                                                 .feedback = Feedback::off},
+                                     .plans = {options}});
+  Planner planner{evidence.profile, evidence.model, evidence.columns(), options};
   planner.solved_by(remembering_solver(evidence.state));
   if (!args.curve.empty()) {
     const auto curve = planner.curve(args.curve_points);
@@ -113,7 +114,7 @@ int run(Args args) {
     return 0;
   }
   Plan plan = planner.plan();
-  plan.recipe.left_out = evidence.left_out;
+  plan.recipe.left_out = evidence.decision.left_out;
   if (!args.out.empty()) write_file(args.out, to_json(plan.recipe), existing);
   if (!args.certificate.empty()) write_file(args.certificate, certificate_json(plan), existing);
   print_out(args.common.json ? to_json(plan.recipe) : report_table(evidence.profile, plan.recipe));

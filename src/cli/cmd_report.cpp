@@ -54,10 +54,11 @@ Known known_of(SavedProfile profile, const Store& state, const std::string& wher
 /// What --model, --imatrix and --calib say, as `plan` would work it out: what the state lacks is measured.
 Known profile_of_model(const Args& args, const ModelSource& model, const std::string& state_path) {
   const Evidence evidence = gather(model, {.state = state_path,
-                                           .inputs = args.model.files(),
-                                           .measuring = args.measure.options(),
-                                           .calibration = args.calibration.request()});
-  return known_of(snapshot_of(evidence.profile, model, evidence.columns()), evidence.state, state_path);
+                                           .options = {.inputs = args.model.files(),
+                                                       .measuring = args.measure.options(),
+                                                       .calibration = args.calibration.request(),
+                                                       .feedback = Feedback::off}});
+  return known_of(snapshot_of(evidence.profile, evidence.model, evidence.columns()), evidence.state, state_path);
 }
 
 std::optional<SavedProfile> belonging_to(const Recipe& recipe, std::vector<SavedProfile> saved) {

@@ -9,7 +9,7 @@
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
 #include "measure/probe.hpp"
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 

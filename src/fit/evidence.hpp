@@ -1,62 +1,41 @@
 #pragma once
 
-#include <filesystem>
 #include <optional>
 #include <vector>
 
 #include "fit/calibration_run.hpp"
-#include "fit/folding.hpp"
+#include "fit/decision.hpp"
+#include "fit/evidence_request.hpp"
 #include "fit/inputs.hpp"
-#include "fit/machine_choices.hpp"
 #include "measure/measure.hpp"
-#include "plan/plan.hpp"
+#include "snug/model.hpp"
+#include "snug/profile.hpp"
+#include "snug/state.hpp"
 
 namespace snug {
 
-/// What is to be known of a model before a plan is made.
-struct EvidenceRequest {
-  std::filesystem::path state;  // where measurements are kept
-  InputFiles inputs;
-  MeasureOptions measuring;
-  CalibrationRequest calibration;
-  std::vector<PlanOptions> plans{};  // refused at the start where a budget cannot be reached
-  /// Where files that nobody named are collected to; empty: what is missing stays missing, and nothing is judged.
-  std::filesystem::path collect_into{};
-  std::filesystem::path collected_before{};  // where earlier versions kept them; empty: nowhere
-  Feedback feedback = Feedback::off;
-  bool fold = false;         // the model first, for formats of the plans' sizes
-  bool strict = false;       // an error where something would be left out
-  bool decide_anew = false;  // whatever an earlier start chose
-};
-
-/// What is known then. `importance` and `moments` are what tensors are encoded with.
+/// What is known of a model before a plan is made, and what that needs to be used.
 struct Evidence {
   Store state;
-  InputFiles inputs;  // with what was collected
-  std::optional<Importance> importance{};
-  std::optional<Hessians> moments{};
-  ChoiceRequest asked{};
-  MachineChoices choices{};  // made for that
-  std::vector<LeftOut> left_out{};
+  ModelSource model;                // to plan and to write, and of which all this is: folded where that was asked for
+  std::vector<RecipeFold> folds{};  // that made it
+  InputFiles files;                 // with what was collected
+  LoadedInputs inputs{};            // what tensors are encoded with
+  Decision decision{};
   std::optional<CalibrationRun> run{};
   Profile profile{};
   MeasureReport measured{};
   ProbeResults probes{};
-  std::optional<FoldedModel> folded{};  // what everything above is of, where folds were asked for
 
-  /// The model to plan and to write.
-  const ModelSource& weights(const ModelSource& model) const { return folded ? folded->model : model; }
-  std::span<const RecipeFold> folds() const {
-    if (!folded) return {};
-    return folded->folds;
-  }
-  const Importance* columns() const { return importance ? &*importance : nullptr; }
-  const Hessians* second_moments() const { return moments ? &*moments : nullptr; }
+  const Importance* columns() const { return inputs.columns(); }
+  const Hessians* second_moments() const { return inputs.moments ? &*inputs.moments : nullptr; }
+  /// Whether recipes are run against the original, on text that nothing was learnt from.
+  bool judges() const { return decision.choices.judges && run && run->holdout_chunks > 0; }
 };
 
 /// Opens, collects, measures and probes, taking from the state what is known and keeping there what is new. The
 /// same call after any interruption goes on where it was. Throws Error of Fault::unreachable_budget, and where
 /// a strict request would leave something out, before anything is measured.
-Evidence gather(const ModelSource& model, const EvidenceRequest& request);
+Evidence gather(const ModelSource& source, const EvidenceRequest& request);
 
 }  // namespace snug

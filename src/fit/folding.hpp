@@ -5,8 +5,10 @@
 #include "fold/choose.hpp"
 #include "imatrix/hessian.hpp"
 #include "imatrix/importance.hpp"
-#include "snug/fit.hpp"
+#include "snug/measure_options.hpp"
 #include "snug/model.hpp"
+#include "snug/plan_options.hpp"
+#include "snug/recipe.hpp"
 
 namespace snug {
 

@@ -88,6 +88,12 @@ std::optional<Hessians> load_moments(const InputFiles& files) {
   return std::nullopt;
 }
 
+void load_inputs(const InputFiles& files, Feedback feedback, const ModelSource& model, LoadedInputs& loaded) {
+  // That there is no imatrix is among what is left out.
+  if (!loaded.importance && !files.imatrix.empty()) loaded.importance = load_importance(files, model);
+  if (!loaded.moments && feedback != Feedback::off) loaded.moments = load_moments(files);
+}
+
 InputFiles collect_missing_inputs(const InputFiles& given, const CollectionFolders& folders, int64_t hessian_width,
                                   const CalibrationRun& run) {
   InputFiles files = given;

@@ -5,6 +5,7 @@
 
 #include "base/files/output_guard.hpp"
 #include "fit/calibration_run.hpp"
+#include "fit/evidence_request.hpp"
 #include "imatrix/hessian.hpp"
 #include "imatrix/importance.hpp"
 
@@ -22,10 +23,17 @@ std::optional<Importance> load_importance(const InputFiles& files, const ModelSo
 /// Nothing where neither file has any. Throws Error where a file named for them has none.
 std::optional<Hessians> load_moments(const InputFiles& files);
 
-/// Where collected files are kept, and where else one may lie that was collected before (empty: nowhere).
-struct CollectionFolders {
-  std::filesystem::path keep, also;
+/// Statistics of columns that tensors are encoded with, where there are any.
+struct LoadedInputs {
+  std::optional<Importance> importance{};
+  std::optional<Hessians> moments{};
+
+  const Importance* columns() const { return importance ? &*importance : nullptr; }
 };
+
+/// Loads what the files have and is not loaded yet: importance, and moments unless errors are not fed back. Logs
+/// and throws as the two above do.
+void load_inputs(const InputFiles& files, Feedback feedback, const ModelSource& model, LoadedInputs& loaded);
 
 /// Fills in what was not named and can be collected from the model's own run over the calibration text: an
 /// imatrix, and Hessians for error feedback of inputs up to `hessian_width` wide (0: none); kept under

@@ -7,6 +7,7 @@
 #include "base/str.hpp"
 #include "base/units.hpp"
 #include "calibrate/hessian_budget.hpp"
+#include "fit/calibration_run.hpp"
 #include "fit/run_time.hpp"
 #include "infer/tokenizer/tokenizer.hpp"
 #include "model/roles.hpp"
@@ -54,21 +55,23 @@ class Finder {
     else if (!collects())
       add("an imatrix", "none was given, and the model is not run to collect one",
           "every input column weighs the same: encoders err more, most of all below 4 bits per weight");
-    if (request_.calibration.run) add_run();
-    if (is_fit() && choices_.runs_model && !choices_.judges)
+    if (request_.options.calibration.run) add_run();
+    if (request_.is_fit() && choices_.runs_model && !choices_.judges)
       add("judging the recipe against the original", kNoRoom, "losses that do not add up are not corrected");
-    const bool moments_given = request_.feedback != Feedback::off && feedback_ == Feedback::off;
-    if (is_fit() && choices_.judges && !corrects(model_, request_.calibration, moments_width(choices_, moments_given)))
+    if (request_.is_fit() && choices_.judges && !corrects_losses())
       add("correcting the losses of single tensors", str("it would take more than ", show_duration(kRunPatience), " of one core"),
           "losses that do not add up stay as they were measured");
     if (choices_.runs_model) add_tokenizer();
-    if (is_fit() && choices_.runs_model) add_feedback();
+    if (request_.is_fit() && choices_.runs_model) add_feedback();
     return std::move(all_);
   }
 
  private:
-  bool is_fit() const { return !request_.collect_into.empty(); }
-  bool collects() const { return is_fit() && choices_.runs_model; }
+  bool corrects_losses() const {
+    const bool moments_given = request_.options.feedback != Feedback::off && feedback_ == Feedback::off;
+    return corrects(model_, request_.options.calibration, moments_width(choices_, moments_given));
+  }
+  bool collects() const { return request_.is_fit() && choices_.runs_model; }
   void add(std::string what, std::string why, std::string cost) {
     all_.push_back({std::move(what), std::move(why), std::move(cost)});
   }
@@ -101,13 +104,13 @@ class Finder {
                                       "' is not known");
     add("the model's own run", why,
         str("tensors are weighed by role and position, off by a factor of 1.6 to 3.2 for the median tensor",
-            is_fit() ? "; the recipe is not judged, and errors are not fed back" : ""));
+            request_.is_fit() ? "; the recipe is not judged, and errors are not fed back" : ""));
   }
 
   void add_tokenizer() {
     std::string why;
     if (infer::tokenizer_if_usable(model_, &why)) return;
-    if (names_a_text(request_.calibration))
+    if (names_a_text(request_.options.calibration))
       add("the calibration text that was named", why, "what the model writes itself stands in for it");
     else
       add("how the tokenizer begins a text", why, "the texts that the model writes begin with any token");

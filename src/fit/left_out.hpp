@@ -3,7 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "fit/evidence.hpp"
+#include "fit/evidence_request.hpp"
+#include "fit/machine_choices.hpp"
+#include "imatrix/importance.hpp"
+#include "snug/model.hpp"
 
 namespace snug {
 

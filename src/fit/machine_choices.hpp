@@ -5,7 +5,7 @@
 #include <limits>
 #include <optional>
 
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
 #include "snug/model.hpp"
 #include "snug/state.hpp"
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "recipe/measured_recipe.hpp"
-#include "snug/fit.hpp"
+#include "snug/evaluated_recipe.hpp"
 #include "snug/state.hpp"
 
 namespace snug {

@@ -9,7 +9,6 @@
 #include "base/digest.hpp"
 #include "base/files/output_path.hpp"
 #include "base/str.hpp"
-#include "snug/fit.hpp"
 
 namespace snug {
 namespace {
@@ -34,6 +33,11 @@ std::optional<fs::path> find_in(const fs::path& folder, const std::string& finge
     if (entry.path().filename().string().ends_with(end)) found.push_back(entry.path());
   if (found.empty()) return std::nullopt;
   return *std::ranges::min_element(found);
+}
+
+/// Where earlier versions kept measurements: beside the output.
+fs::path default_state(const fs::path& model, const fs::path& folder) {
+  return folder / model.stem().concat(".snug-state");
 }
 
 bool can_be_made(const fs::path& folder) {

@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "plan/plan.hpp"
-#include "snug/fit.hpp"
 #include "measure/recipe_evaluator.hpp"
+#include "snug/evaluated_recipe.hpp"
+#include "snug/plan_options.hpp"
 
 namespace snug {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
 #include "snug/model.hpp"
 
 namespace snug {

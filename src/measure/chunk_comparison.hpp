@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "eval/divergence.hpp"
-#include "snug/fit.hpp"
+#include "snug/evaluated_recipe.hpp"
 
 namespace snug {
 

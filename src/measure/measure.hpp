@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "imatrix/importance.hpp"
-#include "snug/fit.hpp"
 #include "snug/format.hpp"
+#include "snug/measure_options.hpp"
 #include "snug/model.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"

@@ -6,12 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "snug/fit.hpp"
 #include "plan/planned_model.hpp"
 #include "plan/selection.hpp"
 #include "plan/solver.hpp"
 #include "snug/model.hpp"
 #include "imatrix/importance.hpp"
+#include "snug/plan_options.hpp"
 #include "snug/profile.hpp"
 #include "snug/recipe.hpp"
 #include "snug/solve.hpp"

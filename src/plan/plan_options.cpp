@@ -1,5 +1,5 @@
 #include "base/str.hpp"
-#include "snug/fit.hpp"
+#include "snug/plan_options.hpp"
 
 namespace snug {
 

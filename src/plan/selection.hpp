@@ -7,7 +7,7 @@
 #include "artifact/artifact.hpp"
 #include "base/pattern.hpp"
 #include "snug/format.hpp"
-#include "snug/fit.hpp"
+#include "snug/plan_options.hpp"
 #include "snug/profile.hpp"
 
 namespace snug {

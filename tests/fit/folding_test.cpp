@@ -5,6 +5,7 @@
 #include "artifact/quantize_model.hpp"
 #include "base/files/read_file.hpp"
 #include "snug/error.hpp"
+#include "snug/fit.hpp"
 #include "support/scratch.hpp"
 #include "support/tiny_model.hpp"
 
@@ -14,21 +15,20 @@ namespace {
 FitRequest folded_fit(const test::Scratch& scratch) {
   FitRequest request;
   request.model = test::tiny_model();
-  request.inputs.imatrix = test::tiny_imatrix();
-  request.output = scratch / "out.gguf";
+  request.sizes = {{.plan = {.budget = Budget::of_file(900'000)}, .output = scratch / "out.gguf"}};
   request.state = scratch / "state";
-  request.plan.budget = Budget::of_file(900'000);
-  request.measuring.formats = "q2_K,q3_K,q4_K";
-  request.calibration.run = false;
-  request.feedback = Feedback::off;
-  request.fold = true;
+  request.evidence.inputs.imatrix = test::tiny_imatrix();
+  request.evidence.measuring.formats = "q2_K,q3_K,q4_K";
+  request.evidence.calibration.run = false;
+  request.evidence.feedback = Feedback::off;
+  request.evidence.fold = true;
   return request;
 }
 
 TEST(FoldedFit, GivesItsBytesAgainFromRecipeAndImatrix) {
   const test::Scratch scratch;
   Events silent;
-  const Recipe recipe = fit(folded_fit(scratch), silent).recipe;
+  const Recipe recipe = fit(folded_fit(scratch), silent).front().recipe;
   ASSERT_FALSE(recipe.folds.empty());
   const ModelSource source = open_model(test::tiny_model());
   std::optional<Importance> importance = Importance::load(test::tiny_imatrix());
@@ -43,10 +43,10 @@ TEST(FoldedFit, MeasuresTheFoldedModel) {
   const test::Scratch scratch;
   Events silent;
   FitRequest request = folded_fit(scratch);
-  const FitResult folded = fit(request, silent);
-  request.fold = false;
-  request.output = scratch / "plain.gguf";
-  const FitResult plain = fit(request, silent);
+  const FitResult folded = fit(request, silent).front();
+  request.evidence.fold = false;
+  request.sizes.front().output = scratch / "plain.gguf";
+  const FitResult plain = fit(request, silent).front();
   EXPECT_GT(plain.measured.reused, 0);    // tensors that no fold changes
   EXPECT_GT(plain.measured.measured, 0);  // the others
   EXPECT_TRUE(plain.recipe.folds.empty());

@@ -15,8 +15,8 @@ class LeftOutOfAFit : public testing::Test {
  protected:
   bool says(const std::string& what, const MachineChoices& choices, int64_t context = 256) const {
     EvidenceRequest request;
-    request.collect_into = ".";
-    request.calibration.context = context;
+    request.collect.keep = ".";
+    request.options.calibration.context = context;
     const auto all = left_out_of(model_, request, nullptr, Feedback::off, choices);
     return std::ranges::any_of(all, [&](const LeftOut& each) { return each.what.starts_with(what); });
   }

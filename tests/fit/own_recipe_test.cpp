@@ -1,5 +1,5 @@
 // Which recipe in the way of a fit is its own.
-#include "fit/own_recipe.hpp"
+#include "fit/outputs/own_recipe.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,10 +11,10 @@ struct Said : snug::Events {
 
 int main(int argc, char** argv) try {
   if (argc != 4) return 2;
-  snug::FitRequest request{.model = argv[1], .output = argv[3]};
-  request.plan.budget = snug::Budget::of_file(std::atoll(argv[2]));
+  const snug::PlanOptions plan{.budget = snug::Budget::of_file(std::atoll(argv[2]))};
+  const snug::FitRequest request{.model = argv[1], .sizes = {{.plan = plan, .output = argv[3]}}};
   Said said;
-  const snug::FitResult result = snug::fit(request, said);
+  const snug::FitResult result = snug::fit(request, said).front();
   std::printf("%lld bytes, %.6f nats per token\n", static_cast<long long>(result.written->bytes), result.recipe.predicted_loss);
   return 0;
 } catch (const snug::Error& error) {

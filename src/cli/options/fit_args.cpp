@@ -61,21 +61,19 @@ void FitArgs::add_effort_to(CLI::App& command) {
                     "again keeps to what it chose and found at first");
 }
 
-FitRequest FitArgs::request() const {
+FitRequest FitArgs::request(const std::vector<NamedBudget>& budgets) const {
   return {.model = model.model,
-          .output = {},
-          .dry_run = dry_run,
-          .recipe = {},
+          .sizes = sizes(budgets),
+          .evidence = {.inputs = model.files(),
+                       .measuring = measure.options(),
+                       .calibration = calibration.request(),
+                       .feedback = parse_feedback(feedback),
+                       .fold = fold,
+                       .strict = strict,
+                       .decide_anew = decide_anew},
           .state = measure.state,
           .existing = existing(),
-          .inputs = model.files(),
-          .plan = plan.options(),
-          .measuring = measure.options(),
-          .calibration = calibration.request(),
-          .feedback = parse_feedback(feedback),
-          .fold = fold,
-          .strict = strict,
-          .decide_anew = decide_anew};
+          .dry_run = dry_run};
 }
 
 std::vector<std::string> FitArgs::outputs(const std::vector<NamedBudget>& budgets) const {
@@ -88,15 +86,18 @@ std::vector<std::string> FitArgs::outputs(const std::vector<NamedBudget>& budget
   return names;
 }
 
-std::vector<FitStep> FitArgs::steps(const std::vector<NamedBudget>& budgets) const {
+std::vector<FitSize> FitArgs::sizes(const std::vector<NamedBudget>& budgets) const {
   if (budgets.empty())
     throw Error{"no budget named", "", "--size, e.g. 11GB, or --bpw, e.g. 4.25", Fault::usage};
   const std::vector<std::string> names = outputs(budgets);
   const std::vector<std::string> recipes =
       recipe.empty() ? std::vector<std::string>(budgets.size()) : output_names(recipe, budgets);
-  std::vector<FitStep> steps;
-  for (size_t i = 0; i < budgets.size(); ++i) steps.push_back({budgets[i].budget, names[i], recipes[i]});
-  return steps;
+  std::vector<FitSize> sizes;
+  for (size_t i = 0; i < budgets.size(); ++i) {
+    sizes.push_back({plan.options(), names[i], recipes[i]});
+    sizes.back().plan.budget = budgets[i].budget;
+  }
+  return sizes;
 }
 
 }  // namespace snug::cli

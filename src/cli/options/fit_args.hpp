@@ -9,7 +9,7 @@
 #include "cli/options/memory_option.hpp"
 #include "cli/options/options.hpp"
 #include "cli/projector.hpp"
-#include "snug/fit.hpp"
+#include "snug/fit_request.hpp"
 
 namespace snug::cli {
 
@@ -27,15 +27,14 @@ struct FitArgs {
 
   void add_to(CLI::App& command);
   Existing existing() const { return force ? Existing::replace : Existing::refuse; }
-  /// Without budget, output and recipe, which each size has of its own.
-  FitRequest request() const;
-  /// One for each budget. A name that nobody gave is said before the work. Throws Error of Fault::usage where there is
-  /// no budget, or where two would have one name.
-  std::vector<FitStep> steps(const std::vector<NamedBudget>& budgets) const;
+  /// A size for each budget. Output names that nobody gave are said before the work. Throws Error of Fault::usage where
+  /// there is no budget, or where two would have one name.
+  FitRequest request(const std::vector<NamedBudget>& budgets) const;
 
  private:
   void add_outputs_to(CLI::App& command);
   void add_effort_to(CLI::App& command);
+  std::vector<FitSize> sizes(const std::vector<NamedBudget>& budgets) const;
   std::vector<std::string> outputs(const std::vector<NamedBudget>& budgets) const;
 };
 

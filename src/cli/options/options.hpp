@@ -12,7 +12,8 @@
 #include "fit/inputs.hpp"
 #include "measure/measure.hpp"
 #include "plan/plan.hpp"
-#include "snug/fit.hpp"
+#include "snug/evidence_options.hpp"
+#include "snug/plan_options.hpp"
 
 namespace snug::cli {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "snug/fit.hpp"
+#include "snug/evaluated_recipe.hpp"
 
 namespace snug::cli {
 

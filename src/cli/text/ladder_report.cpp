@@ -51,8 +51,6 @@ std::string original_text(const std::vector<FitResult>& results) {
   return {};
 }
 
-}  // namespace
-
 std::string ladder_text(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
   std::string text = row("budget", "bpw", "bytes", "KL", "+-", "same top", "perplexity", "file");
   for (size_t i = 0; i < results.size(); ++i) text += row(budgets[i], results[i]);
@@ -62,7 +60,14 @@ std::string ladder_text(const std::vector<NamedBudget>& budgets, const std::vect
   return text;
 }
 
-std::string ladder_json(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
+}  // namespace
+
+std::string fits_text(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
+  return results.size() == 1 ? fit_text(results.front()) : ladder_text(budgets, results);
+}
+
+std::string fits_json(const std::vector<NamedBudget>& budgets, const std::vector<FitResult>& results) {
+  if (results.size() == 1) return fit_json(results.front());
   nlohmann::ordered_json steps;
   for (size_t i = 0; i < results.size(); ++i) {
     nlohmann::ordered_json step{{"label", budgets[i].label()}};

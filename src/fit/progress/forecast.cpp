@@ -25,9 +25,9 @@ constexpr int64_t kBeside = int64_t{200} << 20;          // of memory that a sta
 
 class Estimator {
  public:
-  Estimator(const FitRequest& request, const ModelSource& model, const Store* state)
+  Estimator(const FitRequest& request, const ModelSource& model)
       : request_(request), model_(model), cores_(std::max(1u, std::thread::hardware_concurrency())) {
-    if (state) times_ = kept_times(*state);
+    if (std::filesystem::exists(request.state)) times_ = kept_times(Store::open(request.state, Access::read));
     for (const Tensor& tensor : model.tensors()) {
       if (!is_quantizable(tensor)) continue;
       ++tensors_;
@@ -37,19 +37,19 @@ class Estimator {
     }
   }
 
-  Forecast of(size_t sizes) const {
+  Forecast of_all_sizes() const {
     Forecast result;
     result.is_measured = !times_.empty();
-    const auto count = static_cast<double>(sizes);
+    const auto count = static_cast<double>(request_.sizes.size());
     once(result, "checking weights", static_cast<double>(model_.bytes()) / kReadBytes);
-    if (request_.calibration.run) {
-      if (stays_ && !names_a_text(request_.calibration)) once(result, "writing calibration text", 3 * pass(2 * chunks()));
-      if (request_.inputs.imatrix.empty() || width_ > 0) once(result, "collecting", collecting());
+    if (calibration_.run) {
+      if (stays_ && !names_a_text(calibration_)) once(result, "writing calibration text", 3 * pass(2 * chunks()));
+      if (request_.evidence.inputs.imatrix.empty() || width_ > 0) once(result, "collecting", collecting());
     }
     once(result, "measuring", kFormats * sampled_ / kEncodedWeights / cores_);
-    if (request_.calibration.run) {
-      const double runs = seconds_per_tensor_runs(model_, request_.calibration) / cores_ + reading();
-      if (probing_of(model_, request_.calibration) == Probing::reverse)
+    if (calibration_.run) {
+      const double runs = seconds_per_tensor_runs(model_, calibration_) / cores_ + reading();
+      if (probing_of(model_, calibration_) == Probing::reverse)
         once(result, "sensitivity", kReverseRuns * pass(std::min(kReverseChunks, chunks())));
       else
         once(result, "probing", runs);
@@ -62,7 +62,7 @@ class Estimator {
     }
     const auto bytes = static_cast<double>(model_.bytes());
     if (!request_.dry_run) each(result, "writing", count, bytes, (encoding() + feedback()) / bytes);
-    result.memory_bytes = stays_ ? model_.bytes() + (request_.calibration.run ? model_.bytes() / 2 : 0)
+    result.memory_bytes = stays_ ? model_.bytes() + (calibration_.run ? model_.bytes() / 2 : 0)
                                  : memory_for(MemoryUse::all) + kBeside;
     result.maps_model = stays_;
     result.disk_bytes = collected_bytes() + waiting_bytes();
@@ -72,11 +72,11 @@ class Estimator {
  private:
   static constexpr double kFormats = 25;
 
-  double chunks() const { return static_cast<double>(request_.calibration.chunks); }
+  double chunks() const { return static_cast<double>(calibration_.chunks); }
 
   /// The model's own run over so many chunks.
   double pass(double chunks) const {
-    const auto tokens = static_cast<int64_t>(chunks * static_cast<double>(request_.calibration.context));
+    const auto tokens = static_cast<int64_t>(chunks * static_cast<double>(calibration_.context));
     return run_seconds(model_, tokens) / cores_ + reading();
   }
 
@@ -85,9 +85,9 @@ class Estimator {
 
   /// Hidden states of the chunks that are on their way through the model and a recipe of it together.
   int64_t waiting_bytes() const {
-    if (stays_ || !request_.calibration.run) return 0;
-    const auto chunks = static_cast<int64_t>(4 * request_.calibration.chunks);
-    const int64_t all = chunks * request_.calibration.context * shape_of(model_).embedding * int64_t{sizeof(float)};
+    if (stays_ || !calibration_.run) return 0;
+    const auto chunks = static_cast<int64_t>(4 * calibration_.chunks);
+    const int64_t all = chunks * calibration_.context * shape_of(model_).embedding * int64_t{sizeof(float)};
     return std::max<int64_t>(0, 2 * all - memory_for(MemoryUse::hidden_states));  // and once more where they are saved
   }
 
@@ -112,22 +112,22 @@ class Estimator {
 
   /// All of the text goes into what is collected; a word is some four letters.
   double text_chunks() const {
-    if (!names_a_text(request_.calibration)) return 2 * chunks();
+    if (!names_a_text(calibration_)) return 2 * chunks();
     std::error_code missing;
-    const auto bytes = std::filesystem::file_size(request_.calibration.text, missing);
-    return missing ? 2 * chunks() : static_cast<double>(bytes) / 4 / static_cast<double>(request_.calibration.context);
+    const auto bytes = std::filesystem::file_size(calibration_.text, missing);
+    return missing ? 2 * chunks() : static_cast<double>(bytes) / 4 / static_cast<double>(calibration_.context);
   }
 
   /// The run itself, and a multiply-add a token for every number of the second moments.
   double collecting() const {
-    const double tokens = text_chunks() * static_cast<double>(request_.calibration.context);
+    const double tokens = text_chunks() * static_cast<double>(calibration_.context);
     const auto numbers = static_cast<double>(hessian_bytes(model_, width_)) / sizeof(float);
     return (1 + parts()) * pass(text_chunks()) + tokens * numbers / kMultiplyAdds / cores_;
   }
 
   /// A round.
   double correcting() const {
-    return seconds_of_correcting(model_, request_.calibration, width_) / cores_ + 2 * reading();
+    return seconds_of_correcting(model_, calibration_, width_) / cores_ + 2 * reading();
   }
 
   /// That are judged for a size: the plan and a preset, and what is tried to better it.
@@ -151,16 +151,19 @@ class Estimator {
 
   /// Of the Hessians that are to be collected; 0: none.
   static int64_t width_of(const FitRequest& request, const ModelSource& model) {
-    const bool collects = request.calibration.run && request.feedback != Feedback::off && request.inputs.moments.empty();
-    return collects ? hessian_width(model, request.feedback, room_now(folder_of(request.output))) : 0;
+    const Feedback feedback = request.evidence.feedback;
+    const bool may_collect = request.evidence.calibration.run && request.evidence.inputs.moments.empty();
+    if (!may_collect || feedback == Feedback::off) return 0;
+    return hessian_width(model, feedback, room_now(folder_of(request.state)));
   }
 
   const FitRequest& request_;
+  const CalibrationRequest& calibration_ = request_.evidence.calibration;
   const ModelSource& model_;
   const double cores_;
   const bool stays_ = stays_in_memory(model_.bytes());
   const int64_t width_ = width_of(request_, model_);
-  const bool corrects_ = corrects(model_, request_.calibration, width_);
+  const bool corrects_ = corrects(model_, calibration_, width_);
   StageTimes times_;
   double tensors_ = 0, weights_ = 0, sampled_ = 0;
 };
@@ -173,8 +176,8 @@ double Forecast::seconds() const {
   return sum;
 }
 
-Forecast forecast(const FitRequest& request, const ModelSource& model, const Store* state, size_t sizes) {
-  return Estimator{request, model, state}.of(sizes);
+Forecast forecast(const FitRequest& request, const ModelSource& model) {
+  return Estimator{request, model}.of_all_sizes();
 }
 
 std::string to_text(const Forecast& forecast) {

@@ -4,9 +4,8 @@
 #include <vector>
 
 #include "fit/progress/stage_clock.hpp"
-#include "snug/fit.hpp"
+#include "snug/fit_request.hpp"
 #include "snug/model.hpp"
-#include "snug/state.hpp"
 
 namespace snug {
 
@@ -29,8 +28,8 @@ struct Forecast {
   double seconds() const;
 };
 
-/// Of all sizes together. `state` may be missing.
-Forecast forecast(const FitRequest& request, const ModelSource& model, const Store* state, size_t sizes);
+/// Of all sizes together. The state that the request names may be missing.
+Forecast forecast(const FitRequest& request, const ModelSource& model);
 
 /// Two or three lines.
 std::string to_text(const Forecast& forecast);

@@ -9,7 +9,6 @@
 
 #include "base/read_counter.hpp"
 #include "snug/events.hpp"
-#include "snug/fit.hpp"
 #include "snug/state.hpp"
 
 namespace snug {

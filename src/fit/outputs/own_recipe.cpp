@@ -1,4 +1,4 @@
-#include "fit/own_recipe.hpp"
+#include "fit/outputs/own_recipe.hpp"
 
 #include <cstdint>
 #include <span>

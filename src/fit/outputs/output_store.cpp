@@ -1,4 +1,4 @@
-#include "fit/output_store.hpp"
+#include "fit/outputs/output_store.hpp"
 
 #include "base/digest.hpp"
 #include "base/files/output_path.hpp"
@@ -31,19 +31,21 @@ void add_rules(Hasher& hasher, const PlanOptions& plan) {
 
 }  // namespace
 
-Digest request_digest(const FitRequest& request, const ModelSource& model) {
+Digest request_digest(const ModelSource& model, const PlanOptions& plan, const EvidenceOptions& evidence) {
   Hasher hasher;
   hasher.add("request").add(SNUG_VERSION).add_array<uint8_t>(model.contents_digest().bytes);
-  const Budget& budget = request.plan.budget;
+  const Budget& budget = plan.budget;
   hasher.add(static_cast<uint64_t>(budget.kind())).add(static_cast<uint64_t>(budget.bytes(1'000'000'000'000)));
-  add_rules(hasher, request.plan);
-  hasher.add(str(request.measuring.precision)).add(static_cast<uint64_t>(request.measuring.effort));
-  hasher.add(request.measuring.formats).add(request.measuring.runtime).add(uint64_t{request.measuring.allow_requantize});
-  const CalibrationRequest& run = request.calibration;
+  add_rules(hasher, plan);
+  const MeasureOptions& measuring = evidence.measuring;
+  hasher.add(str(measuring.precision)).add(static_cast<uint64_t>(measuring.effort));
+  hasher.add(measuring.formats).add(measuring.runtime).add(uint64_t{measuring.allow_requantize});
+  const CalibrationRequest& run = evidence.calibration;
   hasher.add(uint64_t{run.run}).add(static_cast<uint64_t>(run.chunks)).add(static_cast<uint64_t>(run.context));
-  hasher.add(static_cast<uint64_t>(run.probing)).add(static_cast<uint64_t>(request.feedback));
-  if (request.fold) hasher.add("fold");
-  for (const fs::path& file : {request.inputs.imatrix, request.inputs.moments, fs::path{run.text}}) add_file(hasher, file);
+  hasher.add(static_cast<uint64_t>(run.probing)).add(static_cast<uint64_t>(evidence.feedback));
+  if (evidence.fold) hasher.add("fold");
+  for (const fs::path& file : {evidence.inputs.imatrix, evidence.inputs.moments, fs::path{run.text}})
+    add_file(hasher, file);
   return hasher.finish();
 }
 
