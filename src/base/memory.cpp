@@ -61,6 +61,7 @@ int64_t memory_for(MemoryUse use) {
       return available / 2;
     case MemoryUse::hidden_states:
     case MemoryUse::documents:
+    case MemoryUse::encodings:
       return available / 4;
     case MemoryUse::repacked:
       return available / 8 * 7;

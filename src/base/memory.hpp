@@ -12,6 +12,7 @@ enum class MemoryUse {
   documents,  // sequences written side by side
   hidden_states,  // of sequences that go through a model together
   hessians,   // second moments that are collected together
+  encodings,  // tensors in formats of other recipes than the one at hand, or decoded
   repacked,   // a second copy of weights, in an order that is faster to multiply
 };
 

@@ -15,12 +15,13 @@ constexpr int64_t kRows = 32;  // to a task
 /// One tensor on its way, row by row, and what it costs.
 class TensorEncoder {
  public:
-  TensorEncoder(const Tensor& tensor, const Format& format, const TensorImportance* importance,
-                Effort effort)
+  TensorEncoder(const Tensor& tensor, const Format& format, const TensorImportance* importance, Effort effort,
+                std::span<const std::byte> plain)
       : tensor_(tensor),
         format_(format),
         importance_(importance),
         effort_(effort),
+        plain_(plain),
         data_(static_cast<size_t>(tensor.rows() * row_bytes())),
         errors_(static_cast<size_t>(tensor.rows())),
         energies_(errors_.size()) {}
@@ -34,7 +35,10 @@ class TensorEncoder {
       tensor_.read_row(rows[static_cast<size_t>(i)], {values.data() + i * cols, static_cast<size_t>(cols)});
     const ColumnWeights columns = columns_of(importance_, tensor_, rows.front());
     std::vector<std::byte> blocks(static_cast<size_t>(count * row_bytes()));
-    encode_rows(format_, weights, columns, curvature, effort_, blocks);
+    for (int64_t i = 0; !plain_.empty() && i < count; ++i)
+      std::copy_n(plain_.data() + rows[static_cast<size_t>(i)] * row_bytes(), row_bytes(),
+                  blocks.data() + i * row_bytes());
+    encode_rows(format_, weights, columns, curvature, effort_, blocks, !plain_.empty());
     const double share = token_share_of(importance_, tensor_, rows.front());
     FloatRow decoded(static_cast<size_t>(cols));
     const std::vector<float> zero(decoded.size());
@@ -64,6 +68,7 @@ class TensorEncoder {
   const Format& format_;
   const TensorImportance* importance_;
   const Effort effort_;
+  const std::span<const std::byte> plain_;
   std::vector<std::byte> data_;
   std::vector<double> errors_, energies_;
 };
@@ -71,16 +76,16 @@ class TensorEncoder {
 }  // namespace
 
 void encode_rows(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                 const HessianFactor* curvature, Effort effort, std::span<std::byte> blocks) {
+                 const HessianFactor* curvature, Effort effort, std::span<std::byte> blocks, bool are_plain) {
   if (curvature && has_second_order(format))
-    encode_second_order(format, weights, columns, *curvature, effort, blocks);
-  else
+    encode_second_order(format, weights, columns, *curvature, effort, blocks, are_plain);
+  else if (!are_plain)
     quantize(format, weights, columns, effort, blocks);
 }
 
 Encoded encode_tensor(const Tensor& tensor, const Format& format, const TensorImportance* importance,
-                      Effort effort, HessianFactors* curvatures) {
-  TensorEncoder encoder{tensor, format, importance, effort};
+                      Effort effort, HessianFactors* curvatures, std::span<const std::byte> plain) {
+  TensorEncoder encoder{tensor, format, importance, effort, plain};
   const bool curved = curvatures && has_second_order(format);
   for (const std::vector<int64_t>& rows : curved ? curvatures->row_sets(tensor) : matrix_rows(tensor)) {
     const auto curvature = curved ? curvatures->find_row(tensor, rows.front()) : nullptr;

@@ -19,7 +19,7 @@ RefinedPlan SizePlanner::plan(const PlanOptions& options) {
   return result;
 }
 
-KnownBlocks SizePlanner::known_blocks() const {
+KnownBlocks SizePlanner::known_blocks() {
   return [this](const Tensor& tensor, const Format& format) {
     return judge_ ? judge_->blocks_of(tensor.name, format.id) : std::span<const std::byte>{};
   };

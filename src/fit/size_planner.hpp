@@ -24,7 +24,7 @@ class SizePlanner {
   RefinedPlan plan(const PlanOptions& options);
 
   /// What is still encoded of the plan made last.
-  KnownBlocks known_blocks() const;
+  KnownBlocks known_blocks();
 
  private:
   RefinedPlan planned(const PlanOptions& options) const;

@@ -11,7 +11,8 @@
 namespace snug {
 namespace {
 
-constexpr size_t kKept = 2;  // where memory allows
+constexpr size_t kKept = 2;  // where memory allows: tensors that read the same input follow each other
+constexpr int64_t kKeptBytes = int64_t{128} << 20;  // and all within so much, for recipes to come
 constexpr double kAlways =
     0.1;  // least KL on held-out text among 0.003 .. 0.4, for models dense and of experts
 constexpr double kLookedUp = 0.3;  // of a table whose rows are also read one by one, as embeddings
@@ -42,13 +43,15 @@ std::shared_ptr<const HessianFactor> HessianFactors::keep(const Hessian& moment,
   const auto bytes = [](int64_t dim) { return dim * dim * int64_t{sizeof(float)}; };
   int64_t held = 0;
   for (const Kept& k : kept_) held += bytes(k.dim);
-  for (; !kept_.empty() && std::max(held, bytes(moment.dim)) > room; kept_.pop_back()) held -= bytes(kept_.back().dim);
+  const auto too_much = [&, made = bytes(moment.dim)] {
+    return std::max(held, made) > room || (kept_.size() >= kKept && held + made > std::min(room, kKeptBytes));
+  };
+  for (; !kept_.empty() && too_much(); kept_.pop_back()) held -= bytes(kept_.back().dim);
   const std::vector<float> values = mean();
   MappedFile::done_with(std::as_bytes(moment.matrix(moment.mats == 1 ? 0 : mat)));
   auto made =
       std::make_shared<const HessianFactor>(make_curvature({values.data(), moment.dim, moment.dim}, shrink));
   kept_.push_front({moment.input, mat, moment.dim, shrink, made});
-  if (kept_.size() > kKept) kept_.pop_back();
   return made;
 }
 

@@ -14,7 +14,8 @@
 namespace snug {
 
 /// Second moments of a model's inputs made ready for encoders, when a tensor needs them. The last ones are
-/// kept, where memory allows: tensors that read the same input tend to follow each other. For one thread at a time.
+/// kept, where memory allows: tensors that read the same input tend to follow each other, and those of a small model are
+/// encoded again and again. For one thread at a time.
 class HessianFactors {
  public:
   explicit HessianFactors(const Hessians& moments) : moments_(moments) {}

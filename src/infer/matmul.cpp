@@ -24,17 +24,26 @@ const Activations& padded_rows(const Activations& x, Activations& storage) {
   return storage;
 }
 
+/// Rows of f32 as they lie there, which need no copy; null where they are to be decoded, or padded.
+const float* plain_rows(const Weight& w, int64_t matrix, int64_t first) {
+  const bool is_plain = w.format->id == FormatId::f32 && w.cols % 8 == 0;
+  const std::byte* row = is_plain ? w.row(matrix, first) : nullptr;
+  const bool is_aligned = reinterpret_cast<uintptr_t>(row) % alignof(float) == 0;  // a file's may lie anywhere
+  return is_aligned ? reinterpret_cast<const float*>(row) : nullptr;
+}
+
 Activations matmul_exact(const Weight& w, int64_t matrix, const Activations& x) {
-  Activations y(x.count(), w.rows), storage;
+  Activations y = Activations::unset(x.count(), w.rows), storage;
   const Activations& in = padded_rows(x, storage);
   const int64_t stride = padded(w.cols);
   const ExactKernels& kernels = exact_kernels();
   parallel_ranges(w.rows, kPanelRows, [&](int64_t begin, int64_t end) {
+    const float* plain = plain_rows(w, matrix, begin);
+    FloatRow rows(plain ? 0 : static_cast<size_t>((end - begin) * stride));
     // Every task decodes its rows once, for all tokens.
-    FloatRow rows(static_cast<size_t>((end - begin) * stride));
-    for (int64_t r = begin; r < end; ++r)
+    for (int64_t r = begin; !plain && r < end; ++r)
       decode_row(w, matrix, r, {rows.data() + (r - begin) * stride, static_cast<size_t>(w.cols)});
-    kernels.panel(rows.data(), end - begin, in.at(0), x.count(), stride, y.at(0) + begin, w.rows);
+    kernels.panel(plain ? plain : rows.data(), end - begin, in.at(0), x.count(), stride, y.at(0) + begin, w.rows);
   });
   return y;
 }

@@ -12,6 +12,7 @@
 #include "encode/encode_tensor.hpp"
 #include "measure/measure.hpp"
 #include "measure/probe_record.hpp"
+#include "quant/feedback/second_order.hpp"
 
 namespace snug {
 namespace {
@@ -36,53 +37,85 @@ RecipeEvaluator::RecipeEvaluator(const infer::Model& model, const Importance* im
 void RecipeEvaluator::set_moments(const Hessians* moments) {
   base_.set_overrides({});
   ground_.clear();
-  encoded_.clear();
-  curvatures_.reset();
+  feedback_ = moments != nullptr;
   if (!moments) return;
-  curvatures_.emplace(*moments);
   Hasher hasher;
   for (const auto& [input, moment] : moments->inputs()) {
     hasher.add(input).add_array<float>(moment.counts).add_array<float>(moment.sums);
     MappedFile::done_with(std::as_bytes(moment.sums));
   }
-  moments_digest_ = hasher.finish();
+  const Digest digest = hasher.finish();
+  if (curvatures_ && moments == moments_ && digest == moments_digest_) return;
+  encoded_.forget_feedback();
+  moments_ = moments;
+  moments_digest_ = digest;
+  curvatures_.emplace(*moments);
 }
 
 Digest RecipeEvaluator::key_of(const TensorFormats& formats, std::string_view without) const {
   Hasher hasher;
   hasher.add_array<uint8_t>(origin_.bytes).add(without);
-  if (curvatures_)
+  if (feedback_)
     hasher.add("error feedback").add(uint64_t{kFeedbackVersion}).add_array<uint8_t>(moments_digest_.bytes);
   for (const auto& [name, id] : formats)
     hasher.add(name).add(static_cast<uint64_t>(id)).add(uint64_t{find_format(id)->encoder_version});
   return hasher.finish();
 }
 
-/// Encodes what is not encoded yet and lets go of what `formats` has no use for.
+/// What no moments are known of is encoded alike with feedback and without.
+EncodedTensors::Key RecipeEvaluator::encoding_of(std::string_view tensor, FormatId format) const {
+  const bool feedback = feedback_ && has_second_order(*find_format(format)) && moments_->find(tensor);
+  return {std::string{tensor}, format, feedback};
+}
+
+/// Lets go of what there is no room for, then encodes what is not encoded yet.
 void RecipeEvaluator::stand_on(const TensorFormats& formats, Progress* progress) {
   if (ground_ == formats) return;
   base_.set_overrides({});
-  const auto has = [](const TensorFormats& recipe, const std::pair<std::string, FormatId>& tensor) {
-    const auto found = recipe.find(tensor.first);
-    return found != recipe.end() && found->second == tensor.second;
-  };
-  std::erase_if(encoded_, [&](const auto& entry) { return !has(formats, entry.first) && !has(kept_, entry.first); });
-  std::vector<const Encoded*> ground;
+  ground_.clear();
+  decoded_.clear();
+  in_place_.clear();
+  for (const auto& [name, id] : formats) in_place_.push_back(encoded_.find(encoding_of(name, id)));
+  hold_kept();
+  encoded_.keep_within(std::min(room_beside(formats), kKeptModels * model_.source().bytes()));
+  auto tensor = in_place_.begin();
   for (const auto& [name, id] : formats) {
     check_cancelled();
-    std::unique_ptr<Encoded>& entry = encoded_[{name, id}];
-    if (!entry) entry = std::make_unique<Encoded>(encoded(*model_.source().find(name), *find_format(id)));
-    ground.push_back(entry.get());
+    if (!*tensor) *tensor = encoded_.add(encoding_of(name, id), encoded(*model_.source().find(name), *find_format(id)));
+    ++tensor;
     if (progress) progress->advance(1, name);
   }
+  put_in_place(formats);
+}
+
+/// Decoded where there is room: each chunk is multiplied with all of them.
+void RecipeEvaluator::put_in_place(const TensorFormats& formats) {
+  int64_t weights = 0;
+  for (const auto& [name, id] : formats) weights += model_.source().find(name)->weights();
+  if (weights * int64_t{sizeof(float)} <= room_beside(formats))
+    for (const EncodedTensors::Held& tensor : in_place_)
+      decoded_.push_back(decoded(*tensor, model_.source().find(tensor->tensor)->cols()));
+  std::vector<const Encoded*> ground;
+  for (size_t i = 0; i < in_place_.size(); ++i) ground.push_back(decoded_.empty() ? in_place_[i].get() : &decoded_[i]);
   base_.set_overrides(std::move(ground));
   ground_ = formats;
 }
 
-std::span<const std::byte> RecipeEvaluator::blocks_of(std::string_view tensor, FormatId format) const {
-  const auto found = encoded_.find({std::string{tensor}, format});
-  if (found == encoded_.end()) return {};
-  return found->second->data;
+void RecipeEvaluator::keep_encoded(const TensorFormats& formats) {
+  kept_.clear();
+  for (const auto& [name, format] : only_run(formats)) kept_.push_back(encoding_of(name, format));
+  hold_kept();
+}
+
+void RecipeEvaluator::hold_kept() {
+  held_.clear();
+  for (const EncodedTensors::Key& key : kept_)
+    if (EncodedTensors::Held tensor = encoded_.find(key)) held_.push_back(std::move(tensor));
+}
+
+std::span<const std::byte> RecipeEvaluator::blocks_of(std::string_view tensor, FormatId format) {
+  const EncodedTensors::Held found = encoded_.find(encoding_of(tensor, format));
+  return found ? std::span<const std::byte>{found->data} : std::span<const std::byte>{};
 }
 
 TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
@@ -92,8 +125,9 @@ TensorFormats RecipeEvaluator::only_run(const TensorFormats& formats) const {
 }
 
 Encoded RecipeEvaluator::encoded(const Tensor& tensor, const Format& format) {
+  const EncodedTensors::Held plain = encoded_.find({std::string{tensor.name}, format.id, false});
   return encode_tensor(tensor, format, importance_ ? importance_->find(tensor.name) : nullptr, effort_,
-                       curvatures_ ? &*curvatures_ : nullptr);
+                       feedback_ ? &*curvatures_ : nullptr, plain ? plain->data : std::span<const std::byte>{});
 }
 
 std::vector<RecipeEvaluator::Wanted> RecipeEvaluator::wanted(const Digest& recipe, int64_t first, int64_t last) const {
@@ -115,13 +149,23 @@ void RecipeEvaluator::keep(const Wanted& figure, std::string_view without, const
              to_payload({std::string(without), FormatId::f32, base_.scored(), found.kl, 0}));
 }
 
-/// Whether the model and the encoded tensors of two recipes, the best so far and another, are too much to keep.
-bool RecipeEvaluator::sweeps(const TensorFormats& formats) const {
+/// The model and the encoded tensors of two recipes, the best so far and another.
+int64_t RecipeEvaluator::bytes_with(const TensorFormats& formats) const {
   int64_t bytes = model_.source().bytes();
   for (const auto& [name, format] : formats)
     if (const Tensor* tensor = model_.source().find(name))
       bytes += 2 * tensor->rows() * find_format(format)->row_bytes(tensor->cols());
-  return !stays_in_memory(bytes);
+  return bytes;
+}
+
+bool RecipeEvaluator::sweeps(const TensorFormats& formats) const {
+  return !stays_in_memory(bytes_with(formats));
+}
+
+/// For tensors of other recipes, and as much again for those of this one decoded.
+int64_t RecipeEvaluator::room_beside(const TensorFormats& formats) const {
+  const int64_t left = memory_for(MemoryUse::all) - bytes_with(formats);
+  return std::max<int64_t>(0, std::min(left, memory_for(MemoryUse::encodings)) / 2);
 }
 
 /// Of judging: a tensor to get ready, a chunk to run.
@@ -129,15 +173,19 @@ int64_t RecipeEvaluator::items_of(const TensorFormats& formats, int64_t chunks) 
   return (ground_ == formats ? 0 : std::ssize(formats)) + chunks;
 }
 
-void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_view without, int64_t last,
+void RecipeEvaluator::run_in_memory(const TensorFormats& formats, std::string_view without,
                                     std::vector<Wanted>& figures) {
   std::vector<Wanted*> unknown;
-  for (Wanted& figure : figures)
-    if (!figure.known) unknown.push_back(&figure);
+  std::vector<int64_t> chunks;
+  for (Wanted& figure : figures) {
+    if (figure.known) continue;
+    unknown.push_back(&figure);
+    chunks.push_back(figure.chunk);
+  }
   std::optional<Progress> progress;  // correcting, which asks for what is without a tensor, has its own
   if (without.empty()) progress.emplace("judging", items_of(formats, std::ssize(unknown)), Progress::Unit::items);
   stand_on(formats, progress ? &*progress : nullptr);
-  base_.prepare(last);
+  base_.prepare(chunks);
   std::vector<ChunkComparison> found(unknown.size());
   parallel_for(std::ssize(unknown), [&](int64_t i) {
     check_cancelled();
@@ -191,7 +239,7 @@ std::vector<double> RecipeEvaluator::measure(const TensorFormats& all, std::stri
       run_in_sweep(formats, {&tensor, 1}, one);
       figures = std::move(one.front());
     } else {
-      run_in_memory(formats, without, last, figures);
+      run_in_memory(formats, without, figures);
     }
   }
   std::vector<double> kl;

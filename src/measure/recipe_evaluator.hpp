@@ -2,12 +2,12 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "encode/encoded_tensors.hpp"
 #include "eval/divergence.hpp"
 #include "imatrix/hessian_factors.hpp"
 #include "imatrix/importance.hpp"
@@ -22,18 +22,22 @@ namespace snug {
 
 class Progress;
 
+/// Tensors that are kept encoded for recipes to come take so many times the model, at most.
+constexpr int64_t kKeptModels = 2;
+
 /// Measures whole recipes: the model with every tensor encoded as planned, compared with the original token
 /// by token on chunks of a text. Exact mode, deterministic on any thread count. What is measured becomes
-/// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe in memory,
-/// unless model and recipe together do not fit there: then a layer is encoded when the run gets to it.
+/// records of `state`; what is there already is not run again. Keeps the encoded tensors of the last recipe in
+/// memory, and of others as far as there is room, for recipes to come; unless model and recipe together do not fit
+/// there: then a layer is encoded when the run gets to it.
 class RecipeEvaluator {
  public:
   /// Throws Error if the text is shorter than two chunks.
   RecipeEvaluator(const infer::Model& model, const Importance* importance, Effort effort, Store& state,
               std::span<const int32_t> tokens, const ProbeOptions& options);
 
-  /// With moments, recipes are encoded by encode_second_order() from now on; null: as before. What was encoded
-  /// otherwise is forgotten.
+  /// With moments, which stay as they are until others are set, recipes are encoded by encode_second_order() from
+  /// now on; null: as before.
   void set_moments(const Hessians* moments);
 
   Effort effort() const { return effort_; }
@@ -41,9 +45,10 @@ class RecipeEvaluator {
   int64_t scored() const { return base_.scored(); }  // tokens of a chunk
 
   /// The tensors of a recipe stay encoded from now on, as they are encoded now, whatever else is measured.
-  void keep_encoded(const TensorFormats& formats) { kept_ = formats; }
-  /// All blocks of a tensor, if they are in memory; empty if not.
-  std::span<const std::byte> blocks_of(std::string_view tensor, FormatId format) const;
+  void keep_encoded(const TensorFormats& formats);
+  /// All blocks of a tensor as they would be encoded now, if they are in memory; empty if not. Until the next recipe is
+  /// measured.
+  std::span<const std::byte> blocks_of(std::string_view tensor, FormatId format);
 
   /// Whether the model's own run uses a tensor: not those of blocks that only draft (MTP). What it does not
   /// use is left out where recipes are judged.
@@ -75,11 +80,16 @@ class RecipeEvaluator {
                                                                         int64_t last) const;
   std::vector<Slopes> run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks);
   void keep_slope(const Wanted& figure, std::string_view tensor);
+  int64_t bytes_with(const TensorFormats& formats) const;
   bool sweeps(const TensorFormats& formats) const;
+  int64_t room_beside(const TensorFormats& formats) const;
+  EncodedTensors::Key encoding_of(std::string_view tensor, FormatId format) const;
+  void hold_kept();
+  void put_in_place(const TensorFormats& formats);
   Encoded encoded(const Tensor& tensor, const Format& format);
   void run_in_sweep(const TensorFormats& formats, std::span<const std::string> without,
                     std::vector<std::vector<Wanted>>& figures);
-  void run_in_memory(const TensorFormats& formats, std::string_view without, int64_t last, std::vector<Wanted>& figures);
+  void run_in_memory(const TensorFormats& formats, std::string_view without, std::vector<Wanted>& figures);
   Digest key_of(const TensorFormats& formats, std::string_view without) const;
   std::vector<double> measure(const TensorFormats& formats, std::string_view without, int64_t first,
                               int64_t last);
@@ -91,12 +101,18 @@ class RecipeEvaluator {
   const Importance* importance_;
   Effort effort_;
   Store& state_;
-  std::optional<HessianFactors> curvatures_;
+  const Hessians* moments_ = nullptr;
+  std::optional<HessianFactors> curvatures_;  // of the moments that were set last
+  bool feedback_ = false;                     // they are in use
   ReferenceRun base_;
   Digest moments_digest_;
   Digest origin_;  // of the model's contents, the importance and the effort
-  std::map<std::pair<std::string, FormatId>, std::unique_ptr<Encoded>> encoded_;
-  TensorFormats ground_, kept_;
+  EncodedTensors encoded_;
+  TensorFormats ground_;  // the recipe that is in place
+  std::vector<EncodedTensors::Held> in_place_;
+  std::vector<Encoded> decoded_;  // the same, where there is room
+  std::vector<EncodedTensors::Key> kept_;
+  std::vector<EncodedTensors::Held> held_;  // those that are there of kept_
   std::filesystem::path resume_;  // where a sweep under way is saved
 };
 

@@ -39,11 +39,12 @@ std::vector<Slopes> RecipeEvaluator::run_slopes(const TensorFormats& formats, st
   }
   stand_on(formats, nullptr);
   infer::Replacements all;
-  for (const auto& [name, id] : formats) {
-    const Encoded& tensor = *encoded_.at({name, id});
-    all.emplace(model_.find(name), infer::stand_in(model_, name, *tensor.format, tensor.data));
-  }
-  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; });
+  for (const Encoded* tensor : base_.overrides())
+    all.emplace(model_.find(tensor->tensor), infer::stand_in(model_, tensor->tensor, *tensor->format, tensor->data));
+  base_.prepare(chunks);
+  KnownRuns known{.original = [this](int64_t chunk) { return base_.original_last(chunk); }};
+  if (base_.keeps_every_block()) known.recipe = [this](int64_t chunk, int block) { return base_.hidden(chunk, block); };
+  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; }, known);
 }
 
 Slopes RecipeEvaluator::slopes(const TensorFormats& all, int64_t first, int64_t last) {

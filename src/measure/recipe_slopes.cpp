@@ -65,10 +65,11 @@ int64_t steps_of(const infer::Model& model) {
 
 class SlopeRun {
  public:
-  SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins)
+  SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins, const KnownRuns& known)
       : model_{model},
         text_{text},
         stand_ins_{stand_ins},
+        known_{known},
         sweep_{model, {.context = text.context(), .batch = text.context()}, memory_for(MemoryUse::hidden_states) / 2},
         store_{memory_for(MemoryUse::hidden_states) / 2},
         reads_{model} {}
@@ -96,22 +97,36 @@ class SlopeRun {
   void go_there() {
     outside_ = stand_ins_(kOutside);
     for (Traveller& traveller : travellers_) {
-      traveller.original = sweep_.begin(text_.tokens(traveller.chunk));
+      if (!known_.original) traveller.original = sweep_.begin(text_.tokens(traveller.chunk));
       traveller.recipe = sweep_.begin(text_.tokens(traveller.chunk), {nullptr, &outside_});
       traveller.hidden = std::make_unique<HiddenStates>(model_, store_);
       traveller.hidden->keep(sweep_.hidden(traveller.recipe));
     }
     for (int block = 0; block < model_.layers(); ++block) {
-      const infer::Replacements& replaced = stand_ins_(block);
-      reads_.will_need(block + 1);
-      each([&](Traveller& traveller) {
-        sweep_.step(traveller.original);
-        sweep_.step(traveller.recipe, {nullptr, &replaced});
-        traveller.hidden->keep(sweep_.hidden(traveller.recipe));
-      });
+      const infer::Replacements* replaced = known_.recipe ? nullptr : &stand_ins_(block);
+      if (!known_.recipe || !known_.original) reads_.will_need(block + 1);
+      each([&](Traveller& traveller) { go(traveller, block, replaced); });
       reads_.done_with(block);
       progress_->advance(1, str("block ", block));
     }
+  }
+
+  void go(Traveller& traveller, int block, const infer::Replacements* replaced) {
+    if (!known_.original) sweep_.step(traveller.original);
+    if (known_.recipe) {
+      traveller.hidden->keep(known_rows(traveller.chunk, block + 1));
+    } else {
+      sweep_.step(traveller.recipe, {nullptr, replaced});
+      traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+    }
+  }
+
+  /// Of tokens whose rows are not known, which nobody reads: zeros.
+  Activations known_rows(int64_t chunk, int block) const {
+    const Matrix<const float> known = known_.recipe(chunk, block);
+    Activations rows{std::ssize(text_.tokens(chunk)), known.cols};
+    std::copy_n(known.data, known.rows * known.cols, rows.at(rows.count() - known.rows));
+    return rows;
   }
 
   void come_back() {
@@ -153,14 +168,22 @@ class SlopeRun {
                          [&](int64_t first, const Activations& logits) {
                            return divergence_gradients(original_logits(traveller, first, logits.count()), logits, share);
                          });
-    sweep_.end(traveller.original);
+    if (!known_.original) sweep_.end(traveller.original);
   }
 
   Activations original_logits(const Traveller& traveller, int64_t first, int64_t count) const {
+    if (known_.original) {
+      const Matrix<const float> known = known_.original(traveller.chunk);
+      return sweep_.head(some_rows(known.row(first - text_.first_scored()).data(), count, known.cols));
+    }
     const Activations from = sweep_.hidden(traveller.original, first);
-    Activations rows = Activations::unset(count, from.width());
-    std::copy_n(from.at(0), count * from.width(), rows.at(0));
-    return sweep_.head(rows);
+    return sweep_.head(some_rows(from.at(0), count, from.width()));
+  }
+
+  static Activations some_rows(const float* first, int64_t count, int64_t width) {
+    Activations rows = Activations::unset(count, width);
+    std::copy_n(first, count * width, rows.at(0));
+    return rows;
   }
 
   void listen(Traveller& traveller) const {
@@ -190,6 +213,7 @@ class SlopeRun {
   const infer::Model& model_;
   const TextChunks& text_;
   const StandIns& stand_ins_;
+  const KnownRuns& known_;
   infer::Sweep sweep_;
   infer::RowStore store_;  // of the recipe's hidden states before every block
   infer::WeightReads reads_;
@@ -201,8 +225,8 @@ class SlopeRun {
 }  // namespace
 
 std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
-                                  const StandIns& stand_ins) {
-  return SlopeRun{model, text, stand_ins}.run(chunks);
+                                  const StandIns& stand_ins, const KnownRuns& known) {
+  return SlopeRun{model, text, stand_ins, known}.run(chunks);
 }
 
 void tell_slopes_known(const infer::Model& model) {

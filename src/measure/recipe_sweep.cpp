@@ -192,7 +192,7 @@ class RecipeSweep {
       const int64_t end = std::min(text_.scored(), begin + kHeadRows);
       const Activations base = sweep_.head(part(original, begin, end));
       const Activations logits = sweep_.head(part(last, begin, end), {nullptr, &replaced});
-      compare_rows(model_, base.view(), logits, text_.next(text_.tokens(chunk), begin, end),
+      compare_rows(model_, base.view(), {}, logits, text_.next(text_.tokens(chunk), begin, end),
                    std::span{pairs}.subspan(static_cast<size_t>(begin)));
     }
     return comparison_of(pairs);

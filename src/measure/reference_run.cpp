@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <optional>
 
 #include "base/parallel.hpp"
@@ -77,7 +78,7 @@ class ReferenceRun::PooledSession {
 ReferenceRun::ReferenceRun(const infer::Model& model, std::span<const int32_t> tokens,
                            const ProbeOptions& options)
     : model_(model), text_(model, tokens, {options.chunks, options.context, options.bos}) {
-  for (int64_t c = 0; c < text_.chunks(); ++c) chunks_.push_back({text_.tokens(c), {}, {}, {}, {}});
+  for (int64_t c = 0; c < text_.chunks(); ++c) chunks_.emplace_back().tokens = text_.tokens(c);
   choose_what_to_keep(options.memory_bytes);
 }
 
@@ -96,14 +97,29 @@ std::span<const int32_t> ReferenceRun::scored_tokens(const Chunk& chunk) const {
   return chunk.tokens.subspan(static_cast<size_t>(text_.first_scored()));
 }
 
+/// Whether the hidden state before a block is kept.
+bool ReferenceRun::keeps(int layer) const {
+  return layer > 0 && layer < model_.layers() && layer % stride_ == 0 && model_.architecture().restart(layer) == layer;
+}
+
+bool ReferenceRun::keeps_every_block() const {
+  for (int layer = 1; layer < model_.layers(); ++layer)
+    if (!keeps(layer)) return false;
+  return true;
+}
+
+Matrix<const float> ReferenceRun::hidden(int64_t chunk, int block) const {
+  const Chunk& of = chunks_[static_cast<size_t>(chunk)];
+  return block == model_.layers() ? of.last.view() : of.hidden.at(block).view();
+}
+
 void ReferenceRun::run_ground(Chunk& chunk) const {
   const PooledSession session{*this};
   const int layers = model_.layers();
   chunk.hidden.clear();
   session->hooks.on_boundary = [&](int layer, int64_t, Matrix<const float> hidden) {
     if (layer == layers) chunk.last = rows_from(hidden, text_.first_scored());
-    const bool restarts = layer > 0 && layer < layers && model_.architecture().restart(layer) == layer;
-    if (restarts && layer % stride_ == 0) chunk.hidden.emplace(layer, rows_from(hidden, 0));
+    if (keeps(layer)) chunk.hidden.emplace(layer, rows_from(hidden, 0));
   };
   session->reset();
   session->forward(chunk.tokens, text_.context());
@@ -123,32 +139,52 @@ void ReferenceRun::run_original(Chunk& chunk) const {
     session->hooks = {};
   }
   if (!keep_logits_) return;
-  chunk.logits = Activations(scored(), model_.vocabulary());
+  chunk.logits = Activations::unset(scored(), model_.vocabulary());
+  chunk.log_sums.clear();
   for (int64_t begin = 0; begin < scored(); begin += kHeadRows) {
     const int64_t end = std::min(scored(), begin + kHeadRows);
     const Activations logits = head(*session, scored_tokens(chunk), chunk.original_last, begin, end);
     std::ranges::copy(logits.values(), chunk.logits.at(begin));
+    for (int64_t r = 0; r < logits.count(); ++r) chunk.log_sums.push_back(infer::log_sum_exp(logits.row(r)));
   }
 }
 
-void ReferenceRun::prepare(int64_t count) {
+/// Those of `chunks` that have not been run.
+std::vector<ReferenceRun::Chunk*> ReferenceRun::without(std::span<const int64_t> chunks, bool Chunk::* what) {
+  std::vector<Chunk*> missing;
+  for (const int64_t c : chunks)
+    if (Chunk& chunk = chunks_[static_cast<size_t>(c)]; !(chunk.*what)) missing.push_back(&chunk);
+  return missing;
+}
+
+void ReferenceRun::prepare_originals(std::span<const int64_t> chunks) {
   const auto start = std::chrono::steady_clock::now();
-  const int64_t known = originals_;
-  if (count > known) {
-    parallel_for(count - known, [&](int64_t c) { run_original(chunks_[static_cast<size_t>(known + c)]); });
-    originals_ = count;
-    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (ground_.empty() && prepared_ == known) prepared_ = count;
+  const std::vector<Chunk*> missing = without(chunks, &Chunk::has_original);
+  parallel_for(std::ssize(missing), [&](int64_t i) { run_original(*missing[static_cast<size_t>(i)]); });
+  for (Chunk* chunk : missing) {
+    chunk->has_original = true;
+    if (ground_.empty()) chunk->has_ground = true;
   }
-  if (count <= prepared_) return;
-  parallel_for(count - prepared_,
-               [&](int64_t c) { run_ground(chunks_[static_cast<size_t>(prepared_ + c)]); });
-  prepared_ = count;
+  originals_ += std::ssize(missing);
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void ReferenceRun::prepare(std::span<const int64_t> chunks) {
+  prepare_originals(chunks);
+  const std::vector<Chunk*> missing = without(chunks, &Chunk::has_ground);
+  parallel_for(std::ssize(missing), [&](int64_t i) { run_ground(*missing[static_cast<size_t>(i)]); });
+  for (Chunk* chunk : missing) chunk->has_ground = true;
+}
+
+void ReferenceRun::prepare(int64_t count) {
+  std::vector<int64_t> chunks(static_cast<size_t>(count));
+  std::iota(chunks.begin(), chunks.end(), 0);
+  prepare(chunks);
 }
 
 void ReferenceRun::set_overrides(std::vector<const Encoded*> ground) {
   ground_ = std::move(ground);
-  prepared_ = 0;
+  for (Chunk& chunk : chunks_) chunk.has_ground = false;
 }
 
 /// The latest block at or before `layer` whose input was kept; 0 is where every run can start.
@@ -203,7 +239,10 @@ ChunkComparison ReferenceRun::compare(Session& session, const Chunk& chunk, cons
     if (!keep_logits_) base = head(**original, scored_tokens(chunk), chunk.original_last, begin, end);
     const Matrix<const float> originals =
         keep_logits_ ? Matrix<const float>{chunk.logits.at(begin), end - begin, chunk.logits.width()} : base.view();
-    compare_rows(model_, originals, logits, text_.next(chunk.tokens, begin, end),
+    const std::span<const double> log_sums =
+        keep_logits_ ? std::span{chunk.log_sums}.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin))
+                     : std::span<const double>{};
+    compare_rows(model_, originals, log_sums, logits, text_.next(chunk.tokens, begin, end),
                  std::span{pairs}.subspan(static_cast<size_t>(begin)));
   }
   return comparison_of(pairs);

@@ -32,13 +32,25 @@ class ReferenceRun {
   const TextChunks& text() const { return text_; }
   Digest chunk_digest(int64_t chunk) const { return text_.digest(chunk); }
 
-  /// Runs the original on those of the first `count` chunks that have not been run.
+  /// Runs the original, and what is in its place, on those of these chunks that have not been run.
+  void prepare(std::span<const int64_t> chunks);
+  /// The first `count`.
   void prepare(int64_t count);
+  /// What the original has behind the last block, of the scored tokens of a prepared chunk.
+  Matrix<const float> original_last(int64_t chunk) const {
+    return chunks_[static_cast<size_t>(chunk)].original_last.view();
+  }
+  /// With what is in its place, before a block but the first, [context, embedding]; behind the last, of the scored
+  /// tokens alone.
+  Matrix<const float> hidden(int64_t chunk, int block) const;
+  /// Whether memory allows to keep all of these, and every block can be started from them.
+  bool keeps_every_block() const;
   double seconds_per_chunk() const { return originals_ ? seconds_ / static_cast<double>(originals_) : 0; }
 
   /// From now on runs have these in place (empty: nothing), and probes are on top of them; what they are
   /// compared with stays the original. The caller keeps them alive. Not while runs are under way.
   void set_overrides(std::vector<const Encoded*> ground);
+  std::span<const Encoded* const> overrides() const { return ground_; }
   /// The original beside itself with the ground in place, on a prepared chunk.
   ChunkComparison overridden_comparison(int64_t chunk) const;
 
@@ -56,11 +68,16 @@ class ReferenceRun {
     infer::Activations last;                   // with the ground, behind the last block, of scored tokens
     infer::Activations original_last;
     infer::Activations logits;  // of the original: [scored, vocabulary]; empty where memory does not allow
+    std::vector<double> log_sums;  // of each row of them
+    bool has_original = false, has_ground = false;  // run
   };
   class PooledSession;  // a session of the pool
 
   void choose_what_to_keep(int64_t memory_bytes);
   ChunkComparison from(infer::Session& session, int layer, const Chunk& chunk) const;
+  std::vector<Chunk*> without(std::span<const int64_t> chunks, bool Chunk::* what);
+  void prepare_originals(std::span<const int64_t> chunks);
+  bool keeps(int layer) const;
   void run_original(Chunk& chunk) const;
   void run_ground(Chunk& chunk) const;
   ChunkComparison compare(infer::Session& session, const Chunk& chunk, const infer::Activations& last) const;
@@ -73,7 +90,7 @@ class ReferenceRun {
   bool keep_logits_ = true;
   std::vector<Chunk> chunks_;
   std::vector<const Encoded*> ground_;
-  int64_t originals_ = 0, prepared_ = 0;  // chunks of which logits, and hidden states, are there
+  int64_t originals_ = 0;  // chunks that the original was run on
   double seconds_ = 0;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<infer::Session>> idle_;

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <optional>
+#include <random>
 #include <utility>
 
 #include "base/digest.hpp"
@@ -14,6 +15,7 @@
 #include "base/memory.hpp"
 #include "base/parallel.hpp"
 #include "encode/encode_tensor.hpp"
+#include "imatrix/hessian.hpp"
 #include "measure/on_tiny_llama.hpp"
 #include "support/scratch.hpp"
 
@@ -133,6 +135,77 @@ TEST_F(JudgeOnTinyLlama, IsTheSameOnAnyThreadsAndInAnyOrder) {
   late.divergence_without(mixed, "output.weight", 1, 3);  // leaves another ground, other chunks
   EXPECT_EQ(late.divergence(mixed, 0, 4), one);
   set_threads(0);
+}
+
+/// Second moments of the input of blk.0.attn_q alone.
+Hessians moments_of(const std::filesystem::path& path, unsigned seed) {
+  constexpr size_t kDim = 64, kTokens = 3;
+  std::mt19937 random{seed};
+  std::normal_distribution<float> normal;
+  Imatrix imatrix;
+  std::vector<float> x(kDim), sums(kDim * kDim);
+  for (size_t t = 0; t < kTokens; ++t) {
+    for (float& each : x) each = normal(random);
+    for (size_t i = 0; i < kDim; ++i)
+      for (size_t j = 0; j < kDim; ++j) sums[i * kDim + j] += x[i] * x[j];
+  }
+  const std::string name = "blk.0.attn_q.weight";
+  const std::vector<Hessian> moments{{.input = name, .tensors = {name}, .dim = kDim, .mats = 1, .counts = {kTokens}, .sums = sums}};
+  write_imatrix(path, imatrix, moments, Existing::replace);
+  return Hessians{path};
+}
+
+/// What is kept of one recipe for the next changes neither figures nor bytes.
+TEST_F(JudgeOnTinyLlama, WhatWasEncodedForOneRecipeServesOthersOnlyWhereItIsTheSame) {
+  const Hessians some = moments_of(scratch / "some.gguf", 1), other = moments_of(scratch / "other.gguf", 2);
+  TensorFormats next = mixed;
+  next["output.weight"] = FormatId::q4_0;
+  const std::vector<const Hessians*> course{nullptr, &some, nullptr, &other, &some};
+  int compared = 0;
+  const auto figures_of = [&](RecipeEvaluator& judge, const Hessians* moments) {
+    judge.set_moments(moments);
+    std::vector<std::vector<double>> figures;
+    for (const TensorFormats* formats : std::vector<const TensorFormats*>{&mixed, &next}) {
+      figures.push_back(judge.divergence(*formats, 1, 3));
+      for (const auto& [name, format] : *formats) {
+        HessianFactors factors{moments ? *moments : some};
+        const Encoded anew = encode_tensor(*model->source().find(name), *find_format(format), nullptr, Effort::normal,
+                                           moments ? &factors : nullptr);
+        const auto kept = judge.blocks_of(name, format);
+        compared += !kept.empty();
+        EXPECT_TRUE(kept.empty() || std::ranges::equal(kept, anew.data)) << name;
+      }
+    }
+    return figures;
+  };
+  RecipeEvaluator one = judge();
+  std::vector<std::vector<std::vector<double>>> all;
+  for (const Hessians* moments : course) {
+    all.push_back(figures_of(one, moments));
+    Store fresh = Store::open(scratch / ("fresh " + std::to_string(all.size())), Access::write);
+    RecipeEvaluator alone{*model, nullptr, Effort::normal, fresh, tokens, options};
+    EXPECT_EQ(figures_of(alone, moments), all.back()) << all.size();
+  }
+  EXPECT_GE(compared, 54) << "of all but what the state knew";
+  EXPECT_EQ(all[0], all[2]);
+  EXPECT_NE(all[0], all[1]);
+  EXPECT_NE(all[1], all[3]);
+  EXPECT_EQ(all[1], all[4]);
+}
+
+TEST_F(JudgeOnTinyLlama, RunsOnlyTheChunksThatAreAskedFor) {
+  const std::vector<double> every = all(mixed);
+  store = Store::open(scratch / "part by part", Access::write);
+  RecipeEvaluator parts = judge();
+  const auto some = [&](int first, int last) { return std::vector<double>(every.begin() + first, every.begin() + last); };
+  EXPECT_EQ(parts.divergence(mixed, 2, 4), some(2, 4));
+  EXPECT_EQ(store.count(RecordKind::evaluation), 2);
+  EXPECT_EQ(parts.divergence(mixed, 1, 3), some(1, 3));
+  EXPECT_EQ(store.count(RecordKind::evaluation), 3);
+  const Slopes slopes = parts.slopes(mixed, 0, 2);  // of a chunk that was not run yet
+  EXPECT_EQ(parts.divergence(mixed, 0, 4), every);
+  store = Store::open(scratch / "slopes", Access::write);
+  EXPECT_EQ(judge().slopes(mixed, 0, 2), slopes);
 }
 
 /// Every tensor, among them those of the embeddings and the head, put back in turn in one sweep.

@@ -20,6 +20,7 @@
 #include "measure/encoded_block.hpp"
 #include "measure/on_tiny_llama.hpp"
 #include "measure/recipe_evaluator.hpp"
+#include "measure/reference_run.hpp"
 #include "support/arch_model_name.hpp"
 #include "support/scratch.hpp"
 
@@ -87,11 +88,12 @@ class RecipeSlopes : public testing::TestWithParam<tools::ArchModel> {
     return found[best];
   }
 
-  std::vector<Slopes> slopes() const {
+  std::vector<Slopes> slopes(const KnownRuns& known = {}) const {
     infer::Replacements all;
     for (const auto& [name, values] : noisy)
       all.emplace(model->find(name), infer::stand_in(*model, name, *find_format(FormatId::f32), std::as_bytes(std::span{values})));
-    return recipe_slopes(*model, text(), std::vector<int64_t>{0, 1}, [&](int) -> const infer::Replacements& { return all; });
+    return recipe_slopes(
+        *model, text(), std::vector<int64_t>{0, 1}, [&](int) -> const infer::Replacements& { return all; }, known);
   }
 
   /// GELU is rounded to f16 and back there: the divergence is a staircase.
@@ -124,6 +126,24 @@ TEST_P(RecipeSlopes, AreTheSameOnAnyNumberOfThreads) {
   set_threads(3);
   EXPECT_EQ(slopes(), one);
   set_threads(0);
+}
+
+TEST_P(RecipeSlopes, AreTheSameWhereTheRunsAreKnown) {
+  ReferenceRun base{*model, tokens, {.chunks = 2, .context = text().context(), .bos = {}}};
+  std::vector<Encoded> recipe;
+  for (const auto& [name, values] : noisy) {
+    const auto bytes = std::as_bytes(std::span{values});
+    recipe.push_back({name, find_format(FormatId::f32), {bytes.begin(), bytes.end()}, 0});
+  }
+  std::vector<const Encoded*> ground;
+  for (const Encoded& tensor : recipe) ground.push_back(&tensor);
+  base.set_overrides(ground);
+  base.prepare(2);
+  KnownRuns known{.original = [&](int64_t chunk) { return base.original_last(chunk); }};
+  const std::vector<Slopes> run = slopes();
+  EXPECT_EQ(slopes(known), run);
+  if (base.keeps_every_block()) known.recipe = [&](int64_t chunk, int block) { return base.hidden(chunk, block); };
+  EXPECT_EQ(slopes(known), run);
 }
 
 std::vector<tools::ArchModel> some() {

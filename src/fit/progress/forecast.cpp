@@ -11,6 +11,7 @@
 #include "fit/calibration_run.hpp"
 #include "fit/machine_choices.hpp"
 #include "fit/run_time.hpp"
+#include "measure/recipe_evaluator.hpp"
 #include "model/roles.hpp"
 
 namespace snug {
@@ -62,7 +63,7 @@ class Estimator {
     }
     const auto bytes = static_cast<double>(model_.bytes());
     if (!request_.dry_run) each(result, "writing", count, bytes, (encoding() + feedback()) / bytes);
-    result.memory_bytes = stays_ ? model_.bytes() + (calibration_.run ? model_.bytes() / 2 : 0)
+    result.memory_bytes = stays_ ? model_.bytes() + (calibration_.run ? model_.bytes() / 2 + kept_bytes() : 0)
                                  : memory_for(MemoryUse::all) + kBeside;
     result.maps_model = stays_;
     result.disk_bytes = collected_bytes() + waiting_bytes();
@@ -89,6 +90,12 @@ class Estimator {
     const auto chunks = static_cast<int64_t>(4 * calibration_.chunks);
     const int64_t all = chunks * calibration_.context * shape_of(model_).embedding * int64_t{sizeof(float)};
     return std::max<int64_t>(0, 2 * all - memory_for(MemoryUse::hidden_states));  // and once more where they are saved
+  }
+
+  /// Tensors of recipes that were judged, and those of one decoded.
+  int64_t kept_bytes() const {
+    const auto decoded = static_cast<int64_t>(weights_) * int64_t{sizeof(float)};
+    return std::min(memory_for(MemoryUse::encodings), kKeptModels * model_.bytes() + decoded);
   }
 
   double encoding() const { return weights_ / kEncodedWeights / cores_; }
@@ -135,7 +142,7 @@ class Estimator {
 
   /// All of a size.
   double judging() const {
-    return recipes() * (pass(2 * chunks()) + encoding()) + (recipes() - 1) * feedback();
+    return recipes() * (pass(chunks()) + encoding()) + (recipes() - 1) * feedback();
   }
 
   double feedback() const { return width_ > 0 ? feedback_seconds(model_, width_) / cores_ : 0; }

@@ -1,5 +1,7 @@
 #include "quant/feedback/group_search.hpp"
 
+#include <cstring>
+
 #include "quant/codebooks/codebooks.hpp"
 
 namespace snug {
@@ -83,7 +85,11 @@ struct GroupSearch::Form {
   }
 };
 
-GroupSearch::GroupSearch(const BlockCodes& codes) : codes_(codes), nearest_(neighbours_of(codes.format)) {
+GroupSearch::GroupSearch(const BlockCodes& codes)
+    : codes_(codes),
+      is_signed_(codes.signs == Signs::none || codes.signs == Signs::shift),
+      price_points_(codes.dimensions == 8 ? kernels().price_points8 : kernels().price_points4),
+      nearest_(neighbours_of(codes.format)) {
   const Levels levels = levels_of(codes.format);
   for (int l = 0; l + 1 < levels.count; ++l)
     thresholds_[l] = 0.5f * static_cast<float>(levels.at[l] + levels.at[l + 1]);
@@ -94,25 +100,31 @@ GroupSearch::GroupSearch(const BlockCodes& codes) : codes_(codes), nearest_(neig
   }
 }
 
-bool GroupSearch::is_signed() const {
-  return codes_.signs == Signs::none || codes_.signs == Signs::shift;
+/// Of all eight weights.
+void GroupSearch::magnitudes(const GroupCodes& codes, float* m) const {
+  if (codes_.dimensions == 8) {
+    std::memcpy(m, points_.data() + codes.entry[0] * 8, 8 * sizeof(float));
+  } else {
+    std::memcpy(m, points_.data() + codes.entry[0] * 4, 4 * sizeof(float));
+    std::memcpy(m + 4, points_.data() + codes.entry[1] * 4, 4 * sizeof(float));
+  }
 }
 
 /// What is added to a s v where the values are magnitudes 0, 1, 2 that stand for -1, 0, 1.
 float GroupSearch::offset(const GroupCodes& codes, const GroupScale& scale) const {
-  if (!is_signed()) return 0;
+  if (!is_signed_) return 0;
   return (codes_.signs == Signs::shift && (codes.negative & 1) ? -scale.shift : scale.shift) - scale.a;
 }
 
 void GroupSearch::values(const GroupCodes& codes, const GroupScale& scale, float* y) const {
-  const int d = codes_.dimensions;
   const float added = offset(codes, scale);
+  float m[kGroup];
+  magnitudes(codes, m);
   for (int k = 0; k < kGroup; ++k) {
-    const float m = points_[static_cast<size_t>(codes.entry[k >= d] * d + k % d)];
-    if (is_signed())
-      y[k] = scale.a * m + added;
+    if (is_signed_)
+      y[k] = scale.a * m[k] + added;
     else
-      y[k] = codes.negative >> k & 1 ? -scale.a * m : scale.a * m;
+      y[k] = codes.negative >> k & 1 ? -scale.a * m[k] : scale.a * m[k];
   }
 }
 
@@ -133,10 +145,10 @@ GroupSearch::Form GroupSearch::form_for(const GroupCost& cost, const GroupScale&
   Form form;
   float factor[kGroup];
   const float added = offset(codes, scale);
-  for (int k = 0; k < kGroup; ++k) factor[k] = !is_signed() && (codes.negative >> k & 1) ? -scale.a : scale.a;
+  for (int k = 0; k < kGroup; ++k) factor[k] = !is_signed_ && (codes.negative >> k & 1) ? -scale.a : scale.a;
   for (int k = 0; k < kGroup; ++k) {
     float linear = cost.b[k];
-    if (is_signed()) linear += added * sum8(cost.s[k]);
+    if (is_signed_) linear += added * sum8(cost.s[k]);
     form.l[k] = factor[k] * linear;
     for (int j = 0; j < kGroup; ++j) form.q[k][j] = factor[k] * factor[j] * cost.s[k][j];
   }
@@ -147,7 +159,7 @@ GroupSearch::Form GroupSearch::form_for(const GroupCost& cost, const GroupScale&
 template <int d>
 float GroupSearch::choose_entry(const Form& form, const float* near, GroupCodes& codes, int part) const {
   float m[kGroup];
-  for (int k = 0; k < kGroup; ++k) m[k] = points_[static_cast<size_t>(codes.entry[k >= d] * d + k % d)];
+  magnitudes(codes, m);
   float own[d][d], linear[d];
   form.part<d>(part * d, m, own, linear);
   const uint16_t present = codes.entry[part];
@@ -155,20 +167,15 @@ float GroupSearch::choose_entry(const Form& form, const float* near, GroupCodes&
                                     nearest_[keys_[present]].entry};
   float least = 3e38f;
   uint16_t best = present;
-  for (int list = 0; list < (lists[0] == lists[1] ? 1 : 2); ++list)
-    for (int c = 0; c < 16; ++c) {
-      const float* point = points_.data() + lists[list][c] * d;
-      float cost[kGroup] = {};
-      for (int k = 0; k < d; ++k) cost[k] = linear[k];
-      for (int j = 0; j < d; ++j)
-        for (int k = 0; k < d; ++k) cost[k] += own[j][k] * point[j];
-      for (int k = 0; k < d; ++k) cost[k] *= point[k];
-      const float sum = d == 8 ? sum8(cost) : (cost[0] + cost[2]) + (cost[1] + cost[3]);
-      if (sum < least) {
-        least = sum;
+  for (int list = 0; list < (lists[0] == lists[1] ? 1 : 2); ++list) {
+    float prices[kPricedPoints];
+    price_points_(own[0], linear, points_.data(), lists[list], prices);
+    for (int c = 0; c < kPricedPoints; ++c)
+      if (prices[c] < least) {
+        least = prices[c];
         best = lists[list][c];
       }
-    }
+  }
   codes.entry[part] = best;
   return least;
 }
@@ -179,7 +186,7 @@ float GroupSearch::choose_entries(const GroupCost& cost, const GroupScale& scale
   const float added = offset(codes, scale);
   float magnitudes[kGroup];
   for (int k = 0; k < kGroup; ++k) {
-    const float factor = !is_signed() && (codes.negative >> k & 1) ? -scale.a : scale.a;
+    const float factor = !is_signed_ && (codes.negative >> k & 1) ? -scale.a : scale.a;
     magnitudes[k] = (near[k] - added) / factor;
   }
   if (codes_.dimensions == 8) {
@@ -233,7 +240,7 @@ float GroupSearch::flip(const GroupCost& cost, const GroupScale& scale, GroupCod
 GroupSearch::Priced GroupSearch::improve(const GroupCost& cost, const GroupScale& scale, GroupCodes codes,
                                          const float* near) const {
   float found = choose_entries(cost, scale, codes, near);
-  if (is_signed()) return {codes, found};
+  if (is_signed_) return {codes, found};
   for (int round = 0; round < 2; ++round) {
     const float saved = flip(cost, scale, codes);
     if (!(saved < 0)) break;
@@ -269,7 +276,7 @@ GroupCodes GroupSearch::choose(const GroupCost& cost, const GroupScale& scale, c
   };
   try_signs(start.negative);
   if (codes_.signs == Signs::shift) try_signs(start.negative ^ 1);
-  if (is_signed()) return best.codes;
+  if (is_signed_) return best.codes;
   if (const uint8_t other = signs_of(cost, scale, near); other != start.negative) try_signs(other);
   return best.codes;
 }

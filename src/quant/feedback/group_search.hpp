@@ -5,6 +5,7 @@
 
 #include "quant/feedback/block_codes.hpp"
 #include "quant/codebooks/nearest.hpp"
+#include "quant/kernels/kernels.hpp"
 
 namespace snug {
 
@@ -48,7 +49,7 @@ class GroupSearch {
   };
   struct Form;  // the cost as one of magnitudes, for given signs
 
-  bool is_signed() const;  // entries are: iq1
+  void magnitudes(const GroupCodes& codes, float* m) const;
   float offset(const GroupCodes& codes, const GroupScale& scale) const;
   Form form_for(const GroupCost& cost, const GroupScale& scale, const GroupCodes& codes) const;
   uint8_t signs_of(const GroupCost& cost, const GroupScale& scale, const float* near) const;
@@ -62,6 +63,8 @@ class GroupSearch {
   float flip(const GroupCost& cost, const GroupScale& scale, GroupCodes& codes) const;
 
   const BlockCodes& codes_;
+  const bool is_signed_;  // entries are: iq1
+  const PricePoints price_points_;
   const NearestEntries* nearest_;
   float thresholds_[7];         // between levels
   std::vector<float> points_;   // [entries][dimensions]

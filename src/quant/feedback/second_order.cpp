@@ -378,8 +378,8 @@ bool has_second_order(const Format& format) {
 }
 
 void encode_second_order(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks) {
-  quantize(format, weights, columns, effort, blocks);
+                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks, bool are_encoded) {
+  if (!are_encoded) quantize(format, weights, columns, effort, blocks);
   const BlockCodes* codes = block_codes(format.id);
   if (!codes || weights.rows == 0) return;
   if (curvature.cols != weights.cols)

@@ -26,10 +26,13 @@ bool has_second_order(const Format& format);
 /// scales are brought to its gain (quant/gain.hpp). A row keeps the encoder's own blocks where they are as
 /// good. Formats without codes are encoded as ever.
 ///
+/// Where the blocks `are_encoded` already, by quantize() from the same, it is not done again.
+///
 /// Each row by itself: the same bytes however rows are divided, on any instruction set. One thread; rows in
 /// larger numbers share the reading of `curvature`. O(rows * cols^2). Throws Error as quantize() does, and
 /// where `curvature` has another width.
 void encode_second_order(const Format& format, Matrix<const float> weights, const ColumnWeights& columns,
-                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks);
+                         const HessianFactor& curvature, Effort effort, std::span<std::byte> blocks,
+                         bool are_encoded = false);
 
 }  // namespace snug

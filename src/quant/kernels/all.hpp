@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "quant/feedback/point_prices.hpp"
 #include "quant/format_rows.hpp"
 #include "quant/kernels/encode_fp4.hpp"
 #include "quant/kernels/encode_few_levels.hpp"
@@ -62,6 +63,8 @@ constexpr Kernels kernels_for(const char* isa) {
   k.codecs = codecs;
   k.add_scaled = add_scaled<V>;
   k.add_panel = add_panel<V>;
+  k.price_points4 = price_points<V, 4>;
+  k.price_points8 = price_points<V, 8>;
   return k;
 }
 

@@ -43,6 +43,11 @@ using AddScaled = void (*)(float* y, const float* x, float scale, int64_t n) noe
 constexpr int64_t kPanelColumns = 64;
 using AddPanel = void (*)(float* y, const float* panel, int64_t first, const int32_t* row,
                           const float* scale, int64_t count) noexcept;
+/// prices[i] = p^T own p + linear^T p of the points entries[i] of a codebook, own [d, d] and points [.., d]
+/// row-major; products and sums rounded one after the other, in one order.
+constexpr int kPricedPoints = 16;
+using PricePoints = void (*)(const float* own, const float* linear, const float* points, const uint16_t* entries,
+                             float* prices) noexcept;
 using RecodeBlock = void (*)(const RecodeJob& job) noexcept;
 using EncodeStock = void (*)(const StockJob& job) noexcept;
 
@@ -93,6 +98,7 @@ struct Kernels {
   std::span<const CodecRow> codecs;  // of every format, in the order of kFormatRows
   AddScaled add_scaled = nullptr;
   AddPanel add_panel = nullptr;
+  PricePoints price_points4 = nullptr, price_points8 = nullptr;  // of so many numbers
 };
 
 /// The best set this machine runs, or the one named by the environment variable SNUG_ISA.
