@@ -7,6 +7,7 @@
 
 #include "cli/run_program.hpp"
 #include "fit/machine_choices.hpp"
+#include "snug/budget.hpp"
 #include "source/open_model.hpp"
 #include "support/gguf_bytes.hpp"
 #include "support/tiny_model.hpp"
