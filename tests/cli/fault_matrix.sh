@@ -20,7 +20,8 @@ failed=0 cells=0 runs=0 killed=0 said=0 silent=0
 summary() {
   echo "$cells cells, $runs disturbed: $killed killed, $said ended by the fault and said so, $silent not touched by it; $failed wrong"
 }
-trap 'summary; exit 1' TERM
+exec 3>&1  # for a word at the end, whatever was being run
+trap 'summary >&3; exit 1' TERM
 wrong() { echo "$form, $stage, $fault at call $at: $*"; failed=$((failed + 1)); }
 
 options_of() {

@@ -70,13 +70,15 @@ typename V::f32 load_scales(const uint16_t* p) {
   return V::load_bf16(p);
 }
 
-template <class V, int bits, int group, ScaleType type>
+template <class V, int number>
 struct StripsAffine {
-  static constexpr FormatId kFormat = affine_format(bits, group, type);
+  using Block = AffineBlock<number>;
+  static constexpr int kBits = Block::kBits;
+  static constexpr ScaleType kType = Block::kType;
+  static constexpr FormatId kFormat = kAffineFormat<number>;
   static constexpr Rounding kRounding = Rounding::blocks32_f32;
-  using Block = BlockAffine<bits, group, type>;
-  using Part = StreamPart<bits, 32>;
-  static constexpr int kParts = group / 32, kColumns = 32, kRaise = bits == 8 ? 128 : 0;
+  using Part = StreamPart<kBits, 32>;
+  static constexpr int kParts = int{Block::kWeights} / 32, kColumns = 32, kRaise = kBits == 8 ? 128 : 0;
   static constexpr bool kOffset = true;
   struct Strip {
     Part parts[kParts];
@@ -88,10 +90,10 @@ struct StripsAffine {
     return part.template codes<V, n>(half);
   }
   static typename V::f32 d(const Strip& strip, int64_t, int64_t half) {
-    return load_scales<V, type>(strip.scales + kHalfStrip * half);
+    return load_scales<V, kType>(strip.scales + kHalfStrip * half);
   }
   static typename V::f32 m(const Strip& strip, int64_t part, int64_t half) {
-    const auto bias = load_scales<V, type>(strip.biases + kHalfStrip * half);
+    const auto bias = load_scales<V, kType>(strip.biases + kHalfStrip * half);
     if constexpr (kRaise == 0) return bias;
     return bias + V::splat(kRaise) * d(strip, part, half);
   }
@@ -100,11 +102,11 @@ struct StripsAffine {
       const Block& block = block_at(rows, stride, r);
       for (int p = 0; p < kParts; ++p) {
         alignas(32) uint32_t fours[8];
-        const uint8_t* codes = block.codes + 4 * bits * p;
-        if constexpr (bits == 8)
+        const uint8_t* codes = block.codes + 4 * kBits * p;
+        if constexpr (kBits == 8)
           V::store_b(fours, V::load_b(codes));
         else
-          V::store_b(fours, V::template stream_codes<bits>(codes));
+          V::store_b(fours, V::template stream_codes<kBits>(codes));
         to.parts[p].put(r, fours);
       }
       to.scales[r] = block.scale;
@@ -113,67 +115,39 @@ struct StripsAffine {
   }
 };
 
-/// Nibbles that stand for E2M1 levels.
+/// Nibbles that stand for E2M1 levels, with a scale in a byte for each of an Fp4Columns' groups.
 template <class V, int columns>
-struct Fp4Strips {
+struct StripsFp4 {
+  static constexpr FormatId kFormat = columns == 32 ? FormatId::mlx_mxfp4 : FormatId::mlx_nvfp4;
   static constexpr Rounding kRounding = Rounding::blocks32_f32;
+  using Block = Fp4Columns<columns>;
   using Part = StreamPart<4, columns>;
-  static constexpr int kColumns = columns, kRaise = 12;
+  static constexpr int kParts = 32 / columns, kColumns = columns, kRaise = 12;
   static constexpr bool kOffset = false;
+  struct Strip {
+    Part parts[kParts];
+    uint8_t scales[kParts][kStripRows];
+  };
 
   template <int n>
   static typename V::b codes(const Part& part, int64_t half) {
     constexpr int words = Part::kLowWords;
     return V::nibble_levels(kFp4Raised, part.words[n % words][kHalfStrip * half], n / words);
   }
-};
-
-template <class V>
-struct StripsMlxMxfp4 : Fp4Strips<V, 32> {
-  static constexpr FormatId kFormat = FormatId::mlx_mxfp4;
-  using Block = BlockMlxMxfp4;
-  static constexpr int kParts = 1;
-  struct Strip {
-    StreamPart<4, 32> parts[1];
-    uint8_t scales[kStripRows];
-  };
-
-  static typename V::f32 d(const Strip& strip, int64_t, int64_t half) {
-    const auto bits = V::template shl<23>(V::load_u8(strip.scales + kHalfStrip * half));
+  static typename V::f32 d(const Strip& strip, int64_t part, int64_t half) {
+    const uint8_t* scales = strip.scales[part] + kHalfStrip * half;
+    if constexpr (columns == 16) return V::e4m3(scales) * V::splat(128);
+    const auto bits = V::template shl<23>(V::load_u8(scales));
     return V::bits_f(V::max(bits, V::splat_i(0x00400000))) * V::splat(0.5f);
   }
   static void repack(const Block* rows, int64_t stride, Strip& to) {
     for (int64_t r = 0; r < kStripRows; ++r) {
       const Block& block = block_at(rows, stride, r);
       alignas(32) uint32_t fours[8];
-      V::store_b(fours, V::template stream_codes<4>(block.codes));
-      to.parts[0].put(r, fours);
-      to.scales[r] = block.scale;
-    }
-  }
-};
-
-template <class V>
-struct StripsMlxNvfp4 : Fp4Strips<V, 16> {
-  static constexpr FormatId kFormat = FormatId::mlx_nvfp4;
-  using Block = MlxNvfp4Pair;
-  static constexpr int kParts = 2;
-  struct Strip {
-    StreamPart<4, 16> parts[2];
-    uint8_t scales[2][kStripRows];
-  };
-
-  static typename V::f32 d(const Strip& strip, int64_t part, int64_t half) {
-    return V::e4m3(strip.scales[part] + kHalfStrip * half) * V::splat(128);
-  }
-  static void repack(const Block* rows, int64_t stride, Strip& to) {
-    for (int64_t r = 0; r < kStripRows; ++r) {
-      const Block& block = block_at(rows, stride, r);
-      alignas(32) uint32_t fours[8];
-      V::store_b(fours, V::stream_nibbles(block.at[0].codes, block.at[1].codes));
-      for (int p = 0; p < 2; ++p) {
-        to.parts[p].put(r, fours + 4 * p);
-        to.scales[p][r] = block.at[p].scale;
+      V::store_b(fours, block.template nibbles<V>());
+      for (int p = 0; p < kParts; ++p) {
+        to.parts[p].put(r, fours + columns / 4 * p);
+        to.scales[p][r] = block.groups[p].scale;
       }
     }
   }
@@ -181,7 +155,7 @@ struct StripsMlxNvfp4 : Fp4Strips<V, 16> {
 
 template <class V>
 using MlxStrips =
-    decltype(joined(EachAffine<V, StripsAffine>{}, CodesList<StripsMlxMxfp4<V>, StripsMlxNvfp4<V>>{}));
+    decltype(joined(EachAffine<V, StripsAffine>{}, CodesList<StripsFp4<V, 32>, StripsFp4<V, 16>>{}));
 
 }  // namespace
 }  // namespace snug::infer

@@ -40,7 +40,7 @@ constexpr auto all_codecs() {
   add(kIq2Codecs<V>);
   add(kIq3Codecs<V>);
   add(kIq4XsCodecs<V>);
-  for (const auto& groups : kAffineCodecs<V>) add(groups);
+  add(kAffineCodecs<V>);
   add(kMlxFpCodecs<V>);
   std::ranges::sort(all, {}, &CodecRow::id);
   return all;

@@ -15,7 +15,7 @@ constexpr auto kCodecs = [] {
     for (const auto& [id, decode] : wide) std::ranges::find(codecs, id, &CodecRow::id)->codec.decode = decode;
   };
   replace(kWideDecoders);
-  for (const auto& groups : kWideAffine) replace(groups);
+  replace(kWideAffine);
   replace(kWideMlx);
   return codecs;
 }();

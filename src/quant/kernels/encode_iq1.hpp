@@ -184,27 +184,9 @@ struct Iq1MTraits {
 };
 
 template <Simd V>
-void encode_iq1_s(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq1Form<V, Iq1STraits>>(job);
-}
-template <Simd V>
-void recode_iq1_s(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq1Form<V, Iq1STraits>>(job);
-}
-
-template <Simd V>
-void encode_iq1_m(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq1Form<V, Iq1MTraits>>(job);
-}
-template <Simd V>
-void recode_iq1_m(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq1Form<V, Iq1MTraits>>(job);
-}
-
-template <Simd V>
 constexpr CodecRow kIq1Codecs[] = {
-    {FormatId::iq1_s, {encode_iq1_s<V>, decode_iq1_s<V>, recode_iq1_s<V>}},
-    {FormatId::iq1_m, {encode_iq1_m<V>, decode_iq1_m<V>, recode_iq1_m<V>}},
+    iq_codec<V, Iq1Form<V, Iq1STraits>>(FormatId::iq1_s),
+    iq_codec<V, Iq1Form<V, Iq1MTraits>>(FormatId::iq1_m),
 };
 
 }  // namespace snug

@@ -226,37 +226,10 @@ struct Iq2STraits {
 };
 
 template <Simd V>
-void encode_iq2_xxs(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq2Form<V, Iq2XxsTraits>>(job);
-}
-template <Simd V>
-void recode_iq2_xxs(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq2Form<V, Iq2XxsTraits>>(job);
-}
-
-template <Simd V>
-void encode_iq2_xs(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq2Form<V, Iq2XsTraits>>(job);
-}
-template <Simd V>
-void recode_iq2_xs(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq2Form<V, Iq2XsTraits>>(job);
-}
-
-template <Simd V>
-void encode_iq2_s(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq2Form<V, Iq2STraits>>(job);
-}
-template <Simd V>
-void recode_iq2_s(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq2Form<V, Iq2STraits>>(job);
-}
-
-template <Simd V>
 constexpr CodecRow kIq2Codecs[] = {
-    {FormatId::iq2_xxs, {encode_iq2_xxs<V>, decode_iq2_xxs<V>, recode_iq2_xxs<V>}},
-    {FormatId::iq2_xs, {encode_iq2_xs<V>, decode_iq2_xs<V>, recode_iq2_xs<V>}},
-    {FormatId::iq2_s, {encode_iq2_s<V>, decode_iq2_s<V>, recode_iq2_s<V>}},
+    iq_codec<V, Iq2Form<V, Iq2XxsTraits>>(FormatId::iq2_xxs),
+    iq_codec<V, Iq2Form<V, Iq2XsTraits>>(FormatId::iq2_xs),
+    iq_codec<V, Iq2Form<V, Iq2STraits>>(FormatId::iq2_s),
 };
 
 }  // namespace snug

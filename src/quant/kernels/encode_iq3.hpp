@@ -366,27 +366,9 @@ struct Iq3STraits {
 };
 
 template <Simd V>
-void encode_iq3_xxs(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq3Form<V, Iq3XxsTraits>>(job);
-}
-template <Simd V>
-void recode_iq3_xxs(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq3Form<V, Iq3XxsTraits>>(job);
-}
-
-template <Simd V>
-void encode_iq3_s(const EncodeJob& job) noexcept {
-  encode_iq<V, Iq3Form<V, Iq3STraits>>(job);
-}
-template <Simd V>
-void recode_iq3_s(const RecodeJob& job) noexcept {
-  recode_iq<V, Iq3Form<V, Iq3STraits>>(job);
-}
-
-template <Simd V>
 constexpr CodecRow kIq3Codecs[] = {
-    {FormatId::iq3_xxs, {encode_iq3_xxs<V>, decode_iq3_xxs<V>, recode_iq3_xxs<V>}},
-    {FormatId::iq3_s, {encode_iq3_s<V>, decode_iq3_s<V>, recode_iq3_s<V>}},
+    iq_codec<V, Iq3Form<V, Iq3XxsTraits>>(FormatId::iq3_xxs),
+    iq_codec<V, Iq3Form<V, Iq3STraits>>(FormatId::iq3_s),
 };
 
 }  // namespace snug

@@ -256,4 +256,9 @@ void recode_iq(const RecodeJob& job) noexcept {
   Form::store(out, scales, codes);
 }
 
+template <Simd V, class Form>
+constexpr CodecRow iq_codec(FormatId id) {
+  return {id, {encode_iq<V, Form>, Form::decode, recode_iq<V, Form>}};
+}
+
 }  // namespace snug

@@ -21,13 +21,9 @@ void decode_f32(const void* blocks, int64_t cols, float* row) noexcept {
   std::memcpy(row, blocks, static_cast<size_t>(cols) * sizeof(float));
 }
 
-/// Nearest f16; finite weights beyond its range become its largest, not infinity.
-template <Simd V>
-void encode_f16(const EncodeJob& job) noexcept {
-  const auto limit = V::splat(65504.0f);
-  const auto convert = [&](const float* x, uint16_t* out) {
-    V::store_half(out, V::max(V::min(V::load(x), limit), -limit));
-  };
+/// convert(x, out) makes eight numbers of 16 bits of eight weights.
+template <class Convert>
+void encode_by_eight(const EncodeJob& job, const Convert& convert) noexcept {
   auto* out = static_cast<uint16_t*>(job.blocks);
   int64_t j = 0;
   for (; j + 8 <= job.cols; j += 8) {
@@ -42,53 +38,49 @@ void encode_f16(const EncodeJob& job) noexcept {
   std::memcpy(out + j, h, static_cast<size_t>(job.cols - j) * sizeof(uint16_t));
 }
 
-template <Simd V>
-void decode_f16(const void* blocks, int64_t cols, float* row) noexcept {
+/// convert(in) makes eight weights of eight numbers of 16 bits.
+template <Simd V, class Convert>
+void decode_by_eight(const void* blocks, int64_t cols, float* row, const Convert& convert) noexcept {
   const auto* in = static_cast<const uint16_t*>(blocks);
   int64_t j = 0;
-  for (; j + 8 <= cols; j += 8) V::store(row + j, V::load_half(in + j));
+  for (; j + 8 <= cols; j += 8) V::store(row + j, convert(in + j));
   if (j == cols) return;
   float x[8];
   uint16_t h[8] = {};
   std::memcpy(h, in + j, static_cast<size_t>(cols - j) * sizeof(uint16_t));
-  V::store(x, V::load_half(h));
+  V::store(x, convert(h));
   std::memcpy(row + j, x, static_cast<size_t>(cols - j) * sizeof(float));
+}
+
+/// Nearest f16; finite weights beyond its range become its largest, not infinity.
+template <Simd V>
+void encode_f16(const EncodeJob& job) noexcept {
+  const auto limit = V::splat(65504.0f);
+  encode_by_eight(job, [&](const float* x, uint16_t* out) {
+    V::store_half(out, V::max(V::min(V::load(x), limit), -limit));
+  });
+}
+
+template <Simd V>
+void decode_f16(const void* blocks, int64_t cols, float* row) noexcept {
+  decode_by_eight<V>(blocks, cols, row, [](const uint16_t* in) { return V::load_half(in); });
 }
 
 /// Nearest bf16; what would round to infinity becomes the largest finite value.
 template <Simd V>
 void encode_bf16(const EncodeJob& job) noexcept {
   const auto limit = V::splat(0x1.fep127f);
-  const auto convert = [&](const float* x, uint16_t* out) {
+  encode_by_eight(job, [&](const float* x, uint16_t* out) {
     const auto u = V::bits_i(V::max(V::min(V::load(x), limit), -limit));
     const auto odd = V::template shr<16>(u) & V::splat_i(1);
     V::store_u16(out, V::template shr<16>(u + V::splat_i(0x7fff) + odd));
-  };
-  auto* out = static_cast<uint16_t*>(job.blocks);
-  int64_t j = 0;
-  for (; j + 8 <= job.cols; j += 8) {
-    prefetch<4096>(job.x + j, 8 * sizeof *job.x);
-    convert(job.x + j, out + j);
-  }
-  if (j == job.cols) return;
-  float x[8] = {};
-  uint16_t h[8];
-  std::memcpy(x, job.x + j, static_cast<size_t>(job.cols - j) * sizeof(float));
-  convert(x, h);
-  std::memcpy(out + j, h, static_cast<size_t>(job.cols - j) * sizeof(uint16_t));
+  });
 }
 
 template <Simd V>
 void decode_bf16(const void* blocks, int64_t cols, float* row) noexcept {
-  const auto* in = static_cast<const uint16_t*>(blocks);
-  int64_t j = 0;
-  for (; j + 8 <= cols; j += 8) V::store(row + j, V::bits_f(V::template shl<16>(V::load_u16(in + j))));
-  if (j == cols) return;
-  float x[8];
-  uint16_t h[8] = {};
-  std::memcpy(h, in + j, static_cast<size_t>(cols - j) * sizeof(uint16_t));
-  V::store(x, V::bits_f(V::template shl<16>(V::load_u16(h))));
-  std::memcpy(row + j, x, static_cast<size_t>(cols - j) * sizeof(float));
+  decode_by_eight<V>(blocks, cols, row,
+                     [](const uint16_t* in) { return V::bits_f(V::template shl<16>(V::load_u16(in))); });
 }
 
 template <Simd V>

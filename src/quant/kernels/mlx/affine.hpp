@@ -1,8 +1,8 @@
 #pragma once
 
-#include "quant/blocks_mlx.hpp"
 #include "quant/kernels/decode_blocks.hpp"
 #include "quant/kernels/kernels.hpp"
+#include "quant/kernels/mlx/affine_formats.hpp"
 #include "quant/kernels/whole.hpp"
 
 // What the kernels of MLX's affine formats share: codes as a stream of bits, and scales stored in 16 bits.
@@ -101,14 +101,12 @@ void store_32_codes(uint8_t* p, const typename V::i32 (&codes)[4]) noexcept {
   }
 }
 
-/// A 16-bit float as a scale or bias is stored.
+/// Rounding to 16-bit floats as scales and biases are stored.
 template <Simd V, ScaleType type>
 struct Stored {
   static constexpr uint16_t kLargest = type == ScaleType::f16 ? 0x7bff : 0x7f7f;
 
-  static float value(uint16_t bits) noexcept {
-    return type == ScaleType::f16 ? V::half(bits) : float_of_bits(static_cast<uint32_t>(bits) << 16);
-  }
+  static float value(uint16_t bits) noexcept { return stored_scale<V, type>(bits); }
   /// To nearest even; infinite where x is too large.
   static uint16_t nearest(float x) noexcept {
     if constexpr (type == ScaleType::f16) return V::to_half(x);

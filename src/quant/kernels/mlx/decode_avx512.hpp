@@ -2,8 +2,8 @@
 
 #include <array>
 
-#include "quant/blocks_mlx.hpp"
 #include "quant/kernels/decode_avx512.hpp"
+#include "quant/kernels/mlx/affine_formats.hpp"
 #include "quant/kernels/mlx/fp_stock.hpp"
 
 // Decoders of MLX's formats on registers of 512 bits: sixteen weights at a time, the same bits as the ones that
@@ -127,27 +127,11 @@ inline void decode_mlx_mxfp8_avx512(const void* blocks, int64_t cols, float* row
   });
 }
 
-template <int bits, ScaleType type>
-constexpr std::array<WideDecoder, 3> wide_affine(FormatId first) {
-  const auto id = [&](uint32_t k) { return static_cast<FormatId>(static_cast<uint32_t>(first) + k); };
-  return {WideDecoder{id(0), decode_affine_avx512<BlockAffine<bits, 32, type>>},
-          WideDecoder{id(1), decode_affine_avx512<BlockAffine<bits, 64, type>>},
-          WideDecoder{id(2), decode_affine_avx512<BlockAffine<bits, 128, type>>}};
+template <int... n>
+constexpr std::array<WideDecoder, sizeof...(n)> wide_affine(std::integer_sequence<int, n...>) {
+  return {WideDecoder{kAffineFormat<n>, decode_affine_avx512<AffineBlock<n>>}...};
 }
-constexpr std::array<WideDecoder, 3> kWideAffine[] = {
-    wide_affine<2, ScaleType::bf16>(FormatId::mlx_q2_g32),
-    wide_affine<3, ScaleType::bf16>(FormatId::mlx_q3_g32),
-    wide_affine<4, ScaleType::bf16>(FormatId::mlx_q4_g32),
-    wide_affine<5, ScaleType::bf16>(FormatId::mlx_q5_g32),
-    wide_affine<6, ScaleType::bf16>(FormatId::mlx_q6_g32),
-    wide_affine<8, ScaleType::bf16>(FormatId::mlx_q8_g32),
-    wide_affine<2, ScaleType::f16>(FormatId::mlx_q2_g32_f16),
-    wide_affine<3, ScaleType::f16>(FormatId::mlx_q3_g32_f16),
-    wide_affine<4, ScaleType::f16>(FormatId::mlx_q4_g32_f16),
-    wide_affine<5, ScaleType::f16>(FormatId::mlx_q5_g32_f16),
-    wide_affine<6, ScaleType::f16>(FormatId::mlx_q6_g32_f16),
-    wide_affine<8, ScaleType::f16>(FormatId::mlx_q8_g32_f16),
-};
+constexpr auto kWideAffine = wide_affine(EveryAffine{});
 constexpr WideDecoder kWideMlx[] = {
     {FormatId::mlx_mxfp4, decode_mlx_mxfp4_avx512},
     {FormatId::mlx_nvfp4, decode_mlx_nvfp4_avx512},
