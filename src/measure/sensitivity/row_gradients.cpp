@@ -19,6 +19,16 @@ std::pair<int64_t, int64_t> part_of(const std::vector<int64_t>& rows, int64_t fi
   return {begin - rows.begin(), end - rows.begin()};
 }
 
+/// The gradients by outputs rows[i] - first, turned [outputs, tokens]: token after token, of those from `token` on.
+void turn(const Activations& gradients, int64_t token, std::span<const int64_t> rows, int64_t first, Activations& turned) {
+  constexpr int64_t kTogether = 16;  // tokens whose rows stay in the L1 cache for all outputs
+  for (int64_t t = 0; t < turned.width(); t += kTogether)
+    for (int64_t i = 0; i < turned.count(); ++i) {
+      const int64_t output = rows[static_cast<size_t>(i)] - first, end = std::min(turned.width(), t + kTogether);
+      for (int64_t u = t; u < end; ++u) turned.at(i)[u] = gradients.at(token + u)[output];
+    }
+}
+
 }  // namespace
 
 RowGradients::RowGradients(const Sampled& tensor, int64_t draws)
@@ -50,12 +60,8 @@ void RowGradients::add_product(int64_t matrix, const Activations& inputs, const 
   Activations& sums = rows();
   for (int64_t draw = 0; draw < draws_; ++draw)
     parallel_ranges(end - begin, kRows, [&, at = begin](int64_t from, int64_t to) {
-      Activations turned =
-          Activations::unset(to - from, tokens);  // the output gradients of my rows, token after token
-      for (int64_t i = from; i < to; ++i)
-        for (int64_t t = 0; t < tokens; ++t)
-          turned.at(i - from)[t] =
-              gradients.at(draw * tokens + t)[sample.rows[static_cast<size_t>(at + i)] - first];
+      Activations turned = Activations::unset(to - from, tokens);
+      turn(gradients, draw * tokens, std::span{sample.rows}.subspan(static_cast<size_t>(at + from)), first, turned);
       infer::exact_kernels().accumulate(turned.at(0), to - from, tokens, inputs.at(0), tokens, inputs.width(),
                                         inputs.width(), sums.at(draw * all + at + from), sums.width());
     });
@@ -92,26 +98,15 @@ void RowGradients::add_look_up(std::span<const int32_t> tokens, const Activation
   }
 }
 
-std::vector<double> RowGradients::squares(const FormatErrors& errors) const {
-  const RowSample& sample = tensor_.sample;
-  const Activations read = rests_ ? stored_->read() : Activations{};
-  const Activations& gradients = rests_ ? read : rows_;
-  const auto all = static_cast<int64_t>(sample.rows.size());
-  const size_t formats = errors.formats().size(), groups = sample.weights.size();
-  std::vector<double> squares(formats), inner(formats * groups);
+Activations RowGradients::part(int64_t first, int64_t count) const {
+  const auto all = static_cast<int64_t>(tensor_.sample.rows.size());
+  Activations part = Activations::unset(draws_ * count, width());
   for (int64_t draw = 0; draw < draws_; ++draw) {
-    std::ranges::fill(inner, 0.0);
-    for (int64_t i = 0; i < all; ++i) {
-      const auto group = static_cast<size_t>(sample.groups[static_cast<size_t>(i)]);
-      for (size_t f = 0; f < formats; ++f)
-        inner[f * groups + group] += static_cast<double>(
-            infer::exact_kernels().dot(gradients.at(draw * all + i), errors.at(i, f), gradients.width()));
-    }
-    for (size_t f = 0; f < formats; ++f)
-      for (size_t g = 0; g < groups; ++g)
-        squares[f] += sample.weights[g] * inner[f * groups + g] * inner[f * groups + g];
+    const int64_t from = draw * all + first;
+    const Activations read = rests_ ? stored_->read(from, count) : Activations{};
+    std::copy_n(rests_ ? read.at(0) : rows_.at(from), count * width(), part.at(draw * count));
   }
-  return squares;
+  return part;
 }
 
 }  // namespace snug

@@ -8,7 +8,6 @@
 #include "infer/row_store.hpp"
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
-#include "measure/format_errors.hpp"
 #include "measure/row_sample.hpp"
 
 namespace snug {
@@ -33,8 +32,11 @@ class RowGradients {
   /// From now on they wait in `store`, which lives longer, until they are needed again.
   void rest(infer::RowStore& store);
 
-  /// What one chunk says of one tensor: SensitivityRecord::sum of each format of `errors`, which are of the same rows.
-  std::vector<double> squares(const FormatErrors& errors) const;
+  int64_t draws() const { return draws_; }
+  int64_t width() const { return tensor_.weight->cols; }
+  /// Of sampled rows [first, first + count): [draws * count, cols].
+  infer::Activations part(int64_t first, int64_t count) const;
+
   /// How much of the tensor the sample stands for; both 1 where it stands for all of it.
   double covered() const { return tensor_.energies.empty() ? 1 : covered_; }
   double all() const { return tensor_.energies.empty() ? 1 : all_; }

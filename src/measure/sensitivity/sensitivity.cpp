@@ -19,8 +19,10 @@
 #include "infer/reverse/reverse_pass.hpp"
 #include "infer/sweep.hpp"
 #include "infer/weight_reads.hpp"
+#include "measure/format_errors.hpp"
 #include "measure/hidden_states.hpp"
 #include "measure/scores.hpp"
+#include "measure/sensitivity/format_squares.hpp"
 #include "measure/sensitivity/row_gradients.hpp"
 #include "measure/sensitivity/sensitivity_subject.hpp"
 #include "measure/text_chunks.hpp"
@@ -36,7 +38,6 @@ constexpr const char* kDamaged = "weights or metadata of the model are damaged: 
 
 /// So many go through a model together that is read block by block: a run that is stopped loses what it did for these.
 constexpr size_t kSweptChunks = 4;
-constexpr int64_t kErrorBytes = 32 << 20;  // of a tensor's rows in some formats
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -302,18 +303,11 @@ class Sensing {
     for (Traveller& t : travellers_)
       if (wants(s, t.chunk)) of.push_back(&t);
     if (of.empty()) return;
-    std::vector<std::vector<double>> squares(of.size());
-    for (const std::vector<const Format*>& some : formats_together(s, kErrorBytes)) {
-      const FormatErrors errors{*s.tensor, s.importance, some, s.sampled.sample, options_.effort};
-      parallel_for(std::ssize(of), [&](int64_t t) {
-        const auto at = static_cast<size_t>(t);
-        const RowGradients* gradients = of[at]->gradients_of(i);
-        const auto sums = gradients ? gradients->squares(errors) : std::vector<double>(some.size());
-        squares[at].insert(squares[at].end(), sums.begin(), sums.end());
-      });
-    }
+    std::vector<const RowGradients*> gradients;
+    for (const Traveller* t : of) gradients.push_back(t->gradients_of(i));
+    const auto squares = format_squares({*s.tensor, s.importance, s.formats, options_.effort}, s.sampled.sample, gradients);
     for (size_t t = 0; t < of.size(); ++t) {
-      s.records[static_cast<size_t>(of[t]->chunk)] = records_of(s, squares[t], of[t]->gradients_of(i));
+      s.records[static_cast<size_t>(of[t]->chunk)] = records_of(s, squares[t], gradients[t]);
       of[t]->gradients.erase(i);
       done.emplace_back(&s, of[t]->chunk);
     }

@@ -16,7 +16,7 @@
 namespace snug {
 
 /// Raised when the same model, text and format would give other figures: part of every record's key.
-constexpr uint32_t kSensitivityVersion = 1;
+constexpr uint32_t kSensitivityVersion = 2;
 
 struct SensitivityOptions {
   int64_t chunks = 12;         // of the text, at most

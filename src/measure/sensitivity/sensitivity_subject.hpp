@@ -36,9 +36,6 @@ struct Subject {
 /// Of everything but format and chunk that the figures of a tensor depend on.
 Digest key_of(const Subject& subject, const Digest& contents, const SensitivityOptions& options);
 
-/// Its formats in parts whose errors, of all rows looked at in each format, take no more than so many bytes together.
-std::vector<std::vector<const Format*>> formats_together(const Subject& subject, int64_t bytes);
-
 /// The first and the last stage that show gradients of the tensor: two where embeddings are the output matrix too.
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor);
 
