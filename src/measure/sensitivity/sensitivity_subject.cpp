@@ -42,9 +42,8 @@ bool has_row_per_token(const infer::Model& model, const Tensor& tensor) {
 }
 
 RowSample sample_of(const infer::Model& model, const Tensor& tensor, const TextChunks& text) {
-  const int64_t rows = sample_rows(tensor.cols());
-  if (!has_row_per_token(model, tensor) || tensor.rows() <= rows)
-    return spread_sample(tensor, rows_in_step(model, tensor), rows);
+  const int64_t in_step = rows_in_step(model, tensor), rows = sample_rows(tensor.cols(), in_step);
+  if (!has_row_per_token(model, tensor) || tensor.rows() <= rows) return spread_sample(tensor, in_step, rows);
   std::vector<double> sizes = text.token_shares();
   if (model.multiplies(tensor.name))  // what is only looked up has no gradient where it is not
     for (double& s : sizes) s = (1 - kShareOfAll) * s + kShareOfAll / static_cast<double>(sizes.size());
