@@ -9,6 +9,7 @@
 
 #include "infer/model.hpp"
 #include "infer/step.hpp"
+#include "measure/sensitivity/saved_way.hpp"
 #include "measure/text_chunks.hpp"
 
 namespace snug {
@@ -27,8 +28,9 @@ using Slopes = std::map<std::string, double, std::less<>>;
 /// Where the divergence is a quadratic form of what was changed, putting a tensor back gains its slope less what its
 /// change makes alone, and all slopes add up to twice the divergence. Tensors that no reverse pass reaches
 /// (infer::differentiable) are missing. Exact mode; the same bits on any number of threads. Ctrl-C throws
-/// Fault::interrupted.
+/// Fault::interrupted. Where the pass stands is saved between two blocks, and the same call, of which `key` tells what
+/// stands in, goes on from there.
 std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
-                                  const StandIns& stand_ins);
+                                  const StandIns& stand_ins, const SaveWay& saved = {}, const Digest& key = {});
 
 }  // namespace snug

@@ -1,10 +1,12 @@
 #include "measure/sensitivity/row_gradients.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/parallel.hpp"
 #include "infer/exact/exact_kernels.hpp"
+#include "infer/reverse/saved_reverse.hpp"
 
 namespace snug {
 namespace {
@@ -20,7 +22,8 @@ std::pair<int64_t, int64_t> part_of(const std::vector<int64_t>& rows, int64_t fi
 }
 
 /// The gradients by outputs rows[i] - first, turned [outputs, tokens]: token after token, of those from `token` on.
-void turn(const Activations& gradients, int64_t token, std::span<const int64_t> rows, int64_t first, Activations& turned) {
+void turn(const Activations& gradients, int64_t token, std::span<const int64_t> rows, int64_t first,
+          Activations& turned) {
   constexpr int64_t kTogether = 16;  // tokens whose rows stay in the L1 cache for all outputs
   for (int64_t t = 0; t < turned.width(); t += kTogether)
     for (int64_t i = 0; i < turned.count(); ++i) {
@@ -107,6 +110,20 @@ Activations RowGradients::part(int64_t first, int64_t count) const {
     std::copy_n(rests_ ? read.at(0) : rows_.at(from), count * width(), part.at(draw * count));
   }
   return part;
+}
+
+void RowGradients::write(NumberWriter& write) const {
+  write(std::bit_cast<int64_t>(covered_)), write(std::bit_cast<int64_t>(all_));
+  infer::write_rows(write, rests_ ? stored_->read() : rows_);
+}
+
+void RowGradients::read(NumberReader& read) {
+  int64_t covered = 0, all = 0;
+  read(covered), read(all);
+  covered_ = std::bit_cast<double>(covered), all_ = std::bit_cast<double>(all);
+  Activations saved = infer::read_rows(read);
+  if (saved.count() != rows().count() || saved.width() != width()) read.fail("gradients of other rows");
+  rows() = std::move(saved);
 }
 
 }  // namespace snug

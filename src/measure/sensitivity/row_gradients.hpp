@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/files/saved_numbers.hpp"
 #include "infer/row_store.hpp"
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
@@ -36,6 +37,10 @@ class RowGradients {
   int64_t width() const { return tensor_.weight->cols; }
   /// Of sampled rows [first, first + count): [draws * count, cols].
   infer::Activations part(int64_t first, int64_t count) const;
+
+  /// All that was added, to be kept for a later start; reading throws Error for what is of another tensor or sample.
+  void write(NumberWriter& write) const;
+  void read(NumberReader& read);
 
   /// How much of the tensor the sample stands for; both 1 where it stands for all of it.
   double covered() const { return tensor_.energies.empty() ? 1 : covered_; }

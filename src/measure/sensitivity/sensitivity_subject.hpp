@@ -20,6 +20,9 @@ namespace snug {
 /// look-up of embeddings.
 inline constexpr int kLookUp = -1;
 
+/// What mends a model that says no numbers.
+inline constexpr const char* kDamagedModel = "weights or metadata of the model are damaged: copy or convert it again";
+
 /// One tensor and what is known of it.
 struct Subject {
   const Tensor* tensor = nullptr;
@@ -29,7 +32,11 @@ struct Subject {
   Digest key;               // of everything but format and chunk
   Sampled sampled;
   std::vector<std::vector<SensitivityRecord>> records;  // [chunk][format]; empty where not known
+  std::vector<bool> asked;                              // [chunk]: whether it is of this shard
 
+  bool wants(int64_t chunk) const {
+    return asked[static_cast<size_t>(chunk)] && records[static_cast<size_t>(chunk)].empty();
+  }
   Sensitivity estimate(size_t format) const;
 };
 
