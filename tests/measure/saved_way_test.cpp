@@ -164,12 +164,20 @@ TEST_P(StoppedWay, BeginsAnewWhereWhatWasSavedCannotBeTrusted) {
   EXPECT_EQ(sense("part", nobody), whole);
 }
 
-/// Embeddings that are the output matrix too and others, keys and values that blocks lend, inputs that every block
+TEST_P(StoppedWay, IsToldAndNoReasonToEndWhereNothingCanBeSaved) {
+  const Found whole = sense("whole", nobody);
+  std::filesystem::create_directory(scratch / "way-states");
+  StopsAfter events{INT64_MAX};
+  EXPECT_EQ(sense("other", events), whole);
+  EXPECT_NE(events.lines.find("cannot be saved"), std::string::npos) << events.lines;
+}
+
+/// Embeddings that are the output matrix too, keys and values that blocks lend, inputs that every block
 /// takes, experts.
 std::vector<tools::ArchModel> some() {
   std::vector<tools::ArchModel> models;
   for (const tools::ArchModel& kind : tools::arch_models())
-    for (const std::string_view name : {"gpt_oss", "gemma4_per_layer", "gemma4_experts"})
+    for (const std::string_view name : {"gemma4_dense", "gemma4_per_layer", "gemma4_experts"})
       if (kind.name == name) models.push_back(kind);
   return models;
 }

@@ -6,6 +6,7 @@
 #include "base/events.hpp"
 #include "base/str.hpp"
 #include "infer/sweep_place.hpp"
+#include "snug/error.hpp"
 
 namespace snug {
 
@@ -37,9 +38,22 @@ bool SavedWay::read_states(const Hidden& hidden, int blocks) {
   return true;
 }
 
+/// A disk without room for it is no reason to end.
+void SavedWay::save(const std::function<void()>& write) {
+  try {
+    clock_.run(write);
+  } catch (const Error& error) {
+    if (error.fault() != Fault::io) throw;
+    log_line(str("where the way there and back stands cannot be saved, a stop would lose it: ", error.what()));
+    states_.reset();
+    remove();
+    where_.path.clear();
+  }
+}
+
 void SavedWay::save_there(const infer::Sweep& sweep, std::span<const size_t> sequences, int block,
                           const Hidden& hidden) {
-  clock_.run([&] {
+  save([&] {
     write_states(hidden, block);
     infer::SavedSweep{where_.path, key_}.save(sweep, sequences, block);
   });
@@ -47,7 +61,7 @@ void SavedWay::save_there(const infer::Sweep& sweep, std::span<const size_t> seq
 
 void SavedWay::save_back(int stage, const std::vector<const infer::ReversePass*>& passes, const Hidden& hidden,
                          const std::function<void(NumberWriter&, size_t)>& besides) {
-  clock_.run([&] {
+  save([&] {
     write_states(hidden, stage + 1);
     infer::SavedReverse{back_path(), key_}.save(stage, passes, besides);
   });

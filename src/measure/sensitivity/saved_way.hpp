@@ -23,7 +23,7 @@ struct SaveWay {
 
 /// The way of some chunks through a model and back, in files: where their sequences stand on the way there, the
 /// hidden states before each block, and where their passes stand on the way back. What comes of it does not depend on
-/// whether, where and how often it was saved.
+/// whether, where and how often it was saved; where the disk refuses, that is told and nothing more is saved.
 class SavedWay {
  public:
   using Hidden = std::vector<HiddenStates*>;  // of each chunk
@@ -52,6 +52,7 @@ class SavedWay {
  private:
   std::filesystem::path back_path() const { return where_.path.string() + "-back"; }
   std::filesystem::path states_path() const { return where_.path.string() + "-states"; }
+  void save(const std::function<void()>& write);
   void write_states(const Hidden& hidden, int blocks);
   bool read_states(const Hidden& hidden, int blocks);
   SlotFile& states();

@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Tokens that go through a model together: what waits of them between two blocks lies on the disk beyond memory.
-constexpr int64_t kTokensTogether = 4096;
+constexpr int64_t kTokensTogether = 8192;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
