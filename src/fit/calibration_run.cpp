@@ -101,6 +101,7 @@ SensitivityOptions sensitivity_options(const ProbeOptions& probing, const Profil
   options.memory_bytes = probing.memory_bytes;
   options.shard = probing.shard;
   options.shards = probing.shards;
+  options.saved.path = probing.resume;
   return options;
 }
 

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace snug::infer {
@@ -30,10 +31,12 @@ StoredRows::~StoredRows() {
   store_.give_back(bytes_of(count_, width_), offset_);
 }
 
-Activations StoredRows::read() const {
-  if (!offset_) return rows_;
-  Activations rows = Activations::unset(count_, width_);
-  store_.file().read(*offset_, std::as_writable_bytes(rows.values()));
+Activations StoredRows::read(int64_t first, int64_t count) const {
+  Activations rows = Activations::unset(count, width_);
+  if (offset_)
+    store_.file().read(*offset_ + bytes_of(first, width_), std::as_writable_bytes(rows.values()));
+  else
+    std::copy_n(rows_.at(first), rows.values().size(), rows.at(0));
   return rows;
 }
 

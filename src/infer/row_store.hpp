@@ -21,7 +21,8 @@ class StoredRows {
   StoredRows(const StoredRows&) = delete;
   StoredRows& operator=(const StoredRows&) = delete;
 
-  Activations read() const;
+  Activations read() const { return read(0, count_); }
+  Activations read(int64_t first, int64_t count) const;
   void replace(Activations rows);  // of the same shape
 
  private:

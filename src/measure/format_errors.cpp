@@ -13,25 +13,23 @@ constexpr int64_t kGrain = 16;  // rows to a task
 }  // namespace
 
 FormatErrors::FormatErrors(const Tensor& tensor, const TensorImportance* importance,
-                           std::vector<const Format*> formats, const RowSample& sample, Effort effort)
-    : formats_{std::move(formats)} {
-  const auto rows = static_cast<int64_t>(sample.rows.size()), count = static_cast<int64_t>(formats_.size());
-  errors_ = infer::Activations::unset(rows * count, tensor.cols());
-  parallel_for(rows, [&](int64_t i) {
-    const int64_t row = sample.rows[static_cast<size_t>(i)];
-    FloatRow original(static_cast<size_t>(tensor.cols()));
-    tensor.read_row(row, original);
-    const ColumnWeights columns = columns_of(importance, tensor, row);
-    std::vector<std::byte> blocks;
-    for (int64_t f = 0; f < count; ++f) {
-      const Format& format = *formats_[static_cast<size_t>(f)];
-      blocks.resize(static_cast<size_t>(format.row_bytes(tensor.cols())));
-      format.encode(original, columns, effort, blocks.data());
-      const std::span<float> error = errors_.row(i * count + f);
-      format.decode(blocks.data(), error);
-      for (size_t k = 0; k < error.size(); ++k) error[k] -= original[k];
-    }
-  });
+                           std::vector<const Format*> formats, Effort effort)
+    : tensor_{tensor}, importance_{importance}, formats_{std::move(formats)}, effort_{effort} {}
+
+void FormatErrors::of_row(int64_t row, infer::Activations& errors) const {
+  const auto cols = static_cast<size_t>(tensor_.cols());
+  FloatRow original(cols);
+  tensor_.read_row(row, original);
+  const ColumnWeights columns = columns_of(importance_, tensor_, row);
+  std::vector<std::byte> blocks;
+  for (size_t f = 0; f < formats_.size(); ++f) {
+    const Format& format = *formats_[f];
+    blocks.resize(static_cast<size_t>(format.row_bytes(tensor_.cols())));
+    format.encode(original, columns, effort_, blocks.data());
+    const std::span<float> error = errors.row(static_cast<int64_t>(f)).first(cols);
+    format.decode(blocks.data(), error);
+    for (size_t k = 0; k < cols; ++k) error[k] -= original[k];
+  }
 }
 
 std::vector<double> row_energies(const Tensor& tensor, const TensorImportance* importance) {

@@ -1,32 +1,32 @@
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "imatrix/importance.hpp"
 #include "infer/rows.hpp"
-#include "measure/row_sample.hpp"
 #include "snug/format.hpp"
 #include "snug/model.hpp"
 
 namespace snug {
 
-/// What formats do to some rows of a tensor.
+/// What formats do to rows of a tensor.
 class FormatErrors {
  public:
-  FormatErrors() = default;
-  /// Encodes the sample's rows in all formats, as measuring does. On all threads; the same on any number.
-  FormatErrors(const Tensor& tensor, const TensorImportance* importance,
-               std::vector<const Format*> formats, const RowSample& sample, Effort effort);
+  /// The tensor and its importance (nullptr: none) live longer.
+  FormatErrors(const Tensor& tensor, const TensorImportance* importance, std::vector<const Format*> formats, Effort effort);
 
-  /// Decoded minus original, [cols], of the sample's row i in formats()[format].
-  const float* at(int64_t i, size_t format) const {
-    return errors_.at(i * static_cast<int64_t>(formats_.size()) + static_cast<int64_t>(format));
-  }
   const std::vector<const Format*>& formats() const { return formats_; }
 
+  /// Encodes the row in all formats, as measuring does: errors [formats, cols or more] get decoded minus original in
+  /// their first columns, the others stay.
+  void of_row(int64_t row, infer::Activations& errors) const;
+
  private:
+  const Tensor& tensor_;
+  const TensorImportance* importance_;
   std::vector<const Format*> formats_;
-  infer::Activations errors_;  // [rows * formats, cols]
+  Effort effort_;
 };
 
 /// Mean squared output that each row makes, of all rows: sum_j v_j w_j^2, 1 for v without importance.

@@ -3,42 +3,35 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <span>
 #include <vector>
 
-#include "infer/model.hpp"
 #include "infer/row_store.hpp"
+#include "infer/rows.hpp"
 
 namespace snug {
 
-/// The residual stream of one sequence before each block, and behind the last, as a reverse pass wants it: from the
-/// end to the beginning. Keeps some and computes the ones between again.
+/// The residual stream of one sequence before each block, and behind the last: kept one after the other on the way
+/// through a model, and wanted from the end to the beginning by a reverse pass.
 class HiddenStates {
  public:
-  /// Runs the model over `tokens`. Every `stride`-th block's is kept.
-  HiddenStates(const infer::Model& model, std::span<const int32_t> tokens, int stride);
+  explicit HiddenStates(infer::RowStore& store) : store_{store} {}
 
-  /// Those of a sequence on its way through a sweep, which is to keep() them one after the other.
-  HiddenStates(const infer::Model& model, infer::RowStore& store);
-  void keep(infer::Activations rows) { stored_.push_back(store_->keep(std::move(rows))); }
+  /// [tokens, embedding] before the next block.
+  void keep(infer::Activations rows) { stored_.push_back(store_.keep(std::move(rows))); }
 
-  /// [tokens, embedding] before block `layer`; layers() for behind the last. Later ones are forgotten.
+  /// Before block `layer`; the number of blocks for behind the last. Later ones are forgotten.
   const infer::Activations& before(int layer);
-  /// The same of a block that lends() keys and values, which is kept all the time.
+  /// The same of a block that lends() keys and values, which stays at hand.
   const infer::Activations& before_lender(int layer);
-
-  /// The least stride with which `chunks` sequences of `tokens` take no more than so many bytes, if any does.
-  static int stride_for(const infer::Model& model, int64_t chunks, int64_t tokens, int64_t bytes);
+  /// A copy of it, nothing forgotten.
+  infer::Activations copy(int layer) const { return stored_.at(static_cast<size_t>(layer))->read(); }
 
  private:
-  void run(int from, int to);
-
-  const infer::Model& model_;
-  std::vector<int32_t> tokens_;
-  int stride_;
-  std::map<int, infer::Activations> kept_, lenders_;
-  infer::RowStore* store_ = nullptr;  // of a sweep's,
+  infer::RowStore& store_;
   std::vector<std::shared_ptr<infer::StoredRows>> stored_;
+  infer::Activations now_;
+  int now_before_ = -1;
+  std::map<int, infer::Activations> lenders_;
 };
 
 }  // namespace snug

@@ -30,12 +30,16 @@ std::map<std::string, std::vector<RecipeEvaluator::Wanted>, std::less<>> RecipeE
 }
 
 std::vector<Slopes> RecipeEvaluator::run_slopes(const TensorFormats& formats, std::span<const int64_t> chunks) {
+  Hasher key;
+  key.add_array<uint8_t>(key_of(formats, "").bytes).add("slopes, there and back").add(uint64_t{kSlopeVersion});
+  for (const int64_t chunk : chunks) key.add_array<uint8_t>(base_.chunk_digest(chunk).bytes);
+  const SaveWay saved{resume_};
   if (sweeps(formats)) {
     RecipeBlocks blocks{model_, formats, [this](const Tensor& tensor, const Format& format) {
                           return encoded(tensor, format);
                         }};
     return recipe_slopes(model_, base_.text(), chunks,
-                         [&](int block) -> const infer::Replacements& { return blocks.of(block); });
+                         [&](int block) -> const infer::Replacements& { return blocks.of(block); }, {}, saved, key.finish());
   }
   stand_on(formats, nullptr);
   infer::Replacements all;
@@ -44,7 +48,8 @@ std::vector<Slopes> RecipeEvaluator::run_slopes(const TensorFormats& formats, st
   base_.prepare(chunks);
   KnownRuns known{.original = [this](int64_t chunk) { return base_.original_last(chunk); }};
   if (base_.keeps_every_block()) known.recipe = [this](int64_t chunk, int block) { return base_.hidden(chunk, block); };
-  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; }, known);
+  return recipe_slopes(model_, base_.text(), chunks, [&](int) -> const infer::Replacements& { return all; }, known, saved,
+                       key.finish());
 }
 
 Slopes RecipeEvaluator::slopes(const TensorFormats& all, int64_t first, int64_t last) {

@@ -1,6 +1,7 @@
 #include "measure/recipe_slopes.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -65,20 +66,24 @@ int64_t steps_of(const infer::Model& model) {
 
 class SlopeRun {
  public:
-  SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins, const KnownRuns& known)
+  SlopeRun(const infer::Model& model, const TextChunks& text, const StandIns& stand_ins, const KnownRuns& known,
+           const SaveWay& saved, const Digest& key)
       : model_{model},
         text_{text},
         stand_ins_{stand_ins},
         known_{known},
         sweep_{model, {.context = text.context(), .batch = text.context()}, memory_for(MemoryUse::hidden_states) / 2},
         store_{memory_for(MemoryUse::hidden_states) / 2},
-        reads_{model} {}
+        reads_{model},
+        way_{model, text.context(), saved, key} {}
 
   std::vector<Slopes> run(std::span<const int64_t> chunks) {
     progress_.emplace(kStage, steps_of(model_), Progress::Unit::items);
-    for (const int64_t chunk : chunks) travellers_.emplace_back().chunk = chunk;
-    go_there();
-    come_back();
+    travellers_.resize(chunks.size());
+    for (size_t t = 0; t < travellers_.size(); ++t) travellers_[t].chunk = chunks[t];
+    outside_ = stand_ins_(kOutside);
+    come_back(set_out());
+    way_.remove();
     std::vector<Slopes> slopes;
     for (Traveller& traveller : travellers_) slopes.push_back(std::move(traveller.slopes));
     return slopes;
@@ -94,31 +99,70 @@ class SlopeRun {
   }
   void each(const std::function<void(Traveller&)>& step) { each(std::ssize(travellers_), step); }
 
-  void go_there() {
-    outside_ = stand_ins_(kOutside);
-    for (Traveller& traveller : travellers_) {
-      if (!known_.original) traveller.original = sweep_.begin(text_.tokens(traveller.chunk));
-      traveller.recipe = sweep_.begin(text_.tokens(traveller.chunk), {nullptr, &outside_});
-      traveller.hidden = std::make_unique<HiddenStates>(model_, store_);
-      traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+  /// The block that comes next on the way back: behind the last, or where an earlier run was saved.
+  int set_out() {
+    meet();
+    const auto block = way_.go_on_back(passes<infer::ReversePass>(), hidden(), [this](NumberReader& read, size_t t) {
+      read_slopes(read, travellers_[t].slopes);
+    });
+    if (block) {
+      progress_->advance_known(2 * model_.layers() - *block);
+      return *block;
     }
-    for (int block = 0; block < model_.layers(); ++block) {
-      const infer::Replacements* replaced = known_.recipe ? nullptr : &stand_ins_(block);
-      if (!known_.recipe || !known_.original) reads_.will_need(block + 1);
-      each([&](Traveller& traveller) { go(traveller, block, replaced); });
-      reads_.done_with(block);
-      progress_->advance(1, str("block ", block));
+    meet();
+    if (known_.recipe)
+      take_known();
+    else
+      go_there();
+    return model_.layers();
+  }
+
+  void meet() {
+    for (Traveller& traveller : travellers_) {
+      traveller.slopes.clear();
+      traveller.hidden = std::make_unique<HiddenStates>(store_);
+      listen(traveller);
+      traveller.pass = std::make_unique<infer::ReversePass>(
+          model_, text_.tokens(traveller.chunk), 1, traveller.hooks,
+          [&traveller](int layer) -> const Activations& { return traveller.hidden->before_lender(layer); }, outside_);
     }
   }
 
-  void go(Traveller& traveller, int block, const infer::Replacements* replaced) {
-    if (!known_.original) sweep_.step(traveller.original);
-    if (known_.recipe) {
-      traveller.hidden->keep(known_rows(traveller.chunk, block + 1));
-    } else {
-      sweep_.step(traveller.recipe, {nullptr, replaced});
-      traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+  template <class Pass>
+  std::vector<Pass*> passes() const {
+    std::vector<Pass*> all;
+    for (const Traveller& traveller : travellers_) all.push_back(traveller.pass.get());
+    return all;
+  }
+  SavedWay::Hidden hidden() const {
+    SavedWay::Hidden all;
+    for (const Traveller& traveller : travellers_) all.push_back(traveller.hidden.get());
+    return all;
+  }
+
+  static void write_slopes(NumberWriter& write, const Slopes& slopes) {
+    write(std::ssize(slopes));
+    for (const auto& [name, slope] : slopes) write(std::string{name}), write(std::bit_cast<int64_t>(slope));
+  }
+  static void read_slopes(NumberReader& read, Slopes& slopes) {
+    int64_t count = 0;
+    read(count);
+    for (int64_t i = 0; i < count; ++i) {
+      std::string name;
+      int64_t slope = 0;
+      read(name), read(slope);
+      slopes[name] = std::bit_cast<double>(slope);
     }
+  }
+
+  /// No block was to be run: only the embeddings are.
+  void take_known() {
+    for (Traveller& traveller : travellers_) {
+      traveller.recipe = sweep_.begin(text_.tokens(traveller.chunk), {nullptr, &outside_});
+      traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+      for (int block = 1; block <= model_.layers(); ++block) traveller.hidden->keep(known_rows(traveller.chunk, block));
+    }
+    progress_->advance_known(model_.layers());
   }
 
   /// Of tokens whose rows are not known, which nobody reads: zeros.
@@ -129,19 +173,50 @@ class SlopeRun {
     return rows;
   }
 
-  void come_back() {
-    for (Traveller& traveller : travellers_) sweep_.end(traveller.recipe);
-    each(heads_together(), [&](Traveller& traveller) { head(traveller); });
-    progress_->advance(1);
-    for (int block = model_.layers() - 1; block >= infer::lowest_differentiable(model_); --block) {
+  /// Those of recipes, and of originals that are not known.
+  std::vector<size_t> begin() {
+    std::vector<size_t> all;
+    for (Traveller& traveller : travellers_) {
+      if (!known_.original) all.push_back(traveller.original = sweep_.begin(text_.tokens(traveller.chunk)));
+      all.push_back(traveller.recipe = sweep_.begin(text_.tokens(traveller.chunk), {nullptr, &outside_}));
+    }
+    return all;
+  }
+
+  void go_there() {
+    std::vector<size_t> sequences = begin();
+    const auto known = way_.go_on_there(sweep_, sequences, hidden());
+    if (!known) {
+      for (const size_t sequence : sequences) sweep_.end(sequence);
+      for (Traveller& traveller : travellers_) traveller.hidden = std::make_unique<HiddenStates>(store_);
+      sequences = begin();
+    }
+    progress_->advance_known(known.value_or(0));
+    for (int block = known.value_or(0); block < model_.layers(); ++block) {
       const infer::Replacements& replaced = stand_ins_(block);
-      reads_.will_need(block - 1);
+      reads_.will_need(block + 1);
       each([&](Traveller& traveller) {
-        traveller.pass->replace(replaced);
-        traveller.pass->layer(block, traveller.hidden->before(block));
+        traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+        if (!known_.original) sweep_.step(traveller.original);
+        sweep_.step(traveller.recipe, {nullptr, &replaced});
       });
       reads_.done_with(block);
       progress_->advance(1, str("block ", block));
+      if (way_.due()) way_.save_there(sweep_, sequences, block + 1, hidden());
+    }
+    for (Traveller& traveller : travellers_) traveller.hidden->keep(sweep_.hidden(traveller.recipe));
+  }
+
+  void come_back(int block) {
+    if (block == model_.layers()) {
+      for (Traveller& traveller : travellers_) sweep_.end(traveller.recipe);
+      each(heads_together(), [&](Traveller& traveller) { head(traveller); });
+      progress_->advance(1);
+      save_before(--block);
+    }
+    for (; block >= infer::lowest_differentiable(model_); --block) {
+      go_back(block);
+      save_before(block - 1);
     }
     if (infer::lowest_differentiable(model_) == 0) each([&](Traveller& traveller) {
       traveller.pass->replace(outside_);
@@ -152,6 +227,24 @@ class SlopeRun {
     progress_->advance(1);
   }
 
+  void go_back(int block) {
+    const infer::Replacements& replaced = stand_ins_(block);
+    reads_.will_need(block - 1);
+    each([&](Traveller& traveller) {
+      traveller.pass->replace(replaced);
+      traveller.pass->layer(block, traveller.hidden->before(block));
+    });
+    reads_.done_with(block);
+    progress_->advance(1, str("block ", block));
+  }
+
+  void save_before(int block) {
+    if (!way_.due()) return;
+    way_.save_back(block, passes<const infer::ReversePass>(), hidden(), [this](NumberWriter& write, size_t t) {
+      write_slopes(write, travellers_[t].slopes);
+    });
+  }
+
   /// So many that what exists of their logits at a time fits into its share of memory; one at least.
   int64_t heads_together() const {
     const int64_t logits = std::min(infer::kLogitsAtOnce, text_.scored() * model_.vocabulary());
@@ -159,10 +252,6 @@ class SlopeRun {
   }
 
   void head(Traveller& traveller) {
-    listen(traveller);
-    traveller.pass = std::make_unique<infer::ReversePass>(
-        model_, text_.tokens(traveller.chunk), 1, traveller.hooks,
-        [&traveller](int layer) -> const Activations& { return traveller.hidden->before_lender(layer); }, outside_);
     const double share = 1.0 / static_cast<double>(text_.scored());
     traveller.pass->head(traveller.hidden->before(model_.layers()), text_.first_scored(),
                          [&](int64_t first, const Activations& logits) {
@@ -217,6 +306,7 @@ class SlopeRun {
   infer::Sweep sweep_;
   infer::RowStore store_;  // of the recipe's hidden states before every block
   infer::WeightReads reads_;
+  SavedWay way_;
   infer::Replacements outside_;
   std::vector<Traveller> travellers_;
   std::optional<Progress> progress_;
@@ -225,8 +315,9 @@ class SlopeRun {
 }  // namespace
 
 std::vector<Slopes> recipe_slopes(const infer::Model& model, const TextChunks& text, std::span<const int64_t> chunks,
-                                  const StandIns& stand_ins, const KnownRuns& known) {
-  return SlopeRun{model, text, stand_ins, known}.run(chunks);
+                                  const StandIns& stand_ins, const KnownRuns& known, const SaveWay& saved,
+                                  const Digest& key) {
+  return SlopeRun{model, text, stand_ins, known, saved, key}.run(chunks);
 }
 
 void tell_slopes_known(const infer::Model& model) {

@@ -10,9 +10,10 @@
 namespace snug {
 namespace {
 
-constexpr int64_t kMinRows = 128, kMaxRows = 2048;
-constexpr int64_t kWeights = int64_t{1} << 20;  // looked at, of a tensor with rows that are not very long
-constexpr int64_t kMinGroups = 4;
+constexpr int64_t kMinRows = 256, kMaxRows = 2048;
+constexpr int64_t kWeights = int64_t{1} << 17;  // looked at, of a tensor with rows that are not very long
+/// The same where rows act in step: heads are few, and no two are alike.
+constexpr int64_t kMinGroups = 4, kWeightsOfGroups = int64_t{1} << 20;
 
 /// In proportion to sizes, with the sum `rows`; those that would pass 1 are certain, and the others share the rest.
 std::vector<double> chances(std::span<const double> sizes, int64_t rows) {
@@ -37,8 +38,9 @@ Digest RowSample::digest() const {
   return Hasher{}.add_array<int64_t>(rows).add_array<int64_t>(groups).add_array<double>(weights).finish();
 }
 
-int64_t sample_rows(int64_t cols) {
-  return std::clamp(kWeights / std::max<int64_t>(1, cols), kMinRows, kMaxRows);
+int64_t sample_rows(int64_t cols, int64_t group_rows) {
+  const int64_t weights = group_rows > 1 ? kWeightsOfGroups : kWeights;
+  return std::clamp(weights / std::max<int64_t>(1, cols), kMinRows, kMaxRows);
 }
 
 int64_t rows_in_step(const infer::Model& model, const Tensor& tensor) {

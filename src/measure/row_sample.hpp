@@ -32,8 +32,8 @@ RowSample spread_sample(const Tensor& tensor, int64_t group_rows, int64_t rows);
 /// in a matrix that has a row for each token. The same for the same sizes.
 RowSample proportional_sample(std::span<const double> sizes, int64_t rows);
 
-/// How many rows of so many columns are looked at: the more, the longer, and the memory of their errors in all
-/// formats grows with them.
-int64_t sample_rows(int64_t cols);
+/// How many rows of so many columns are looked at, of which so many act in step: each is encoded in every format, and its
+/// gradients are summed on every chunk.
+int64_t sample_rows(int64_t cols, int64_t group_rows = 1);
 
 }  // namespace snug

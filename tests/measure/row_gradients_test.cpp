@@ -9,6 +9,7 @@
 #include <random>
 
 #include "measure/scores.hpp"
+#include "measure/sensitivity/format_squares.hpp"
 
 namespace snug {
 namespace {
@@ -80,19 +81,22 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   tensor.data = std::as_bytes(weights.values()).data();
   const infer::Weight weight{"w", find_format(FormatId::f32), 32, 6, 2, tensor.contiguous()};
   const Sampled sampled{&weight, {{2, 3, 6, 7, 10, 11}, {0, 0, 1, 1, 2, 2}, {2, 2, 2}, 12}, row_energies(tensor, nullptr)};
-  const FormatErrors errors{tensor, nullptr, {find_format(FormatId::q4_0)}, sampled.sample, Effort::normal};
+  const FormatErrors of_format{tensor, nullptr, {find_format(FormatId::q4_0)}, Effort::normal};
+  infer::Activations error{1, 32};
   RowGradients of{sampled, 2};
   of.add_product(1, inputs, gradients);
-  const std::vector<double> squares = of.squares(errors);
+  const std::vector<const RowGradients*> chunks{nullptr, &of};
+  const auto squares = format_squares(of_format, sampled.sample, chunks);
   double wanted = 0, covered = 0, all = 0;
   for (int64_t draw = 0; draw < 2; ++draw)
     for (int64_t group = 0; group < 3; ++group) {
       double inner = 0;
       for (int64_t i = 2 * group; i < 2 * group + 2; ++i) {
         const int64_t row = sampled.sample.rows[static_cast<size_t>(i)] - 6;
+        of_format.of_row(row + 6, error);
         for (int64_t t = 0; t < 5 && row >= 0; ++t)
           for (int64_t k = 0; k < 32; ++k)
-            inner += static_cast<double>(gradients.at(draw * 5 + t)[row]) * inputs.at(t)[k] * errors.at(i, 0)[k];
+            inner += static_cast<double>(gradients.at(draw * 5 + t)[row]) * inputs.at(t)[k] * error.at(0)[k];
       }
       wanted += 2 * inner * inner;
     }
@@ -102,7 +106,8 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
       all += part;
       covered += std::ranges::count(sampled.sample.rows, row) ? 2 * part : 0;
     }
-  EXPECT_NEAR(squares[0], wanted, 1e-4 * wanted);
+  EXPECT_EQ(squares[0], std::vector<double>{0});  // a chunk that showed none
+  EXPECT_NEAR(squares[1][0], wanted, 1e-4 * wanted);
   EXPECT_NEAR(of.covered(), covered, 1e-4 * covered);
   EXPECT_NEAR(of.all(), all, 1e-4 * all);
 
@@ -111,7 +116,8 @@ TEST(RowGradients, SumsAreThoseOfWholeGradients) {
   rested.rest(store);
   rested.add_product(1, inputs, gradients);
   rested.rest(store);
-  EXPECT_EQ(rested.squares(errors), squares);
+  const std::vector<const RowGradients*> from_disk{nullptr, &rested};
+  EXPECT_EQ(format_squares(of_format, sampled.sample, from_disk), squares);
 }
 
 /// As those of a checkpoint that stores a tensor transposed or scaled.
@@ -126,12 +132,13 @@ TEST(FormatErrors, AreThoseOfRowsThatAreMadeOnReading) {
   tensor.data = std::as_bytes(std::span{weights}).data();
   made.places = std::make_shared<RowPlaces>(
       RowPlaces{1, {}, [&](int64_t row, std::span<std::byte> out) { std::ranges::copy(tensor.row(row), out.begin()); }});
-  const RowSample sample{{1, 3}, {0, 1}, {2, 2}, 4};
   const std::vector<const Format*> formats{find_format(FormatId::q4_0)};
-  const FormatErrors in_place{tensor, nullptr, formats, sample, Effort::normal};
-  const FormatErrors on_reading{made, nullptr, formats, sample, Effort::normal};
-  for (int64_t i = 0; i < 2; ++i)
-    for (int64_t k = 0; k < 32; ++k) EXPECT_EQ(on_reading.at(i, 0)[k], in_place.at(i, 0)[k]);
+  infer::Activations in_place{1, 32}, on_reading{1, 32};
+  for (int64_t row = 0; row < 4; ++row) {
+    FormatErrors{tensor, nullptr, formats, Effort::normal}.of_row(row, in_place);
+    FormatErrors{made, nullptr, formats, Effort::normal}.of_row(row, on_reading);
+    for (int64_t k = 0; k < 32; ++k) EXPECT_EQ(on_reading.at(0)[k], in_place.at(0)[k]);
+  }
   EXPECT_EQ(row_energies(made, nullptr), row_energies(tensor, nullptr));
 }
 

@@ -10,7 +10,7 @@
 namespace snug::infer {
 namespace {
 
-constexpr int64_t kDepth = 64;     // rows decoded at a time
+constexpr int64_t kDepth = 128;    // rows decoded at a time
 constexpr int64_t kTokens = 64;    // to a task
 constexpr int64_t kDecodeRows = 8;
 

@@ -29,7 +29,10 @@ struct Slopes {
 };
 
 Slopes slopes(Activation activation, float gate, float up) {
-  if (activation == Activation::silu) return {reverse_silu(gate) * up, silu(gate)};
+  if (activation == Activation::silu) {
+    const float below = 1.0f + std::exp(-gate), s = 1.0f / below;  // of sigmoid(gate) and of silu(gate)
+    return {s * (1 + gate * (1 - s)) * up, gate / below};
+  }
   if (activation == Activation::gelu) return {reverse_gelu(gate) * up, gelu(gate)};
   constexpr float kLimit = 7, kSteep = 1.702f;  // gpt-oss
   const float a = std::min(gate, kLimit), u = std::clamp(up, -kLimit, kLimit), s = sigmoid(kSteep * a);

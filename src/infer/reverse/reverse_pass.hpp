@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/files/saved_numbers.hpp"
 #include "infer/model.hpp"
 #include "infer/reverse/reverse.hpp"
 #include "infer/session.hpp"
@@ -45,6 +46,11 @@ class ReversePass {
   /// hidden [tokens, embedding] before block `layer`.
   void layer(int layer, const Activations& hidden);
   void embed();
+
+  /// What of the pass is to be kept for a later start, and how one that has begun alike is put there, where read throws
+  /// Error for what cannot be of this pass.
+  void write_place(NumberWriter& write) const;
+  void read_place(NumberReader& read);
 
   /// By the residual stream where the pass has come to: [draws * tokens, embedding].
   const Activations& gradients() const { return gradients_; }

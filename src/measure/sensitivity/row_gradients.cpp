@@ -1,10 +1,12 @@
 #include "measure/sensitivity/row_gradients.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "base/parallel.hpp"
 #include "infer/exact/exact_kernels.hpp"
+#include "infer/reverse/saved_reverse.hpp"
 
 namespace snug {
 namespace {
@@ -17,6 +19,17 @@ using infer::Activations;
 std::pair<int64_t, int64_t> part_of(const std::vector<int64_t>& rows, int64_t first, int64_t last) {
   const auto begin = std::ranges::lower_bound(rows, first), end = std::ranges::lower_bound(rows, last);
   return {begin - rows.begin(), end - rows.begin()};
+}
+
+/// The gradients by outputs rows[i] - first, turned [outputs, tokens]: token after token, of those from `token` on.
+void turn(const Activations& gradients, int64_t token, std::span<const int64_t> rows, int64_t first,
+          Activations& turned) {
+  constexpr int64_t kTogether = 16;  // tokens whose rows stay in the L1 cache for all outputs
+  for (int64_t t = 0; t < turned.width(); t += kTogether)
+    for (int64_t i = 0; i < turned.count(); ++i) {
+      const int64_t output = rows[static_cast<size_t>(i)] - first, end = std::min(turned.width(), t + kTogether);
+      for (int64_t u = t; u < end; ++u) turned.at(i)[u] = gradients.at(token + u)[output];
+    }
 }
 
 }  // namespace
@@ -50,12 +63,8 @@ void RowGradients::add_product(int64_t matrix, const Activations& inputs, const 
   Activations& sums = rows();
   for (int64_t draw = 0; draw < draws_; ++draw)
     parallel_ranges(end - begin, kRows, [&, at = begin](int64_t from, int64_t to) {
-      Activations turned =
-          Activations::unset(to - from, tokens);  // the output gradients of my rows, token after token
-      for (int64_t i = from; i < to; ++i)
-        for (int64_t t = 0; t < tokens; ++t)
-          turned.at(i - from)[t] =
-              gradients.at(draw * tokens + t)[sample.rows[static_cast<size_t>(at + i)] - first];
+      Activations turned = Activations::unset(to - from, tokens);
+      turn(gradients, draw * tokens, std::span{sample.rows}.subspan(static_cast<size_t>(at + from)), first, turned);
       infer::exact_kernels().accumulate(turned.at(0), to - from, tokens, inputs.at(0), tokens, inputs.width(),
                                         inputs.width(), sums.at(draw * all + at + from), sums.width());
     });
@@ -92,26 +101,29 @@ void RowGradients::add_look_up(std::span<const int32_t> tokens, const Activation
   }
 }
 
-std::vector<double> RowGradients::squares(const FormatErrors& errors) const {
-  const RowSample& sample = tensor_.sample;
-  const Activations read = rests_ ? stored_->read() : Activations{};
-  const Activations& gradients = rests_ ? read : rows_;
-  const auto all = static_cast<int64_t>(sample.rows.size());
-  const size_t formats = errors.formats().size(), groups = sample.weights.size();
-  std::vector<double> squares(formats), inner(formats * groups);
+Activations RowGradients::part(int64_t first, int64_t count) const {
+  const auto all = static_cast<int64_t>(tensor_.sample.rows.size());
+  Activations part = Activations::unset(draws_ * count, width());
   for (int64_t draw = 0; draw < draws_; ++draw) {
-    std::ranges::fill(inner, 0.0);
-    for (int64_t i = 0; i < all; ++i) {
-      const auto group = static_cast<size_t>(sample.groups[static_cast<size_t>(i)]);
-      for (size_t f = 0; f < formats; ++f)
-        inner[f * groups + group] += static_cast<double>(
-            infer::exact_kernels().dot(gradients.at(draw * all + i), errors.at(i, f), gradients.width()));
-    }
-    for (size_t f = 0; f < formats; ++f)
-      for (size_t g = 0; g < groups; ++g)
-        squares[f] += sample.weights[g] * inner[f * groups + g] * inner[f * groups + g];
+    const int64_t from = draw * all + first;
+    const Activations read = rests_ ? stored_->read(from, count) : Activations{};
+    std::copy_n(rests_ ? read.at(0) : rows_.at(from), count * width(), part.at(draw * count));
   }
-  return squares;
+  return part;
+}
+
+void RowGradients::write(NumberWriter& write) const {
+  write(std::bit_cast<int64_t>(covered_)), write(std::bit_cast<int64_t>(all_));
+  infer::write_rows(write, rests_ ? stored_->read() : rows_);
+}
+
+void RowGradients::read(NumberReader& read) {
+  int64_t covered = 0, all = 0;
+  read(covered), read(all);
+  covered_ = std::bit_cast<double>(covered), all_ = std::bit_cast<double>(all);
+  Activations saved = infer::read_rows(read);
+  if (saved.count() != rows().count() || saved.width() != width()) read.fail("gradients of other rows");
+  rows() = std::move(saved);
 }
 
 }  // namespace snug

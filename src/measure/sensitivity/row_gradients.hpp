@@ -5,10 +5,10 @@
 #include <span>
 #include <vector>
 
+#include "base/files/saved_numbers.hpp"
 #include "infer/row_store.hpp"
 #include "infer/rows.hpp"
 #include "infer/weight.hpp"
-#include "measure/format_errors.hpp"
 #include "measure/row_sample.hpp"
 
 namespace snug {
@@ -33,8 +33,15 @@ class RowGradients {
   /// From now on they wait in `store`, which lives longer, until they are needed again.
   void rest(infer::RowStore& store);
 
-  /// What one chunk says of one tensor: SensitivityRecord::sum of each format of `errors`, which are of the same rows.
-  std::vector<double> squares(const FormatErrors& errors) const;
+  int64_t draws() const { return draws_; }
+  int64_t width() const { return tensor_.weight->cols; }
+  /// Of sampled rows [first, first + count): [draws * count, cols].
+  infer::Activations part(int64_t first, int64_t count) const;
+
+  /// All that was added, to be kept for a later start; reading throws Error for what is of another tensor or sample.
+  void write(NumberWriter& write) const;
+  void read(NumberReader& read);
+
   /// How much of the tensor the sample stands for; both 1 where it stands for all of it.
   double covered() const { return tensor_.energies.empty() ? 1 : covered_; }
   double all() const { return tensor_.energies.empty() ? 1 : all_; }

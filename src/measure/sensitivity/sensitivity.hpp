@@ -10,13 +10,14 @@
 #include "imatrix/importance.hpp"
 #include "infer/model.hpp"
 #include "measure/probe.hpp"
+#include "measure/sensitivity/saved_way.hpp"
 #include "snug/profile.hpp"
 #include "snug/state.hpp"
 
 namespace snug {
 
 /// Raised when the same model, text and format would give other figures: part of every record's key.
-constexpr uint32_t kSensitivityVersion = 1;
+constexpr uint32_t kSensitivityVersion = 2;
 
 struct SensitivityOptions {
   int64_t chunks = 12;         // of the text, at most
@@ -26,8 +27,9 @@ struct SensitivityOptions {
   std::string formats;         // comma-separated; empty: all that the runtime loads
   std::string runtime = "llama.cpp";
   Effort effort = Effort::normal;
-  int64_t memory_bytes = int64_t{2} << 30;  // for hidden states
+  int64_t memory_bytes = int64_t{2} << 30;  // for hidden states and gradients; beyond, a scratch file
   int shard = 0, shards = 1;                // of several: every shards-th chunk
+  SaveWay saved{};                          // a pass under way
 };
 
 /// What the model's output suffers where one tensor is stored in one format.
@@ -59,7 +61,8 @@ struct SensitivityResults {
 ///   D(t, f) = 1/(2 N) * mean over draws of  sum over chunks and row groups of (sum over rows <G_row, error_row(f)>)^2
 ///
 /// for the very error that the format makes (docs/loss.md). Rows are sampled (RowSample). Every (tensor, format,
-/// chunk) is a record of `state`, synced block by block; what is there makes no difference to the result.
+/// chunk) is a record of `state`, synced block by block, and where the pass stands is saved between two blocks; what is
+/// there makes no difference to the result.
 /// Deterministic on any thread count. States of shards, merged, are that of a whole run. Ctrl-C throws
 /// Fault::interrupted. Throws Error where the text has fewer than two chunks.
 SensitivityResults sensitivities(const infer::Model& model, const Importance* importance, Store& state,

@@ -30,17 +30,6 @@ Digest key_of(const Subject& subject, const Digest& contents, const SensitivityO
   return hasher.finish();
 }
 
-std::vector<std::vector<const Format*>> formats_together(const Subject& subject, int64_t bytes) {
-  const int64_t each = std::ssize(subject.sampled.sample.rows) * subject.tensor->cols() * int64_t{sizeof(float)};
-  const auto most = static_cast<size_t>(std::max<int64_t>(1, bytes / std::max<int64_t>(1, each)));
-  std::vector<std::vector<const Format*>> parts;
-  for (size_t f = 0; f < subject.formats.size(); ++f) {
-    if (f % most == 0) parts.emplace_back();
-    parts.back().push_back(subject.formats[f]);
-  }
-  return parts;
-}
-
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor) {
   const int layer = layer_of(tensor), head = model.layers();
   if (layer >= 0) return {layer, layer};
@@ -53,9 +42,8 @@ bool has_row_per_token(const infer::Model& model, const Tensor& tensor) {
 }
 
 RowSample sample_of(const infer::Model& model, const Tensor& tensor, const TextChunks& text) {
-  const int64_t rows = sample_rows(tensor.cols());
-  if (!has_row_per_token(model, tensor) || tensor.rows() <= rows)
-    return spread_sample(tensor, rows_in_step(model, tensor), rows);
+  const int64_t in_step = rows_in_step(model, tensor), rows = sample_rows(tensor.cols(), in_step);
+  if (!has_row_per_token(model, tensor) || tensor.rows() <= rows) return spread_sample(tensor, in_step, rows);
   std::vector<double> sizes = text.token_shares();
   if (model.multiplies(tensor.name))  // what is only looked up has no gradient where it is not
     for (double& s : sizes) s = (1 - kShareOfAll) * s + kShareOfAll / static_cast<double>(sizes.size());

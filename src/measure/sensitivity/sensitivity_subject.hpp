@@ -20,6 +20,9 @@ namespace snug {
 /// look-up of embeddings.
 inline constexpr int kLookUp = -1;
 
+/// What mends a model that says no numbers.
+inline constexpr const char* kDamagedModel = "weights or metadata of the model are damaged: copy or convert it again";
+
 /// One tensor and what is known of it.
 struct Subject {
   const Tensor* tensor = nullptr;
@@ -29,15 +32,16 @@ struct Subject {
   Digest key;               // of everything but format and chunk
   Sampled sampled;
   std::vector<std::vector<SensitivityRecord>> records;  // [chunk][format]; empty where not known
+  std::vector<bool> asked;                              // [chunk]: whether it is of this shard
 
+  bool wants(int64_t chunk) const {
+    return asked[static_cast<size_t>(chunk)] && records[static_cast<size_t>(chunk)].empty();
+  }
   Sensitivity estimate(size_t format) const;
 };
 
 /// Of everything but format and chunk that the figures of a tensor depend on.
 Digest key_of(const Subject& subject, const Digest& contents, const SensitivityOptions& options);
-
-/// Its formats in parts whose errors, of all rows looked at in each format, take no more than so many bytes together.
-std::vector<std::vector<const Format*>> formats_together(const Subject& subject, int64_t bytes);
 
 /// The first and the last stage that show gradients of the tensor: two where embeddings are the output matrix too.
 std::pair<int, int> stages_of(const infer::Model& model, std::string_view tensor);

@@ -81,5 +81,29 @@ TEST(ExactKernels, AddScaledRoundsTheProductFirst) {
   }
 }
 
+TEST(ExactKernels, AccumulateAddsProductsInTheOrderOfRowsForEveryShape) {
+  for (uint64_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937_64 random{seed};
+    const auto tokens = static_cast<int64_t>(1 + random() % 20), depth = static_cast<int64_t>(1 + random() % 300),
+               cols = static_cast<int64_t>(1 + random() % 90);
+    const int64_t g_stride = depth + 2, w_stride = cols + 1, y_stride = cols + 3;
+    const std::vector<float> g = random_values(random, tokens * g_stride), w = random_values(random, depth * w_stride),
+                             start = random_values(random, tokens * y_stride);
+    std::vector<float> expected = start;
+    for (int64_t t = 0; t < tokens; ++t)
+      for (int64_t r = 0; r < depth; ++r)
+        for (int64_t c = 0; c < cols; ++c) {
+          const float product = g[static_cast<size_t>(t * g_stride + r)] * w[static_cast<size_t>(r * w_stride + c)];
+          expected[static_cast<size_t>(t * y_stride + c)] += product;
+        }
+    for (const ExactKernels* kernels : runnable()) {
+      std::vector<float> y = start;
+      kernels->accumulate(g.data(), tokens, g_stride, w.data(), depth, cols, w_stride, y.data(), y_stride);
+      EXPECT_EQ(y, expected) << kernels->isa;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace snug::infer

@@ -1,0 +1,85 @@
+#include "infer/reverse/saved_reverse.hpp"
+
+#include <algorithm>
+
+namespace snug::infer {
+namespace {
+
+constexpr uint64_t kMagic = 0x316b636162736773;  // "sgsback1", the 1 being the version
+constexpr int64_t kMostStages = 1 << 20;
+
+/// Rows that take the place of `like`, of the same shape.
+Activations read_alike(NumberReader& read, const Activations& like) {
+  Activations rows = read_rows(read);
+  if (rows.count() != like.count() || rows.width() != like.width()) read.fail("rows of another shape");
+  return rows;
+}
+
+}  // namespace
+
+void write_rows(NumberWriter& write, const Activations& rows) {
+  write(rows.count()), write(rows.values());
+}
+
+Activations read_rows(NumberReader& read) {
+  int64_t count = 0;
+  std::vector<float> values;
+  read(count), read(values);
+  if (count < 0 || (count == 0 && !values.empty()) || (count > 0 && std::ssize(values) % count != 0))
+    read.fail("rows of no length");
+  Activations rows = Activations::unset(count, count > 0 ? std::ssize(values) / count : 0);
+  std::ranges::copy(values, rows.values().begin());
+  return rows;
+}
+
+void ReversePass::write_place(NumberWriter& write) const {
+  write_rows(write, gradients_);
+  write_rows(write, reverse_.by_extra);
+  write(std::ssize(reverse_.lent));
+  for (const auto& [block, lent] : reverse_.lent) {
+    write(int64_t{block});
+    for (const Activations* rows : {&lent.keys, &lent.values, &lent.by_keys, &lent.by_values}) write_rows(write, *rows);
+  }
+}
+
+void ReversePass::read_place(NumberReader& read) {
+  gradients_ = read_alike(read, gradients_);
+  reverse_.by_extra = read_rows(read);
+  int64_t lenders = 0;
+  read(lenders);
+  if (lenders < 0 || lenders > model_.layers()) read.fail("more blocks lend than there are");
+  for (int64_t i = 0; i < lenders; ++i) {
+    int64_t block = 0;
+    read(block);
+    if (block < 0 || block >= model_.layers()) read.fail("no such block lends");
+    Reverse::Lent& lent = reverse_.lent[static_cast<int>(block)];
+    for (Activations* rows : {&lent.keys, &lent.values, &lent.by_keys, &lent.by_values}) *rows = read_rows(read);
+  }
+}
+
+void SavedReverse::save(int stage, const std::vector<const ReversePass*>& passes,
+                        const std::function<void(NumberWriter&, size_t)>& besides) const {
+  NumberWriter write{path, kMagic, key};
+  write(int64_t{stage}), write(std::ssize(passes));
+  for (size_t p = 0; p < passes.size(); ++p) {
+    passes[p]->write_place(write);
+    besides(write, p);
+  }
+  write.finish();
+}
+
+std::optional<int> SavedReverse::load(const std::vector<ReversePass*>& passes,
+                                      const std::function<void(NumberReader&, size_t)>& besides) const {
+  return load_numbers(path, kMagic, key, [&](NumberReader& read) {
+    int64_t stage = 0, count = 0;
+    read(stage), read(count);
+    if (stage < -1 || stage > kMostStages || count != std::ssize(passes)) read.fail("it stands where no pass can");
+    for (size_t p = 0; p < passes.size(); ++p) {
+      passes[p]->read_place(read);
+      besides(read, p);
+    }
+    return static_cast<int>(stage);
+  });
+}
+
+}  // namespace snug::infer
