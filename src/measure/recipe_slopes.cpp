@@ -151,7 +151,7 @@ class SlopeRun {
       std::string name;
       int64_t slope = 0;
       read(name), read(slope);
-      slopes[name] = std::bit_cast<double>(slope);
+      if (!std::isfinite(slopes[name] = std::bit_cast<double>(slope))) read.fail("a slope is no number");
     }
   }
 

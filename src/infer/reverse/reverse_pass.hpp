@@ -56,6 +56,8 @@ class ReversePass {
   const Activations& gradients() const { return gradients_; }
 
  private:
+  void read_lent(NumberReader& read);
+
   const Model& model_;
   std::vector<int32_t> tokens_;
   SequenceState memory_;

@@ -8,10 +8,10 @@ namespace {
 constexpr uint64_t kMagic = 0x316b636162736773;  // "sgsback1", the 1 being the version
 constexpr int64_t kMostStages = 1 << 20;
 
-/// Rows that take the place of `like`, of the same shape.
-Activations read_alike(NumberReader& read, const Activations& like) {
+/// Only of this shape: a file may say anything, and what comes of it is written past by those who trust it.
+Activations read_shaped(NumberReader& read, int64_t count, int64_t width) {
   Activations rows = read_rows(read);
-  if (rows.count() != like.count() || rows.width() != like.width()) read.fail("rows of another shape");
+  if (rows.count() != count || rows.width() != width) read.fail("rows of another shape");
   return rows;
 }
 
@@ -43,18 +43,30 @@ void ReversePass::write_place(NumberWriter& write) const {
 }
 
 void ReversePass::read_place(NumberReader& read) {
-  gradients_ = read_alike(read, gradients_);
+  const int64_t all = gradients_.count();
+  gradients_ = read_shaped(read, all, gradients_.width());
   reverse_.by_extra = read_rows(read);
+  const Activations& extra = reverse_.by_extra;  // no block may have come to it yet
+  if (extra.count() > 0 && (extra.count() != all || extra.width() != step_.extra.width()))
+    read.fail("rows of another shape");
   int64_t lenders = 0;
   read(lenders);
   if (lenders < 0 || lenders > model_.layers()) read.fail("more blocks lend than there are");
-  for (int64_t i = 0; i < lenders; ++i) {
-    int64_t block = 0;
-    read(block);
-    if (block < 0 || block >= model_.layers()) read.fail("no such block lends");
-    Reverse::Lent& lent = reverse_.lent[static_cast<int>(block)];
-    for (Activations* rows : {&lent.keys, &lent.values, &lent.by_keys, &lent.by_values}) *rows = read_rows(read);
-  }
+  for (int64_t i = 0; i < lenders; ++i) read_lent(read);
+}
+
+void ReversePass::read_lent(NumberReader& read) {
+  int64_t block = 0;
+  read(block);
+  if (block < 0 || block >= model_.layers() || !model_.architecture().lends(static_cast<int>(block)))
+    read.fail("no such block lends");
+  const auto tokens = static_cast<int64_t>(tokens_.size()), all = gradients_.count();
+  const LayerCacheShape shape = model_.architecture().memory(static_cast<int>(block));
+  Reverse::Lent& lent = reverse_.lent[static_cast<int>(block)];
+  lent.keys = read_shaped(read, tokens, shape.key_width);
+  lent.values = read_shaped(read, tokens, shape.value_width);
+  lent.by_keys = read_shaped(read, all, shape.key_width);
+  lent.by_values = read_shaped(read, all, shape.value_width);
 }
 
 void SavedReverse::save(int stage, const std::vector<const ReversePass*>& passes,

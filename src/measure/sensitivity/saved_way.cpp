@@ -80,7 +80,7 @@ std::optional<int> SavedWay::go_on_back(const std::vector<infer::ReversePass*>& 
                                         const std::function<void(NumberReader&, size_t)>& besides) {
   if (where_.path.empty()) return std::nullopt;
   const auto stage = infer::SavedReverse{back_path(), key_}.load(passes, besides);
-  if (!stage || *stage > model_.layers() || !read_states(hidden, *stage + 1)) return std::nullopt;
+  if (!stage || *stage >= model_.layers() || !read_states(hidden, *stage + 1)) return std::nullopt;
   log_line(str("going on, on the way back, ", *stage < 0 ? "at the embeddings" : str("at block ", *stage)));
   return stage;
 }

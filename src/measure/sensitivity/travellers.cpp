@@ -122,11 +122,13 @@ void Travellers::read_gradients(NumberReader& read, Traveller& t) const {
   }
 }
 
-/// Whether all that stages before this one show is known, or waits for a stage to come.
+/// Whether all that stages before this one were the last to show is known, and what a stage to come shows again waits.
 bool Travellers::nothing_is_missing(int stage) const {
   return std::ranges::all_of(travellers_, [&](const Traveller& t) {
-    for (size_t i = 0; i < subjects_.size(); ++i)
-      if (subjects_[i].first > stage && subjects_[i].wants(t.chunk) && !t.gradients_of(i)) return false;
+    for (size_t i = 0; i < subjects_.size(); ++i) {
+      const Subject& s = subjects_[i];
+      if (s.wants(t.chunk) && (s.last > stage || (s.first > stage && !t.gradients_of(i)))) return false;
+    }
     return true;
   });
 }
