@@ -9,9 +9,24 @@ constexpr uint64_t kMagic = 0x3170656577736773;  // "sgsweep1", the 1 being the 
 
 }  // namespace
 
+void write_rows(NumberWriter& write, const Activations& rows) {
+  write(rows.count()), write(rows.values());
+}
+
+Activations read_rows(NumberReader& read) {
+  int64_t count = 0;
+  std::vector<float> values;
+  read(count), read(values);
+  if (count < 0 || (count == 0 && !values.empty()) || (count > 0 && std::ssize(values) % count != 0))
+    read.fail("rows of no length");
+  Activations rows = Activations::unset(count, count > 0 ? std::ssize(values) / count : 0);
+  std::ranges::copy(values, rows.values().begin());
+  return rows;
+}
+
 void write_place(NumberWriter& write, const std::vector<Activations>& place) {
   write(std::ssize(place));
-  for (const Activations& part : place) write(part.count()), write(part.values());
+  for (const Activations& part : place) write_rows(write, part);
 }
 
 std::vector<Activations> read_place(NumberReader& read) {
@@ -21,12 +36,8 @@ std::vector<Activations> read_place(NumberReader& read) {
   if (arrays < 1 || arrays > kMostArrays) read.fail("a sequence stands nowhere");
   std::vector<Activations> place;
   for (int64_t i = 0; i < arrays; ++i) {
-    int64_t count = 0;
-    std::vector<float> values;
-    read(count), read(values);
-    if (count < 1 || std::ssize(values) % count != 0) read.fail("rows of no length");
-    place.push_back(Activations::unset(count, std::ssize(values) / count));
-    std::ranges::copy(values, place.back().at(0));
+    place.push_back(read_rows(read));
+    if (place.back().count() == 0) read.fail("rows of no length");
   }
   return place;
 }

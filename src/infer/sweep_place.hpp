@@ -13,6 +13,10 @@
 
 namespace snug::infer {
 
+/// Rows among other numbers; reading throws Error where there are none.
+void write_rows(NumberWriter& write, const Activations& rows);
+Activations read_rows(NumberReader& read);
+
 /// Where a sequence stands before a block (Sweep::place), among other numbers.
 void write_place(NumberWriter& write, const std::vector<Activations>& place);
 /// Throws Error where it is none.

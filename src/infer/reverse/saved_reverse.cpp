@@ -1,6 +1,6 @@
 #include "infer/reverse/saved_reverse.hpp"
 
-#include <algorithm>
+#include "infer/sweep_place.hpp"
 
 namespace snug::infer {
 namespace {
@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t kMagic = 0x316b636162736773;  // "sgsback1", the 1 being the version
 constexpr int64_t kMostStages = 1 << 20;
 
-/// Only of this shape: a file may say anything, and what comes of it is written past by those who trust it.
+/// Rows of this very shape: a file may say anything, and blocks add to the rows without asking how many there are.
 Activations read_shaped(NumberReader& read, int64_t count, int64_t width) {
   Activations rows = read_rows(read);
   if (rows.count() != count || rows.width() != width) read.fail("rows of another shape");
@@ -16,21 +16,6 @@ Activations read_shaped(NumberReader& read, int64_t count, int64_t width) {
 }
 
 }  // namespace
-
-void write_rows(NumberWriter& write, const Activations& rows) {
-  write(rows.count()), write(rows.values());
-}
-
-Activations read_rows(NumberReader& read) {
-  int64_t count = 0;
-  std::vector<float> values;
-  read(count), read(values);
-  if (count < 0 || (count == 0 && !values.empty()) || (count > 0 && std::ssize(values) % count != 0))
-    read.fail("rows of no length");
-  Activations rows = Activations::unset(count, count > 0 ? std::ssize(values) / count : 0);
-  std::ranges::copy(values, rows.values().begin());
-  return rows;
-}
 
 void ReversePass::write_place(NumberWriter& write) const {
   write_rows(write, gradients_);

@@ -25,8 +25,4 @@ struct SavedReverse {
                           const std::function<void(NumberReader& read, size_t pass)>& besides) const;
 };
 
-/// Rows among other numbers; reading throws Error where there are none.
-void write_rows(NumberWriter& write, const Activations& rows);
-Activations read_rows(NumberReader& read);
-
 }  // namespace snug::infer

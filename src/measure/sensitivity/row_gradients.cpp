@@ -6,7 +6,7 @@
 
 #include "base/parallel.hpp"
 #include "infer/exact/exact_kernels.hpp"
-#include "infer/reverse/saved_reverse.hpp"
+#include "infer/sweep_place.hpp"
 
 namespace snug {
 namespace {

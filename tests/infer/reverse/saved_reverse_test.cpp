@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "infer/sweep_place.hpp"
 #include "support/scratch.hpp"
 #include "tools/arch_models/arch_models.hpp"
 
